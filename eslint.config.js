@@ -1,0 +1,78 @@
+import eslint from '@eslint/js'
+import vitest from '@vitest/eslint-plugin'
+import tseslint from 'typescript-eslint'
+
+/**
+ * Which folder of src/ may import which (design: data flows one way). A folder's own files, the
+ * three root modules and the configuration's types are open to all.
+ */
+const mayImport = {
+  http: [],
+  request: [],
+  authentication: ['request', 'http'],
+  authorization: ['request', 'authentication'],
+  limits: ['request', 'authentication'],
+  audit: ['request', 'authentication', 'authorization', 'http'],
+  upstream: ['request', 'authentication', 'authorization', 'http'],
+  config: [],
+}
+
+const boundaries = Object.entries(mayImport).map(([folder, allowed]) => ({
+  files: [`src/${folder}/**/*.ts`],
+  rules: {
+    'no-restricted-imports': [
+      'error',
+      {
+        patterns: [
+          {
+            regex: `^(\\.\\./)+(?!\\.\\./|(${['status', 'log', 'metrics', 'config', ...allowed].join('|')})[/.])`,
+            message: `src/${folder} may import only: ${['status', 'log', 'metrics', 'config', ...allowed].join(', ')}`,
+          },
+        ],
+      },
+    ],
+  },
+}))
+
+export default tseslint.config(
+  { ignores: ['dist', 'coverage', 'certs-dev/generated', '.gatehouse', 'config/schema'] },
+  eslint.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true } },
+    rules: {
+      '@typescript-eslint/require-await': 'off',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/strict-boolean-expressions': 'error',
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/no-unnecessary-condition': [
+        'error',
+        { allowConstantLoopConditions: 'only-allowed-literals' },
+      ],
+      complexity: ['error', 12],
+      'no-console': 'error',
+      'no-restricted-properties': ['error', { object: 'process', property: 'env' }],
+      eqeqeq: 'error',
+    },
+  },
+  {
+    files: ['src/main.ts', 'src/config/**', 'dev/**', 'bench/**', 'test/**', 'certs-dev/**'],
+    rules: { 'no-restricted-properties': 'off' },
+  },
+  { files: ['dev/**', 'bench/**', 'certs-dev/**'], rules: { 'no-console': 'off' } },
+  ...boundaries,
+  {
+    files: ['test/**/*.ts'],
+    plugins: { vitest },
+    rules: {
+      ...vitest.configs.recommended.rules,
+      'vitest/expect-expect': [
+        'error',
+        { assertFunctionNames: ['expect', 'expect*', 'fc.assert'] },
+      ],
+      '@typescript-eslint/no-non-null-assertion': 'off',
+    },
+  },
+)

@@ -1,0 +1,41 @@
+/**
+ * `audit.k8s.io/v1` Event (apiserver/pkg/apis/audit/v1/types.go), as far as a proxy at level Metadata
+ * fills it. Key order is the order written.
+ */
+import type { UserInfo } from '../authentication/authenticator.ts'
+
+export type AuditStage = 'ResponseStarted' | 'ResponseComplete' | 'Panic'
+
+export interface ObjectReference {
+  readonly resource?: string
+  readonly namespace?: string
+  readonly name?: string
+  readonly apiGroup?: string
+  readonly apiVersion?: string
+  readonly subresource?: string
+}
+
+export interface AuditEvent {
+  readonly kind: 'Event'
+  readonly apiVersion: 'audit.k8s.io/v1'
+  readonly level: 'Metadata'
+  readonly auditID: string
+  readonly stage: AuditStage
+  readonly requestURI: string
+  readonly verb: string
+  readonly user: Partial<UserInfo>
+  readonly sourceIPs: readonly string[]
+  readonly userAgent?: string
+  readonly objectRef?: ObjectReference
+  readonly responseStatus?: {
+    readonly metadata: Record<string, never>
+    readonly status?: 'Failure'
+    readonly message?: string
+    readonly reason?: string
+    readonly code: number
+  }
+  /** RFC 3339 with microseconds. */
+  readonly requestReceivedTimestamp: string
+  readonly stageTimestamp: string
+  readonly annotations: Readonly<Record<string, string>>
+}

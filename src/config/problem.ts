@@ -1,0 +1,29 @@
+/** One thing wrong in a file that an operator owns: where, what, and how to mend it. */
+export interface ConfigProblem {
+  readonly file: string
+  /** 1-based; undefined when the whole file is meant (missing, unreadable). */
+  readonly line: number | undefined
+  readonly column: number | undefined
+  /** Dotted path such as `listener.tls.minVersion` or `rules[3].verbs`; `''` for the document. */
+  readonly field: string
+  readonly message: string
+  /** What to write instead. */
+  readonly mend: string
+}
+
+/** All problems of one load, together. */
+export class ConfigError extends Error {
+  readonly problems: readonly ConfigProblem[]
+
+  constructor(problems: readonly ConfigProblem[]) {
+    super(problems.map(formatProblem).join('\n'))
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/** `file:line:column: field: message (mend)` */
+export function formatProblem({ file, line, column, field, message, mend }: ConfigProblem): string {
+  const where = line === undefined ? file : `${file}:${line}:${column ?? 1}`
+  return `${where}: ${field === '' ? '' : `${field}: `}${message} (${mend})`
+}

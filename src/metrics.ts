@@ -1,0 +1,83 @@
+/** Prometheus metrics; every label is from a bounded set: no user, no path, no name. */
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+
+export interface Metrics {
+  readonly registry: Registry
+  /** Requests ended. `verb` is bounded by `boundedVerb`. */
+  readonly requests: Counter<'verb' | 'code' | 'decision'>
+  readonly requestDuration: Histogram<'class'>
+  readonly requestsInFlight: Gauge<'class'>
+  readonly connections: Gauge<'protocol'>
+  readonly connectionsRefused: Counter<'reason'>
+  readonly authentications: Counter<'method' | 'result'>
+  readonly limited: Counter<'limit'>
+  readonly shadowDecisions: Counter<'rule' | 'effect'>
+  readonly auditEvents: Counter<'sink' | 'result'>
+  readonly reloads: Counter<'what' | 'result'>
+  readonly upstreamErrors: Counter<'reason'>
+  readonly upstreamConnections: Gauge<'kind'>
+}
+
+const KNOWN_VERBS: ReadonlySet<string> = new Set(
+  'get list watch create update patch delete deletecollection proxy head post put options'.split(
+    ' ',
+  ),
+)
+
+/** A verb as a metric label; anything that a client could make up is `other`. */
+export function boundedVerb(verb: string): string {
+  return KNOWN_VERBS.has(verb) ? verb : 'other'
+}
+
+/** Makes a registry of its own, so that two Gatehouses in one process do not clash. */
+export function createMetrics(options: { readonly processMetrics: boolean }): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  if (options.processMetrics) collectDefaultMetrics({ register: registry })
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Counter({ name: `gatehouse_${name}`, help, labelNames, registers })
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Gauge({ name: `gatehouse_${name}`, help, labelNames, registers })
+  return {
+    registry,
+    requests: counter('requests_total', 'Requests ended, whatever became of them.', [
+      'verb',
+      'code',
+      'decision',
+    ]),
+    requestDuration: new Histogram({
+      name: 'gatehouse_request_duration_seconds',
+      help: 'Time from reception to the end of the answer; streams are not in it.',
+      labelNames: ['class'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+      registers,
+    }),
+    requestsInFlight: gauge('requests_in_flight', 'Authorized requests being forwarded.', [
+      'class',
+    ]),
+    connections: gauge('connections', 'Open client connections.', ['protocol']),
+    connectionsRefused: counter('connections_refused_total', 'Client connections refused or cut.', [
+      'reason',
+    ]),
+    authentications: counter('authentications_total', 'Authentication attempts.', [
+      'method',
+      'result',
+    ]),
+    limited: counter('limited_total', 'Requests answered 429.', ['limit']),
+    shadowDecisions: counter(
+      'shadow_decisions_total',
+      'Decisions that a shadow rule would have made.',
+      ['rule', 'effect'],
+    ),
+    auditEvents: counter('audit_events_total', 'Audit events by sink.', ['sink', 'result']),
+    reloads: counter('reloads_total', 'Reloads of files.', ['what', 'result']),
+    upstreamErrors: counter(
+      'upstream_errors_total',
+      'Requests that the API server did not answer.',
+      ['reason'],
+    ),
+    upstreamConnections: gauge('upstream_connections', 'Open connections to the API server.', [
+      'kind',
+    ]),
+  }
+}

@@ -1,0 +1,46 @@
+import { defineConfig } from 'vitest/config'
+
+const shared = { restoreMocks: true, unstubEnvs: true }
+
+export default defineConfig({
+  test: {
+    coverage: {
+      provider: 'v8',
+      include: ['src/**'],
+      exclude: ['src/main.ts'],
+      reporter: ['text-summary', 'html'],
+    },
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/attack/**', 'test/e2e/**', 'test/parts/**', 'test/package/**'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'attack',
+          include: ['test/attack/**/*.test.ts'],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'e2e',
+          include: [
+            'test/e2e/**/*.test.ts',
+            'test/parts/**/*.test.ts',
+            'test/package/**/*.test.ts',
+          ],
+          testTimeout: 180_000,
+          hookTimeout: 900_000,
+        },
+      },
+    ],
+  },
+})
