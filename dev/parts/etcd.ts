@@ -1,0 +1,18 @@
+import { buildModulePart } from './go-build.ts'
+import { oldestGo, versions } from './versions.ts'
+
+/** Builds etcd into the cache and returns its path. */
+export function buildEtcd(): Promise<string> {
+  return buildModulePart({
+    name: 'etcd',
+    version: versions.etcd,
+    package: 'go.etcd.io/etcd/server/v3',
+    goMod: async () =>
+      [
+        'module gatehouse/parts/etcd',
+        `go ${oldestGo}`,
+        `require go.etcd.io/etcd/server/v3 ${versions.etcd}`,
+        '',
+      ].join('\n'),
+  })
+}

@@ -1,0 +1,42 @@
+import { once } from 'node:events'
+import { Command } from 'commander'
+import { runPod, startControlPlane } from './control-plane.ts'
+import { part, partNames, partsAvailable } from './parts.ts'
+
+const program = new Command('parts').description(
+  'The real parts that Gatehouse is tested against: built from source into a cache, and started',
+)
+
+program
+  .command('build')
+  .description(`build into the cache what is not there yet: ${partNames.join(', ')}`)
+  .action(async () => {
+    const availability = await partsAvailable(partNames)
+    if (!availability.available) throw new Error(availability.reason)
+    for (const name of partNames) console.log(`${name}\t${await part(name)}`)
+  })
+
+program
+  .command('start')
+  .description('start a control plane with one pod, print how to reach it, and wait for Ctrl-C')
+  .action(async () => {
+    const end = new AbortController()
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end.abort())
+    const { stop, failed, ...controlPlane } = await startControlPlane()
+    try {
+      await runPod(controlPlane, 'default', 'web')
+      console.log(JSON.stringify(controlPlane, null, 2))
+      console.log(`\nexport KUBECONFIG=${controlPlane.adminKubeconfig}`)
+      console.log(`${controlPlane.kubectl} logs -f web`)
+      const keepAlive = setInterval(() => undefined, 60_000)
+      await Promise.race([failed, once(end.signal, 'abort')])
+      clearInterval(keepAlive)
+    } finally {
+      await stop()
+    }
+  })
+
+await program.parseAsync().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : String(error))
+  process.exitCode = 1
+})
