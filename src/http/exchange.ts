@@ -70,6 +70,8 @@ export interface ClientResponse {
   readonly bytesWritten: number
   /** Final status and headers; once. */
   writeHead(status: number, headers: RawHeaders): void
+  /** Sends the head now, without waiting for the first bytes of body: a watch may stay silent. */
+  flushHead(): void
   /** False: stop until `onDrain` calls back. */
   write(chunk: Buffer): boolean
   onDrain(callback: () => void): void

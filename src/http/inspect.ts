@@ -1,0 +1,71 @@
+/**
+ * One look over a request's header fields, for everything that the stages want to know of them.
+ * Nothing is decided here but what no stage could make sense of: doubled fields that must be single.
+ */
+import { StatusError } from '../status.ts'
+import type { RawHeaders } from './exchange.ts'
+
+export interface InspectedHeaders {
+  readonly authorization: string | undefined
+  readonly userAgent: string | undefined
+  /** Every `Sec-WebSocket-Protocol` value, unsplit. */
+  readonly webSocketProtocols: readonly string[]
+  /** Name of the first header that asks for another identity, as sent; undefined when none does. */
+  readonly impersonation: string | undefined
+}
+
+const NONE: readonly string[] = []
+
+/**
+ * @throws StatusError 400 when `Authorization` or `Host` stands twice (RFC 9110 section 5.3: they are
+ * not lists), since two readers could take different ones
+ */
+export function inspectHeaders(rawHeaders: RawHeaders): InspectedHeaders {
+  let authorization: string | undefined
+  let userAgent: string | undefined
+  let impersonation: string | undefined
+  let webSocketProtocols: string[] | undefined
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? '').toLowerCase()
+    const value = rawHeaders[i + 1] ?? ''
+    switch (name) {
+      case 'authorization':
+        if (authorization !== undefined) throw doubled('Authorization')
+        authorization = value
+        break
+      case 'host':
+        hosts += 1
+        if (hosts > 1) throw doubled('Host')
+        break
+      case 'user-agent':
+        userAgent ??= value
+        break
+      case 'sec-websocket-protocol':
+        ;(webSocketProtocols ??= []).push(value)
+        break
+      default:
+        if (impersonation === undefined && asksForIdentity(name)) impersonation = rawHeaders[i]
+    }
+  }
+  return {
+    authorization,
+    userAgent,
+    impersonation,
+    webSocketProtocols: webSocketProtocols ?? NONE,
+  }
+}
+
+/** `_` counts as `-`: some servers fold the two (CGI's rule), so neither spelling is let by. */
+function asksForIdentity(lowerName: string): boolean {
+  return (
+    lowerName.startsWith('impersonate-') ||
+    lowerName.replaceAll('_', '-').startsWith('impersonate-')
+  )
+}
+
+function doubled(name: string): StatusError {
+  return new StatusError('BadRequest', `the ${name} header must not be sent more than once`, {
+    closeConnection: true,
+  })
+}

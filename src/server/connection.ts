@@ -1,0 +1,53 @@
+/** What is known of a client connection once TLS is done: its address and its certificate. */
+import type { TLSSocket } from 'node:tls'
+
+import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
+
+/**
+ * Reads the peer certificate, if one came, and OpenSSL's verdict on it.
+ *
+ * @param generation the loading of the client CA bundle that this handshake was judged by
+ * @param retire how to make this connection finish and take nothing new
+ */
+export function describeConnection(
+  socket: TLSSocket,
+  generation: number,
+  retire: () => void,
+): ClientConnection {
+  return {
+    remoteAddress: canonicalAddress(socket.remoteAddress ?? ''),
+    remotePort: socket.remotePort ?? 0,
+    peerCertificate: peerCertificate(socket, generation),
+    retire,
+  }
+}
+
+/** IPv4-mapped IPv6 (a dual-stack listener's view of IPv4) as plain IPv4; zone ids cut. */
+export function canonicalAddress(address: string): string {
+  const withoutZone = address.split('%', 1)[0] ?? ''
+  return withoutZone.startsWith('::ffff:') && withoutZone.includes('.')
+    ? withoutZone.slice('::ffff:'.length)
+    : withoutZone
+}
+
+function peerCertificate(socket: TLSSocket, generation: number): PeerCertificate | undefined {
+  const certificate = socket.getPeerX509Certificate()
+  if (certificate === undefined) return undefined
+  const legacy = certificate.toLegacyObject()
+  return {
+    subject: legacy.subject as unknown as PeerCertificate['subject'],
+    extKeyUsage: legacy.ext_key_usage,
+    sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    notBefore: certificate.validFromDate.getTime(),
+    notAfter: certificate.validToDate.getTime(),
+    verifyError: verifyError(socket),
+    generation,
+  }
+}
+
+/** `authorizationError` is typed Error but is OpenSSL's code as a string (node:tls documentation). */
+function verifyError(socket: TLSSocket): string | undefined {
+  if (socket.authorized) return undefined
+  const error = socket.authorizationError as unknown
+  return typeof error === 'string' ? error : 'CERT_NOT_VERIFIED'
+}

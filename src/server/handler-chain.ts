@@ -1,0 +1,242 @@
+/**
+ * The life of a request, top to bottom. Each stage returns what the next one takes; any of them may
+ * refuse by throwing; the audit record is closed whatever happens.
+ */
+import { webSocketToken } from '../authentication/bearer.ts'
+import type { Authenticator } from '../authentication/authenticator.ts'
+import { admit, type Authorizer, type Decision } from '../authorization/authorizer.ts'
+import type { AuditRecord, Auditor } from '../audit/record.ts'
+import type { ClientConnection, Exchange } from '../http/exchange.ts'
+import { inspectHeaders } from '../http/inspect.ts'
+import { rateLimitHeaders } from '../limits/headers.ts'
+import type { Limiter, Slot } from '../limits/limiter.ts'
+import type { Log } from '../log.ts'
+import { boundedVerb, type Metrics } from '../metrics.ts'
+import { requestClass } from '../request/long-running.ts'
+import { resolveRequestInfo } from '../request/request-info.ts'
+import { parseTarget } from '../request/target.ts'
+import type { RequestClass } from '../request/types.ts'
+import { StatusError } from '../status.ts'
+import type { Upstream } from '../upstream/forward.ts'
+import type { UpgradeOutcome } from '../upstream/upgrade.ts'
+import { asStatusError, writeRefusal } from './refusal.ts'
+import type { LiveStreams } from './streams.ts'
+
+/** Read anew for every request: a reload swaps a member, and the next request sees it. */
+export interface Stages {
+  readonly auditor: Auditor
+  readonly limiter: Limiter
+  readonly authenticate: Authenticator
+  readonly authorize: Authorizer
+  readonly upstream: Upstream
+}
+
+export interface HandlerChainOptions {
+  readonly stages: Stages
+  readonly streams: LiveStreams
+  /** Sent with every answer: HSTS. */
+  readonly responseHeaders: readonly string[]
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+export interface HandlerChain {
+  /** Never rejects. */
+  handle(exchange: Exchange): Promise<void>
+  /** Records what was no request (and has been answered). */
+  recordMalformed(connection: ClientConnection, code: number, message: string): void
+}
+
+/** What the stages have found out so far; for the metrics and the log at the end. */
+interface Progress {
+  verb: string
+  requestClass: RequestClass | undefined
+  decision: Decision['decision'] | 'none'
+}
+
+export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
+  const { stages, log, metrics } = options
+
+  async function handle(exchange: Exchange): Promise<void> {
+    const receivedAt = performance.now()
+    const progress: Progress = { verb: '', requestClass: undefined, decision: 'none' }
+    let record: AuditRecord | undefined
+    let code: number
+    try {
+      record = stages.auditor.open(exchange.request, receivedAt)
+      const outcome = await run(exchange, record, progress)
+      code = outcome.code
+      record.close({
+        bytesReceived: exchange.bytesReceived,
+        bytesSent: exchange.response.bytesWritten,
+        ...outcome,
+      })
+    } catch (error) {
+      code = refuse(exchange, record, error)
+    }
+    observe(progress, code, receivedAt)
+  }
+
+  async function run(
+    exchange: Exchange,
+    record: AuditRecord,
+    progress: Progress,
+  ): Promise<UpgradeOutcome> {
+    const { request } = exchange
+    const { remoteAddress } = request.connection
+
+    const target = parseTarget(request.method, request.rawTarget)
+    const info = resolveRequestInfo(request.method, target)
+    const headers = inspectHeaders(request.rawHeaders)
+    record.resolved(target, info)
+    progress.verb = info.verb
+    refuseOtherExpectations(exchange)
+    record.mark('request')
+
+    await stages.limiter.admitAddress(remoteAddress)
+    record.mark('limits')
+
+    const authentication = await stages.authenticate({
+      connection: request.connection,
+      authorization: headers.authorization,
+      webSocketToken: webSocketToken(headers.webSocketProtocols),
+    })
+    if (authentication === undefined) throw new StatusError('Unauthorized', 'Unauthorized')
+    record.authenticated(authentication)
+    record.mark('authentication')
+    const { user } = authentication
+    refuseImpersonation(headers.impersonation)
+
+    const classOf = requestClass(info, request.isUpgrade)
+    progress.requestClass = classOf
+    const slot: Slot = await stages.limiter.admitUser(user, classOf)
+    try {
+      record.mark('limits')
+
+      const authorized = await admit({ user, info }, stages.authorize, (decision) => {
+        progress.decision = decision.decision
+        record.decided(decision)
+        for (const { rule, effect } of decision.shadow)
+          metrics.shadowDecisions.inc({ rule, effect })
+      })
+      record.mark('authorization')
+
+      return await forward()
+
+      async function forward(): Promise<UpgradeOutcome> {
+        let done: (() => void) | undefined
+        const inFlight = { class: classOf }
+        metrics.requestsInFlight.inc(inFlight)
+        try {
+          return await stages.upstream.forward({
+            exchange,
+            authorized,
+            target,
+            auditID: record.auditID,
+            ownHeaders: ownHeaders(record, slot),
+            onHead: (status) => {
+              record.mark('upstream')
+              record.responseStarted(status)
+            },
+            onCut: (cut) => {
+              done = options.streams.add(cut)
+            },
+          })
+        } finally {
+          done?.()
+          metrics.requestsInFlight.dec(inFlight)
+        }
+      }
+    } finally {
+      slot.release()
+    }
+  }
+
+  function ownHeaders(record: AuditRecord | undefined, slot?: Slot): string[] {
+    const headers = [...options.responseHeaders]
+    if (record !== undefined) headers.push('Audit-ID', record.auditID)
+    if (slot?.state !== undefined) headers.push(...rateLimitHeaders(slot.state))
+    return headers
+  }
+
+  /** Answers, if nothing has been, and closes the record; returns the code for the metrics. */
+  function refuse(exchange: Exchange, record: AuditRecord | undefined, error: unknown): number {
+    const refusal = asStatusError(error)
+    const panic = !(error instanceof StatusError)
+    if (panic) log.error({ err: error, auditID: record?.auditID }, 'a request failed unexpectedly')
+    try {
+      if (exchange.response.headersSent) exchange.response.destroy()
+      else writeRefusal(exchange, refusal, ownHeaders(record))
+    } catch (writeError) {
+      log.error({ err: writeError, auditID: record?.auditID }, 'a refusal could not be written')
+      exchange.response.destroy()
+    }
+    record?.close({
+      code: refusal.code,
+      reason: refusal.reason,
+      message: refusal.message,
+      bytesReceived: exchange.bytesReceived,
+      bytesSent: exchange.response.bytesWritten,
+      ...(panic ? { panic } : {}),
+    })
+    return refusal.code
+  }
+
+  function observe(progress: Progress, code: number, receivedAt: number): void {
+    const { verb, requestClass, decision } = progress
+    metrics.requests.inc({ verb: boundedVerb(verb), code: String(code), decision })
+    if (requestClass !== undefined && requestClass !== 'stream') {
+      metrics.requestDuration.observe(
+        { class: requestClass },
+        (performance.now() - receivedAt) / 1_000,
+      )
+    }
+  }
+
+  return {
+    handle,
+    recordMalformed(connection, code, message) {
+      try {
+        const record = stages.auditor.open(malformedRequest(connection), performance.now())
+        const reason = code === 431 ? 'RequestHeaderFieldsTooLarge' : 'BadRequest'
+        record.close({ code, reason, message, bytesReceived: 0, bytesSent: 0 })
+      } catch (error) {
+        log.warn({ err: error }, 'malformed bytes could not be recorded')
+      }
+      metrics.requests.inc({ verb: boundedVerb(''), code: String(code), decision: 'none' })
+    },
+  }
+}
+
+/** `kubectl --as` has an issue of its own; until then it is refused rather than ignored. */
+function refuseImpersonation(header: string | undefined): void {
+  if (header === undefined) return
+  throw new StatusError(
+    'Forbidden',
+    'impersonation through Gatehouse is not allowed: leave out --as, --as-group and --as-uid ' +
+      `(the request carries ${JSON.stringify(header)})`,
+  )
+}
+
+/** RFC 9110 section 10.1.1 knows one expectation; others are refused, not passed on unread. */
+function refuseOtherExpectations(exchange: Exchange): void {
+  const expect = exchange.header('expect')
+  if (expect === undefined || expect.toLowerCase() === '100-continue') return
+  throw new StatusError('ExpectationFailed', 'the only expectation served is 100-continue', {
+    closeConnection: true,
+  })
+}
+
+function malformedRequest(connection: ClientConnection): Exchange['request'] {
+  return {
+    protocol: 'HTTP/1.1',
+    method: '',
+    rawTarget: '',
+    authority: undefined,
+    rawHeaders: [],
+    connection,
+    isUpgrade: false,
+    contentLength: undefined,
+    hasBody: false,
+  }
+}

@@ -1,0 +1,210 @@
+/** HTTP/1.1 as an `Exchange`: over a `ServerResponse`, or over the bare socket of an upgrade request. */
+import { ServerResponse, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+import type {
+  BodyReceiver,
+  ClientConnection,
+  ClientRequest,
+  ClientResponse,
+  Exchange,
+  RawHeaders,
+} from '../http/exchange.ts'
+
+/**
+ * Bytes of an unwanted body that are still read after an early answer, so that the client gets to
+ * read the answer instead of a reset (RFC 9112 section 9.6); more breaks the connection.
+ */
+const LINGER_BYTES = 1_048_576
+const LINGER_MS = 5_000
+
+export interface Http1Parts {
+  readonly message: IncomingMessage
+  readonly response: ServerResponse
+  readonly connection: ClientConnection
+  /** Only for upgrade requests. */
+  readonly upgrade?: { readonly socket: Duplex; readonly head: Buffer }
+}
+
+/** Wraps what `node:http` hands out. Framing has been checked by its parser and `framingProblem`. */
+export function createHttp1Exchange(parts: Http1Parts): Exchange {
+  return new Http1Exchange(parts)
+}
+
+/** The response object of an upgrade request, so that refusals go the way of every other answer. */
+export function responseForUpgrade(message: IncomingMessage): ServerResponse {
+  const response = new ServerResponse(message)
+  response.shouldKeepAlive = false
+  response.assignSocket(message.socket)
+  const { socket } = message
+  response.once('finish', () => {
+    socket.destroySoon()
+  })
+  return response
+}
+
+/**
+ * What llhttp lets through and a proxy must not (RFC 9112 section 6.3): a transfer coding other
+ * than exactly `chunked`, or a body on an upgrade request. Undefined when the framing is plain.
+ */
+export function framingProblem(message: IncomingMessage): string | undefined {
+  const coding = message.headers['transfer-encoding']
+  const length = message.headers['content-length']
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    return 'the only transfer coding understood is chunked'
+  }
+  if (coding !== undefined && length !== undefined) {
+    return 'Content-Length and Transfer-Encoding must not be sent together'
+  }
+  if (message.httpVersion !== '1.1') return 'HTTP/1.1 or HTTP/2 is required'
+  return undefined
+}
+
+class Http1Exchange implements Exchange {
+  readonly request: ClientRequest
+  readonly response: ClientResponse
+  bytesReceived = 0
+  readonly #message: IncomingMessage
+  readonly #serverResponse: ServerResponse
+  readonly #upgrade: Http1Parts['upgrade']
+  #socketTaken = false
+
+  constructor({ message, response, connection, upgrade }: Http1Parts) {
+    const length = message.headers['content-length']
+    const chunked = message.headers['transfer-encoding'] !== undefined
+    this.#message = message
+    this.#serverResponse = response
+    this.#upgrade = upgrade
+    this.request = {
+      protocol: 'HTTP/1.1',
+      method: message.method ?? '',
+      rawTarget: message.url ?? '',
+      authority: message.headers.host,
+      rawHeaders: message.rawHeaders,
+      connection,
+      isUpgrade: upgrade !== undefined,
+      contentLength: length === undefined ? undefined : Number(length),
+      hasBody: chunked || (length !== undefined && Number(length) > 0),
+    }
+    this.response = new Http1Response(response)
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#message.headers[name]
+    return Array.isArray(value) ? value[0] : value
+  }
+
+  receiveBody(receiver: BodyReceiver): void {
+    const message = this.#message
+    if (!this.request.hasBody) {
+      receiver.onEnd()
+      return
+    }
+    if (this.header('expect') !== undefined) this.#serverResponse.writeContinue()
+    let over = false
+    message.on('data', (chunk: Buffer) => {
+      this.bytesReceived += chunk.length
+      receiver.onData(chunk)
+    })
+    message.on('end', () => {
+      over = true
+      receiver.onEnd()
+    })
+    const broken = (error?: Error): void => {
+      if (over) return
+      over = true
+      receiver.onError(error ?? new Error('the client left before the end of its body'))
+    }
+    message.on('error', broken)
+    message.on('close', broken)
+  }
+
+  pauseBody(): void {
+    this.#message.pause()
+  }
+
+  resumeBody(): void {
+    this.#message.resume()
+  }
+
+  onAbort(callback: (error: Error) => void): void {
+    this.#serverResponse.once('close', () => {
+      if (!this.#socketTaken && !this.#serverResponse.writableFinished) {
+        callback(new Error('the client left before the end of the answer'))
+      }
+    })
+  }
+
+  onClose(callback: () => void): void {
+    if (this.#serverResponse.closed) callback()
+    else this.#serverResponse.once('close', callback)
+  }
+
+  takeSocket(): { readonly socket: Duplex; readonly head: Buffer } {
+    if (this.#upgrade === undefined || this.#serverResponse.headersSent) {
+      throw new Error('this exchange has no connection to take over')
+    }
+    this.#socketTaken = true
+    this.#serverResponse.detachSocket(this.#message.socket)
+    return this.#upgrade
+  }
+}
+
+class Http1Response implements ClientResponse {
+  bytesWritten = 0
+  readonly #response: ServerResponse
+
+  constructor(response: ServerResponse) {
+    this.#response = response
+  }
+
+  get headersSent(): boolean {
+    return this.#response.headersSent
+  }
+
+  writeHead(status: number, headers: RawHeaders): void {
+    this.#response.writeHead(status, headers as string[])
+  }
+
+  flushHead(): void {
+    this.#response.flushHeaders()
+  }
+
+  write(chunk: Buffer): boolean {
+    this.bytesWritten += chunk.length
+    return this.#response.write(chunk)
+  }
+
+  onDrain(callback: () => void): void {
+    this.#response.on('drain', callback)
+  }
+
+  end(chunk?: Buffer | string): void {
+    if (chunk !== undefined) this.bytesWritten += Buffer.byteLength(chunk)
+    this.#response.end(chunk)
+    lingerOver(this.#response.req)
+  }
+
+  destroy(error?: Error): void {
+    this.#response.destroy(error)
+  }
+}
+
+/** After an early answer: reads a bounded rest of the body away, then gives the connection up. */
+function lingerOver(message: IncomingMessage): void {
+  if (message.complete || message.destroyed) return
+  let left = LINGER_BYTES
+  const socket = message.socket
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+  timer.unref()
+  message.on('data', (chunk: Buffer) => {
+    left -= chunk.length
+    if (left < 0) socket.destroy()
+  })
+  const over = (): void => {
+    clearTimeout(timer)
+  }
+  message.on('end', over)
+  message.on('close', over)
+  message.resume()
+}

@@ -1,0 +1,181 @@
+/** An HTTP/2 stream as an `Exchange`, without the compatibility API (design: it costs more). */
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+
+import type {
+  BodyReceiver,
+  ClientConnection,
+  ClientRequest,
+  ClientResponse,
+  Exchange,
+  RawHeaders,
+} from '../http/exchange.ts'
+
+export interface Http2Parts {
+  readonly stream: ServerHttp2Stream
+  readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: RawHeaders
+  readonly connection: ClientConnection
+}
+
+/** Wraps one request stream. */
+export function createHttp2Exchange(parts: Http2Parts): Exchange {
+  return new Http2Exchange(parts)
+}
+
+class Http2Exchange implements Exchange {
+  readonly request: ClientRequest
+  readonly response: ClientResponse
+  bytesReceived = 0
+  readonly #stream: ServerHttp2Stream
+  readonly #headers: IncomingHttpHeaders
+
+  constructor({ stream, headers, rawHeaders, connection }: Http2Parts) {
+    const length = headers['content-length']
+    this.#stream = stream
+    this.#headers = headers
+    this.request = {
+      protocol: 'HTTP/2.0',
+      method: headers[':method'] ?? '',
+      rawTarget: headers[':path'] ?? '',
+      authority: headers[':authority'] ?? headers.host,
+      rawHeaders: withoutPseudoHeaders(rawHeaders),
+      connection,
+      isUpgrade: false,
+      contentLength: length === undefined ? undefined : Number(length),
+      hasBody: !stream.endAfterHeaders,
+    }
+    this.response = new Http2Response(
+      stream,
+      headers[':method'] === 'HEAD',
+      () => this.request.hasBody && !stream.readableEnded,
+    )
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#headers[name]
+    return Array.isArray(value) ? value[0] : value
+  }
+
+  receiveBody(receiver: BodyReceiver): void {
+    const stream = this.#stream
+    if (!this.request.hasBody) {
+      receiver.onEnd()
+      return
+    }
+    if (this.header('expect') !== undefined && !stream.headersSent) {
+      stream.additionalHeaders({ ':status': 100 })
+    }
+    let over = false
+    const broken = (error?: Error): void => {
+      if (over) return
+      over = true
+      receiver.onError(error ?? new Error('the client reset the stream before the end of its body'))
+    }
+    stream.on('data', (chunk: Buffer) => {
+      this.bytesReceived += chunk.length
+      receiver.onData(chunk)
+    })
+    // `end` also follows a reset: only END_STREAM makes a body whole (`aborted` is set first).
+    stream.on('end', () => {
+      if (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
+        broken()
+        return
+      }
+      over = true
+      receiver.onEnd()
+    })
+    stream.on('aborted', () => broken())
+    stream.on('error', broken)
+    stream.on('close', () => broken())
+  }
+
+  pauseBody(): void {
+    this.#stream.pause()
+  }
+
+  resumeBody(): void {
+    this.#stream.resume()
+  }
+
+  onAbort(callback: (error: Error) => void): void {
+    this.#stream.once('close', () => {
+      if (!this.#stream.writableFinished || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
+        callback(new Error('the client reset the stream before the end of the answer'))
+      }
+    })
+  }
+
+  onClose(callback: () => void): void {
+    if (this.#stream.closed && this.#stream.destroyed) callback()
+    else this.#stream.once('close', callback)
+  }
+
+  takeSocket(): never {
+    throw new Error('an HTTP/2 stream cannot be taken over')
+  }
+}
+
+class Http2Response implements ClientResponse {
+  bytesWritten = 0
+  readonly #stream: ServerHttp2Stream
+  /** node has ended the writable side of an answer to HEAD already. */
+  readonly #isHead: boolean
+  readonly #bodyUnread: () => boolean
+
+  constructor(stream: ServerHttp2Stream, isHead: boolean, bodyUnread: () => boolean) {
+    this.#stream = stream
+    this.#isHead = isHead
+    this.#bodyUnread = bodyUnread
+  }
+
+  get headersSent(): boolean {
+    return this.#stream.headersSent
+  }
+
+  writeHead(status: number, headers: RawHeaders): void {
+    if (this.#gone) return
+    this.#stream.respond([':status', String(status), ...headers] as unknown as string[])
+  }
+
+  flushHead(): void {
+    // HEADERS is its own frame and goes out at the end of this turn of the loop.
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.#gone || this.#isHead) return true
+    this.bytesWritten += chunk.length
+    return this.#stream.write(chunk)
+  }
+
+  onDrain(callback: () => void): void {
+    this.#stream.on('drain', callback)
+  }
+
+  end(chunk?: Buffer | string): void {
+    if (this.#gone || this.#isHead) return
+    if (chunk !== undefined) this.bytesWritten += Buffer.byteLength(chunk)
+    this.#stream.end(chunk)
+    // RFC 9113 section 8.1: after an early answer, ask the client to stop sending without an error.
+    if (this.#bodyUnread()) {
+      this.#stream.once('finish', () => {
+        this.#stream.close(constants.NGHTTP2_NO_ERROR)
+      })
+    }
+  }
+
+  destroy(): void {
+    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  }
+
+  /** A stream that the client reset takes nothing more; `onAbort` has told so already. */
+  get #gone(): boolean {
+    return this.#stream.destroyed || this.#stream.closed
+  }
+}
+
+/** Pseudo-header fields come first (RFC 9113 section 8.3); nghttp2 refuses any behind. */
+function withoutPseudoHeaders(rawHeaders: RawHeaders): RawHeaders {
+  let first = 0
+  while (rawHeaders[first]?.startsWith(':') === true) first += 2
+  return rawHeaders.slice(first)
+}

@@ -1,0 +1,241 @@
+/**
+ * The one listener: TLS, then HTTP/1.1 or HTTP/2 by ALPN, each request handed on as an `Exchange`.
+ *
+ * `node:https` listens and keeps its timers for HTTP/1.1; HTTP/2 sessions are made on the same TLS
+ * sockets by `performServerHandshake`, so that both share one port and one set of bounds.
+ */
+import { performServerHandshake, type ServerHttp2Session } from 'node:http2'
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+
+import type { ClientConnection, Exchange } from '../http/exchange.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import { canonicalAddress, describeConnection } from './connection.ts'
+import { attachHttp1 } from './http1-server.ts'
+import { serveHttp2, type Http2Limits } from './http2-server.ts'
+import type { ListenerTls } from './tls.ts'
+
+export interface ListenerLimits extends Http2Limits {
+  readonly maxHeaderBytes: number
+  readonly maxHeaders: number
+  /** Milliseconds from a connection or a request's first byte to the end of its head. */
+  readonly headerTimeout: number
+  /** Milliseconds that a connection without a request may stay open. */
+  readonly idleTimeout: number
+  readonly handshakeTimeout: number
+  readonly maxConnections: number
+  readonly maxConnectionsPerAddress: number
+}
+
+export interface ListenerOptions {
+  readonly address: string
+  readonly port: number
+  readonly limits: ListenerLimits
+  readonly http2: boolean
+  readonly tls: ListenerTls
+  readonly requestClientCertificate: boolean
+}
+
+export interface ListenerEffects {
+  readonly log: Log
+  readonly metrics: Metrics
+  /** The life of a request; never rejects. */
+  readonly handle: (exchange: Exchange) => void
+  /** A head that is no HTTP; answered already, to be recorded. */
+  readonly onMalformed: (connection: ClientConnection, code: number, reason: string) => void
+}
+
+export interface Listener {
+  readonly address: { readonly host: string; readonly port: number }
+  /** Count of the loadings of the client CA; certificates judged by an earlier one are void. */
+  readonly generation: () => number
+  /** New handshakes use it; with `trustChanged`, connections that showed a certificate are retired. */
+  updateTls(tls: ListenerTls, trustChanged: boolean): void
+  /** Takes no new connection; idle ones end, busy ones are told to finish. */
+  drain(): void
+  /** Breaks off what is left. */
+  destroy(): Promise<void>
+}
+
+/** One live connection, whichever protocol. */
+export interface LiveConnection {
+  readonly connection: ClientConnection
+  readonly socket: TLSSocket
+  retire(): void
+}
+
+/** Starts listening; resolves when bound, rejects when the address cannot be had. */
+export async function startListener(
+  options: ListenerOptions,
+  effects: ListenerEffects,
+): Promise<Listener> {
+  const { limits } = options
+  let { tls } = options
+  let generation = 1
+  const accepted = new AcceptedSockets()
+  const live = new Set<LiveConnection>()
+
+  const server = createServer({
+    ...tls.options,
+    ALPNProtocols: options.http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
+    SNICallback: (serverName, callback) => callback(null, tls.contextFor(serverName)),
+    requestCert: options.requestClientCertificate,
+    // A bad certificate is the authenticator's to judge: a 401 Status, not a TLS alert.
+    rejectUnauthorized: false,
+    handshakeTimeout: limits.handshakeTimeout,
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: limits.headerTimeout,
+    keepAliveTimeout: limits.idleTimeout,
+    keepAliveTimeoutBuffer: 0,
+    connectionsCheckingInterval: Math.max(100, Math.min(limits.headerTimeout / 2, 5_000)),
+    // The body may take its time: the API server cuts what is no stream after a minute.
+    requestTimeout: 0,
+    optimizeEmptyRequests: true,
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+  })
+  server.maxConnections = limits.maxConnections
+  server.maxHeadersCount = limits.maxHeaders
+
+  server.on('drop', () => effects.metrics.connectionsRefused.inc({ reason: 'total' }))
+  server.on('connection', (socket: Socket) => {
+    const refused = accepted.add(socket, generation, limits.maxConnectionsPerAddress)
+    if (refused) {
+      effects.metrics.connectionsRefused.inc({ reason: 'address' })
+      socket.destroy()
+    }
+  })
+  server.on('tlsClientError', (error, socket) => {
+    effects.metrics.connectionsRefused.inc({ reason: 'handshake' })
+    effects.log.debug({ err: error, address: socket.remoteAddress }, 'TLS handshake failed')
+    socket.destroy()
+  })
+
+  const serveHttp1 = attachHttp1(server, limits, effects)
+  // The only listener so far is the HTTP/1.1 one of node:https; it goes on serving what is no h2.
+  const [http1Listener] = server.listeners('secureConnection')
+  server.removeAllListeners('secureConnection')
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const isHttp2 = socket.alpnProtocol === 'h2'
+    const key = socketKey(socket)
+    const entry: LiveConnection = {
+      socket,
+      connection: describeConnection(socket, accepted.generationOf(key), () => entry.retire()),
+      retire: () => undefined,
+    }
+    live.add(entry)
+    const protocol = isHttp2 ? 'h2' : 'http/1.1'
+    effects.metrics.connections.inc({ protocol })
+    socket.once('close', () => {
+      live.delete(entry)
+      effects.metrics.connections.dec({ protocol })
+    })
+    socket.on('error', (error) => {
+      effects.log.trace({ err: error }, 'client connection failed')
+    })
+    if (isHttp2) {
+      const session: ServerHttp2Session = performServerHandshake(socket, http2Options(limits))
+      entry.retire = serveHttp2(session, entry.connection, limits, effects)
+    } else {
+      entry.retire = serveHttp1(socket, entry.connection)
+      http1Listener?.call(server, socket)
+    }
+  })
+
+  await listen(server, options.port, options.address)
+  const bound = server.address() as AddressInfo
+
+  return {
+    address: { host: bound.address, port: bound.port },
+    generation: () => generation,
+    updateTls(next, trustChanged) {
+      server.setSecureContext(next.options)
+      tls = next
+      if (!trustChanged) return
+      generation += 1
+      for (const entry of live) {
+        if (entry.connection.peerCertificate !== undefined) entry.retire()
+      }
+    },
+    drain() {
+      server.close()
+      for (const entry of live) entry.retire()
+    },
+    async destroy() {
+      const gone = [...live].map(
+        ({ socket }) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+      )
+      for (const { socket } of live) socket.destroy()
+      await Promise.all(gone)
+    },
+  }
+}
+
+/** Bounds for nghttp2: CVE-2023-44487, CVE-2023-45288, CVE-2019-9512/9514/9515/9516. */
+function http2Options(limits: ListenerLimits): Parameters<typeof performServerHandshake>[1] {
+  return {
+    settings: {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderBytes,
+      initialWindowSize: 262_144,
+      enablePush: false,
+      enableConnectProtocol: false,
+    },
+    maxHeaderListPairs: limits.maxHeaders,
+    maxOutstandingPings: 10,
+    maxSettings: 32,
+    maxSessionInvalidFrames: 20,
+    maxSessionRejectedStreams: 100,
+    maxSessionMemory: 16,
+    streamResetBurst: 1_000,
+    streamResetRate: 33,
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function socketKey(socket: Socket): string {
+  return `${socket.remoteAddress ?? ''}|${socket.remotePort ?? 0}`
+}
+
+/**
+ * TCP connections from accept on, before TLS: counted by address, and remembering which loading of
+ * the client CA was current, since a handshake may straddle a reload.
+ */
+class AcceptedSockets {
+  readonly #generations = new Map<string, number>()
+  readonly #byAddress = new Map<string, number>()
+
+  /** True: the address has too many already; the socket is not counted. */
+  add(socket: Socket, generation: number, maxPerAddress: number): boolean {
+    const key = socketKey(socket)
+    const address = canonicalAddress(socket.remoteAddress ?? '')
+    const count = this.#byAddress.get(address) ?? 0
+    if (count >= maxPerAddress) return true
+    this.#byAddress.set(address, count + 1)
+    this.#generations.set(key, generation)
+    socket.once('close', () => {
+      this.#generations.delete(key)
+      const left = (this.#byAddress.get(address) ?? 1) - 1
+      if (left === 0) this.#byAddress.delete(address)
+      else this.#byAddress.set(address, left)
+    })
+    return false
+  }
+
+  /** 0, which no certificate can match, for a socket that was never accepted. */
+  generationOf(key: string): number {
+    return this.#generations.get(key) ?? 0
+  }
+}

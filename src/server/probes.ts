@@ -1,0 +1,100 @@
+/** `/livez`, `/readyz` and `/metrics` on a listener of their own, in plain HTTP, never on the users'. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+import type { Registry } from 'prom-client'
+
+/** A named readiness check; what it returns says what is wrong. */
+export interface Check {
+  readonly name: string
+  readonly run: () => string | undefined
+}
+
+export interface ProbesOptions {
+  readonly address: string
+  readonly port: number
+  readonly checks: readonly Check[]
+  readonly registry: Registry
+}
+
+export interface Probes {
+  readonly address: { readonly host: string; readonly port: number }
+  close(): Promise<void>
+}
+
+/** Starts the listener; rejects when the address cannot be had. */
+export async function startProbes(options: ProbesOptions): Promise<Probes> {
+  const server = createServer({ maxHeaderSize: 8_192 }, (request, response) => {
+    answer(options, request, response).catch(() => response.destroy())
+  })
+  server.headersTimeout = 5_000
+  server.requestTimeout = 10_000
+  server.maxConnections = 100
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, options.address, resolve)
+  })
+  const bound = server.address() as AddressInfo
+  return {
+    address: { host: bound.address, port: bound.port },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+async function answer(
+  { checks, registry }: ProbesOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://probes')
+  const isRead = request.method === 'GET' || request.method === 'HEAD'
+  if (!isRead) {
+    send(response, 405, 'only GET and HEAD\n')
+    return
+  }
+  switch (url.pathname) {
+    case '/livez':
+      // Alive while the event loop answers: a restart mends nothing that a check could find.
+      send(response, 200, 'ok\n')
+      return
+    case '/readyz': {
+      const { code, text } = readiness(checks, url.searchParams.has('verbose'))
+      send(response, code, text)
+      return
+    }
+    case '/metrics':
+      send(response, 200, await registry.metrics(), registry.contentType)
+      return
+    default:
+      send(response, 404, 'served here: /livez /readyz?verbose /metrics\n')
+  }
+}
+
+/** kube-apiserver's form: one `[+]name ok` or `[-]name failed: why` a check. */
+export function readiness(
+  checks: readonly Check[],
+  verbose: boolean,
+): { readonly code: number; readonly text: string } {
+  const lines: string[] = []
+  let failed = false
+  for (const { name, run } of checks) {
+    const problem = run()
+    if (problem !== undefined) failed = true
+    lines.push(problem === undefined ? `[+]${name} ok` : `[-]${name} failed: ${problem}`)
+  }
+  lines.push(failed ? 'readyz check failed' : 'readyz check passed')
+  return { code: failed ? 503 : 200, text: failed || verbose ? `${lines.join('\n')}\n` : 'ok\n' }
+}
+
+function send(response: ServerResponse, code: number, text: string, type?: string): void {
+  response.writeHead(code, {
+    'Content-Type': type ?? 'text/plain; charset=utf-8',
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  })
+  response.end(text)
+}

@@ -1,0 +1,44 @@
+/** The one writer of refusals: whatever a stage threw becomes a `metav1.Status` answer. */
+import type { Exchange, RawHeaders } from '../http/exchange.ts'
+import { StatusError, statusBody } from '../status.ts'
+
+/**
+ * What of an error a client may see.
+ *
+ * @returns the error itself when it is a `StatusError`, else a 500 that says nothing of the inside
+ */
+export function asStatusError(error: unknown): StatusError {
+  if (error instanceof StatusError) return error
+  return new StatusError('InternalError', 'Internal error occurred: see the log of Gatehouse', {
+    cause: error,
+  })
+}
+
+/** Answers; nothing may have been sent before. */
+export function writeRefusal(
+  { request, response }: Exchange,
+  error: StatusError,
+  ownHeaders: RawHeaders,
+): void {
+  const body = statusBody(error)
+  const headers = [
+    ...ownHeaders,
+    'Content-Type',
+    'application/json',
+    'Cache-Control',
+    'no-cache, private',
+    'X-Content-Type-Options',
+    'nosniff',
+    'Content-Length',
+    String(Buffer.byteLength(body)),
+  ]
+  for (const [name, value] of Object.entries(error.headers)) headers.push(name, value)
+  const isHttp1 = request.protocol === 'HTTP/1.1'
+  if (isHttp1 && (error.closeConnection || request.isUpgrade)) headers.push('Connection', 'close')
+  response.writeHead(error.code, headers)
+  response.end(body)
+  // kube-apiserver's UnauthenticatedHTTP2DOSMitigation: strangers get no long-lived session.
+  if (!isHttp1 && (error.closeConnection || error.reason === 'Unauthorized')) {
+    request.connection.retire()
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * TLS of the listener in kube-apiserver's words: version and cipher suite names, serving and SNI
+ * certificates (component-base/cli/flag; apiserver/pkg/server/dynamiccertificates).
+ */
+import { X509Certificate } from 'node:crypto'
+import { constants } from 'node:crypto'
+import { isIP } from 'node:net'
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
+
+/** kube-apiserver's names of the suites offered over TLS 1.2, with OpenSSL's; AEAD with ECDHE only. */
+export const CIPHER_SUITES: Readonly<Record<string, string>> = {
+  TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: 'ECDHE-ECDSA-AES128-GCM-SHA256',
+  TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: 'ECDHE-RSA-AES128-GCM-SHA256',
+  TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: 'ECDHE-ECDSA-AES256-GCM-SHA384',
+  TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: 'ECDHE-RSA-AES256-GCM-SHA384',
+  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: 'ECDHE-ECDSA-CHACHA20-POLY1305',
+  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256: 'ECDHE-RSA-CHACHA20-POLY1305',
+  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305: 'ECDHE-ECDSA-CHACHA20-POLY1305',
+  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305: 'ECDHE-RSA-CHACHA20-POLY1305',
+}
+
+/** As in Go, TLS 1.3 suites are not configurable; AES-128 first, for the bulk of small answers. */
+const TLS13_SUITES = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256'
+
+/** A key pair as PEM, with the names that it is chosen for. */
+export interface ServingCertificate {
+  readonly certificate: string
+  readonly privateKey: string
+  /** Explicit names beat the certificate's own; empty: take the certificate's DNS names. */
+  readonly names: readonly string[]
+}
+
+export interface ClientTrust {
+  readonly ca: string
+  readonly crl: string | undefined
+}
+
+export interface ListenerTlsOptions {
+  readonly minVersion: 'VersionTLS12' | 'VersionTLS13'
+  /** kube-apiserver's names; empty: all of `CIPHER_SUITES`. */
+  readonly cipherSuites: readonly string[]
+  readonly serving: ServingCertificate
+  readonly sni: readonly ServingCertificate[]
+  /** Undefined: no client certificate is asked for. */
+  readonly clientTrust: ClientTrust | undefined
+}
+
+/** Everything of a handshake that depends on files; replaced as a whole when one changes. */
+export interface ListenerTls {
+  readonly options: SecureContextOptions
+  contextFor(serverName: string): SecureContext | undefined
+}
+
+/**
+ * Builds the contexts.
+ *
+ * @throws Error of OpenSSL when a key does not belong to its certificate or PEM is broken
+ */
+export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
+  const exact = new Map<string, SecureContext>()
+  for (const pair of tls.sni) {
+    const context = createSecureContext(contextOptions(tls, pair))
+    const names = pair.names.length > 0 ? pair.names : certificateNames(pair.certificate)
+    for (const name of names) {
+      // Of two pairs for one name the earlier wins, as with kube-apiserver's flag.
+      if (!exact.has(name.toLowerCase())) exact.set(name.toLowerCase(), context)
+    }
+  }
+  return {
+    options: contextOptions(tls, tls.serving),
+    contextFor: (serverName) =>
+      exact.get(serverName.toLowerCase()) ?? exact.get(wildcard(serverName)),
+  }
+}
+
+function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): SecureContextOptions {
+  const { clientTrust } = tls
+  return {
+    cert: pair.certificate,
+    key: pair.privateKey,
+    minVersion: tls.minVersion === 'VersionTLS13' ? 'TLSv1.3' : 'TLSv1.2',
+    ciphers: opensslCiphers(tls.cipherSuites),
+    honorCipherOrder: true,
+    // No resumption: a resumed session would carry the verdict on a client certificate past a
+    // change of the CA bundle or the CRL. client-go keeps no session cache, so nothing is lost.
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+    sessionIdContext: 'gatehouse',
+    ...(clientTrust === undefined ? {} : { ca: clientTrust.ca }),
+    ...(clientTrust?.crl === undefined ? {} : { crl: clientTrust.crl }),
+  }
+}
+
+function opensslCiphers(names: readonly string[]): string {
+  const chosen = names.length === 0 ? Object.keys(CIPHER_SUITES) : names
+  const tls12 = chosen.flatMap((name) => CIPHER_SUITES[name] ?? [])
+  return [TLS13_SUITES, ...new Set(tls12)].join(':')
+}
+
+/** DNS names and addresses in the certificate; without any, its common name. */
+function certificateNames(pem: string): readonly string[] {
+  const certificate = new X509Certificate(pem)
+  const alternative = certificate.subjectAltName ?? ''
+  const names = alternative
+    .split(', ')
+    .flatMap((entry) => /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1] ?? [])
+  return names
+}
+
+/** `*.example.com` for `a.example.com`: one label, as kube-apiserver matches. */
+function wildcard(serverName: string): string {
+  const dot = serverName.indexOf('.')
+  return dot < 0 || isIP(serverName) !== 0 ? '' : `*${serverName.slice(dot).toLowerCase()}`
+}

@@ -1,0 +1,98 @@
+/** Failures of the way to the API server, in words that kubectl shows. */
+import { StatusError } from '../status.ts'
+
+/** A bounded name for metrics and the log. */
+export type UpstreamFailure = 'connect' | 'tls' | 'timeout' | 'reset' | 'protocol' | 'request'
+
+export interface MappedFailure {
+  readonly kind: UpstreamFailure
+  readonly error: StatusError
+}
+
+const CONNECT_CODES: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+/** The client library's refusal to write a header that the client sent (nothing was sent). */
+const REQUEST_CODES: ReadonlySet<string> = new Set([
+  'UND_ERR_INVALID_ARG',
+  'UND_ERR_NOT_SUPPORTED',
+  'ERR_HTTP2_HEADER_SINGLE_VALUE',
+  'ERR_INVALID_CHAR',
+  'ERR_INVALID_HTTP_TOKEN',
+])
+
+const PROTOCOL_CODES: ReadonlySet<string> = new Set([
+  'UND_ERR_HEADERS_OVERFLOW',
+  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+  'HPE_HEADER_OVERFLOW',
+])
+
+/** OpenSSL's and node's names of "this is not the server that the CA vouches for". */
+const TLS_CODE = /CERT|SELF_SIGNED|^UNABLE_TO|^ERR_TLS|^ERR_SSL|^EPROTO$/
+
+/**
+ * Turns a transport's error into a refusal. `Retry-After` only where nothing can have been sent:
+ * client-go repeats any request then, mutating ones included (client-go/rest/with_retry.go).
+ */
+export function mapUpstreamError(cause: unknown): MappedFailure {
+  const code = errorCode(cause)
+  if (REQUEST_CODES.has(code)) {
+    return failure('request', 'BadRequest', 'a header of the request cannot be passed on', cause)
+  }
+  if (CONNECT_CODES.has(code)) {
+    return failure(
+      'connect',
+      'ServiceUnavailable',
+      `the API server cannot be reached (${code})`,
+      cause,
+      {
+        'Retry-After': '1',
+      },
+    )
+  }
+  if (TLS_CODE.test(code)) {
+    return failure(
+      'tls',
+      'BadGateway',
+      `the API server's certificate is not trusted (${code})`,
+      cause,
+    )
+  }
+  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
+    return failure('timeout', 'Timeout', 'the API server did not answer in time', cause)
+  }
+  if (PROTOCOL_CODES.has(code) || code.startsWith('HPE_')) {
+    return failure('protocol', 'BadGateway', "the API server's answer is not valid HTTP", cause)
+  }
+  return failure(
+    'reset',
+    'BadGateway',
+    'the API server closed the connection before it answered; the request may or may not have been carried out',
+    cause,
+  )
+}
+
+function failure(
+  kind: UpstreamFailure,
+  reason: 'BadRequest' | 'ServiceUnavailable' | 'BadGateway' | 'Timeout',
+  message: string,
+  cause: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): MappedFailure {
+  return { kind, error: new StatusError(reason, message, { cause, headers }) }
+}
+
+function errorCode(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return ''
+  if (error instanceof AggregateError && error.errors.length > 0) return errorCode(error.errors[0])
+  const { code, cause } = error as { code?: unknown; cause?: unknown }
+  if (typeof code === 'string' && code !== 'UND_ERR_SOCKET') return code
+  return cause === undefined ? (typeof code === 'string' ? code : '') : errorCode(cause)
+}

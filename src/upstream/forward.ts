@@ -1,0 +1,195 @@
+/**
+ * Sends what was authorized upstream, with the user's identity and Gatehouse's credential, over the
+ * way that fits: pool for short requests, HTTP/2 sessions for long reads, a connection of its own
+ * for upgrades.
+ */
+import type { Authorized } from '../authorization/authorizer.ts'
+import type { Exchange, RawHeaders } from '../http/exchange.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import { isConnect, isLongRunning } from '../request/long-running.ts'
+import type { Target } from '../request/types.ts'
+import { StatusError } from '../status.ts'
+import { mapUpstreamError } from './errors.ts'
+import { parseHandshake } from './handshake.ts'
+import { upstreamHeaders } from './headers.ts'
+import { createIdentityWriter, type IdentityNames } from './identity.ts'
+import type { UpstreamCredential } from './kubeconfig.ts'
+import { createPoolTransport } from './pool.ts'
+import { Relay } from './relay.ts'
+import { createRequestBody } from './request-body.ts'
+import { createSessionsTransport } from './sessions.ts'
+import type { ConnectionLimits, Transport } from './transport.ts'
+import { forwardUpgrade, type UpgradeOutcome } from './upgrade.ts'
+
+export interface ForwardOptions {
+  readonly exchange: Exchange
+  readonly authorized: Authorized
+  readonly target: Target
+  readonly auditID: string
+  /** Gatehouse's own response headers. */
+  readonly ownHeaders: RawHeaders
+  /** Response head written (101 included). */
+  readonly onHead: (status: number) => void
+  /** Told how to break the stream off, for shutdown and revocation. */
+  readonly onCut?: (cut: (reason: Error) => void) => void
+}
+
+export interface Upstream {
+  /**
+   * Resolves when the exchange is over.
+   *
+   * @throws StatusError while nothing has been sent to the client
+   */
+  forward(options: ForwardOptions): Promise<UpgradeOutcome>
+  /** New requests use this credential; the connections of the old one end as they come free. */
+  updateCredential(credential: UpstreamCredential): void
+  readonly current: () => UpstreamCredential
+  close(): Promise<void>
+  destroy(): Promise<void>
+}
+
+export interface UpstreamOptions {
+  readonly credential: UpstreamCredential
+  readonly identity: IdentityNames
+  readonly limits: ConnectionLimits
+}
+
+export interface UpstreamEffects {
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+interface Ways {
+  readonly credential: UpstreamCredential
+  readonly short: Transport
+  readonly longHttp1: Transport
+  readonly long: Transport
+}
+
+/** Makes the upstream; connections open with the first request. */
+export function createUpstream(options: UpstreamOptions, effects: UpstreamEffects): Upstream {
+  const { identity, limits } = options
+  const writeIdentity = createIdentityWriter(identity)
+  const identityNames =
+    identity.mode === 'impersonation'
+      ? []
+      : [identity.user, identity.group, identity.uid, identity.extraPrefix]
+  let ways = openWays(options.credential, limits, effects.log)
+
+  const headersFor = (forward: ForwardOptions, { credential }: Ways): string[] => {
+    const { request } = forward.exchange
+    return upstreamHeaders({
+      rawHeaders: request.rawHeaders,
+      identity: writeIdentity(forward.authorized.user),
+      identityNames,
+      authorization: credential.token === undefined ? undefined : `Bearer ${credential.token}`,
+      host: credential.endpoint.host,
+      auditID: forward.auditID,
+      forwardedFor: request.connection.remoteAddress,
+    })
+  }
+
+  const counted = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work
+    } catch (error) {
+      const cause = error instanceof StatusError ? error.cause : error
+      if (cause !== undefined) {
+        const { kind } = mapUpstreamError(cause)
+        effects.metrics.upstreamErrors.inc({ reason: kind })
+        effects.log.warn({ err: cause, reason: kind }, 'the API server did not answer')
+      }
+      throw error
+    }
+  }
+
+  return {
+    forward(forward) {
+      const way = ways
+      return counted(
+        forward.exchange.request.isUpgrade
+          ? upgrade(forward, way, headersFor(forward, way), limits)
+          : relay(forward, way, headersFor(forward, way)),
+      )
+    },
+    updateCredential(credential) {
+      const old = ways
+      ways = openWays(credential, limits, effects.log)
+      void closeWays(old)
+    },
+    current: () => ways.credential,
+    close: () => closeWays(ways),
+    async destroy() {
+      await Promise.all([ways.short.destroy(), ways.longHttp1.destroy(), ways.long.destroy()])
+    },
+  }
+}
+
+function openWays(credential: UpstreamCredential, limits: ConnectionLimits, log: Log): Ways {
+  const { endpoint } = credential
+  const longHttp1 = createPoolTransport({ endpoint, limits, maxConnections: null })
+  return {
+    credential,
+    short: createPoolTransport({ endpoint, limits, maxConnections: limits.maxConnections }),
+    longHttp1,
+    long: createSessionsTransport({ endpoint, limits, log, fallback: longHttp1 }),
+  }
+}
+
+async function closeWays(ways: Ways): Promise<void> {
+  await Promise.all([ways.short.close(), ways.long.close()])
+  await ways.longHttp1.close()
+}
+
+async function relay(
+  forward: ForwardOptions,
+  ways: Ways,
+  headers: readonly string[],
+): Promise<UpgradeOutcome> {
+  const { exchange, authorized, target } = forward
+  const { request } = exchange
+  const longRunning = isLongRunning(authorized.info)
+  const receiver = new Relay({
+    exchange,
+    ownHeaders: forward.ownHeaders,
+    isLongRunning: longRunning,
+    isConnect: isConnect(authorized.info),
+    onHead: forward.onHead,
+  })
+  forward.onCut?.((reason) => receiver.cut(reason))
+  const transport = longRunning ? (request.hasBody ? ways.longHttp1 : ways.long) : ways.short
+  transport.send(
+    {
+      method: request.method,
+      path: target.raw,
+      headers,
+      contentLength: request.contentLength,
+      body: request.hasBody ? createRequestBody(exchange) : undefined,
+      isLongRunning: longRunning,
+    },
+    receiver,
+  )
+  return receiver.done
+}
+
+async function upgrade(
+  forward: ForwardOptions,
+  ways: Ways,
+  headers: readonly string[],
+  limits: ConnectionLimits,
+): Promise<UpgradeOutcome> {
+  const { exchange, authorized, target } = forward
+  return forwardUpgrade({
+    exchange,
+    endpoint: ways.credential.endpoint,
+    limits,
+    path: target.raw,
+    handshake: parseHandshake(exchange.request.method, exchange.request.rawHeaders),
+    headers,
+    ownHeaders: forward.ownHeaders,
+    isConnect: isConnect(authorized.info),
+    onHead: forward.onHead,
+    onTunnel: (tunnel) => forward.onCut?.(() => tunnel.cut()),
+  })
+}

@@ -1,0 +1,149 @@
+/**
+ * The upgrade handshake, both halves: what a client may ask for, and whether a 101 grants exactly
+ * that (RFC 9110 section 7.8, RFC 6455 section 4; CVE-2018-1002105).
+ */
+import { createHash } from 'node:crypto'
+
+import type { RawHeaders } from '../http/exchange.ts'
+import { StatusError } from '../status.ts'
+import type { UpstreamResponseHeaders } from './response-headers.ts'
+
+export interface Handshake {
+  readonly protocol: 'websocket' | 'SPDY/3.1'
+  /** Fields sent upstream: `Upgrade`, `Connection` and the protocol's own; no bearer token. */
+  readonly headers: readonly string[]
+  readonly webSocketKey: string | undefined
+  /** Subprotocols or stream protocol versions offered. */
+  readonly offered: readonly string[]
+}
+
+/** The token that kube-apiserver takes from a subprotocol; authentication has read it by now. */
+const BEARER_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.'
+
+/** 24 characters of base64: 16 bytes (RFC 6455 section 4.1). */
+const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/
+const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+const TOKEN_LIST_ITEM = /^[!#$%&'*+\-.^_`|~0-9A-Za-z/]+$/
+
+/**
+ * Reads what the client asks for.
+ *
+ * @throws StatusError 400 for any other protocol (`h2c` above all) or a broken handshake
+ */
+export function parseHandshake(method: string, rawHeaders: RawHeaders): Handshake {
+  const values = (name: string): string[] => headerValues(rawHeaders, name)
+  const upgrade = values('upgrade')
+  if (upgrade.length === 1 && upgrade[0]?.toLowerCase() === 'websocket') {
+    return webSocketHandshake(method, values)
+  }
+  if (upgrade.length === 1 && upgrade[0]?.toLowerCase() === 'spdy/3.1') return spdyHandshake(values)
+  throw badHandshake('only upgrades to websocket and SPDY/3.1 are served')
+}
+
+function webSocketHandshake(method: string, values: (name: string) => string[]): Handshake {
+  const [key, ...moreKeys] = values('sec-websocket-key')
+  const version = values('sec-websocket-version')
+  if (method !== 'GET') throw badHandshake('a WebSocket handshake is a GET')
+  if (key === undefined || moreKeys.length > 0 || !WEBSOCKET_KEY.test(key)) {
+    throw badHandshake('Sec-WebSocket-Key must be one key of 16 bytes')
+  }
+  if (version.length !== 1 || version[0] !== '13') {
+    throw badHandshake('Sec-WebSocket-Version must be 13')
+  }
+  const offered = list(values('sec-websocket-protocol')).filter(
+    (protocol) => !protocol.startsWith(BEARER_SUBPROTOCOL),
+  )
+  return {
+    protocol: 'websocket',
+    // Extensions are not offered on: frames stay as the endpoints wrote them, and readable.
+    headers: [
+      'upgrade',
+      'websocket',
+      'connection',
+      'Upgrade',
+      'sec-websocket-key',
+      key,
+      'sec-websocket-version',
+      '13',
+      ...(offered.length === 0 ? [] : ['sec-websocket-protocol', offered.join(', ')]),
+    ],
+    webSocketKey: key,
+    offered,
+  }
+}
+
+function spdyHandshake(values: (name: string) => string[]): Handshake {
+  const offered = list(values('x-stream-protocol-version'))
+  return {
+    protocol: 'SPDY/3.1',
+    headers: [
+      'upgrade',
+      'SPDY/3.1',
+      'connection',
+      'Upgrade',
+      ...offered.flatMap((version) => ['x-stream-protocol-version', version]),
+    ],
+    webSocketKey: undefined,
+    offered,
+  }
+}
+
+/**
+ * Whether a 101 grants what was asked.
+ *
+ * @throws StatusError 502 otherwise: the two sockets are not joined then
+ */
+export function checkSwitchingProtocols(
+  handshake: Handshake,
+  headers: UpstreamResponseHeaders,
+): void {
+  const upgrade = single(headers['upgrade'])
+  const connection = single(headers['connection'])?.toLowerCase().split(',')
+  const agreed =
+    upgrade?.toLowerCase() === handshake.protocol.toLowerCase() &&
+    connection?.some((option) => option.trim() === 'upgrade') === true
+  const chosen = single(
+    headers[
+      handshake.protocol === 'websocket' ? 'sec-websocket-protocol' : 'x-stream-protocol-version'
+    ],
+  )
+  const knownProtocol = chosen === undefined || handshake.offered.includes(chosen)
+  const accepted =
+    handshake.webSocketKey === undefined ||
+    single(headers['sec-websocket-accept']) === acceptFor(handshake.webSocketKey)
+  if (!agreed || !knownProtocol || !accepted) {
+    throw new StatusError(
+      'BadGateway',
+      'the API server switched to another protocol than asked for',
+    )
+  }
+}
+
+function acceptFor(key: string): string {
+  return createHash('sha1')
+    .update(key + WEBSOCKET_GUID)
+    .digest('base64')
+}
+
+function headerValues(rawHeaders: RawHeaders, name: string): string[] {
+  const values: string[] = []
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if ((rawHeaders[i] ?? '').toLowerCase() === name) values.push(rawHeaders[i + 1] ?? '')
+  }
+  return values
+}
+
+function list(values: readonly string[]): string[] {
+  const items = values.flatMap((value) => value.split(',')).map((item) => item.trim())
+  const bad = items.find((item) => !TOKEN_LIST_ITEM.test(item))
+  if (bad !== undefined) throw badHandshake('a protocol name in the handshake is not valid')
+  return items
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value
+}
+
+function badHandshake(message: string): StatusError {
+  return new StatusError('BadRequest', message, { closeConnection: true })
+}

@@ -1,0 +1,141 @@
+/**
+ * The only writer of upstream request headers: strip, then assert identity last, then check that
+ * exactly that identity is there (CVE-2021-31999, CVE-2021-36776).
+ */
+import type { RawHeaders } from '../http/exchange.ts'
+import { StatusError } from '../status.ts'
+
+/** RFC 9110 section 7.6.1, with what later servers treat alike. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+])
+
+/** Written anew by Gatehouse, or a credential, or a claim about the client that only a proxy may make. */
+const RESERVED: ReadonlySet<string> = new Set([
+  'authorization',
+  'audit-id',
+  'client-cert',
+  'client-cert-chain',
+  'content-length',
+  'cookie',
+  'expect',
+  'forwarded',
+  'host',
+  'true-client-ip',
+  'via',
+  'x-client-cert',
+  'x-real-ip',
+  'x-ssl-client-cert',
+])
+
+const RESERVED_PREFIXES = ['impersonate-', 'x-remote-', 'x-forwarded-', 'x-original-', 'proxy-']
+
+/** What kubectl and client-go send with every request, let by without a closer look. */
+const HARMLESS: ReadonlySet<string> = new Set([
+  'accept',
+  'accept-encoding',
+  'content-type',
+  'kubectl-command',
+  'kubectl-session',
+  'user-agent',
+])
+
+export interface UpstreamHeaderOptions {
+  /** The client's header fields, as received. */
+  readonly rawHeaders: RawHeaders
+  /** From `identity.ts`; the first pair is the user. */
+  readonly identity: RawHeaders
+  /** Lower-case names or prefixes (with trailing `-`) that carry identity in the mode in use. */
+  readonly identityNames: readonly string[]
+  /** Gatehouse's own credential; undefined with a client certificate. */
+  readonly authorization: string | undefined
+  /** The API server's `host[:port]`. */
+  readonly host: string
+  readonly auditID: string
+  /** The client's address, for the API server's own audit log (`sourceIPs`). */
+  readonly forwardedFor: string
+}
+
+/**
+ * The header fields of the upstream request, without framing (`Content-Length`, `Upgrade`), which
+ * the transport writes itself. Names are lower case.
+ *
+ * @throws StatusError 500 when the result does not hold exactly the identity that was meant
+ */
+export function upstreamHeaders(options: UpstreamHeaderOptions): string[] {
+  const { rawHeaders, identity, identityNames } = options
+  const dropped = connectionOptions(rawHeaders)
+  const headers: string[] = ['host', options.host]
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? '').toLowerCase()
+    if (dropped?.has(name) === true) continue
+    if (!HARMLESS.has(name) && !passes(name, identityNames)) continue
+    if (isHandshakeField(name)) continue
+    headers.push(name, rawHeaders[i + 1] ?? '')
+  }
+  headers.push('audit-id', options.auditID, 'x-forwarded-for', options.forwardedFor)
+  if (options.authorization !== undefined) headers.push('authorization', options.authorization)
+  for (const part of identity) headers.push(part)
+  assertIdentity(headers, options)
+  return headers
+}
+
+/** Fields that the client declared hop-by-hop; undefined when `Connection` names only the usual. */
+function connectionOptions(rawHeaders: RawHeaders): Set<string> | undefined {
+  let options: Set<string> | undefined
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if ((rawHeaders[i] ?? '').toLowerCase() !== 'connection') continue
+    for (const option of (rawHeaders[i + 1] ?? '').toLowerCase().split(',')) {
+      const name = option.trim()
+      if (name !== '' && name !== 'close' && !HOP_BY_HOP.has(name))
+        (options ??= new Set()).add(name)
+    }
+  }
+  return options
+}
+
+function passes(name: string, identityNames: readonly string[]): boolean {
+  // Two spellings that some reader could fold into one (CGI turns `-` into `_`).
+  const folded = name.includes('_') ? name.replaceAll('_', '-') : name
+  return !(
+    name === '' ||
+    HOP_BY_HOP.has(folded) ||
+    RESERVED.has(folded) ||
+    RESERVED_PREFIXES.some((prefix) => folded.startsWith(prefix)) ||
+    identityNames.some((known) =>
+      known.endsWith('-') ? folded.startsWith(known) : folded === known,
+    )
+  )
+}
+
+/** `handshake.ts` writes them for an upgrade; one of them may carry the client's token. */
+function isHandshakeField(name: string): boolean {
+  return name.startsWith('sec-websocket-') || name === 'x-stream-protocol-version'
+}
+
+/** Trusts nothing above: looks at what is about to be sent, as Pinniped's impersonator does. */
+function assertIdentity(headers: readonly string[], options: UpstreamHeaderOptions): void {
+  const { identity, identityNames, authorization } = options
+  let identityFields = 0
+  let authorizations = 0
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] ?? ''
+    if (name === 'authorization') authorizations += 1
+    else if (name.startsWith('impersonate-') || name.startsWith('x-remote-')) identityFields += 1
+    else if (identityNames.includes(name)) identityFields += 1
+  }
+  const user = identity[1] ?? ''
+  const expected = authorization === undefined ? 0 : 1
+  if (user === '' || identityFields * 2 !== identity.length || authorizations !== expected) {
+    throw new StatusError('InternalError', 'the identity cannot be asserted to the API server', {
+      cause: new Error('upstream headers do not hold exactly one identity'),
+    })
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * Upgrades (exec, attach, port-forward, WebSocket watch): a fresh connection each, never pooled.
+ * Nothing but a 101 that grants what was asked joins the two sides; any other answer is relayed as
+ * an answer, and both connections end (CVE-2018-1002105, CVE-2020-8559).
+ */
+import { request as httpsRequest } from 'node:https'
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { connect as tlsConnect, type ConnectionOptions } from 'node:tls'
+
+import type { Exchange, RawHeaders } from '../http/exchange.ts'
+import { StatusError } from '../status.ts'
+import { mapUpstreamError } from './errors.ts'
+import { checkSwitchingProtocols, type Handshake } from './handshake.ts'
+import type { ForwardOutcome } from './relay.ts'
+import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
+import type { ConnectionLimits, UpstreamEndpoint } from './transport.ts'
+import { joinTunnel, type Tunnel } from './tunnel.ts'
+
+/** Bound on a refusal's body and on the time that it may take to arrive. */
+const MAX_REFUSAL_BYTES = 1_048_576
+const REFUSAL_MS = 10_000
+const MAX_ANSWER_HEAD = 65_536
+
+export interface UpgradeOptions {
+  readonly exchange: Exchange
+  readonly endpoint: UpstreamEndpoint
+  readonly limits: ConnectionLimits
+  readonly path: string
+  readonly handshake: Handshake
+  /** From `headers.ts`. */
+  readonly headers: readonly string[]
+  readonly ownHeaders: RawHeaders
+  readonly isConnect: boolean
+  readonly onHead: (status: number) => void
+  readonly onTunnel: (tunnel: Tunnel) => void
+}
+
+export interface UpgradeOutcome extends ForwardOutcome {
+  /** Bytes through the tunnel; undefined when there was none. */
+  readonly bytesReceived?: number
+  readonly bytesSent?: number
+}
+
+/**
+ * Asks upstream to switch and, when it does, joins the two connections.
+ *
+ * @throws StatusError while nothing has been sent to the client
+ */
+export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome> {
+  const { exchange, endpoint, limits, handshake } = options
+  return new Promise((resolve, reject) => {
+    let answered = false
+    const headers = [...options.headers, ...handshake.headers]
+    // node would announce a chunked body for a POST without a length (SPDY handshakes are POSTs).
+    if (exchange.request.method !== 'GET') headers.push('content-length', '0')
+
+    const upstream = httpsRequest({
+      agent: false,
+      createConnection: () => connectTo(endpoint, limits),
+      method: exchange.request.method,
+      path: options.path,
+      headers: headers as unknown as Record<string, string>,
+      setHost: false,
+      maxHeaderSize: MAX_ANSWER_HEAD,
+    })
+    const timer = setTimeout(() => {
+      upstream.destroy(Object.assign(new Error('no answer'), { code: 'UND_ERR_HEADERS_TIMEOUT' }))
+    }, limits.responseHeaderTimeout)
+
+    const fail = (error: unknown): void => {
+      clearTimeout(timer)
+      upstream.destroy()
+      if (answered) return
+      answered = true
+      reject(error instanceof StatusError ? error : mapUpstreamError(error).error)
+    }
+    upstream.on('error', fail)
+    // An aggregate of interim answers is bounded by the header timeout; each by MAX_ANSWER_HEAD.
+    upstream.on('upgrade', (message, socket, head) => {
+      clearTimeout(timer)
+      try {
+        checkSwitchingProtocols(handshake, message.headers)
+      } catch (error) {
+        socket.destroy()
+        fail(error)
+        return
+      }
+      answered = true
+      resolve(join(options, message, socket, head))
+    })
+    upstream.on('response', (message) => {
+      clearTimeout(timer)
+      if (answered) return
+      try {
+        if (message.statusCode === undefined || message.statusCode < 400) {
+          throw new StatusError(
+            'BadGateway',
+            `the API server answered an upgrade request with status ${message.statusCode ?? 0}`,
+          )
+        }
+        checkResponse(message.statusCode, message.headers, options.isConnect)
+      } catch (error) {
+        fail(error)
+        return
+      }
+      answered = true
+      resolve(relayRefusal(options, message))
+    })
+    exchange.onAbort((error) => {
+      clearTimeout(timer)
+      upstream.destroy(error)
+      if (answered) return
+      answered = true
+      resolve({ code: 499, abortedBy: 'client' })
+    })
+    upstream.end()
+  })
+}
+
+function connectTo(endpoint: UpstreamEndpoint, limits: ConnectionLimits): Socket {
+  const { tls } = endpoint
+  const options: ConnectionOptions & { allowHalfOpen: boolean } = {
+    host: endpoint.hostname,
+    port: endpoint.port,
+    ca: tls.ca,
+    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+    ...(tls.key === undefined ? {} : { key: tls.key }),
+    servername: tls.serverName,
+    ALPNProtocols: ['http/1.1'],
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: true,
+    // A side that is done sending may still receive: the tunnel passes the half-close on.
+    allowHalfOpen: true,
+  }
+  const socket = tlsConnect(options)
+  socket.setNoDelay(true)
+  socket.setKeepAlive(true, 30_000)
+  const timer = setTimeout(() => {
+    socket.destroy(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }))
+  }, limits.connectTimeout)
+  socket.once('secureConnect', () => clearTimeout(timer))
+  socket.once('close', () => clearTimeout(timer))
+  return socket
+}
+
+async function join(
+  options: UpgradeOptions,
+  message: IncomingMessage,
+  upstreamSocket: Socket,
+  upstreamHead: Buffer,
+): Promise<UpgradeOutcome> {
+  const { socket, head } = options.exchange.takeSocket()
+  options.onHead(101)
+  const fields = switchingHeaders(options, message.headers)
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`, 'latin1')
+  // Only now: bytes that came behind the request head may not reach a server that refused.
+  if (head.length > 0) socket.unshift(head)
+  if (upstreamHead.length > 0) upstreamSocket.unshift(upstreamHead)
+  const tunnel = joinTunnel(socket, upstreamSocket)
+  options.onTunnel(tunnel)
+  const end = await tunnel.done
+  return {
+    code: 101,
+    bytesReceived: end.bytesFromClient,
+    bytesSent: end.bytesToClient,
+    ...(end.clean ? {} : { abortedBy: end.endedBy }),
+  }
+}
+
+function switchingHeaders(options: UpgradeOptions, upstream: UpstreamResponseHeaders): string {
+  const { handshake } = options
+  const headers = responseHeaders(
+    { ...upstream, upgrade: undefined, connection: undefined },
+    options.ownHeaders,
+  )
+  headers.push('Connection', 'Upgrade', 'Upgrade', handshake.protocol)
+  let text = ''
+  for (let i = 0; i < headers.length; i += 2)
+    text += `${headers[i] ?? ''}: ${headers[i + 1] ?? ''}\r\n`
+  return text
+}
+
+/** Relays an error answer within bounds; the client's connection ends with it, upstream's too. */
+function relayRefusal(options: UpgradeOptions, message: IncomingMessage): Promise<UpgradeOutcome> {
+  const { response } = options.exchange
+  const status = message.statusCode ?? 502
+  response.writeHead(status, [
+    ...responseHeaders({ ...message.headers, 'content-length': undefined }, options.ownHeaders),
+    'Connection',
+    'close',
+  ])
+  options.onHead(status)
+  return new Promise((resolve) => {
+    let left = MAX_REFUSAL_BYTES
+    let aborted = false
+    const timer = setTimeout(() => message.destroy(), REFUSAL_MS)
+    message.on('data', (chunk: Buffer) => {
+      left -= chunk.length
+      if (left < 0) message.destroy()
+      else response.write(chunk)
+    })
+    message.on('error', () => {
+      aborted = true
+    })
+    message.once('close', () => {
+      clearTimeout(timer)
+      aborted ||= !message.complete
+      if (aborted) response.destroy()
+      else response.end()
+      message.socket.destroy()
+      resolve({ code: status, ...(aborted ? { abortedBy: 'upstream' as const } : {}) })
+    })
+  })
+}
