@@ -109,9 +109,13 @@ function passes(name: string, identityNames: readonly string[]): boolean {
     HOP_BY_HOP.has(folded) ||
     RESERVED.has(folded) ||
     RESERVED_PREFIXES.some((prefix) => folded.startsWith(prefix)) ||
-    identityNames.some((known) =>
-      known.endsWith('-') ? folded.startsWith(known) : folded === known,
-    )
+    carriesIdentity(folded, identityNames)
+  )
+}
+
+function carriesIdentity(name: string, identityNames: readonly string[]): boolean {
+  return identityNames.some((known) =>
+    known.endsWith('-') ? name.startsWith(known) : name === known,
   )
 }
 
@@ -129,7 +133,7 @@ function assertIdentity(headers: readonly string[], options: UpstreamHeaderOptio
     const name = headers[i] ?? ''
     if (name === 'authorization') authorizations += 1
     else if (name.startsWith('impersonate-') || name.startsWith('x-remote-')) identityFields += 1
-    else if (identityNames.includes(name)) identityFields += 1
+    else if (carriesIdentity(name, identityNames)) identityFields += 1
   }
   const user = identity[1] ?? ''
   const expected = authorization === undefined ? 0 : 1

@@ -1,0 +1,156 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+
+import { StatusError } from '../../src/status.ts'
+import { upstreamHeaders, type UpstreamHeaderOptions } from '../../src/upstream/headers.ts'
+import { identityHeaders, IMPERSONATION } from '../../src/upstream/identity.ts'
+
+const ada = { username: 'ada', uid: '', groups: ['engineers', 'system:authenticated'], extra: {} }
+
+function write(rawHeaders: string[], more: Partial<UpstreamHeaderOptions> = {}): string[] {
+  return upstreamHeaders({
+    rawHeaders,
+    identity: identityHeaders(ada, IMPERSONATION),
+    identityNames: [],
+    authorization: 'Bearer gatehouse-own',
+    host: 'kube.example:6443',
+    auditID: 'id-1',
+    forwardedFor: '192.0.2.7',
+    ...more,
+  })
+}
+
+function values(headers: string[], name: string): string[] {
+  return headers.filter((_, i) => i % 2 === 1 && headers[i - 1] === name)
+}
+
+describe('what a client sends about identity never goes upstream', () => {
+  test.for([
+    'Authorization',
+    'Impersonate-User',
+    'IMPERSONATE-GROUP',
+    'impersonate-extra-scopes',
+    'Impersonate_User',
+    'impersonate-Uid',
+    'X-Remote-User',
+    'x_remote_group',
+    'X-Remote-Extra-Foo',
+    'X-Forwarded-For',
+    'x-FORWARDED-host',
+    'Forwarded',
+    'X-Real-Ip',
+    'X_Real_Ip',
+    'X-Original-URL',
+    'Proxy-Authorization',
+    'Proxy-Connection',
+    'Cookie',
+    'Via',
+    'Audit-ID',
+    'audit_id',
+    'Host',
+    'Expect',
+    'Content-Length',
+    'Transfer-Encoding',
+    'Transfer_Encoding',
+    'TE',
+    'Trailer',
+    'Upgrade',
+    'Keep-Alive',
+    'HTTP2-Settings',
+    'Sec-WebSocket-Protocol',
+    'X-Stream-Protocol-Version',
+    'Client-Cert',
+  ])('%s', (name) => {
+    const headers = write([name, 'evil'])
+    expect(headers).not.toContain('evil')
+  })
+})
+
+test('other headers pass unchanged and in order', () => {
+  const headers = write([
+    'User-Agent',
+    'kubectl/v1',
+    'Accept',
+    'a',
+    'X-Custom',
+    '1',
+    'X-Custom',
+    '2',
+  ])
+  expect(values(headers, 'user-agent')).toEqual(['kubectl/v1'])
+  expect(values(headers, 'x-custom')).toEqual(['1', '2'])
+})
+
+test('exactly one identity, one credential, one address and one Audit-ID go upstream', () => {
+  const headers = write([
+    'Impersonate-User',
+    'root',
+    'X-Forwarded-For',
+    '10.0.0.1',
+    'Audit-ID',
+    'x',
+  ])
+  expect(values(headers, 'impersonate-user')).toEqual(['ada'])
+  expect(values(headers, 'impersonate-group')).toEqual(['engineers', 'system:authenticated'])
+  expect(values(headers, 'authorization')).toEqual(['Bearer gatehouse-own'])
+  expect(values(headers, 'x-forwarded-for')).toEqual(['192.0.2.7'])
+  expect(values(headers, 'audit-id')).toEqual(['id-1'])
+  expect(values(headers, 'host')).toEqual(['kube.example:6443'])
+})
+
+// CVE-2021-31999: hop-by-hop removal must not take the identity that was just set.
+test.for([
+  ['Connection', 'Impersonate-User, Impersonate-Group, close'],
+  ['Connection', 'impersonate-user'],
+  ['connection', ' ,Authorization ,X-Custom, '],
+])('naming identity in %s: %s removes nothing of ours', ([name, value]) => {
+  const headers = write([name!, value!, 'X-Custom', '1'])
+  expect(values(headers, 'impersonate-user')).toEqual(['ada'])
+  expect(values(headers, 'authorization')).toHaveLength(1)
+  expect(values(headers, 'connection')).toEqual([])
+})
+
+test('a header that Connection names is hop-by-hop', () => {
+  expect(values(write(['Connection', 'X-Hop', 'X-Hop', '1', 'X-Stay', '2']), 'x-hop')).toEqual([])
+})
+
+test('in requestheader mode the configured names are stripped, under either spelling', () => {
+  const names = {
+    mode: 'requestheader',
+    user: 'x-proxy-user',
+    group: 'x-proxy-group',
+    uid: 'x-proxy-uid',
+    extraPrefix: 'x-proxy-extra-',
+  } as const
+  const headers = write(
+    ['X-Proxy-User', 'evil', 'x_proxy_group', 'evil', 'X-Proxy-Extra-A', 'evil'],
+    {
+      identity: identityHeaders(ada, names),
+      identityNames: [names.user, names.group, names.uid, names.extraPrefix],
+      authorization: undefined,
+    },
+  )
+  expect(headers).not.toContain('evil')
+  expect(values(headers, 'x-proxy-user')).toEqual(['ada'])
+  expect(values(headers, 'authorization')).toEqual([])
+})
+
+test('without a user nothing is sent', () => {
+  expect(() => write([], { identity: [] })).toThrow(StatusError)
+  expect(() => write([], { identity: ['impersonate-user', ''] })).toThrow(StatusError)
+})
+
+test('whatever a client sends, one identity goes out', () => {
+  const name = fc.oneof(
+    fc.constantFrom('Impersonate-User', 'Connection', 'Authorization', 'X-Remote-User', 'Accept'),
+    fc.stringMatching(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}$/),
+  )
+  fc.assert(
+    fc.property(fc.array(fc.tuple(name, fc.string())), (pairs) => {
+      const headers = write(pairs.flat())
+      expect(values(headers, 'impersonate-user')).toEqual(['ada'])
+      expect(values(headers, 'authorization')).toEqual(['Bearer gatehouse-own'])
+      expect(headers.filter((h, i) => i % 2 === 0 && h.startsWith('impersonate-'))).toHaveLength(3)
+    }),
+  )
+})

@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest'
+
+import { StatusError } from '../../src/status.ts'
+import { checkResponse, responseHeaders } from '../../src/upstream/response-headers.ts'
+
+test('hop-by-hop, cookies and other endpoints stay behind; the rest passes', () => {
+  expect(
+    responseHeaders(
+      {
+        'content-type': 'application/json',
+        'audit-id': 'theirs',
+        connection: 'close, X-Hop',
+        'x-hop': '1',
+        'transfer-encoding': 'chunked',
+        'alt-svc': 'h3=":443"',
+        'set-cookie': ['a=b'],
+        'strict-transport-security': 'max-age=1',
+        warning: ['299 - "a"', '299 - "b"'],
+        ':status': '200',
+      },
+      ['Audit-ID', 'ours'],
+    ),
+  ).toEqual([
+    'Audit-ID',
+    'ours',
+    'content-type',
+    'application/json',
+    'warning',
+    '299 - "a"',
+    'warning',
+    '299 - "b"',
+  ])
+})
+
+describe('answers that must not be relayed', () => {
+  test.for([
+    { status: 302, location: 'https://evil.example/' },
+    { status: 301, location: '//evil.example/' },
+    { status: 307, location: '/\\evil.example/' },
+    { status: 308, location: 'http:evil' },
+    { status: 303, location: '/ok\r\nSet-Cookie: a' },
+    { status: 401, location: undefined },
+    { status: 999, location: undefined },
+    { status: 101, location: undefined },
+  ])('$status to $location', ({ status, location }) => {
+    expect(() => checkResponse(status, { location }, false)).toThrow(StatusError)
+  })
+
+  test.for([
+    { status: 200, location: undefined, isConnect: false },
+    { status: 301, location: '/api/v1/namespaces/a/services/b/proxy/', isConnect: true },
+    { status: 304, location: undefined, isConnect: false },
+    { status: 401, location: undefined, isConnect: true },
+    { status: 201, location: 'https://anywhere/', isConnect: false },
+  ])('$status to $location passes', ({ status, location, isConnect }) => {
+    expect(() => checkResponse(status, { location }, isConnect)).not.toThrow()
+  })
+})
