@@ -73,7 +73,7 @@ export class StatusError extends Error {
 }
 
 /** The `metav1.Status` body of a refusal, with the newline that kube-apiserver ends it with. */
-export function statusBody(error: StatusError): string {
+export function statusBody(error: StatusError, code: number = error.code): string {
   const status: Status = {
     kind: 'Status',
     apiVersion: 'v1',
@@ -82,7 +82,7 @@ export function statusBody(error: StatusError): string {
     message: error.message,
     reason: error.reason,
     ...(error.details === undefined ? {} : { details: error.details }),
-    code: error.code,
+    code,
   }
   return `${JSON.stringify(status)}\n`
 }

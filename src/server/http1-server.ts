@@ -30,7 +30,6 @@ interface State {
  */
 export function attachHttp1(
   server: Server,
-  _limits: unknown,
   { metrics, handle, onMalformed }: Effects,
 ): (socket: TLSSocket, connection: ClientConnection) => () => void {
   const states = new WeakMap<Duplex, State>()
@@ -109,10 +108,12 @@ export function attachHttp1(
     }
     metrics.connectionsRefused.inc({ reason: 'malformed' })
     const refusal = refusalFor(error.code)
-    onMalformed(state.connection, refusal.code, refusal.message)
+    // RFC 9110 section 15.5.9; the API machinery has no reason of its own for 408.
+    const code = refusal.reason === 'Timeout' ? 408 : refusal.code
+    onMalformed(state.connection, code, refusal.message)
     // With an answer under way, more bytes would be read as a part of it.
     if (state.inFlight > 0) socket.destroy()
-    else answerRaw(socket, refusal)
+    else answerRaw(socket, refusal, code)
   })
 
   return (socket, connection) => {
@@ -137,9 +138,8 @@ function refusalFor(code: string | undefined): StatusError {
 }
 
 /** Answers without node's response machinery and gives the connection up. */
-function answerRaw(socket: Duplex, refusal: StatusError): void {
-  const body = statusBody(refusal)
-  const code = refusal.reason === 'Timeout' ? 408 : refusal.code
+function answerRaw(socket: Duplex, refusal: StatusError, code: number = refusal.code): void {
+  const body = statusBody(refusal, code)
   socket.end(
     `HTTP/1.1 ${code} Refused\r\nContent-Type: application/json\r\nCache-Control: no-cache, private\r\n` +
       `X-Content-Type-Options: nosniff\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,

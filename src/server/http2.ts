@@ -99,7 +99,8 @@ class Http2Exchange implements Exchange {
 
   onAbort(callback: (error: Error) => void): void {
     this.#stream.once('close', () => {
-      if (!this.#stream.writableFinished || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
+      // `finish` may come after `close` here; a socket lost before the last frame closes with CANCEL.
+      if (!this.#stream.writableEnded || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
         callback(new Error('the client reset the stream before the end of the answer'))
       }
     })

@@ -114,7 +114,7 @@ export async function startListener(
     socket.destroy()
   })
 
-  const serveHttp1 = attachHttp1(server, limits, effects)
+  const serveHttp1 = attachHttp1(server, effects)
   // The only listener so far is the HTTP/1.1 one of node:https; it goes on serving what is no h2.
   const [http1Listener] = server.listeners('secureConnection')
   server.removeAllListeners('secureConnection')
