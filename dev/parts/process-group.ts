@@ -41,9 +41,9 @@ while read -r action pid; do
       pids=$kept ;;
   esac
 done
-for p in $pids; do kill -TERM -- "-$p" 2>/dev/null; done
+for p in $pids; do kill -s TERM -- "-$p" 2>/dev/null; done
 [ -n "$pids" ] && sleep 1
-for p in $pids; do kill -KILL -- "-$p" 2>/dev/null; done
+for p in $pids; do kill -s KILL -- "-$p" 2>/dev/null; done
 rm -rf -- "$1" 2>/dev/null || { sleep 1; rm -rf -- "$1"; }
 `
 

@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+/** The command line: argv in, exit code out. Nothing else reads `process`. */
+import { readFileSync } from 'node:fs'
+
+import { Command } from 'commander'
+
+import { serve } from './cli/serve.ts'
+import { validate } from './cli/validate.ts'
+import { inClusterFrom } from './config/environment.ts'
+
+const { version } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+) as { version: string }
+
+const program = new Command('gatehouse')
+  .description('An authenticating reverse proxy in front of kube-apiserver.')
+  .version(version)
+  .showHelpAfterError()
+  .exitOverride((error) => {
+    // commander's own exits: 0 for --help and --version, else a usage error.
+    process.exit(error.exitCode === 0 ? 0 : 2)
+  })
+
+program
+  .command('serve')
+  .description('start Gatehouse; SIGTERM and SIGINT end it cleanly')
+  .requiredOption('--config <file>', 'GatehouseConfiguration')
+  .action(async ({ config }: { config: string }) => {
+    process.exitCode = await serve({
+      configFile: config,
+      inCluster: inClusterFrom(process.env),
+      stderr: process.stderr,
+      onSignal: (handler) => {
+        process.on('SIGTERM', handler)
+        process.on('SIGINT', handler)
+      },
+    })
+  })
+
+program
+  .command('validate')
+  .description('check the configuration and every file that it names; exit code 2 on problems')
+  .requiredOption('--config <file>', 'GatehouseConfiguration')
+  .action(async ({ config }: { config: string }) => {
+    process.exitCode = await validate({
+      configFile: config,
+      inCluster: inClusterFrom(process.env),
+      stdout: process.stdout,
+      stderr: process.stderr,
+    })
+  })
+
+await program.parseAsync()

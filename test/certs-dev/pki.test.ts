@@ -1,0 +1,157 @@
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { connect, createServer, type TLSSocket } from 'node:tls'
+import { describe, expect, test } from 'vitest'
+import { createAuthority, createKeyPair, loadAuthority, type KeyPair } from '../../certs-dev/pki.ts'
+
+/** What the client learns of the server, and the server of the client, in one TLS 1.3 handshake. */
+async function handshake(options: {
+  server: KeyPair
+  client: KeyPair
+  serverCa: string
+  clientCa: string
+  host: string
+  crl?: string
+}): Promise<{ clientError?: string; peer?: TLSSocket; serverError?: string }> {
+  const server = createServer({
+    cert: options.server.certificatePem,
+    key: options.server.keyPem,
+    ca: options.clientCa,
+    requestCert: true,
+    rejectUnauthorized: false,
+    ...(options.crl === undefined ? {} : { crl: options.crl }),
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const accepted = once(server, 'secureConnection') as Promise<[TLSSocket]>
+  accepted.catch(() => undefined)
+  const client = connect({
+    host: '127.0.0.1',
+    port: (server.address() as AddressInfo).port,
+    servername: options.host,
+    ca: options.serverCa,
+    cert: options.client.certificatePem,
+    key: options.client.keyPem,
+  })
+  try {
+    await once(client, 'secureConnect')
+    const [peer] = await accepted
+    // A getter of the server's socket: null when the certificate verified.
+    const reason = peer.authorizationError as unknown as string | null
+    peer.destroy()
+    return { peer, ...(reason === null ? {} : { serverError: reason }) }
+  } catch (error) {
+    return { clientError: (error as NodeJS.ErrnoException).code ?? String(error) }
+  } finally {
+    client.destroy()
+    server.close()
+  }
+}
+
+describe('certificates of an authority', async () => {
+  const serving = await createAuthority({ commonName: 'serving' })
+  const users = await createAuthority({ commonName: 'users' })
+  const server = await serving.issue({
+    commonName: 'gatehouse',
+    dnsNames: ['gatehouse.example'],
+    ipAddresses: ['127.0.0.1', '::1'],
+    usages: ['server'],
+  })
+  const client = await users.issue({ commonName: 'ada', usages: ['client'] })
+  const base = {
+    server,
+    client,
+    serverCa: serving.certificatePem,
+    clientCa: users.certificatePem,
+    host: 'gatehouse.example',
+  }
+
+  test('both sides of a handshake verify each other', async () => {
+    const seen = await handshake(base)
+    expect(seen).toEqual({ peer: expect.anything() as unknown })
+  })
+
+  test('another host name is refused by the client', async () => {
+    const seen = await handshake({ ...base, host: 'other.example' })
+    expect(seen.clientError).toBe('ERR_TLS_CERT_ALTNAME_INVALID')
+  })
+
+  test('a certificate of another authority is refused by either side', async () => {
+    const seen = await handshake({ ...base, serverCa: users.certificatePem })
+    expect(seen.clientError).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE')
+    const foreign = await serving.issue({ commonName: 'ada', usages: ['client'] })
+    expect((await handshake({ ...base, client: foreign })).serverError).toMatch(
+      /^UNABLE_TO_|^SELF_SIGNED_/,
+    )
+  })
+
+  test('usage, beginning and end of the validity count', async () => {
+    const wrongUsage = await users.issue({ commonName: 'ada', usages: ['server'] })
+    expect((await handshake({ ...base, client: wrongUsage })).serverError).toBe('INVALID_PURPOSE')
+    const past = await users.issue({
+      commonName: 'ada',
+      usages: ['client'],
+      notAfter: new Date(Date.now() - 1000),
+    })
+    expect((await handshake({ ...base, client: past })).serverError).toBe('CERT_HAS_EXPIRED')
+    const future = await users.issue({
+      commonName: 'ada',
+      usages: ['client'],
+      notBefore: new Date(Date.now() + 60_000),
+    })
+    expect((await handshake({ ...base, client: future })).serverError).toBe('CERT_NOT_YET_VALID')
+  })
+
+  test('a revoked certificate is in the list, another is not', async () => {
+    const crl = await users.revoke([client.certificatePem])
+    expect((await handshake({ ...base, crl })).serverError).toBe('CERT_REVOKED')
+    const other = await users.issue({ commonName: 'grace', usages: ['client'] })
+    expect(await handshake({ ...base, crl, client: other })).not.toHaveProperty('serverError')
+  })
+
+  test('an intermediate issues what verifies through it', async () => {
+    const intermediate = await users.createIntermediate({ commonName: 'team' })
+    const leaf = await intermediate.issue({ commonName: 'ada', usages: ['client'] })
+    const chained = { ...leaf, certificatePem: leaf.certificatePem + intermediate.certificatePem }
+    expect(await handshake({ ...base, client: chained })).not.toHaveProperty('serverError')
+    expect(await handshake({ ...base, client: leaf })).toHaveProperty('serverError')
+  })
+
+  test('an authority read back from its files issues as before', async () => {
+    const again = await loadAuthority(users)
+    const leaf = await again.issue({ commonName: 'ada', usages: ['client'] })
+    expect(await handshake({ ...base, client: leaf })).not.toHaveProperty('serverError')
+  })
+})
+
+test('subject has every organization, with its own bytes, then name and UID', async () => {
+  const authority = await createAuthority({ commonName: 'users' })
+  const { certificatePem } = await authority.issue({
+    commonName: 'grüße, "ada"',
+    organizations: ['system:x', 'a,b+c', '#0c01', ' padded '],
+    uid: '7f1e',
+    usages: ['client'],
+  })
+  const { subject } = new X509Certificate(certificatePem)
+  expect(subject.split('\n')).toEqual([
+    'O=system:x',
+    'O=a\\,b\\+c',
+    'O=\\#0c01',
+    'O=\\ padded\\ ',
+    'CN=grüße\\, \\"ada\\"',
+    '1.3.6.1.4.1.57683.2=7f1e',
+  ])
+})
+
+test('what is no address is refused', async () => {
+  const authority = await createAuthority({ commonName: 'x' })
+  const issue = authority.issue({ commonName: 'x', ipAddresses: ['localhost'], usages: [] })
+  await expect(issue).rejects.toThrow('"localhost" is not an IP address')
+})
+
+test('a key pair is PEM, public and private', async () => {
+  const { publicKeyPem, keyPem } = await createKeyPair()
+  expect(publicKeyPem).toMatch(/^-----BEGIN PUBLIC KEY-----\n/)
+  expect(keyPem).toMatch(/^-----BEGIN PRIVATE KEY-----\n/)
+})
