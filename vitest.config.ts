@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config'
+import { summaryReporter } from './test/support/summary-reporter.ts'
 
 const shared = { restoreMocks: true, unstubEnvs: true }
 
 export default defineConfig({
   test: {
+    reporters: ['default', summaryReporter()],
     coverage: {
       provider: 'v8',
       include: ['src/**'],
