@@ -162,10 +162,13 @@ function authorityOf(
 
 /** As UTF8String: from plain strings the library would take quotes and a leading # as syntax. */
 function subjectOf({ commonName, organizations = [], uid }: Subject): x509.JsonName {
+  const attribute = (type: string, utf8String: string): x509.JsonName[number] => ({
+    [type]: [{ utf8String }],
+  })
   return [
-    ...organizations.map((organization) => ({ O: [{ utf8String: organization }] })),
-    { CN: [{ utf8String: commonName }] },
-    ...(uid === undefined ? [] : [{ [UID_OID]: [{ utf8String: uid }] }]),
+    ...organizations.map((organization) => attribute('O', organization)),
+    attribute('CN', commonName),
+    ...(uid === undefined ? [] : [attribute(UID_OID, uid)]),
   ]
 }
 
