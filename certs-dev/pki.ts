@@ -161,15 +161,13 @@ function authorityOf(
 }
 
 /** As UTF8String: from plain strings the library would take quotes and a leading # as syntax. */
-function subjectOf({ commonName, organizations = [], uid }: Subject): x509.JsonName {
-  const attribute = (type: string, utf8String: string): x509.JsonName[number] => ({
-    [type]: [{ utf8String }],
-  })
-  return [
+function subjectOf({ commonName, organizations = [], uid }: Subject): x509.Name {
+  const attribute = (type: string, utf8String: string) => ({ [type]: [{ utf8String }] })
+  return new x509.Name([
     ...organizations.map((organization) => attribute('O', organization)),
     attribute('CN', commonName),
     ...(uid === undefined ? [] : [attribute(UID_OID, uid)]),
-  ]
+  ])
 }
 
 async function authorityExtensions(publicKey: CryptoKey): Promise<x509.Extension[]> {
