@@ -1,11 +1,8 @@
 /** The part of apimachinery's `fields.ParseSelector` (pkg/fields/selector.go) that RequestInfo needs. */
 
-/** In the order in which they are tried at each place: `==` must not be taken for `=`. */
-const OPERATORS = ['!=', '==', '='] as const
-
 interface Term {
   readonly field: string
-  readonly operator: (typeof OPERATORS)[number]
+  readonly isEquality: boolean
   readonly value: string
 }
 
@@ -15,12 +12,13 @@ interface Term {
  * the first in byte order counts, since Go sorts them.
  */
 export function requiredExactMatch(selector: string, field: string): string | undefined {
+  if (selector === '') return ''
   let first: { readonly text: string; readonly value: string } | undefined
   for (const text of splitTerms(selector)) {
     if (text === '') continue
     const term = parseTerm(text)
     if (term === undefined) return undefined
-    if (term.field !== field || term.operator === '!=') continue
+    if (!term.isEquality || term.field !== field) continue
     if (first === undefined || bytesBefore(text, first.text)) first = { text, value: term.value }
   }
   return first?.value ?? ''
@@ -28,34 +26,46 @@ export function requiredExactMatch(selector: string, field: string): string | un
 
 /** Splits at commas that no backslash escapes; the backslashes stay. */
 function splitTerms(selector: string): string[] {
+  if (!selector.includes('\\')) return selector.split(',')
   const terms: string[] = []
   let start = 0
-  for (let i = 0; i < selector.length; i++) {
-    const character = selector[i]
-    if (character === '\\') i++
+  for (let at = 0; at < selector.length; at++) {
+    const character = selector[at]
+    if (character === '\\') at++
     else if (character === ',') {
-      terms.push(selector.slice(start, i))
-      start = i + 1
+      terms.push(selector.slice(start, at))
+      start = at + 1
     }
   }
   terms.push(selector.slice(start))
   return terms
 }
 
+/** The first operator splits a term, whatever stands before it: `!=`, `==` or `=`. */
 function parseTerm(text: string): Term | undefined {
-  for (let i = 0; i < text.length; i++) {
-    const operator = OPERATORS.find((candidate) => text.startsWith(candidate, i))
-    if (operator === undefined) continue
-    const value = unescapeValue(text.slice(i + operator.length))
-    return value === undefined ? undefined : { field: text.slice(0, i), operator, value }
-  }
-  return undefined
+  const equals = text.indexOf('=')
+  if (equals === -1) return undefined
+  const isEquality = text[equals - 1] !== '!'
+  const valueAt = isEquality && text[equals + 1] === '=' ? equals + 2 : equals + 1
+  const value = unescapeValue(text.slice(valueAt))
+  if (value === undefined) return undefined
+  return { field: text.slice(0, isEquality ? equals : equals - 1), isEquality, value }
 }
 
-/** `\\`, `\,` and `\=` are escapes, other backslashes and bare `,` or `=` are errors. */
+/** `\\`, `\,` and `\=` are escapes; other backslashes and a bare `,` or `=` are errors. */
 function unescapeValue(text: string): string | undefined {
   if (!/[\\,=]/.test(text)) return text
-  return /^(?:[^\\,=]|\\[\\,=])*$/.test(text) ? text.replaceAll(/\\(.)/g, '$1') : undefined
+  let value = ''
+  for (let at = 0; at < text.length; at++) {
+    let character = text.charAt(at)
+    if (character === ',' || character === '=') return undefined
+    if (character === '\\') {
+      character = text.charAt(++at)
+      if (character !== '\\' && character !== ',' && character !== '=') return undefined
+    }
+    value += character
+  }
+  return value
 }
 
 /** Go compares the bytes of UTF-8, JavaScript UTF-16: they differ above U+FFFF. */

@@ -2,15 +2,15 @@
  * Whether apimachinery's `labels.Parse` (pkg/labels/selector.go) takes a selector. RequestInfo asks
  * for no more: a label selector that does not parse takes the name of a field selector away.
  */
+import { isInt64 } from './int64.ts'
 
 /** An identifier, or an operator's own text; `in` and `notin` are either, by where they stand. */
 interface Token {
-  readonly kind: 'identifier' | 'operator' | 'error' | 'end'
+  readonly kind: 'identifier' | 'operator' | 'end'
   readonly text: string
 }
 
 const END: Token = { kind: 'end', text: '' }
-const OPERATORS = new Set([')', ',', '!', '==', '=', '>', '<', '!=', '('])
 
 const NAME = /^(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/
 const SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/
@@ -55,7 +55,10 @@ class Parser {
     const key = this.take()
     if (key.kind !== 'identifier' || !isLabelKey(key.text)) return false
     // After `!key` Go looks no further; the caller then finds no comma.
-    if (isAbsence || this.#atRequirementEnd()) return true
+    return isAbsence || this.#atRequirementEnd() || this.#restriction()
+  }
+
+  #restriction(): boolean {
     const operator = this.take()
     if (operator.kind === 'identifier') {
       return (operator.text === 'in' || operator.text === 'notin') && this.#values()
@@ -102,7 +105,7 @@ function isOperator(token: Token, text: string): boolean {
   return token.kind === 'operator' && token.text === text
 }
 
-/** Go's Lexer. A NUL ends an identifier and is skipped there; where a token should begin it ends all. */
+/** Go's Lexer. A NUL where a token should begin ends all; behind a token it is skipped. */
 function scan(selector: string): Token[] {
   const tokens: Token[] = []
   let at = 0
@@ -110,23 +113,19 @@ function scan(selector: string): Token[] {
     while (isBlank(selector[at])) at++
     const first = selector[at]
     if (first === undefined || first === '\0') return tokens
-    const isSymbol = isSpecial(first)
     const start = at
-    if (isSymbol) {
-      at = symbolEnd(selector, at)
-      const text = selector.slice(start, at)
-      tokens.push({ kind: OPERATORS.has(text) ? 'operator' : 'error', text })
-    } else {
-      while (isIdentifierPart(selector[at])) at++
-      tokens.push({ kind: 'identifier', text: selector.slice(start, at) })
-      if (selector[at] === '\0') at++
-    }
+    const kind = isSpecial(first) ? 'operator' : 'identifier'
+    if (kind === 'operator') at = symbolEnd(selector, at)
+    else while (isIdentifierPart(selector[at])) at++
+    tokens.push({ kind, text: selector.slice(start, at) })
+    if (selector[at] === '\0') at++
   }
 }
 
-/** The longest operator that begins at `at`. Every special character is one, or the start of one. */
+/** Every special character is an operator; `==` and `!=` go before their first halves. */
 function symbolEnd(selector: string, at: number): number {
-  return OPERATORS.has(selector.slice(at, at + 2)) ? at + 2 : at + 1
+  const first = selector[at]
+  return (first === '=' || first === '!') && selector[at + 1] === '=' ? at + 2 : at + 1
 }
 
 function isBlank(character: string | undefined): boolean {
@@ -139,10 +138,7 @@ function isSpecial(character: string): boolean {
 
 function isIdentifierPart(character: string | undefined): boolean {
   return (
-    character !== undefined &&
-    character !== '\0' &&
-    !isSpecial(character) &&
-    !isBlank(character)
+    character !== undefined && character !== '\0' && !isSpecial(character) && !isBlank(character)
   )
 }
 
@@ -161,11 +157,4 @@ function isLabelKey(key: string): boolean {
 /** apimachinery `content.IsLabelValue`. */
 function isLabelValue(value: string): boolean {
   return value === '' || (value.length <= 63 && NAME.test(value))
-}
-
-/** What Go's `strconv.ParseInt(text, 10, 64)` takes. */
-export function isInt64(text: string): boolean {
-  if (!/^[+-]?[0-9]+$/.test(text)) return false
-  const value = BigInt(text.startsWith('+') ? text.slice(1) : text)
-  return BigInt.asIntN(64, value) === value
 }

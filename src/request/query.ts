@@ -11,9 +11,9 @@ import { StatusError } from '../status.ts'
 export function firstValues<Name extends string>(
   rawQuery: string,
   names: readonly Name[],
-): { [K in Name]?: string } {
-  const values: { [K in Name]?: string } = {}
-  for (let start = 0; start < rawQuery.length; ) {
+): Partial<Record<Name, string>> {
+  const values: Partial<Record<Name, string>> = {}
+  for (let start = 0; start < rawQuery.length;) {
     const ampersand = rawQuery.indexOf('&', start)
     const end = ampersand === -1 ? rawQuery.length : ampersand
     const pair = rawQuery.slice(start, end)
@@ -36,10 +36,16 @@ export function isTrue(value: string | undefined): boolean {
 }
 
 function nameOf<Name extends string>(escaped: string, names: readonly Name[]): Name | undefined {
-  const isEscaped = escaped.includes('%') || escaped.includes('+')
-  if (isEscaped && /%[89A-Fa-f]/.test(escaped)) return undefined
-  const name = isEscaped ? unescapeQuery(escaped) : escaped
-  return names.find((candidate) => candidate === name)
+  let text = escaped
+  if (escaped.includes('%') || escaped.includes('+')) {
+    // Above ASCII it is none of the names, and need not be UTF-8.
+    if (/%[89A-Fa-f]/.test(escaped)) return undefined
+    const unescaped = unescapeQuery(escaped)
+    if (unescaped === undefined) return undefined
+    text = unescaped
+  }
+  for (const name of names) if (name === text) return name
+  return undefined
 }
 
 /** `url.QueryUnescape`, and undefined where Go drops the pair. */

@@ -65,10 +65,9 @@ const NEVER_ESCAPED = byteTable([`${UNRESERVED}/\\;%`, PLAIN])
  */
 export function parseTarget(method: string, rawTarget: string): Target {
   if (!METHODS.has(method)) throw unservedMethod(method)
-  const { length } = rawTarget
-  if (length > MAX_TARGET_LENGTH) throw invalid(`it is longer than ${MAX_TARGET_LENGTH} bytes`)
-  if (rawTarget.charCodeAt(0) !== 0x2f) throw otherForm(rawTarget)
+  checkForm(rawTarget)
 
+  const { length } = rawTarget
   let segmentStart = 1
   let hasEscape = false
   let end = 1
@@ -95,6 +94,13 @@ export function parseTarget(method: string, rawTarget: string): Target {
     path: hasEscape ? decodePath(path) : path,
     rawQuery: end === length ? '' : checkQuery(rawTarget, end + 1),
   }
+}
+
+function checkForm(rawTarget: string): void {
+  if (rawTarget.length > MAX_TARGET_LENGTH) {
+    throw invalid(`it is longer than ${MAX_TARGET_LENGTH} bytes`)
+  }
+  if (rawTarget.charCodeAt(0) !== 0x2f) throw otherForm(rawTarget)
 }
 
 /** Refuses an empty segment and dot segments; encoded dots are refused as escapes. */
@@ -130,7 +136,6 @@ function decodePath(path: string): string {
   } catch {
     throw invalid('the path holds escapes that are not UTF-8')
   }
-  // eslint-disable-next-line no-control-regex -- they are what is looked for
   if (/[\u0080-\u009f]/.test(decoded)) throw invalid('the path holds an escaped control character')
   return decoded
 }

@@ -1,0 +1,78 @@
+/** Which requests may last, and what the limits count them as. */
+import type { RequestClass, RequestInfo } from './types.ts'
+
+/**
+ * kube-apiserver's `BasicLongRunningRequestCheck` with the words that it is given there
+ * (apiserver/pkg/server/filters/longrunning.go, kubernetes/pkg/controlplane/apiserver/config.go):
+ * these get no deadline.
+ */
+export function isLongRunning(info: RequestInfo): boolean {
+  if (info.verb === 'watch' || info.verb === 'proxy') return true
+  return info.isResourceRequest
+    ? isLongRunningSubresource(info.subresource)
+    : info.path.startsWith('/debug/pprof/')
+}
+
+function isLongRunningSubresource(subresource: string): boolean {
+  switch (subresource) {
+    case 'attach':
+    case 'exec':
+    case 'log':
+    case 'portforward':
+    case 'proxy':
+      return true
+    default:
+      return false
+  }
+}
+
+/**
+ * Whether the API server hands the request on to a process in the cluster: exec, attach and
+ * portforward of pods, and proxy of pods, services and nodes, in any version of the core group.
+ * The verb says nothing (a WebSocket exec is `get`, OPTIONS is `''`), so it does not count.
+ */
+export function isConnect(info: RequestInfo): boolean {
+  if (!info.isResourceRequest || info.apiGroup !== '') return false
+  if (info.verb === 'proxy') return true
+  switch (info.resource) {
+    case 'pods':
+      return isPodConnection(info.subresource)
+    case 'services':
+    case 'nodes':
+      return info.subresource === 'proxy'
+    default:
+      return false
+  }
+}
+
+function isPodConnection(subresource: string): boolean {
+  return (
+    subresource === 'exec' ||
+    subresource === 'attach' ||
+    subresource === 'portforward' ||
+    subresource === 'proxy'
+  )
+}
+
+/**
+ * What the limits count the request as. `stream` is whatever has no deadline on its way upstream:
+ * every long-running request, so each connection that {@link isConnect} names too, and every upgrade.
+ * A log without `follow` is one of them: it lasts as long as its reader likes, and to count it by
+ * what the query says would let whoever finds a spelling that Go reads otherwise hold a slot of the
+ * short requests for ever.
+ *
+ * Verbs that are none of Kubernetes' own (OPTIONS on a resource, and methods other than GET and HEAD
+ * elsewhere) are writes.
+ */
+export function requestClass(info: RequestInfo, isUpgrade: boolean): RequestClass {
+  if (isUpgrade || isLongRunning(info)) return 'stream'
+  switch (info.verb) {
+    case 'list':
+      return 'list'
+    case 'get':
+    case 'head':
+      return 'read'
+    default:
+      return 'write'
+  }
+}
