@@ -5,13 +5,20 @@ import { binaryPath, buildOnce } from './cache.ts'
 import { goBuild } from './go-build.ts'
 
 /**
- * Builds one of our own Go programs, `dev/parts/go/<name>`, into the cache if its sources are not
- * built yet, and returns the binary's path. Its go.mod and go.sum are used as they are.
+ * Builds one of our own Go programs, `dev/parts/go/<name>` or the package `name` of the module in
+ * `module`, into the cache if its sources are not built yet, and returns the binary's path. Its
+ * go.mod and go.sum are used as they are.
  */
-export async function goProgram(name: string): Promise<string> {
-  const directory = programDirectory(name)
+export async function goProgram(name: string, module?: string): Promise<string> {
+  const directory = module ?? programDirectory(name)
   return buildOnce(binaryPath(name, await digest(directory)), (output) =>
-    goBuild({ label: name, directory, package: '.', output, flags: ['-mod=readonly'] }),
+    goBuild({
+      label: name,
+      directory,
+      package: module === undefined ? '.' : `./${name}`,
+      output,
+      flags: ['-mod=readonly'],
+    }),
   )
 }
 

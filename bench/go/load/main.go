@@ -1,0 +1,99 @@
+// Command load does what wrk and h2load do not: requests at a fixed rate (`pace`) and many watches
+// that stay open (`watch`). It answers with one JSON object on stdout.
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"time"
+
+	"gatehouse/bench/internal/endpoint"
+)
+
+type settings struct {
+	url, token string
+	http2      bool
+	tls        *tls.Config
+}
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) < 2 {
+		log.Fatal("usage: load pace|watch flags")
+	}
+	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
+	target := flags.String("url", "", "what to GET")
+	ca := flags.String("ca", "", "authority of the server's certificate, PEM")
+	cert := flags.String("cert", "", "client certificate, PEM")
+	key := flags.String("key", "", "its key, PEM")
+	token := flags.String("token", "", "bearer token")
+	h2 := flags.Bool("http2", false, "HTTP/2")
+	rate := flags.Float64("rate", 650, "pace: requests a second")
+	duration := flags.Duration("duration", 5*time.Second, "pace: for how long")
+	count := flags.Int("count", 2000, "watch: how many")
+	perConnection := flags.Int("per-connection", 100, "watch: streams an HTTP/2 connection")
+	_ = flags.Parse(os.Args[2:])
+
+	config := &tls.Config{RootCAs: endpoint.Pool(*ca)}
+	if *cert != "" {
+		pair, err := tls.LoadX509KeyPair(*cert, *key)
+		if err != nil {
+			log.Fatal(err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	s := settings{*target, *token, *h2, config}
+	switch os.Args[1] {
+	case "pace":
+		print(pace(s, *rate, *duration))
+	case "watch":
+		watch(s, *count, *perConnection)
+	default:
+		log.Fatalf("unknown command %q", os.Args[1])
+	}
+}
+
+func (s settings) transport() *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!s.http2)
+	protocols.SetHTTP2(s.http2)
+	return &http.Transport{
+		TLSClientConfig:     s.tls.Clone(),
+		Protocols:           protocols,
+		MaxIdleConnsPerHost: 256,
+		DisableCompression:  true,
+	}
+}
+
+func (s settings) request() *http.Request {
+	request, err := http.NewRequest(http.MethodGet, s.url, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if s.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	request.Header.Set("Accept", "application/json")
+	return request
+}
+
+func print(result any) {
+	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func fail(response *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("answered %s", response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// latency is in microseconds, from the moment a request is sent to the last byte of its answer.
+type latency struct {
+	Requests int     `json:"requests"`
+	Failed   int     `json:"failed"`
+	P50      float64 `json:"p50"`
+	P99      float64 `json:"p99"`
+}
+
+// warmUp opens connections before anything is counted.
+const warmUp = 500 * time.Millisecond
+
+// pace sends at a fixed rate whether answers come or not, so that a slow answer delays no other
+// request and hides none (no coordinated omission).
+func pace(s settings, rate float64, duration time.Duration) latency {
+	client := &http.Client{Transport: s.transport()}
+	gap := time.Duration(float64(time.Second) / rate)
+	var mutex sync.Mutex
+	var all []time.Duration
+	failed := 0
+	var running sync.WaitGroup
+	began := time.Now()
+	for due := began; due.Sub(began) < warmUp+duration; due = due.Add(gap) {
+		time.Sleep(time.Until(due))
+		counted := due.Sub(began) >= warmUp
+		sent := time.Now()
+		running.Go(func() {
+			err := get(client, s)
+			took := time.Since(sent)
+			mutex.Lock()
+			defer mutex.Unlock()
+			if err != nil {
+				if failed == 0 {
+					log.Print(err)
+				}
+				failed++
+			} else if counted {
+				all = append(all, took)
+			}
+		})
+	}
+	running.Wait()
+	slices.Sort(all)
+	return latency{len(all), failed, percentile(all, 0.50), percentile(all, 0.99)}
+}
+
+func get(client *http.Client, s settings) error {
+	response, err := client.Do(s.request())
+	if err := fail(response, err); err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
+}
+
+func percentile(sorted []time.Duration, p float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return float64(sorted[int(float64(len(sorted)-1)*p)].Nanoseconds()) / 1000
+}
