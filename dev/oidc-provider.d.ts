@@ -1,0 +1,49 @@
+/** What dev/identity-provider.ts uses of the npm package oidc-provider 9, which has no types. */
+declare module 'oidc-provider' {
+  import type { RequestListener } from 'node:http'
+
+  /** Where artifacts (grants, tokens) are kept; the provider makes one for each kind of them. */
+  export interface Adapter {
+    upsert(id: string, payload: object, expiresIn?: number): Promise<void>
+    find(id: string): Promise<object | undefined>
+    findByUserCode(userCode: string): Promise<object | undefined>
+    findByUid(uid: string): Promise<object | undefined>
+    consume(id: string): Promise<void>
+    destroy(id: string): Promise<void>
+    revokeByGrantId(grantId: string): Promise<void>
+  }
+
+  export interface Configuration {
+    adapter: (kind: string) => Adapter
+    clients: readonly object[]
+    claims: Record<string, readonly string[]>
+    cookies: { keys: readonly string[] }
+    conformIdTokenClaims: boolean
+    features: Record<string, { enabled: boolean }>
+    findAccount: (
+      context: unknown,
+      id: string,
+    ) => { accountId: string; claims: () => object } | undefined
+    jwks: { keys: readonly object[] }
+    rotateRefreshToken: boolean
+    scopes: readonly string[]
+    ttl: Record<string, number>
+  }
+
+  export class Provider {
+    constructor(issuer: string, configuration: Configuration)
+    callback(): RequestListener
+    readonly Client: { find(id: string): Promise<object | undefined> }
+    readonly Grant: new (properties: { accountId: string; clientId: string }) => {
+      addOIDCScope(scope: string): void
+      save(): Promise<string>
+    }
+    readonly RefreshToken: new (properties: {
+      accountId: string
+      client: object
+      grantId: string
+      gty: string
+      scope: string
+    }) => { save(): Promise<string> }
+  }
+}
