@@ -1,0 +1,92 @@
+import { constants } from 'node:fs'
+import { chmod, copyFile, cp, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { command, output } from '../support/command.ts'
+import { writeConfigurations } from './configuration.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+const dockerfile = await readFile(join(root, 'Dockerfile'), 'utf8')
+let folder = ''
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gatehouse-image-'))
+})
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+describe('the Dockerfile', () => {
+  test('copies only what is there and what .dockerignore lets through', async () => {
+    const ignore = (await readFile(join(root, '.dockerignore'), 'utf8')).split('\n')
+    const sources = copiedSources()
+    expect(sources).toContain('src')
+    for (const source of sources) {
+      expect(ignore).toContain(`!${source}`)
+      await expect(stat(join(root, source))).resolves.toBeDefined()
+    }
+  })
+
+  test('has the Node version of package.json', async () => {
+    const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+      devDependencies: { node: string }
+    }
+    expect(dockerfile).toContain(`ARG NODE_IMAGE=node:${devDependencies.node}-`)
+  })
+
+  test('ends as a numbered user that is not root', () => {
+    expect(dockerfile.match(/^USER .*$/gm)).toEqual(['USER 65532:65532'])
+  })
+})
+
+/** The Dockerfile's own steps, in a folder instead of an image. */
+describe('the content of the image', () => {
+  test('runs as a stranger in folders where it can write nothing', async () => {
+    const image = join(folder, 'image')
+    await installInto(image)
+    const { good } = await writeConfigurations(folder)
+    await openToReaders(folder)
+    const run = await command(
+      join(image, 'node'),
+      [join(image, 'dist/main.js'), 'validate', '--config', good],
+      { ...stranger(), cwd: '/', env: { NODE_ENV: 'production' } },
+    )
+    expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect(await readdir(join(image, 'node_modules'))).not.toContain('typescript')
+  })
+})
+
+/** Sources of COPY from the checkout, not from another stage. */
+function copiedSources(): string[] {
+  return dockerfile
+    .split('\n')
+    .filter((line) => line.startsWith('COPY ') && !line.includes('--from='))
+    .flatMap((line) => line.split(' ').slice(1, -1))
+    .map((source) => source.replace(/^\.\//, ''))
+}
+
+async function installInto(image: string): Promise<void> {
+  for (const file of ['package.json', 'package-lock.json', '.npmrc']) {
+    await cp(join(root, file), join(image, file))
+  }
+  // The Node of the tests may stand where a stranger cannot go.
+  await copyFile(process.execPath, join(image, 'node'), constants.COPYFILE_FICLONE)
+  const npm = ['ci', '--omit=dev', '--ignore-scripts', '--prefer-offline', '--no-audit']
+  await output('npm', npm, { cwd: image })
+  const tsc = [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json']
+  await output(process.execPath, [...tsc, '--outDir', join(image, 'dist')], { cwd: root })
+}
+
+/** Keys are made for their owner only; the kubelet opens mounted ones to the container's group. */
+async function openToReaders(directory: string): Promise<void> {
+  await chmod(directory, 0o755)
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    if (entry.isFile()) await chmod(join(directory, entry.name), 0o444)
+  }
+  await chmod(join(directory, 'image', 'node'), 0o755)
+}
+
+/** The user of the image, where we may choose; else we are none that owns the system either. */
+function stranger(): { uid: number; gid: number } | Record<string, never> {
+  return process.getuid?.() === 0 ? { uid: 65_532, gid: 65_532 } : {}
+}

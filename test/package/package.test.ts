@@ -1,0 +1,87 @@
+import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { command, output, type CommandResult } from '../support/command.ts'
+import { writeConfigurations } from './configuration.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+/** The Node that runs the tests, first: `gatehouse` begins with `#!/usr/bin/env node`. */
+const env = {
+  ...process.env,
+  PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
+}
+let folder = ''
+
+/** The tarball as a user gets it, installed globally into an empty prefix. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gatehouse-package-'))
+  await output('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: root, env })
+  const elsewhere = join(folder, 'elsewhere')
+  await mkdir(elsewhere)
+  const install = ['install', '--global', '--prefix', prefix(), '--prefer-offline', '--no-audit']
+  await output('npm', [...install, await tarball()], { cwd: elsewhere, env })
+})
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+describe('the tarball of npm pack', () => {
+  test('holds compiled JavaScript and what a user reads, nothing of the workshop', async () => {
+    const files = (await output('tar', ['-tzf', await tarball()])).trim().split('\n')
+    const folders = new Set(files.map((file) => file.split('/')[1]))
+    expect(files).toContain('package/dist/main.js')
+    expect(files).toContain('package/LICENSE')
+    expect([...folders].toSorted()).toEqual(
+      [...(await packageJson()).files, 'package.json'].toSorted(),
+    )
+  })
+
+  test('holds no sources, tests, certificates or keys', async () => {
+    const files = (await output('tar', ['-tzf', await tarball()])).trim().split('\n')
+    const unwanted =
+      /\.ts$|\.test\.|\.map$|\.(?:crt|key|pem|p12|kubeconfig)$|\/(?:test|certs-dev)\//
+    expect(files.filter((file) => unwanted.test(file))).toEqual([])
+  })
+})
+
+describe('gatehouse installed globally', () => {
+  test('tells its version', async () => {
+    expect(await gatehouse('--version')).toEqual({
+      code: 0,
+      stdout: `${(await packageJson()).version}\n`,
+      stderr: '',
+    })
+  })
+
+  test('validates a good configuration with exit code 0', async () => {
+    const { good } = await writeConfigurations(folder)
+    expect(await gatehouse('validate', '--config', good)).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  test('names the place of a mistake and ends with exit code 2', async () => {
+    const { bad } = await writeConfigurations(folder)
+    const { code, stderr } = await gatehouse('validate', '--config', bad)
+    expect(code).toBe(2)
+    expect(stderr).toContain(`${bad}:8`)
+    expect(stderr).toContain('privateKeyFiel')
+  })
+})
+
+function prefix(): string {
+  return join(folder, 'prefix')
+}
+
+async function tarball(): Promise<string> {
+  const [name = '', ...others] = (await readdir(folder)).filter((file) => file.endsWith('.tgz'))
+  expect(others).toEqual([])
+  return join(folder, name)
+}
+
+async function packageJson(): Promise<{ version: string; files: string[] }> {
+  const json = await readFile(join(root, 'package.json'), 'utf8')
+  return JSON.parse(json) as { version: string; files: string[] }
+}
+
+function gatehouse(...args: string[]): Promise<CommandResult> {
+  return command(join(prefix(), 'bin', 'gatehouse'), args, { cwd: folder, env })
+}
