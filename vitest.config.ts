@@ -34,6 +34,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'e2e',
+          globalSetup: ['test/support/parts-setup.ts'],
           include: [
             'test/e2e/**/*.test.ts',
             'test/parts/**/*.test.ts',

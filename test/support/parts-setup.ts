@@ -1,0 +1,16 @@
+import type { TestProject } from 'vitest/node'
+import { partsAvailable } from '../../dev/parts/parts.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Whether a real control plane can be started here; else tests that need one are skipped. */
+    hasParts: boolean
+  }
+}
+
+/** Says once for a whole run, and loudly, that the real parts are missing and how to get them. */
+export default async function setup(project: TestProject): Promise<void> {
+  const availability = await partsAvailable()
+  if (!availability.available) process.stderr.write(`\n*** ${availability.reason} ***\n\n`)
+  project.provide('hasParts', availability.available)
+}
