@@ -28,12 +28,14 @@ function isLongRunningSubresource(subresource: string): boolean {
 
 /**
  * Whether the API server hands the request on to a process in the cluster: exec, attach and
- * portforward of pods, and proxy of pods, services and nodes, in any version of the core group.
- * The verb says nothing (a WebSocket exec is `get`, OPTIONS is `''`), so it does not count.
+ * portforward of pods, and proxy of pods, services and nodes, in any version of the core group; and
+ * the legacy prefix `proxy` of any group. Otherwise the verb says nothing (a WebSocket exec is `get`,
+ * OPTIONS is `''`), so it does not count.
  */
 export function isConnect(info: RequestInfo): boolean {
-  if (!info.isResourceRequest || info.apiGroup !== '') return false
+  if (!info.isResourceRequest) return false
   if (info.verb === 'proxy') return true
+  if (info.apiGroup !== '') return false
   switch (info.resource) {
     case 'pods':
       return isPodConnection(info.subresource)
