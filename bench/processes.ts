@@ -14,6 +14,8 @@ export interface Command {
 export interface RunningProcess {
   pid: number
   url: string
+  /** `performance.now()` of its start. */
+  startedAt: number
   /** Rejects when it ends by itself. */
   failed: Promise<never>
   stop: () => Promise<void>
@@ -32,10 +34,12 @@ export async function startProcess(
   const group = createProcessGroup(directory)
   try {
     const { file, args } = await command(port, directory)
+    const startedAt = performance.now()
     const pid = await group.startAndReadLine(name, '/bin/sh', ['-c', announce, file, ...args])
     return {
       pid: Number(pid),
       url: `https://127.0.0.1:${port}`,
+      startedAt,
       failed: group.failed,
       stop: group.stop,
     }

@@ -1,0 +1,149 @@
+/** Gatehouse with everything on: OIDC, 100 rules, limits, audit to a file, impersonation. */
+import { execFile } from 'node:child_process'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+import { stringify } from 'yaml'
+
+import { writeKubeconfig } from '../../dev/parts/kubeconfig.ts'
+import { audience } from '../issuer.ts'
+import type { Command } from '../processes.ts'
+import type { World } from '../world.ts'
+import type { Peer } from './peer.ts'
+
+const run = promisify(execFile)
+const root = join(import.meta.dirname, '..', '..')
+
+/** As it is published (compiled, in dist) or, with `source`, as it runs in the checkout. */
+export function gatehouse(source: boolean, nodeFlags: readonly string[] = []): Peer {
+  return {
+    name: 'gatehouse',
+    what: `Gatehouse, everything on: OIDC, 100 rules, limits, audit file, impersonation${source ? ' (from src)' : ''}`,
+    protocols: ['h1', 'h2'],
+    prepare: async () => {
+      if (!source) await build()
+      return undefined
+    },
+    command: async (world, port, directory): Promise<Command> => ({
+      file: process.execPath,
+      args: [
+        ...nodeFlags,
+        join(root, source ? 'src/main.ts' : 'dist/main.js'),
+        'serve',
+        `--config=${await writeConfiguration(world, port, directory)}`,
+      ],
+    }),
+  }
+}
+
+async function build(): Promise<void> {
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  await run(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')]).catch(
+    (error: unknown) => {
+      const { stdout, message } = error as { stdout?: string; message: string }
+      throw new Error(`npm run build failed:\n${stdout ?? message}`)
+    },
+  )
+}
+
+/** Writes all the files that a Gatehouse on `port` needs; returns the configuration's path. */
+export async function writeConfiguration(
+  world: World,
+  port: number,
+  directory: string,
+): Promise<string> {
+  const { upstream, ca, client } = world
+  await mkdir(join(directory, 'audit'), { recursive: true })
+  await writeKubeconfig(join(directory, 'upstream.kubeconfig'), {
+    url: upstream.url,
+    caFile: ca.certFile,
+    ...client,
+  })
+  const issuerCA = await readFile(ca.certFile, 'utf8')
+  await writeYaml(directory, 'authentication.yaml', authentication(world, issuerCA))
+  await writeYaml(directory, 'rules.yaml', rules())
+  return writeYaml(directory, 'gatehouse.yaml', configuration(world, port))
+}
+
+async function writeYaml(directory: string, name: string, content: unknown): Promise<string> {
+  const file = join(directory, name)
+  await writeFile(file, stringify(content))
+  return file
+}
+
+/** Limits far above what the load reaches: they are checked for each request and never refuse. */
+function configuration({ serving }: World, port: number): unknown {
+  const plenty = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
+  return {
+    apiVersion: 'gatehouse/v1',
+    kind: 'GatehouseConfiguration',
+    listener: {
+      address: '127.0.0.1',
+      port,
+      tls: { certFile: serving.certFile, privateKeyFile: serving.keyFile },
+      limits: { maxConnections: 20_000, maxConnectionsPerAddress: 20_000 },
+    },
+    probes: { address: '127.0.0.1', port: 0 },
+    authentication: { configFile: 'authentication.yaml' },
+    authorization: { rulesFile: 'rules.yaml' },
+    limits: {
+      address: plenty,
+      user: { read: plenty, write: plenty, list: plenty, stream: plenty },
+      concurrent: { requests: 10_000, streams: 10_000 },
+    },
+    audit: { file: { path: 'audit/audit.log' } },
+    upstream: { kubeconfig: 'upstream.kubeconfig' },
+  }
+}
+
+function authentication({ issuer }: World, certificateAuthority: string): unknown {
+  return {
+    apiVersion: 'apiserver.config.k8s.io/v1',
+    kind: 'AuthenticationConfiguration',
+    jwt: [
+      {
+        issuer: { url: issuer.url, audiences: [audience], certificateAuthority },
+        claimMappings: {
+          username: { claim: 'sub', prefix: 'oidc:' },
+          groups: { claim: 'groups', prefix: 'oidc:' },
+        },
+      },
+    ],
+  }
+}
+
+/** The shipped deny of the proxy subresources, teams' namespaces, and what lets the load through. */
+function rules(): unknown {
+  const teams = Array.from({ length: 98 }, (_, i) => ({
+    name: `team-${i}`,
+    effect: 'allow',
+    subjects: { groups: [`oidc:team-${i}`] },
+    verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'],
+    resources: [{ apiGroups: ['', 'apps'], resources: ['*'], namespaces: [`team-${i}-*`] }],
+  }))
+  return {
+    apiVersion: 'gatehouse/v1',
+    kind: 'AccessRules',
+    default: 'deny',
+    rules: [
+      {
+        name: 'no-proxy-subresources',
+        effect: 'deny',
+        verbs: ['*'],
+        resources: [
+          { apiGroups: [''], resources: ['services/proxy', 'pods/proxy', 'nodes/proxy'] },
+        ],
+        message: 'use kubectl port-forward',
+      },
+      ...teams,
+      {
+        name: 'engineers-read',
+        effect: 'allow',
+        subjects: { groups: ['oidc:engineers'] },
+        verbs: ['get', 'list', 'watch'],
+        resources: [{ apiGroups: ['*'], resources: ['*'] }],
+      },
+    ],
+  }
+}
