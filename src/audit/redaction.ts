@@ -1,0 +1,105 @@
+/**
+ * What of a client's request may stand in the log. Query values are written only where the
+ * parameter is known to carry no secret: commands of exec, tokens that a client put into the URL
+ * and whatever a proxied backend takes are not.
+ */
+import { truncate } from './json-string.ts'
+
+/** Longest `requestURI`, in characters. */
+export const MAX_URI_LENGTH = 4_096
+const MAX_USER_AGENT_LENGTH = 1_024
+
+const REDACTED = '[redacted]'
+
+/** The parameters of the API (metav1 and core/v1 `*Options`) whose values tell what was asked. */
+const SHOWN_PARAMETERS: ReadonlySet<string> = new Set(
+  (
+    'allowWatchBookmarks container dryRun exclude fieldManager fieldSelector fieldValidation follow ' +
+    'force gracePeriodSeconds includeObject insecureSkipTLSVerifyBackend labelSelector limit ' +
+    'limitBytes orphanDependents ports pretty previous propagationPolicy resourceVersion ' +
+    'resourceVersionMatch sendInitialEvents sinceSeconds sinceTime stderr stdin stdout stream ' +
+    'tailLines timeout timeoutSeconds timestamps tty verbose watch'
+  ).split(' '),
+)
+
+/** Names that are words; anything else in front of a `=` could be half of a secret. */
+const PARAMETER_NAME = /^(?=.{1,40}$)[a-z]+(?:[_.-][a-z]+)*$/i
+
+/** RFC 7515 section 3.1: a compact JWS, whose header begins with `{"`. */
+const COMPACT_JWS = /\beyJ[\w-]{8,}\.[\w-]*\.[\w-]*/
+
+/** Where something else than a path may begin in a target that was not parsed. */
+const PATH_END = /[?;#&=]/
+
+/**
+ * `requestURI` of a request whose target was judged: path as it came, parameters with their values
+ * if known to be harmless and else `name=[redacted]`, in the order given.
+ */
+export function redactTarget(rawTarget: string, rawQuery: string): string {
+  if (rawQuery === '') return truncate(rawTarget, MAX_URI_LENGTH)
+  const path = rawTarget.slice(0, rawTarget.length - rawQuery.length)
+  return truncate(path + redactQuery(rawQuery), MAX_URI_LENGTH)
+}
+
+/**
+ * `requestURI` of a request whose target was refused, so that nobody can say which part of it is a
+ * path: everything from the first delimiter on counts as query, and userinfo is taken out.
+ */
+export function redactUnparsed(rawTarget: string): string {
+  const bounded = rawTarget.slice(0, MAX_URI_LENGTH + 1)
+  const end = bounded.search(PATH_END)
+  const path = (end === -1 ? bounded : bounded.slice(0, end))
+    .replace(/[^/\\]*@/g, `${REDACTED}@`)
+    .replace(COMPACT_JWS, REDACTED)
+  if (end === -1) return truncate(path, MAX_URI_LENGTH)
+  const delimiter = bounded.charAt(end)
+  const rest = delimiter === '?' ? redactQuery(bounded.slice(end + 1)) : REDACTED
+  return truncate(path + delimiter + rest, MAX_URI_LENGTH)
+}
+
+/** The `User-Agent` header's first value, cut as kube-apiserver cuts it; undefined when absent. */
+export function userAgentOf(rawHeaders: readonly string[]): string | undefined {
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? ''
+    if (name.length === 10 && name.toLowerCase() === 'user-agent') {
+      return truncate(rawHeaders[at + 1] ?? '', MAX_USER_AGENT_LENGTH)
+    }
+  }
+  return undefined
+}
+
+/**
+ * A value that names how an identity came about, without being a credential: what looks like a
+ * token, or is kept under the name of one, is not shown.
+ */
+export function redactIdentityValue(key: string, value: string): string {
+  const namesCredential = /(?:token|password|passwd|secret|authorization|cookie|bearer)s?$/i
+  return namesCredential.test(key) || COMPACT_JWS.test(value) ? REDACTED : value
+}
+
+function redactQuery(rawQuery: string): string {
+  let redacted = ''
+  let start = 0
+  // The bound keeps a query of thousands of parameters from costing more than what is written.
+  while (start <= rawQuery.length && redacted.length <= MAX_URI_LENGTH) {
+    const ampersand = rawQuery.indexOf('&', start)
+    const end = ampersand === -1 ? rawQuery.length : ampersand
+    if (start > 0) redacted += '&'
+    redacted += redactPair(rawQuery.slice(start, end))
+    start = end + 1
+  }
+  return redacted
+}
+
+function redactPair(pair: string): string {
+  const equals = pair.indexOf('=')
+  const name = equals === -1 ? pair : pair.slice(0, equals)
+  if (SHOWN_PARAMETERS.has(name)) {
+    // Some readers take `;` for `&`, and `#` ends a query: what follows is another parameter.
+    return /[;#]/.test(pair) ? `${name}=${REDACTED}` : pair
+  }
+  if (pair === '') return ''
+  // Without a name and a value it may be a secret that stands alone, padding and all.
+  const isNamed = equals !== -1 && /^[^=]/.test(pair.slice(equals + 1)) && PARAMETER_NAME.test(name)
+  return isNamed ? `${name}=${REDACTED}` : REDACTED
+}

@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto'
+
+import type { Authentication } from '../authentication/authenticator.ts'
+import type { Decision } from '../authorization/authorizer.ts'
+import type { ClientRequest } from '../http/exchange.ts'
+import { isLongRunning } from '../request/long-running.ts'
+import type { RequestInfo, Target } from '../request/types.ts'
+import type { Latencies } from './annotations.ts'
+import type { WallClock } from './clock.ts'
+import { eventLine, type RecordFacts, type StageFacts } from './event-line.ts'
+import type { AuditRecord, Outcome, PipelineStage } from './record.ts'
+import { userAgentOf } from './redaction.ts'
+
+/** What the records of one auditor share. */
+export interface RecordContext {
+  /** Milliseconds, monotonic. */
+  readonly now: () => number
+  readonly clock: WallClock
+  /** Takes a line to the sinks; never throws. */
+  readonly emit: (line: string) => void
+}
+
+/**
+ * The record of one request. Of the request it keeps what the events name, never its headers: a
+ * watch of a day must not hold a credential for a day.
+ */
+export class RequestRecord implements AuditRecord, RecordFacts {
+  readonly auditID = randomUUID()
+  readonly receivedAt: number
+  readonly method: string
+  readonly rawTarget: string
+  readonly remoteAddress: string
+  readonly userAgent: string | undefined
+  target: Target | undefined = undefined
+  info: RequestInfo | undefined = undefined
+  authentication: Authentication | undefined = undefined
+  decision: Decision | undefined = undefined
+  identityMode: string | undefined = undefined
+  readonly latencies: Latencies = {}
+
+  readonly #context: RecordContext
+  readonly #start: number
+  #lastMark: number
+  #started = false
+  #closed = false
+
+  /** @param receivedAt of the monotonic clock, in milliseconds */
+  constructor(context: RecordContext, request: ClientRequest, receivedAt: number) {
+    this.#context = context
+    this.#start = receivedAt
+    this.#lastMark = receivedAt
+    this.receivedAt = context.clock.microsecondsAt(receivedAt)
+    this.method = request.method
+    this.rawTarget = request.rawTarget
+    this.remoteAddress = request.connection.remoteAddress
+    this.userAgent = userAgentOf(request.rawHeaders)
+  }
+
+  resolved(target: Target, info: RequestInfo): void {
+    this.target = target
+    this.info = info
+  }
+
+  authenticated(authentication: Authentication): void {
+    this.authentication = authentication
+  }
+
+  decided(decision: Decision): void {
+    this.decision = decision
+  }
+
+  identityAsserted(mode: string): void {
+    this.identityMode = mode
+  }
+
+  mark(stage: PipelineStage): void {
+    const now = this.#context.now()
+    this.latencies[stage] = (this.latencies[stage] ?? 0) + (now - this.#lastMark)
+    this.#lastMark = now
+  }
+
+  responseStarted(code: number): void {
+    if (this.#closed || this.#started) return
+    if (this.info === undefined || !isLongRunning(this.info)) return
+    this.#started = true
+    this.#emit('ResponseStarted', code, undefined)
+  }
+
+  close(outcome: Outcome): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#emit(outcome.panic === true ? 'Panic' : 'ResponseComplete', outcome.code, outcome)
+  }
+
+  #emit(stage: StageFacts['stage'], code: number, outcome: Outcome | undefined): void {
+    const now = this.#context.now()
+    const at = this.#context.clock.microsecondsAt(now)
+    this.#context.emit(eventLine(this, { stage, at, duration: now - this.#start, code, outcome }))
+  }
+}

@@ -1,0 +1,151 @@
+import { createReadStream, createWriteStream } from 'node:fs'
+import { access, readdir, rename, rm } from 'node:fs/promises'
+import { basename, dirname, extname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+
+import type { Log } from '../../log.ts'
+
+const DAY_MS = 86_400_000
+
+export interface BackupsOptions {
+  /** Of the file that is rotated. */
+  readonly path: string
+  /** 0: all are kept. */
+  readonly maxBackups: number
+  /** 0: for ever. */
+  readonly maxAgeDays: number
+  readonly compress: boolean
+  readonly log: Log
+}
+
+/** The rotated files beside the current one. */
+export interface Backups {
+  /** A path that no backup has: `audit-2026-11-25T03-28-34.123.log` (UTC) for `audit.log`. */
+  nextName(): Promise<string>
+  /** Removes and compresses what is due, in the background; a call while it runs is remembered. */
+  mill(): void
+  /** Breaks off what runs; nothing half done is left. */
+  close(): Promise<void>
+}
+
+/** One rotated file: plain, compressed, or for a moment both. */
+interface Backup {
+  readonly time: number
+  readonly names: string[]
+}
+
+/** Keeps the backups of one file as lumberjack does under kube-apiserver's `--audit-log-*` flags. */
+export function createBackups(options: BackupsOptions): Backups {
+  const { path, maxBackups, maxAgeDays, compress, log } = options
+  const directory = dirname(path)
+  const extension = extname(path)
+  const stem = `${basename(path, extension)}-`
+  const abort = new AbortController()
+  let running: Promise<void> | undefined
+  let again = false
+
+  function stampOf(name: string): string | undefined {
+    if (!name.startsWith(stem)) return undefined
+    const stamp = name.slice(stem.length, stem.length + 23)
+    const rest = name.slice(stem.length + 23)
+    const isOurs = rest === extension || rest === `${extension}.gz`
+    return isOurs && /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}$/.test(stamp) ? stamp : undefined
+  }
+
+  /** Newest first. */
+  async function list(): Promise<Backup[]> {
+    const backups = new Map<string, Backup>()
+    for (const name of await readdir(directory)) {
+      const stamp = stampOf(name)
+      if (stamp === undefined) continue
+      const backup = backups.get(stamp) ?? { time: timeOf(stamp), names: [] }
+      backup.names.push(name)
+      backups.set(stamp, backup)
+    }
+    return [...backups.values()].sort((a, b) => b.time - a.time)
+  }
+
+  async function run(): Promise<void> {
+    const oldest = maxAgeDays > 0 ? Date.now() - maxAgeDays * DAY_MS : -Infinity
+    const kept: Backup[] = []
+    for (const [index, backup] of (await list()).entries()) {
+      const isKept = (maxBackups === 0 || index < maxBackups) && backup.time >= oldest
+      if (isKept) kept.push(backup)
+      else for (const name of backup.names) await rm(join(directory, name), { force: true })
+    }
+    if (!compress) return
+    for (const { names } of kept) {
+      const plain = names.find((name) => !name.endsWith('.gz'))
+      if (plain !== undefined && !abort.signal.aborted) await compressFile(join(directory, plain))
+    }
+  }
+
+  async function compressFile(plain: string): Promise<void> {
+    const partial = `${plain}.gz.partial`
+    try {
+      // What a killed process left is begun anew.
+      await pipeline(
+        createReadStream(plain),
+        createGzip(),
+        createWriteStream(partial, { mode: 0o600, flush: true }),
+        { signal: abort.signal },
+      )
+      await rename(partial, `${plain}.gz`)
+      await rm(plain)
+    } catch (error) {
+      await rm(partial, { force: true })
+      throw error
+    }
+  }
+
+  function mill(): void {
+    if (abort.signal.aborted) return
+    if (running !== undefined) {
+      again = true
+      return
+    }
+    running = run()
+      .catch((error: unknown) => {
+        if (!abort.signal.aborted) log.warn({ err: error }, 'old audit logs cannot be tended')
+      })
+      .finally(() => {
+        running = undefined
+        if (!again) return
+        again = false
+        mill()
+      })
+  }
+
+  return {
+    async nextName() {
+      for (let time = Date.now(); ; time++) {
+        const name = join(directory, `${stem}${stampAt(time)}${extension}`)
+        if (!(await exists(name)) && !(await exists(`${name}.gz`))) return name
+      }
+    },
+    mill,
+    async close() {
+      abort.abort()
+      await running
+    },
+  }
+}
+
+function stampAt(time: number): string {
+  return new Date(time).toISOString().slice(0, 23).replaceAll(':', '-')
+}
+
+function timeOf(stamp: string): number {
+  const [date = '', time = ''] = stamp.split('T')
+  return Date.parse(`${date}T${time.replaceAll('-', ':')}Z`)
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path)
+    return true
+  } catch {
+    return false
+  }
+}
