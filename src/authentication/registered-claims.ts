@@ -1,0 +1,56 @@
+import { ownMember, type JsonObject } from './strict-json.ts'
+import { unauthorized } from './token-refusal.ts'
+
+/** How far the issuer's clock may be ahead, in milliseconds. It lengthens no token's life. */
+const NOT_BEFORE_LEEWAY = 60_000
+
+export interface Expected {
+  readonly issuer: string
+  /** One of them must be in `aud`. */
+  readonly audiences: readonly string[]
+  /** Milliseconds since the epoch. */
+  readonly now: number
+}
+
+/**
+ * Checks `iss`, `aud`, `exp` and `nbf` (RFC 7519 section 4.1) of verified claims, and returns when
+ * the token expires, in milliseconds since the epoch. As kube-apiserver's OIDC authenticator, `azp`,
+ * `iat`, `nonce` and `typ` are not looked at; stricter than it, times must be numbers. Throws
+ * StatusError 401.
+ */
+export function checkRegisteredClaims(claims: JsonObject, expected: Expected): number {
+  if (ownMember(claims, 'iss') !== expected.issuer) {
+    throw unauthorized('the issuer (iss) is not the one whose keys verified the token')
+  }
+  const audiences = readAudiences(ownMember(claims, 'aud'))
+  if (!audiences.some((audience) => expected.audiences.includes(audience))) {
+    throw unauthorized('the token is for another audience (aud)')
+  }
+  const expiresAt = readTime(claims, 'exp')
+  if (expiresAt === undefined) throw unauthorized('the token does not expire (exp is missing)')
+  if (expected.now >= expiresAt) throw unauthorized('the token has expired (exp)')
+  const notBefore = readTime(claims, 'nbf')
+  if (notBefore !== undefined && expected.now + NOT_BEFORE_LEEWAY < notBefore) {
+    throw unauthorized('the token is not valid yet (nbf)')
+  }
+  return expiresAt
+}
+
+function readAudiences(aud: unknown): readonly string[] {
+  const list: unknown[] = Array.isArray(aud) ? aud : [aud]
+  return list.map((audience) => {
+    if (typeof audience === 'string') return audience
+    throw unauthorized('the audience (aud) is neither a string nor a list of strings')
+  })
+}
+
+/** A NumericDate in milliseconds; undefined when there is none. */
+function readTime(claims: JsonObject, name: 'exp' | 'nbf'): number | undefined {
+  const value = ownMember(claims, name)
+  if (value === undefined) return undefined
+  // 1e999 is valid JSON and parses to Infinity: a token for ever.
+  if (typeof value !== 'number' || !Number.isFinite(value)) {
+    throw unauthorized(`the claim ${name} is no number`)
+  }
+  return value * 1000
+}

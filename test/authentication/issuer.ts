@@ -1,0 +1,147 @@
+/** An OpenID Connect issuer on loopback that a test can make misbehave, and tokens of its keys. */
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+
+import { exportJWK, generateKeyPair, SignJWT, type JWK, type JWTPayload } from 'jose'
+
+import { createAuthority, type Authority } from '../../certs-dev/pki.ts'
+import type {
+  AuthenticationConfiguration,
+  Issuer,
+} from '../../src/authentication/authentication-config.ts'
+
+export interface SigningKey {
+  readonly kid: string
+  readonly algorithm: string
+  readonly privateKey: CryptoKey
+  readonly publicJwk: JWK
+}
+
+/** Makes a key for an algorithm; the JWK says `kid`, `alg` and `use`. */
+export async function createSigningKey(kid: string, algorithm = 'ES256'): Promise<SigningKey> {
+  const { privateKey, publicKey } = await generateKeyPair(algorithm, { extractable: true })
+  const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' }
+  return { kid, algorithm, privateKey, publicJwk }
+}
+
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+export interface TestIssuer {
+  readonly url: string
+  readonly certificateAuthority: string
+  /** What the key set holds. */
+  keys: JWK[]
+  /** What the discovery document says beside, or instead of, the usual. */
+  discovery: Record<string, unknown>
+  /** Answers for a path instead of the issuer. */
+  readonly overrides: Map<string, Handler>
+  /** Requests so far by path. */
+  readonly requests: Map<string, number>
+  readonly keySetFetches: number
+  close(): Promise<void>
+}
+
+export const DISCOVERY_PATH = '/.well-known/openid-configuration'
+export const KEYS_PATH = '/keys'
+
+/** Starts an issuer; `port` takes up the place of one that was closed. */
+export async function startIssuer(
+  keys: JWK[],
+  { authority, port = 0 }: { readonly authority?: Authority; readonly port?: number } = {},
+): Promise<TestIssuer> {
+  const ca = authority ?? (await createAuthority({ commonName: 'issuers' }))
+  const server = await ca.issue({
+    commonName: 'issuer',
+    ipAddresses: ['127.0.0.1'],
+    usages: ['server'],
+  })
+  const requests = new Map<string, number>()
+  const overrides = new Map<string, Handler>()
+  const listener = createServer({ cert: server.certificatePem, key: server.keyPem }, handle)
+  listener.listen(port, '127.0.0.1')
+  await once(listener, 'listening')
+  const url = `https://127.0.0.1:${(listener.address() as AddressInfo).port}`
+
+  function handle(request: IncomingMessage, response: ServerResponse): void {
+    const path = request.url ?? ''
+    requests.set(path, (requests.get(path) ?? 0) + 1)
+    const override = overrides.get(path)
+    if (override !== undefined) override(request, response)
+    else if (path === DISCOVERY_PATH) {
+      sendJson(response, { issuer: url, jwks_uri: `${url}${KEYS_PATH}`, ...issuer.discovery })
+    } else if (path === KEYS_PATH) sendJson(response, { keys: issuer.keys })
+    else response.writeHead(404).end()
+  }
+
+  const issuer: TestIssuer = {
+    url,
+    certificateAuthority: ca.certificatePem,
+    keys,
+    discovery: {},
+    overrides,
+    requests,
+    get keySetFetches() {
+      return requests.get(KEYS_PATH) ?? 0
+    },
+    async close() {
+      listener.closeAllConnections()
+      listener.close()
+      await once(listener, 'close')
+    },
+  }
+  return issuer
+}
+
+export function sendJson(response: ServerResponse, value: unknown): void {
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+}
+
+/** How one issuer is configured: username `sub` and groups `groups`, both with prefix `oidc:`. */
+export function issuerConfiguration(issuer: TestIssuer, overrides: Partial<Issuer> = {}): Issuer {
+  return {
+    url: issuer.url,
+    discoveryUrl: undefined,
+    certificateAuthority: issuer.certificateAuthority,
+    audiences: ['kubernetes'],
+    requiredClaims: [],
+    claimMappings: {
+      username: { claim: 'sub', prefix: 'oidc:' },
+      groups: { claim: 'groups', prefix: 'oidc:' },
+      uidClaim: undefined,
+    },
+    ...overrides,
+  }
+}
+
+export function configuration(...issuers: Issuer[]): AuthenticationConfiguration {
+  return { issuers }
+}
+
+/** A token for ada, audience `kubernetes`, good for an hour from `now` (milliseconds). */
+export async function signToken(
+  issuer: { readonly url: string },
+  key: SigningKey,
+  {
+    claims = {},
+    header = {},
+    now = Date.now(),
+  }: {
+    readonly claims?: JWTPayload
+    readonly header?: Record<string, unknown>
+    readonly now?: number
+  } = {},
+): Promise<string> {
+  const seconds = Math.floor(now / 1000)
+  return new SignJWT({
+    iss: issuer.url,
+    aud: 'kubernetes',
+    sub: 'ada',
+    iat: seconds,
+    exp: seconds + 3600,
+    ...claims,
+  })
+    .setProtectedHeader({ alg: key.algorithm, kid: key.kid, ...header })
+    .sign(key.privateKey)
+}
