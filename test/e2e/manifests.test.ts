@@ -1,0 +1,211 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
+import { startControlPlane, type RunningControlPlane } from '../../dev/parts/control-plane.ts'
+import { checkUpstream } from '../../src/upstream/checks.ts'
+import { IMPERSONATION } from '../../src/upstream/identity.ts'
+import { loadUpstreamCredential } from '../../src/upstream/kubeconfig.ts'
+import type { CommandResult } from '../support/command.ts'
+import { createKubectl, type Kubectl } from '../support/kubectl.ts'
+import {
+  find,
+  manifestsFolder,
+  podTemplate,
+  readManifests,
+  type Manifest,
+} from '../support/manifests.ts'
+
+const passed = { reachable: undefined, rejectsAnonymous: undefined, assertsIdentity: undefined }
+
+/** deploy/kubernetes, applied by an administrator to a real API server. */
+describe.skipIf(!inject('hasParts'))('the manifests', () => {
+  let controlPlane: RunningControlPlane
+  let admin: Kubectl
+  /** With the credential of Gatehouse's service account. */
+  let gatehouse: Kubectl
+  let kubeconfig: string
+  let applied: CommandResult
+
+  beforeAll(async () => {
+    controlPlane = await startControlPlane({ kubelet: false })
+    admin = createKubectl(controlPlane)
+    // In a namespace that is not there, a dry run could only fail.
+    await admin(['apply', '-f', join(manifestsFolder, '00-namespace.yaml')])
+    const dryRun = await apply(['--dry-run=server'])
+    if (dryRun.code !== 0) throw new Error(dryRun.stderr)
+    applied = await apply([])
+    kubeconfig = await writeServiceAccountKubeconfig(controlPlane, admin)
+    gatehouse = createKubectl(controlPlane, kubeconfig)
+  })
+
+  afterAll(() => controlPlane.stop())
+
+  function apply(options: string[]): Promise<CommandResult> {
+    return admin(['apply', '--validate=strict', '-f', manifestsFolder, ...options])
+  }
+
+  test('are accepted without a warning, field for field', async () => {
+    const manifests = await readManifests()
+    expect(applied).toMatchObject({ code: 0, stderr: '' })
+    expect(applied.stdout.trim().split('\n')).toHaveLength(manifests.length)
+  })
+
+  test('change nothing when they are applied again', async () => {
+    const { stdout } = await apply([])
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .filter((line) => !line.endsWith(' unchanged')),
+    ).toEqual([])
+  })
+
+  describe('the namespace', () => {
+    test('admits the pods of the Deployment', async () => {
+      const replicas = ['--for=jsonpath={.status.replicas}=2', '--timeout=60s']
+      const waited = await admin(['-n', 'gatehouse', 'wait', 'deployment/gatehouse', ...replicas])
+      expect(waited).toMatchObject({ code: 0 })
+      const pod = { ...podTemplate(await readManifests()), apiVersion: 'v1', kind: 'Pod' }
+      expect(await createPod(pod)).toMatchObject({ code: 0, stderr: '' })
+    })
+
+    test.for([
+      { name: 'may become root', change: { allowPrivilegeEscalation: true } },
+      { name: 'keeps a capability', change: { capabilities: { add: ['NET_RAW'] } } },
+      { name: 'runs as root', change: { runAsUser: 0 } },
+    ])('refuses one that $name', async ({ change }) => {
+      const { metadata, spec } = podTemplate(await readManifests())
+      const containers = spec.containers.map((container) => ({
+        ...container,
+        securityContext: { ...container.securityContext, ...change },
+      }))
+      const pod = { apiVersion: 'v1', kind: 'Pod', metadata, spec: { ...spec, containers } }
+      const refused = await createPod(pod)
+      expect(refused.code).toBe(1)
+      expect(refused.stderr).toContain('violates PodSecurity "restricted:latest"')
+    })
+
+    function createPod(pod: { metadata: object }): Promise<CommandResult> {
+      const named = { ...pod, metadata: { ...pod.metadata, name: 'tried' } }
+      const create = ['-n', 'gatehouse', 'create', '--dry-run=server', '-f', '-']
+      return admin(create, { input: JSON.stringify(named) })
+    }
+  })
+
+  describe('the rights of the service account', () => {
+    const everything = [
+      ...['--as=ada', '--as-group=engineers', '--as-group=system:authenticated', '--as-uid=7'],
+      '--as-user-extra=authentication.kubernetes.io/credential-id=X509SHA256=ab',
+    ]
+
+    test('are enough for Gatehouse to be ready', async () => {
+      expect(await readiness()).toEqual(passed)
+    })
+
+    test('let it assert user, groups, UID and credential', async () => {
+      const whoami = await gatehouse(['auth', 'whoami', '-o', 'json', ...everything])
+      expect(whoami).toMatchObject({ code: 0 })
+      const { status } = JSON.parse(whoami.stdout) as { status: { userInfo: unknown } }
+      expect(status.userInfo).toEqual({
+        username: 'ada',
+        groups: ['engineers', 'system:authenticated'],
+        uid: '7',
+        extra: { 'authentication.kubernetes.io/credential-id': ['X509SHA256=ab'] },
+      })
+    })
+
+    test.for([
+      {
+        what: 'a service account',
+        args: ['--as=system:serviceaccount:kube-system:default'],
+        resource: 'serviceaccounts',
+      },
+      {
+        what: 'an extra that Gatehouse never asserts',
+        args: ['--as=ada', '--as-user-extra=example.com/team=a'],
+        resource: 'userextras/example.com/team',
+      },
+    ])('do not let it be $what', async ({ args, resource }) => {
+      const refused = await gatehouse(['auth', 'whoami', ...args])
+      expect(refused.code).toBe(1)
+      expect(refused.stderr).toContain(`cannot impersonate resource "${resource}"`)
+    })
+
+    test('let it read and change nothing under its own name', async () => {
+      for (const args of [
+        ['get', 'pods', '-A'],
+        ['get', 'secrets', '-n', 'gatehouse'],
+        ['get', 'configmaps', '-n', 'gatehouse'],
+        ['create', 'namespace', 'mine'],
+        ['create', 'clusterrolebinding', 'mine', '--clusterrole=cluster-admin', '--user=ada'],
+      ]) {
+        const refused = await gatehouse(args)
+        expect(refused).toMatchObject({ code: 1 })
+        expect(refused.stderr).toContain('"system:serviceaccount:gatehouse:gatehouse" cannot')
+      }
+    })
+
+    test('narrowed as the comments say, keep it ready and system:masters out', async () => {
+      onTestFinished(async () => {
+        await apply([])
+      })
+      await admin(['apply', '-f', '-'], { input: stringify(await narrowedRole()) })
+      expect(await readiness()).toEqual(passed)
+      const whoami = (...args: string[]) => gatehouse(['auth', 'whoami', ...args])
+      const engineers = '--as-group=oidc:engineers'
+      const authenticated = '--as-group=system:authenticated'
+      const ada = '--as=oidc:ada@example.com'
+      expect(await whoami(ada, engineers, authenticated)).toMatchObject({ code: 0 })
+      expect((await whoami(ada, engineers, '--as-group=system:masters')).stderr).toContain(
+        'cannot impersonate resource "groups" in API group "" at the cluster scope',
+      )
+      expect((await whoami('--as=eve', authenticated)).stderr).toContain(
+        'cannot impersonate resource "users" in API group "" at the cluster scope',
+      )
+    })
+
+    function readiness() {
+      const credential = loadUpstreamCredential({ kubeconfig, context: undefined })
+      const options = { identity: IMPERSONATION, allowAnonymous: false, timeoutMs: 30_000 }
+      return checkUpstream({ credential, ...options })
+    }
+  })
+})
+
+/** The ClusterRole with the `resourceNames` that its comments propose for users and groups. */
+async function narrowedRole(): Promise<Manifest> {
+  const text = await readFile(join(manifestsFolder, '10-rbac.yaml'), 'utf8')
+  const proposed = [...text.matchAll(/^ *# +resourceNames: (\[.*\])$/gm)].map(
+    ([, list = '']) => JSON.parse(list) as string[],
+  )
+  const role = find(await readManifests(), 'ClusterRole', 'gatehouse-impersonator')
+  const rules = role.rules?.map((rule, index) => {
+    const resourceNames = proposed[index]
+    return resourceNames === undefined ? rule : { ...rule, resourceNames }
+  })
+  expect(proposed).toHaveLength(2)
+  expect(role.rules?.map(({ resources }) => resources).slice(0, 2)).toEqual([['users'], ['groups']])
+  return { ...role, rules: rules ?? [] }
+}
+
+/** As the pod has it: a token of the service account for the API server, and its CA. */
+async function writeServiceAccountKubeconfig(
+  { url, caFile, directory }: RunningControlPlane,
+  admin: Kubectl,
+): Promise<string> {
+  const token = await admin(['-n', 'gatehouse', 'create', 'token', 'gatehouse'])
+  if (token.code !== 0) throw new Error(token.stderr)
+  const cluster = { server: url, 'certificate-authority': caFile }
+  const file = join(directory, 'gatehouse.kubeconfig')
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'upstream', cluster }],
+    users: [{ name: 'gatehouse', user: { token: token.stdout.trim() } }],
+    contexts: [{ name: 'upstream', context: { cluster: 'upstream', user: 'gatehouse' } }],
+    'current-context': 'upstream',
+  }
+  await writeFile(file, stringify(config), { mode: 0o600 })
+  return file
+}
