@@ -17,22 +17,26 @@ const mayImport = {
   config: [],
 }
 
-const boundaries = Object.entries(mayImport).map(([folder, allowed]) => ({
-  files: [`src/${folder}/**/*.ts`],
-  rules: {
+const boundaries = Object.entries(mayImport).flatMap(([folder, allowed]) => {
+  const names = ['status', 'log', 'metrics', 'config', ...allowed]
+  const rule = (up) => ({
     'no-restricted-imports': [
       'error',
       {
         patterns: [
           {
-            regex: `^(\\.\\./)+(?!\\.\\./|(${['status', 'log', 'metrics', 'config', ...allowed].join('|')})[/.])`,
-            message: `src/${folder} may import only: ${['status', 'log', 'metrics', 'config', ...allowed].join(', ')}`,
+            regex: `^${up}(?!\\.\\./|(${names.join('|')})[/.])`,
+            message: `src/${folder} may import only: ${names.join(', ')}`,
           },
         ],
       },
     ],
-  },
-}))
+  })
+  return [
+    { files: [`src/${folder}/*.ts`], rules: rule('\\.\\./') },
+    { files: [`src/${folder}/*/*.ts`], rules: rule('\\.\\./\\.\\./') },
+  ]
+})
 
 export default tseslint.config(
   { ignores: ['dist', 'coverage', 'certs-dev/generated', '.gatehouse', 'config/schema'] },
@@ -44,7 +48,10 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
-      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/strict-boolean-expressions': 'error',
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       '@typescript-eslint/no-unnecessary-condition': [

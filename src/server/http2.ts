@@ -135,7 +135,7 @@ class Http2Response implements ClientResponse {
 
   writeHead(status: number, headers: RawHeaders): void {
     if (this.#gone) return
-    this.#stream.respond([':status', String(status), ...headers] as unknown as string[])
+    this.#stream.respond([':status', String(status), ...headers])
   }
 
   flushHead(): void {

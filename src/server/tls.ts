@@ -2,10 +2,11 @@
  * TLS of the listener in kube-apiserver's words: version and cipher suite names, serving and SNI
  * certificates (component-base/cli/flag; apiserver/pkg/server/dynamiccertificates).
  */
-import { X509Certificate } from 'node:crypto'
-import { constants } from 'node:crypto'
+import { constants, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
+
+import type { ClientTrust } from '../authentication/client-ca.ts'
 
 /** kube-apiserver's names of the suites offered over TLS 1.2, with OpenSSL's; AEAD with ECDHE only. */
 export const CIPHER_SUITES: Readonly<Record<string, string>> = {
@@ -30,10 +31,6 @@ export interface ServingCertificate {
   readonly names: readonly string[]
 }
 
-export interface ClientTrust {
-  readonly ca: string
-  readonly crl: string | undefined
-}
 
 export interface ListenerTlsOptions {
   readonly minVersion: 'VersionTLS12' | 'VersionTLS13'

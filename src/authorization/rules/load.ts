@@ -1,0 +1,202 @@
+/** A rules file: read, checked for what cannot work, compiled, and its own tests run. */
+import { loadDocument, type LoadedDocument, type Path } from '../../config/document.ts'
+import { ConfigError, type ConfigProblem } from '../../config/problem.ts'
+import { resolveRequestInfo } from '../../request/request-info.ts'
+import { parseTarget } from '../../request/target.ts'
+import type { Attributes, Authorizer, Decision } from '../authorizer.ts'
+import { compileRules } from './compile.ts'
+import { rulesSchema, type AccessRule, type AccessRules, type RuleTest } from './schema.ts'
+
+export interface LoadedRules {
+  readonly authorize: Authorizer
+  /** What works, but perhaps not as meant. */
+  readonly warnings: readonly ConfigProblem[]
+}
+
+const VERBS = new Set(
+  `* get list watch create update patch delete deletecollection connect head post put options
+   impersonate bind escalate approve sign use attest proxy`.split(/\s+/),
+)
+
+const CONNECT_SUBRESOURCES = new Set(['exec', 'attach', 'portforward', 'proxy'])
+
+/**
+ * Loads the rules.
+ *
+ * @throws ConfigError with every problem, a failed test of the file included
+ */
+export function loadRules(file: string): LoadedRules {
+  const document = loadDocument(file, rulesSchema)
+  const problems = checkRules(document)
+  if (problems.length > 0) throw new ConfigError(problems)
+  const authorize = compileRules(document.value)
+  const failed = document.value.tests.flatMap((test, i) => runTest(test, i, authorize, document))
+  if (failed.length > 0) throw new ConfigError(failed)
+  return { authorize, warnings: warn(document) }
+}
+
+type RulesDocument = LoadedDocument<AccessRules>
+
+function checkRules(document: RulesDocument): ConfigProblem[] {
+  const names = new Set<string>()
+  return document.value.rules.flatMap((rule, i) => {
+    const problems: ConfigProblem[] = []
+    const add = (path: Path, message: string, mend: string): void => {
+      problems.push(document.problem(['rules', i, ...path], message, mend))
+    }
+    if (names.has(rule.name)) {
+      add(['name'], `the name ${JSON.stringify(rule.name)} stands twice`, 'give each its own name')
+    }
+    names.add(rule.name)
+    if (rule.when !== undefined) {
+      add(['when'], 'conditions are not supported by this version', 'remove the field')
+    }
+    checkSubjects(rule, add)
+    checkVerbs(rule, add)
+    checkScope(rule, add)
+    checkPatterns(rule, add)
+    return problems
+  })
+}
+
+type Add = (path: Path, message: string, mend: string) => void
+
+function checkSubjects({ subjects }: AccessRule, add: Add): void {
+  if (subjects !== undefined && subjects.users === undefined && subjects.groups === undefined) {
+    add(['subjects'], 'names nobody', 'set users or groups, or leave subjects out for everybody')
+  }
+}
+
+function checkVerbs(rule: AccessRule, add: Add): void {
+  rule.verbs.forEach((verb, i) => {
+    if (!VERBS.has(verb)) {
+      const known =
+        'get, list, watch, create, update, patch, delete, deletecollection, connect, "*"'
+      add(['verbs', i], `unknown verb ${JSON.stringify(verb)}`, `one of ${known}`)
+    }
+  })
+  // What an RBAC reader would write for exec. It would never match, so it is not let by.
+  const grantsConnect = rule.verbs.includes('connect') || rule.verbs.includes('*')
+  if (rule.effect === 'deny' || grantsConnect) return
+  rule.resources?.forEach(({ resources }, i) => {
+    resources.forEach((resource, j) => {
+      if (!CONNECT_SUBRESOURCES.has(resource.split('/')[1] ?? '')) return
+      add(
+        ['resources', i, 'resources', j],
+        `${JSON.stringify(resource)} is allowed by the verb connect only`,
+        'add connect to the verbs',
+      )
+    })
+  })
+}
+
+function checkScope(rule: AccessRule, add: Add): void {
+  if (rule.resources === undefined && rule.nonResourceURLs === undefined) {
+    add([], 'speaks of nothing', 'set resources, nonResourceURLs or both')
+  }
+  rule.nonResourceURLs?.forEach((url, i) => {
+    if (url !== '*' && !url.startsWith('/')) {
+      add(['nonResourceURLs', i], 'is no path', 'begin with "/", or write "*"')
+    }
+  })
+}
+
+/** A `*` elsewhere than at the end would be taken for a letter: nobody means that. */
+function checkPatterns(rule: AccessRule, add: Add): void {
+  const check = (path: Path, patterns: readonly string[] = []): void => {
+    patterns.forEach((pattern, i) => {
+      if (pattern.slice(0, -1).includes('*')) {
+        add([...path, i], `"*" stands inside ${JSON.stringify(pattern)}`, 'only at the end')
+      }
+    })
+  }
+  check(['subjects', 'users'], rule.subjects?.users)
+  check(['subjects', 'groups'], rule.subjects?.groups)
+  check(['nonResourceURLs'], rule.nonResourceURLs)
+  rule.resources?.forEach((resource, i) => {
+    check(['resources', i, 'resourceNames'], resource.resourceNames)
+    check(['resources', i, 'namespaces'], resource.namespaces)
+    resource.apiGroups.forEach((group, j) => {
+      if (group !== '*' && group.includes('*')) {
+        add(['resources', i, 'apiGroups', j], '"*" stands inside a group', '"*" alone, or a group')
+      }
+    })
+    resource.resources.forEach((name, j) => {
+      if (/^(?:\*|[^*/\s]+)(?:\/(?:\*|[^*/\s]+))?$/.test(name)) return
+      const message = `${JSON.stringify(name)} is no resource`
+      add(['resources', i, 'resources', j], message, 'pods, pods/log, "pods/*", "*/scale" or "*"')
+    })
+  })
+}
+
+/** Denials that a wider request passes by: rules match what a request names, as RBAC does. */
+function warn(document: RulesDocument): ConfigProblem[] {
+  return document.value.rules.flatMap((rule, i) => {
+    if (rule.effect !== 'deny') return []
+    return (rule.resources ?? []).flatMap(({ namespaces, resourceNames }, j) => {
+      const at: Path = ['rules', i, 'resources', j]
+      const warnings: ConfigProblem[] = []
+      if (namespaces !== undefined && !namespaces.includes('') && !namespaces.includes('*')) {
+        warnings.push(
+          document.problem(
+            [...at, 'namespaces'],
+            'does not deny requests across all namespaces (kubectl get -A)',
+            'add "" if it is meant to',
+          ),
+        )
+      }
+      if (resourceNames !== undefined) {
+        warnings.push(
+          document.problem(
+            [...at, 'resourceNames'],
+            'does not deny list and watch without a name, which show these objects too',
+            'leave resourceNames out if it is meant to',
+          ),
+        )
+      }
+      return warnings
+    })
+  })
+}
+
+function runTest(
+  test: RuleTest,
+  position: number,
+  authorize: Authorizer,
+  document: RulesDocument,
+): ConfigProblem[] {
+  const fail = (field: string, message: string, mend: string) => [
+    document.problem(['tests', position, field], message, mend),
+  ]
+  let decision: Decision
+  try {
+    decision = authorize(attributesOf(test)) as Decision
+  } catch (error) {
+    return fail('request', (error as Error).message, 'METHOD /path, such as GET /api/v1/pods')
+  }
+  const outcome = decision.decision === 'allow' ? 'allow' : 'deny'
+  if (outcome !== test.expect) {
+    const by = decision.rule === '' ? 'the default' : `rule ${JSON.stringify(decision.rule)}`
+    return fail('expect', `the outcome is ${outcome}, by ${by}`, 'correct the rules or the test')
+  }
+  if (test.rule !== undefined && test.rule !== decision.rule) {
+    const decided = JSON.stringify(decision.rule)
+    return fail('rule', `the rule that decided is ${decided}`, 'correct the rules or the test')
+  }
+  return []
+}
+
+function attributesOf({ user, request }: RuleTest): Attributes {
+  const space = request.indexOf(' ')
+  const method = request.slice(0, space)
+  const target = parseTarget(method, request.slice(space + 1))
+  return {
+    user: {
+      username: user.username,
+      uid: '',
+      groups: [...new Set([...user.groups, 'system:authenticated'])],
+      extra: {},
+    },
+    info: resolveRequestInfo(method, target),
+  }
+}

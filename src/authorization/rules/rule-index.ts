@@ -1,0 +1,105 @@
+/**
+ * Finds the rules that may speak of a request without looking at the others. Each rule stands in one
+ * dimension, the one that sets it apart best: who asks, the namespace, the resource or the path.
+ */
+import type { Attributes } from '../authorizer.ts'
+import { effectiveSubresource } from './match.ts'
+import { PatternIndex } from './pattern-index.ts'
+import type { AccessRule } from './schema.ts'
+
+const DIMENSIONS = ['user', 'group', 'namespace', 'name', 'resource', 'path'] as const
+type Dimension = (typeof DIMENSIONS)[number]
+
+/** Under which patterns a rule would stand; a rule of users and groups stands in both. */
+type Place = readonly { readonly dimension: Dimension; readonly pattern: string }[]
+
+export interface RuleIndex {
+  /** Candidates in no order, some perhaps twice; whoever is not among them does not match. */
+  candidates(attributes: Attributes): readonly number[]
+}
+
+/** @param rules by their positions the candidates are named */
+export function createRuleIndex(rules: readonly AccessRule[]): RuleIndex {
+  const indexes = Object.fromEntries(
+    DIMENSIONS.map((dimension) => [dimension, new PatternIndex<number>()]),
+  ) as Record<Dimension, PatternIndex<number>>
+  const everywhere: number[] = []
+
+  const crowd = (place: Place): number =>
+    Math.max(...place.map(({ dimension, pattern }) => indexes[dimension].count(pattern)))
+
+  rules.forEach((rule, position) => {
+    const places = possiblePlaces(rule)
+    const best = places.toSorted((a, b) => crowd(a) - crowd(b))[0]
+    if (best === undefined) everywhere.push(position)
+    else for (const { dimension, pattern } of best) indexes[dimension].add(pattern, position)
+  })
+
+  return {
+    candidates({ user, info }) {
+      const found = [...everywhere]
+      indexes.user.find(user.username, found)
+      for (const group of user.groups) indexes.group.find(group, found)
+      if (info.isResourceRequest) {
+        indexes.namespace.find(info.namespace, found)
+        indexes.name.find(info.name, found)
+        indexes.resource.find(resourceKey(info.resource, effectiveSubresource(info)), found)
+      } else {
+        indexes.path.find(info.path, found)
+        if (info.path.endsWith('/')) indexes.path.find(info.path.slice(0, -1), found)
+      }
+      return found
+    },
+  }
+}
+
+/** Only places that every request of the rule passes by. `*` is no place: it sets nothing apart. */
+function possiblePlaces({ subjects, resources, nonResourceURLs }: AccessRule): Place[] {
+  const places: Place[] = []
+  const offer = (place: Place): void => {
+    if (place.length > 0 && place.every(({ pattern }) => pattern !== '*')) places.push(place)
+  }
+  if (subjects !== undefined) {
+    offer([...inDimension('user', subjects.users), ...inDimension('group', subjects.groups)])
+  }
+  if (resources !== undefined && nonResourceURLs === undefined) {
+    if (resources.every(({ namespaces }) => namespaces !== undefined)) {
+      offer(
+        inDimension(
+          'namespace',
+          resources.flatMap(({ namespaces }) => namespaces ?? []),
+        ),
+      )
+    }
+    if (resources.every(({ resourceNames }) => resourceNames !== undefined)) {
+      offer(
+        inDimension(
+          'name',
+          resources.flatMap(({ resourceNames }) => resourceNames ?? []),
+        ),
+      )
+    }
+    const names = resources.flatMap((rule) => rule.resources)
+    if (names.every((name) => !name.startsWith('*'))) {
+      offer(inDimension('resource', names.map(resourcePattern)))
+    }
+  }
+  if (nonResourceURLs !== undefined && resources === undefined) {
+    offer(inDimension('path', nonResourceURLs))
+  }
+  return places
+}
+
+function inDimension(dimension: Dimension, patterns: readonly string[] = []): Place {
+  return [...new Set(patterns)].map((pattern) => ({ dimension, pattern }))
+}
+
+function resourcePattern(name: string): string {
+  const slash = name.indexOf('/')
+  return slash === -1 ? resourceKey(name, '') : name
+}
+
+/** With the slash even where there is no subresource, so that `pods/*` finds no `podsets`. */
+function resourceKey(resource: string, subresource: string): string {
+  return `${resource}/${subresource}`
+}

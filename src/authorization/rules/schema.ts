@@ -1,0 +1,72 @@
+/** AccessRules as operators write them: RBAC's words, plus deny. The example is config/rules.yaml. */
+import { z } from 'zod'
+
+const nonEmpty = (what: string) => z.array(z.string()).min(1, 'is empty').describe(what)
+
+const patterns = (what: string) => nonEmpty(`${what}; a trailing "*" matches any rest`)
+
+const resourceRule = z.strictObject({
+  apiGroups: nonEmpty('API groups: "" is core, "*" is every group'),
+  resources: nonEmpty(
+    'resources: pods, pods/exec, "pods/*" (its subresources), "*/scale", or "*" for everything',
+  ),
+  resourceNames: patterns('object names').optional(),
+  namespaces: patterns('namespaces; "" is cluster-scoped and all-namespace requests').optional(),
+})
+
+const ruleSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9](?:[-a-z0-9.]{0,98}[a-z0-9])?$/, 'is no name')
+    .describe('lower-case letters, digits, "-" and ".", at most 100'),
+  effect: z.enum(['allow', 'deny']).describe('allow or deny'),
+  mode: z
+    .enum(['enforce', 'shadow'])
+    .default('enforce')
+    .describe('enforce, or shadow: counted and audited only'),
+  subjects: z
+    .strictObject({
+      users: patterns('user names').optional(),
+      groups: patterns('groups').optional(),
+    })
+    .optional()
+    .describe('users, groups or both (either is enough); leave it out to mean everybody'),
+  verbs: nonEmpty('RBAC verbs, connect (exec, attach, portforward, proxy) or "*"'),
+  resources: z.array(resourceRule).min(1, 'is empty').optional(),
+  nonResourceURLs: patterns('paths such as /healthz or "/metrics/*"').optional(),
+  message: z
+    .string()
+    .min(1)
+    .max(500)
+    .optional()
+    .describe('what a refused user reads; at most 500 characters'),
+  when: z.unknown().optional(),
+})
+
+const testSchema = z.strictObject({
+  user: z
+    .strictObject({
+      username: z.string().min(1).describe('user name'),
+      groups: z.array(z.string()).default([]).describe('groups, beside system:authenticated'),
+    })
+    .describe('who asks'),
+  request: z.string().describe('METHOD /path?query, such as GET /api/v1/pods'),
+  expect: z.enum(['allow', 'deny']).describe('allow or deny'),
+  rule: z.string().optional().describe('name of the rule that must decide; "" is the default'),
+})
+
+export const rulesSchema = z.strictObject({
+  apiVersion: z.literal('gatehouse/v1').describe('gatehouse/v1'),
+  kind: z.literal('AccessRules').describe('AccessRules'),
+  default: z
+    .enum(['allow', 'deny'])
+    .default('deny')
+    .describe('what becomes of a request that no rule matches: allow or deny'),
+  rules: z.array(ruleSchema).describe('rules; the order does not matter'),
+  tests: z.array(testSchema).default([]).describe('checked at every load'),
+})
+
+export type AccessRules = z.output<typeof rulesSchema>
+export type AccessRule = AccessRules['rules'][number]
+export type ResourceRule = z.output<typeof resourceRule>
+export type RuleTest = z.output<typeof testSchema>

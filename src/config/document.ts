@@ -1,0 +1,203 @@
+/**
+ * YAML and JSON files that operators own, read strictly: unknown fields, duplicate keys, wrong types
+ * and more than one document are problems, each with its line, and all are reported together.
+ */
+import { readFileSync } from 'node:fs'
+
+import { isMap, isNode, isPair, isSeq, LineCounter, parseDocument as parseYaml } from 'yaml'
+import type { Document, Pair, YAMLError } from 'yaml'
+import type { z } from 'zod'
+
+import { ConfigError, type ConfigProblem } from './problem.ts'
+import { describeIssues } from './issues.ts'
+
+export type Path = readonly (string | number)[]
+
+/** Where something stands; undefined when it stands nowhere. 1-based. */
+export interface Place {
+  readonly line: number | undefined
+  readonly column: number | undefined
+}
+
+/** Knows where each field of one file stands. */
+export interface Source {
+  readonly file: string
+  /** The field's place, or that of the innermost part of it that is there. */
+  locate(path: Path): Place
+  problem(path: Path, message: string, mend: string): ConfigProblem
+}
+
+export interface LoadedDocument<T> extends Source {
+  readonly value: T
+}
+
+/** What was read, good or not: `value` is there only without problems. */
+export interface DocumentReading<T> extends Source {
+  readonly value: T | undefined
+  /** The bare data, for checks across fields that are to be reported with the rest. */
+  readonly raw: unknown
+  readonly problems: readonly ConfigProblem[]
+}
+
+/**
+ * Reads and checks a file.
+ *
+ * @throws ConfigError with every problem found
+ */
+export function loadDocument<S extends z.ZodType>(
+  file: string,
+  schema: S,
+): LoadedDocument<z.output<S>> {
+  const reading = readDocument(file, schema)
+  if (reading.value === undefined) throw new ConfigError(reading.problems)
+  return { ...reading, value: reading.value }
+}
+
+/** As `loadDocument`, without throwing: a missing file is a problem like others. */
+export function readDocument<S extends z.ZodType>(
+  file: string,
+  schema: S,
+): DocumentReading<z.output<S>> {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    return unread(file, (error as NodeJS.ErrnoException).code ?? String(error))
+  }
+  return parseDocument(file, text, schema)
+}
+
+/** Checks a text as if it stood in `file`. */
+export function parseDocument<S extends z.ZodType>(
+  file: string,
+  text: string,
+  schema: S,
+): DocumentReading<z.output<S>> {
+  const lines = new LineCounter()
+  const document = parseYaml(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    strict: true,
+    uniqueKeys: true,
+    version: '1.2',
+  })
+  const source = createSource(file, document, lines)
+  const problems = document.errors.map((error) => yamlProblem(file, error, lines))
+  const isBroken = document.errors.some(({ code }) => code !== 'DUPLICATE_KEY')
+  if (isBroken) return { ...source, raw: undefined, value: undefined, problems }
+
+  let raw: unknown
+  try {
+    raw = document.toJS({ maxAliasCount: 100 })
+  } catch (error) {
+    const problem = source.problem([], (error as Error).message, 'write it out without aliases')
+    return { ...source, raw: undefined, value: undefined, problems: [...problems, problem] }
+  }
+  const result = schema.safeParse(raw)
+  if (!result.success) {
+    for (const { path, message, mend } of describeIssues(result.error.issues, schema, raw)) {
+      problems.push(source.problem(path, message, mend))
+    }
+  }
+  const value = result.success && problems.length === 0 ? result.data : undefined
+  return { ...source, raw, value, problems }
+}
+
+function unread(file: string, why: string): DocumentReading<never> {
+  const nowhere: Place = { line: undefined, column: undefined }
+  const missing = why === 'ENOENT'
+  const problem: ConfigProblem = {
+    file,
+    ...nowhere,
+    field: '',
+    message: missing ? 'the file does not exist' : `the file cannot be read: ${why}`,
+    mend: missing ? 'create it, or correct the path' : 'make it readable for Gatehouse',
+  }
+  return {
+    file,
+    raw: undefined,
+    value: undefined,
+    problems: [problem],
+    locate: () => nowhere,
+    problem: (path, message, mend) => ({ ...problem, field: fieldName(path), message, mend }),
+  }
+}
+
+function yamlProblem(file: string, error: YAMLError, lines: LineCounter): ConfigProblem {
+  const { line, col } = lines.linePos(error.pos[0])
+  const isDuplicate = error.code === 'DUPLICATE_KEY'
+  return {
+    file,
+    line,
+    column: col,
+    field: '',
+    message: isDuplicate ? 'the same key stands twice' : `no valid YAML: ${error.message}`,
+    mend: isDuplicate ? 'keep one of them' : 'correct the syntax',
+  }
+}
+
+function createSource(file: string, document: Document, lines: LineCounter): Source {
+  const locate = (path: Path): Place => {
+    const offset = offsetOf(document, path)
+    if (offset === undefined) return { line: 1, column: 1 }
+    const { line, col } = lines.linePos(offset)
+    return { line, column: col }
+  }
+  return {
+    file,
+    locate,
+    problem: (path, message, mend) => ({
+      file,
+      ...locate(path),
+      field: fieldName(path),
+      message,
+      mend,
+    }),
+  }
+}
+
+/** `rules[3].resources[0].apiGroups` */
+export function fieldName(path: Path): string {
+  let name = ''
+  for (const part of path) {
+    if (typeof part === 'number') name += `[${part}]`
+    else name += name === '' ? part : `.${part}`
+  }
+  return name
+}
+
+/** The key of a field, or the item of a list; of a path that leads nowhere the last part found. */
+function offsetOf(document: Document, path: Path): number | undefined {
+  let node: unknown = document.contents
+  let offset = isNode(node) ? node.range?.[0] : undefined
+  for (const part of path) {
+    const next = step(node, part)
+    if (next === undefined) break
+    offset = next.offset ?? offset
+    node = next.node
+  }
+  return offset
+}
+
+function step(
+  node: unknown,
+  part: string | number,
+): { readonly node: unknown; readonly offset: number | undefined } | undefined {
+  if (isMap(node)) {
+    const pair = node.items.find((item) => isPair(item) && keyOf(item) === String(part))
+    if (pair === undefined) return undefined
+    return { node: pair.value, offset: isNode(pair.key) ? pair.key.range?.[0] : undefined }
+  }
+  if (isSeq(node) && typeof part === 'number') {
+    const item = node.items[part]
+    return item === undefined
+      ? undefined
+      : { node: item, offset: isNode(item) ? item.range?.[0] : undefined }
+  }
+  return undefined
+}
+
+function keyOf(pair: Pair): string {
+  const { key } = pair
+  return String(isNode(key) ? key.toJSON() : key)
+}

@@ -1,0 +1,21 @@
+/** Durations as Kubernetes writes them (Go's `time.ParseDuration`), here of one or more whole parts. */
+import { z } from 'zod'
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** A schema whose output is milliseconds. */
+export function duration(description: string) {
+  return z
+    .string()
+    .regex(/^(?:\d{1,6}(?:ms|s|m|h))+$/, 'is no duration')
+    .transform(milliseconds)
+    .describe(`${description}; a duration such as "500ms", "30s", "1h30m"`)
+}
+
+function milliseconds(text: string): number {
+  let total = 0
+  for (const [, count, unit] of text.matchAll(/(\d+)(ms|s|m|h)/g)) {
+    total += Number(count) * (UNITS[unit ?? ''] ?? 0)
+  }
+  return total
+}

@@ -1,0 +1,147 @@
+/** What a schema found wrong, in an operator's words: where, what, and what to write instead. */
+import { z } from 'zod'
+
+import type { Path } from './document.ts'
+
+export interface DescribedIssue {
+  readonly path: Path
+  readonly message: string
+  readonly mend: string
+}
+
+type Issue = z.core.$ZodIssue
+
+/**
+ * Translates issues. The mend is the `mend` parameter of a custom issue, else what the schema's
+ * description says of the field, else its known fields.
+ */
+export function describeIssues(
+  issues: readonly Issue[],
+  schema: z.ZodType,
+  raw: unknown,
+): DescribedIssue[] {
+  return issues.flatMap((issue) => describeIssue(issue, schema, raw))
+}
+
+function describeIssue(issue: Issue, schema: z.ZodType, raw: unknown): DescribedIssue[] {
+  const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)))
+  switch (issue.code) {
+    case 'unrecognized_keys': {
+      const known = knownKeys(schemaAt(schema, path))
+      return issue.keys.map((key) => ({
+        path: [...path, key],
+        message: 'unknown field',
+        mend: unknownMend(key, known),
+      }))
+    }
+    case 'invalid_union': {
+      const deepest = issue.errors.toSorted((a, b) => depth(b) - depth(a))[0] ?? []
+      if (depth(deepest) > 0) {
+        return deepest.flatMap((inner) =>
+          describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, schema, raw),
+        )
+      }
+      return [{ path, message: 'is of the wrong form', mend: mendFor(schema, path) }]
+    }
+    case 'custom': {
+      const mend: unknown = issue.params?.['mend']
+      const text = typeof mend === 'string' ? mend : mendFor(schema, path)
+      return [{ path, message: issue.message, mend: text }]
+    }
+    default:
+      return [{ path, message: messageOf(issue, path, raw), mend: mendFor(schema, path) }]
+  }
+}
+
+function depth(issues: readonly Issue[]): number {
+  return Math.max(0, ...issues.map(({ path }) => path.length))
+}
+
+function messageOf(issue: Issue, path: Path, raw: unknown): string {
+  const value = valueAt(raw, path)
+  if (issue.code === 'invalid_type' && value === undefined) return 'is required'
+  if (issue.code === 'invalid_type' && value === null) return 'has no value'
+  const text = issue.message.replace(/^Invalid input: /, '')
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? `${JSON.stringify(value)}: ${text}`
+    : text
+}
+
+/** The value at a path of bare data; undefined when there is none. */
+export function valueAt(raw: unknown, path: Path): unknown {
+  let value = raw
+  for (const part of path) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = (value as Record<string | number, unknown>)[part]
+  }
+  return value
+}
+
+function mendFor(schema: z.ZodType, path: Path): string {
+  const at = schemaAt(schema, path)
+  const description = at === undefined ? undefined : descriptionOf(at)
+  if (description !== undefined) return description
+  const known = knownKeys(at)
+  return known.length === 0 ? 'see the annotated example' : `fields are: ${known.join(', ')}`
+}
+
+function unknownMend(key: string, known: readonly string[]): string {
+  const near = known.find((candidate) => isNear(candidate.toLowerCase(), key.toLowerCase()))
+  if (near !== undefined) return `did you mean ${near}?`
+  return known.length === 0 ? 'remove it' : `remove it; fields are: ${known.join(', ')}`
+}
+
+/** One edit apart: a letter more, less, or another; or two swapped. */
+function isNear(a: string, b: string): boolean {
+  if (a === b || sortedLetters(a) === sortedLetters(b)) return true
+  const [short, long] = a.length <= b.length ? [a, b] : [b, a]
+  if (long.length - short.length > 1) return false
+  let at = 0
+  while (at < short.length && short[at] === long[at]) at++
+  const rest = short.slice(short.length === long.length ? at + 1 : at)
+  return rest === long.slice(at + 1)
+}
+
+function sortedLetters(word: string): string {
+  return Array.from(word).sort().join('')
+}
+
+/** The schema of a field, seen through defaults, optionality and transformations. */
+function schemaAt(schema: z.ZodType, path: Path): z.ZodType | undefined {
+  let at: z.ZodType | undefined = schema
+  for (const part of path) {
+    const bare: z.ZodType | undefined = at === undefined ? undefined : unwrap(at)
+    if (bare instanceof z.ZodObject) {
+      at = (bare.shape as Record<string, z.ZodType | undefined>)[String(part)]
+    } else if (bare instanceof z.ZodArray) at = bare.element as z.ZodType
+    else return undefined
+  }
+  return at
+}
+
+function unwrap(schema: z.ZodType): z.ZodType {
+  const inner = unwrapOnce(schema)
+  return inner === undefined ? schema : unwrap(inner)
+}
+
+function unwrapOnce(schema: z.ZodType): z.ZodType | undefined {
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  ) {
+    return schema.unwrap() as z.ZodType
+  }
+  return schema instanceof z.ZodPipe ? (schema.in as z.ZodType) : undefined
+}
+
+function descriptionOf(schema: z.ZodType): string | undefined {
+  if (schema.description !== undefined) return schema.description
+  const inner = unwrapOnce(schema)
+  return inner === undefined ? undefined : descriptionOf(inner)
+}
+
+function knownKeys(schema: z.ZodType | undefined): readonly string[] {
+  const bare = schema === undefined ? undefined : unwrap(schema)
+  return bare instanceof z.ZodObject ? Object.keys(bare.shape) : []
+}

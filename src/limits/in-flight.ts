@@ -1,0 +1,23 @@
+/** Counts what runs at this moment, by key. A key without anything running takes no memory. */
+export interface InFlight {
+  /** False: the key has `max` running already, and nothing is counted. */
+  enter(key: string): boolean
+  leave(key: string): void
+}
+
+export function createInFlight(max: number): InFlight {
+  const running = new Map<string, number>()
+  return {
+    enter(key) {
+      const count = running.get(key) ?? 0
+      if (count >= max) return false
+      running.set(key, count + 1)
+      return true
+    },
+    leave(key) {
+      const count = running.get(key) ?? 0
+      if (count <= 1) running.delete(key)
+      else running.set(key, count - 1)
+    },
+  }
+}

@@ -1,0 +1,116 @@
+/** The limiter of one replica: token buckets and counts of what runs, in memory. */
+import type { RequestClass } from '../request/types.ts'
+import { StatusError } from '../status.ts'
+import type { Metrics } from '../metrics.ts'
+import { rateLimitHeaders } from './headers.ts'
+import { createInFlight, type InFlight } from './in-flight.ts'
+import type { Limiter, RateLimitState, Slot } from './limiter.ts'
+import { createTokenBuckets, type BucketSize, type Taken } from './token-bucket.ts'
+
+export interface MemoryLimiterOptions {
+  readonly address: BucketSize
+  readonly user: Readonly<Record<RequestClass, BucketSize>>
+  readonly concurrent: { readonly requests: number; readonly streams: number }
+  /** Addresses, and users of each class, that are remembered at most. */
+  readonly maxTrackedKeys: number
+}
+
+export interface MemoryLimiterEffects {
+  readonly metrics: Metrics
+  /** Milliseconds of a clock that only goes forward. */
+  readonly now?: () => number
+}
+
+/** Seconds after which a slot may have come free; nobody knows better. */
+const CONCURRENCY_RETRY_SECONDS = 1
+
+const WHAT: Readonly<Record<RequestClass, string>> = {
+  read: 'read requests',
+  write: 'write requests',
+  list: 'list requests',
+  stream: 'new streams (watch, logs -f, exec, attach, port-forward)',
+}
+
+export function createMemoryLimiter(
+  options: MemoryLimiterOptions,
+  { metrics, now = () => performance.now() }: MemoryLimiterEffects,
+): Limiter {
+  const { user, concurrent, maxTrackedKeys } = options
+  const addresses = createTokenBuckets(options.address, maxTrackedKeys)
+  const users = {
+    read: createTokenBuckets(user.read, maxTrackedKeys),
+    write: createTokenBuckets(user.write, maxTrackedKeys),
+    list: createTokenBuckets(user.list, maxTrackedKeys),
+    stream: createTokenBuckets(user.stream, maxTrackedKeys),
+  }
+  const requests = createInFlight(concurrent.requests)
+  const streams = createInFlight(concurrent.streams)
+
+  const refuse = (
+    limit: string,
+    message: string,
+    seconds: number,
+    state?: RateLimitState,
+  ): never => {
+    metrics.limited.inc({ limit })
+    throw tooMany(message, seconds, state)
+  }
+
+  return {
+    admitAddress(address) {
+      const taken = addresses.take(address, now())
+      if (taken.allowed) return
+      refuse('address', 'too many requests from this address', retrySeconds(taken), taken.state)
+    },
+
+    admitUser({ username }, requestClass) {
+      const taken = users[requestClass].take(username, now())
+      if (!taken.allowed) {
+        const message = `too many ${WHAT[requestClass]} by this user`
+        refuse(requestClass, message, retrySeconds(taken), taken.state)
+      }
+      const isStream = requestClass === 'stream'
+      const running = isStream ? streams : requests
+      if (!running.enter(username)) {
+        const [limit, what, max] = isStream
+          ? ['concurrent_streams', 'streams', concurrent.streams]
+          : ['concurrent_requests', 'requests', concurrent.requests]
+        const message = `this user has ${max} ${what} running already, which is the limit`
+        refuse(limit, message, CONCURRENCY_RETRY_SECONDS)
+      }
+      return new HeldSlot(running, username, taken.state)
+    },
+  }
+}
+
+class HeldSlot implements Slot {
+  readonly state: RateLimitState
+  readonly #key: string
+  #running: InFlight | undefined
+
+  constructor(running: InFlight, key: string, state: RateLimitState) {
+    this.#running = running
+    this.#key = key
+    this.state = state
+  }
+
+  release(): void {
+    this.#running?.leave(this.#key)
+    this.#running = undefined
+  }
+}
+
+function retrySeconds({ waitMs }: Taken): number {
+  return Math.max(1, Math.ceil(waitMs / 1_000))
+}
+
+/** client-go waits as long as an integer `Retry-After` says, and asks again, up to ten times. */
+function tooMany(message: string, seconds: number, state: RateLimitState | undefined): StatusError {
+  const headers: Record<string, string> = { 'Retry-After': String(seconds) }
+  const fields = state === undefined ? [] : rateLimitHeaders(state)
+  for (let i = 0; i < fields.length; i += 2) headers[fields[i] ?? ''] = fields[i + 1] ?? ''
+  return new StatusError('TooManyRequests', `${message}, retry after ${seconds}s`, {
+    details: { retryAfterSeconds: seconds },
+    headers,
+  })
+}

@@ -1,0 +1,59 @@
+/** Token buckets by key, in bounded memory (golang.org/x/time/rate, as far as `AllowN(now, 1)` goes). */
+import { LRUCache } from 'lru-cache'
+
+import type { RateLimitState } from './limiter.ts'
+
+export interface BucketSize {
+  readonly requestsPerSecond: number
+  readonly burst: number
+}
+
+export interface TokenBuckets {
+  /** Takes a token, if there is one. `now`: milliseconds of a clock that only goes forward. */
+  take(key: string, now: number): Taken
+}
+
+export interface Taken {
+  readonly allowed: boolean
+  readonly state: RateLimitState
+  /** Until the next token, in milliseconds; 0 when allowed. */
+  readonly waitMs: number
+}
+
+interface Bucket {
+  tokens: number
+  at: number
+}
+
+/**
+ * Of more than `maxKeys` keys those longest unused are forgotten, and begin with a full bucket when
+ * they come again: a client with that many addresses is bound by the connection limits.
+ */
+export function createTokenBuckets(size: BucketSize, maxKeys: number): TokenBuckets {
+  const { requestsPerSecond, burst } = size
+  const buckets = new LRUCache<string, Bucket>({ max: maxKeys })
+
+  return {
+    take(key, now) {
+      let bucket = buckets.get(key)
+      if (bucket === undefined) {
+        bucket = { tokens: burst, at: now }
+        buckets.set(key, bucket)
+      }
+      const refilled = bucket.tokens + ((now - bucket.at) / 1_000) * requestsPerSecond
+      bucket.tokens = Math.min(burst, refilled)
+      bucket.at = now
+      const allowed = bucket.tokens >= 1
+      if (allowed) bucket.tokens -= 1
+      return {
+        allowed,
+        state: {
+          limit: burst,
+          remaining: Math.floor(bucket.tokens),
+          resetSeconds: Math.ceil((burst - bucket.tokens) / requestsPerSecond),
+        },
+        waitMs: allowed ? 0 : ((1 - bucket.tokens) / requestsPerSecond) * 1_000,
+      }
+    },
+  }
+}
