@@ -139,7 +139,7 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
               record.responseStarted(status)
             },
             onCut: (cut) => {
-              done = options.streams.add(cut)
+              done = options.streams.add({ attributes: authorized, cut })
             },
           })
         } finally {

@@ -19,7 +19,7 @@ import type { LiveStreams } from './streams.ts'
 export interface Lifecycle {
   /** For `/readyz`: why not, once the end has begun. */
   readonly ending: () => string | undefined
-  /** Ends everything; the same promise for every call. `now` skips the waits. */
+  /** Ends everything; the same promise for every call. `now` skips the waits, also of a call before. */
   shutdown(now?: boolean): Promise<void>
 }
 
@@ -45,13 +45,14 @@ const CUT_MS = 1_000
 
 export function createLifecycle(parts: LifecycleParts): Lifecycle {
   let ending: Promise<void> | undefined
+  const hurry = new AbortController()
 
-  async function run(now: boolean): Promise<void> {
+  async function run(): Promise<void> {
     const { log, listener, streams } = parts
     log.info({ delayMs: parts.delay, gracePeriodMs: parts.gracePeriod }, 'shutting down')
-    if (!now) await sleep(parts.delay)
+    await untilDelayed(parts.delay, hurry.signal)
     listener.drain()
-    const finished = await untilIdle(parts, now ? 0 : parts.gracePeriod)
+    const finished = await untilIdle(parts, parts.gracePeriod, hurry.signal)
     if (!finished) {
       log.info({ streams: streams.size }, 'ending the streams that are left')
       streams.cutAll(new Error('Gatehouse is shutting down'))
@@ -69,16 +70,27 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
   return {
     ending: () => (ending === undefined ? undefined : 'shutting down'),
     shutdown(now = false) {
-      ending ??= run(now)
+      if (now) hurry.abort()
+      ending ??= run()
       return ending
     },
   }
 }
 
-async function untilIdle(parts: LifecycleParts, milliseconds: number): Promise<boolean> {
+async function untilDelayed(milliseconds: number, hurry: AbortSignal): Promise<void> {
+  // An aborted sleep rejects; the wait is over either way.
+  await sleep(milliseconds, undefined, { signal: hurry }).catch(() => undefined)
+}
+
+/** True: nothing runs any more; false: the time was over, or somebody is in a hurry. */
+async function untilIdle(
+  parts: LifecycleParts,
+  milliseconds: number,
+  hurry?: AbortSignal,
+): Promise<boolean> {
   const deadline = performance.now() + milliseconds
   while (parts.openExchanges() > 0) {
-    if (performance.now() >= deadline) return false
+    if (performance.now() >= deadline || hurry?.aborted === true) return false
     await sleep(POLL_MS)
   }
   return true

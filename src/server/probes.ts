@@ -8,12 +8,14 @@ import type { Registry } from 'prom-client'
 export interface Check {
   readonly name: string
   readonly run: () => string | undefined
+  /** What is worth knowing though it does not fail the check; shown by `?verbose`. */
+  readonly note?: () => string | undefined
 }
 
 export interface ProbesOptions {
   readonly address: string
   readonly port: number
-  readonly checks: readonly Check[]
+  readonly checks: () => readonly Check[]
   readonly registry: Registry
 }
 
@@ -62,7 +64,7 @@ async function answer(
       send(response, 200, 'ok\n')
       return
     case '/readyz': {
-      const { code, text } = readiness(checks, url.searchParams.has('verbose'))
+      const { code, text } = readiness(checks(), url.searchParams.has('verbose'))
       send(response, code, text)
       return
     }
@@ -81,10 +83,12 @@ export function readiness(
 ): { readonly code: number; readonly text: string } {
   const lines: string[] = []
   let failed = false
-  for (const { name, run } of checks) {
+  for (const { name, run, note } of checks) {
     const problem = run()
+    const remark = note?.()
     if (problem !== undefined) failed = true
-    lines.push(problem === undefined ? `[+]${name} ok` : `[-]${name} failed: ${problem}`)
+    const ok = remark === undefined ? `[+]${name} ok` : `[+]${name} ok (${remark})`
+    lines.push(problem === undefined ? ok : `[-]${name} failed: ${problem}`)
   }
   lines.push(failed ? 'readyz check failed' : 'readyz check passed')
   return { code: failed ? 503 : 200, text: failed || verbose ? `${lines.join('\n')}\n` : 'ok\n' }

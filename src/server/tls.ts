@@ -31,7 +31,6 @@ export interface ServingCertificate {
   readonly names: readonly string[]
 }
 
-
 export interface ListenerTlsOptions {
   readonly minVersion: 'VersionTLS12' | 'VersionTLS13'
   /** kube-apiserver's names; empty: all of `CIPHER_SUITES`. */

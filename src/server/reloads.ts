@@ -1,0 +1,132 @@
+/**
+ * What is read again when its files change. Each reload builds the new thing whole, and only then
+ * puts it in place of the old one: what does not load changes nothing.
+ */
+import { loadAuthenticationConfiguration } from '../authentication/authentication-config.ts'
+import { loadClientTrust, type ClientTrust } from '../authentication/client-ca.ts'
+import { loadRules } from '../authorization/rules/load.ts'
+import type { InClusterEnvironment } from '../config/environment.ts'
+import { formatProblem, type ConfigProblem } from '../config/problem.ts'
+import type { Configuration } from '../config/schema.ts'
+import { watchFiles, type WatchedFiles, type Watcher } from '../config/watch.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import { loadUpstreamCredential } from '../upstream/kubeconfig.ts'
+import type { Built } from './build.ts'
+import { loadServingCertificates, type ServingCertificates } from './certificates.ts'
+import type { Listener } from './listener.ts'
+import { upstreamSource, type Loaded } from './load-all.ts'
+import type { LiveStreams } from './streams.ts'
+import { buildListenerTls } from './tls.ts'
+
+export interface ReloadParts {
+  readonly loaded: Loaded
+  readonly built: Built
+  readonly listener: Listener
+  readonly streams: LiveStreams
+  readonly inCluster: InClusterEnvironment
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Something was reloaded that readiness should look at again. */
+  readonly onReloaded: () => void
+}
+
+/** Begins to watch; stop the watcher at the end. */
+export function startReloads(parts: ReloadParts): Watcher {
+  const { log, metrics } = parts
+  return watchFiles(
+    [...listenerReloads(parts), rulesReload(parts), credentialReload(parts), ...issuers(parts)],
+    {
+      onReloaded(what) {
+        metrics.reloads.inc({ what, result: 'ok' })
+        log.info({ what }, 'reloaded')
+        parts.onReloaded()
+      },
+      onFailed(what, error) {
+        metrics.reloads.inc({ what, result: 'failed' })
+        log.error({ what, err: error }, 'reload failed; the last good version stays in force')
+      },
+    },
+  )
+}
+
+/** Problems that do not keep a file from working, one line of log each. */
+export function logWarnings(warnings: readonly ConfigProblem[], log: Log): void {
+  for (const warning of warnings) log.warn({ problem: formatProblem(warning) }, 'configuration')
+}
+
+function rulesReload({ loaded, built, streams, log }: ReloadParts): WatchedFiles {
+  const { rulesFile } = loaded.configuration.authorization
+  return {
+    what: 'rules',
+    files: () => [rulesFile],
+    reload() {
+      const { authorize, warnings } = loadRules(rulesFile)
+      built.stages.authorize = authorize
+      logWarnings(warnings, log)
+      const ended = streams.recheck(authorize)
+      if (ended > 0) log.info({ streams: ended }, 'ended streams that the new rules forbid')
+    },
+  }
+}
+
+function credentialReload({ loaded, built, inCluster }: ReloadParts): WatchedFiles {
+  const source = upstreamSource(loaded.configuration, inCluster)
+  return {
+    what: 'upstream credential',
+    files: () => built.stages.upstream.current().files,
+    reload: () => built.stages.upstream.updateCredential(loadUpstreamCredential(source)),
+  }
+}
+
+function issuers({ loaded, built: { oidc } }: ReloadParts): WatchedFiles[] {
+  const { configFile } = loaded.configuration.authentication
+  if (configFile === undefined || oidc === undefined) return []
+  return [
+    {
+      what: 'authentication configuration',
+      files: () => [configFile],
+      reload: () => oidc.update(loadAuthenticationConfiguration(configFile)),
+    },
+  ]
+}
+
+/** Serving certificates and client CA both end in the listener's TLS, each from its last good state. */
+function listenerReloads({ loaded, listener }: ReloadParts): WatchedFiles[] {
+  const { tls } = loaded.configuration.listener
+  const { x509 } = loaded.configuration.authentication
+  let { certificates, clientTrust } = loaded
+
+  const serving: WatchedFiles = {
+    what: 'serving certificates',
+    files: () => [
+      tls.certFile,
+      tls.privateKeyFile,
+      ...tls.sniCertificates.flatMap((pair) => [pair.certFile, pair.privateKeyFile]),
+    ],
+    reload() {
+      const next = loadServingCertificates(tls)
+      listener.updateTls(buildListenerTls(tlsOptions(tls, next, clientTrust)), false)
+      certificates = next
+    },
+  }
+  if (x509 === undefined) return [serving]
+  const trust: WatchedFiles = {
+    what: 'client CA',
+    files: () => [x509.clientCAFile, ...(x509.crlFile === undefined ? [] : [x509.crlFile])],
+    reload() {
+      const next = loadClientTrust(x509.clientCAFile, x509.crlFile)
+      listener.updateTls(buildListenerTls(tlsOptions(tls, certificates, next)), true)
+      clientTrust = next
+    },
+  }
+  return [serving, trust]
+}
+
+export function tlsOptions(
+  { minVersion, cipherSuites }: Configuration['listener']['tls'],
+  { serving, sni }: ServingCertificates,
+  clientTrust: ClientTrust | undefined,
+): Parameters<typeof buildListenerTls>[0] {
+  return { minVersion, cipherSuites, serving, sni, clientTrust }
+}

@@ -1,0 +1,171 @@
+/** A whole Gatehouse in this process: loaded, built, listening, watched, and ended again. */
+import type { InClusterEnvironment } from '../config/environment.ts'
+import type { Configuration } from '../config/schema.ts'
+import type { Watcher } from '../config/watch.ts'
+import { createLog, type Log } from '../log.ts'
+import { createMetrics, type Metrics } from '../metrics.ts'
+import { buildStages, identityNames } from './build.ts'
+import { createHandlerChain } from './handler-chain.ts'
+import { createLifecycle } from './lifecycle.ts'
+import { startListener, type Listener, type ListenerOptions } from './listener.ts'
+import { loadAll, type Loaded } from './load-all.ts'
+import { startProbes } from './probes.ts'
+import { readinessChecks } from './readiness-checks.ts'
+import { logWarnings, startReloads, tlsOptions } from './reloads.ts'
+import { createLiveStreams } from './streams.ts'
+import { buildListenerTls } from './tls.ts'
+import { watchUpstream } from './upstream-readiness.ts'
+
+export interface GatehouseOptions {
+  readonly configFile: string
+  readonly inCluster: InClusterEnvironment
+  /** Instead of one to stderr at the configured level. */
+  readonly log?: Log
+  /** Metrics of the Node process; for one Gatehouse in a process. */
+  readonly processMetrics?: boolean
+}
+
+export interface BoundAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface Gatehouse {
+  readonly address: BoundAddress
+  readonly probes: BoundAddress
+  readonly metrics: Metrics
+  /** Looks for changed files now instead of within a second. */
+  reload(): void
+  /** Ends it as SIGTERM does; `now` skips delay and grace. */
+  close(now?: boolean): Promise<void>
+}
+
+/** How long the check of the upstream waits for its answers. */
+const UPSTREAM_CHECK_MS = 5_000
+
+/**
+ * Starts.
+ *
+ * @throws ConfigError naming everything that is wrong with the configuration and its files; Error
+ * when an address cannot be bound
+ */
+export async function startGatehouse(options: GatehouseOptions): Promise<Gatehouse> {
+  const loaded = loadAll(options.configFile, options.inCluster)
+  const { configuration } = loaded
+  const log = options.log ?? createLog(configuration.log)
+  logWarnings(loaded.rules.warnings, log)
+  const metrics = createMetrics({ processMetrics: options.processMetrics ?? true })
+
+  let listener: Listener | undefined
+  let reloads: Watcher | undefined
+  let open = 0
+  const built = buildStages(loaded, {
+    log,
+    metrics,
+    clientTrustGeneration: () => listener?.generation() ?? 0,
+  })
+  const streams = createLiveStreams()
+  const chain = createHandlerChain({
+    stages: built.stages,
+    streams,
+    responseHeaders: hstsHeader(configuration.listener.strictTransportSecurity),
+    log,
+    metrics,
+  })
+  const upstream = watchUpstream(
+    () => ({
+      credential: built.stages.upstream.current(),
+      identity: identityNames(configuration.upstream.identity),
+      allowAnonymous: configuration.upstream.allowAnonymous,
+      timeoutMs: UPSTREAM_CHECK_MS,
+    }),
+    log,
+  )
+  const stopBackground = (): void => {
+    reloads?.stop()
+    upstream.stop()
+    built.oidc?.close()
+  }
+
+  try {
+    listener = await startListener(listenerOptions(loaded), {
+      log,
+      metrics,
+      handle(exchange) {
+        open += 1
+        void chain.handle(exchange).finally(() => (open -= 1))
+      },
+      onMalformed: (connection, code, message) => chain.recordMalformed(connection, code, message),
+    })
+    let ending: () => string | undefined = () => undefined
+    const probes = await startProbes({
+      ...configuration.probes,
+      checks: readinessChecks({
+        listening: () => listener !== undefined,
+        ending: () => ending(),
+        reloads: () => reloads,
+        auditor: built.stages.auditor,
+        oidc: built.oidc,
+        upstream,
+      }),
+      registry: metrics.registry,
+    })
+    reloads = startReloads({
+      loaded,
+      built,
+      listener,
+      streams,
+      inCluster: options.inCluster,
+      log,
+      metrics,
+      onReloaded: () => upstream.again(),
+    })
+    const lifecycle = createLifecycle({
+      listener,
+      probes,
+      streams,
+      upstream: built.stages.upstream,
+      auditor: built.stages.auditor,
+      openExchanges: () => open,
+      stopBackground,
+      log,
+      ...configuration.shutdown,
+    })
+    ending = lifecycle.ending
+    log.info(
+      { address: listener.address.host, port: listener.address.port, probes: probes.address },
+      'listening',
+    )
+    return {
+      address: listener.address,
+      probes: probes.address,
+      metrics,
+      reload: () => reloads?.look(),
+      close: (now) => lifecycle.shutdown(now),
+    }
+  } catch (error) {
+    stopBackground()
+    await listener?.destroy()
+    await built.stages.auditor.close()
+    throw error
+  }
+}
+
+function listenerOptions({ configuration, certificates, clientTrust }: Loaded): ListenerOptions {
+  const { address, port, limits, http2, tls } = configuration.listener
+  return {
+    address,
+    port,
+    limits: { ...limits, maxConcurrentStreams: http2.maxConcurrentStreams },
+    http2: http2.enabled,
+    tls: buildListenerTls(tlsOptions(tls, certificates, clientTrust)),
+    requestClientCertificate: clientTrust !== undefined,
+  }
+}
+
+/** RFC 6797; joined as kube-apiserver's --strict-transport-security-directives. */
+function hstsHeader(
+  directives: Configuration['listener']['strictTransportSecurity'],
+): readonly string[] {
+  return directives.length === 0 ? [] : ['Strict-Transport-Security', directives.join('; ')]
+}
