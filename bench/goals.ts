@@ -112,6 +112,8 @@ export function verdicts(results: Results): string {
     const verdict = over <= 0 ? 'met' : `missed by ${over.toFixed(0)} %`
     return [[what, show(seen, unit), `at most ${show(atMost, unit)}`, verdict]]
   })
+  if (rows.length === 0)
+    return 'no goal can be judged: Gatehouse or its counterpart was not measured'
   return format([['goal', 'seen', 'wanted', ''], ...rows])
 }
 

@@ -55,7 +55,7 @@ http {
       proxy_ssl_certificate_key ${world.client.keyFile};
       proxy_ssl_trusted_certificate ${world.ca.certFile};
       proxy_ssl_verify on;
-      proxy_ssl_name ${upstream.hostname};
+      proxy_ssl_name localhost;
       proxy_ssl_protocols TLSv1.2 TLSv1.3;
     }
   }

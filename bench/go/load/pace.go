@@ -18,12 +18,18 @@ type latency struct {
 }
 
 // warmUp opens connections before anything is counted.
-const warmUp = 500 * time.Millisecond
+const warmUp = time.Second
+
+// most connections there are, far more than the rate needs: a stall must not become a storm of
+// handshakes, which clients that stay connected do not make.
+const mostConnections = 64
 
 // pace sends at a fixed rate whether answers come or not, so that a slow answer delays no other
 // request and hides none (no coordinated omission).
 func pace(s settings, rate float64, duration time.Duration) latency {
-	client := &http.Client{Transport: s.transport()}
+	transport := s.transport()
+	transport.MaxConnsPerHost = mostConnections
+	client := &http.Client{Transport: transport}
 	gap := time.Duration(float64(time.Second) / rate)
 	var mutex sync.Mutex
 	var all []time.Duration
