@@ -110,7 +110,8 @@ function authorityOf(
   signingKey: CryptoKey,
   files: KeyPair,
 ): Authority {
-  const issuer = certificate.subjectName.toJSON()
+  // As it is encoded: Go compares names byte by byte, and text would be encoded anew.
+  const issuer = certificate.subjectName
   const sign = { issuer, signingKey, signingAlgorithm }
   return {
     ...files,

@@ -1,7 +1,9 @@
+import 'reflect-metadata'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type TLSSocket } from 'node:tls'
+import * as x509 from '@peculiar/x509'
 import { describe, expect, test } from 'vitest'
 import { createAuthority, createKeyPair, loadAuthority, type KeyPair } from '../../certs-dev/pki.ts'
 
@@ -142,6 +144,21 @@ test('subject has every organization, with its own bytes, then name and UID', as
     'CN=grüße\\, \\"ada\\"',
     '1.3.6.1.4.1.57683.2=7f1e',
   ])
+})
+
+test('issuer is the subject of the authority byte by byte, which Go and others insist on', async () => {
+  const authority = await createAuthority({ commonName: 'Users of grüße' })
+  const intermediate = await authority.createIntermediate({ commonName: 'team' })
+  const leaf = await intermediate.issue({ commonName: 'ada', usages: ['client'] })
+  const crl = await authority.revoke([leaf.certificatePem])
+  const subject = ({ certificatePem }: KeyPair) =>
+    new x509.X509Certificate(certificatePem).subjectName.toArrayBuffer()
+  const issuer = ({ certificatePem }: KeyPair) =>
+    new x509.X509Certificate(certificatePem).issuerName.toArrayBuffer()
+  expect(issuer(leaf)).toEqual(subject(intermediate))
+  expect(issuer(intermediate)).toEqual(subject(authority))
+  const der = Buffer.from(crl.replaceAll(/-----.*-----|\s/g, ''), 'base64')
+  expect(der.includes(Buffer.from(subject(authority)))).toBe(true)
 })
 
 test('what is no address is refused', async () => {

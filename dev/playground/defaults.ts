@@ -1,0 +1,59 @@
+/** What controllers and a kubelet would add to an object; here it is made up at once. */
+import { isJson, listAt, objectAt, stringAt, type Json } from './objects.ts'
+
+/** The one node; it runs nothing. */
+export const nodeName = 'playground'
+
+/** A new object as it would look a moment after its creation. */
+export function withDefaults(kind: string, object: Json): Json {
+  switch (kind) {
+    case 'Namespace':
+      return { ...object, status: { phase: 'Active' } }
+    case 'Pod':
+      return pod(object)
+    case 'Secret':
+      return { type: 'Opaque', ...object }
+    case 'Service':
+      return service(object)
+    default:
+      return object
+  }
+}
+
+function pod(object: Json): Json {
+  const startedAt = new Date().toISOString().replace(/\.\d+/, '')
+  const containers = listAt(object, 'spec', 'containers').filter(isJson)
+  return {
+    ...object,
+    spec: { restartPolicy: 'Always', nodeName, ...objectAt(object, 'spec') },
+    status: {
+      phase: 'Running',
+      podIP: '192.0.2.1',
+      startTime: startedAt,
+      conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: startedAt }],
+      containerStatuses: containers.map((container) => ({
+        name: container['name'],
+        image: container['image'],
+        imageID: '',
+        ready: true,
+        restartCount: 0,
+        state: { running: { startedAt } },
+      })),
+    },
+  }
+}
+
+function service(object: Json): Json {
+  const ports = listAt(object, 'spec', 'ports').filter(isJson)
+  const type = stringAt(object, 'spec', 'type') || 'ClusterIP'
+  return {
+    ...object,
+    spec: {
+      clusterIP: '192.0.2.10',
+      ...objectAt(object, 'spec'),
+      type,
+      ports: ports.map((port) => ({ protocol: 'TCP', targetPort: port['port'], ...port })),
+    },
+    status: { loadBalancer: {} },
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Who asks: the client certificate says which proxy, the impersonation headers say on whose behalf
+ * (apiserver/pkg/endpoints/filters/impersonation, client-go/transport/round_trippers.go).
+ */
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { Refusal } from './status.ts'
+
+/** `authentication.k8s.io/v1` UserInfo. */
+export interface UserInfo {
+  readonly username: string
+  readonly uid?: string
+  readonly groups: readonly string[]
+  readonly extra?: Readonly<Record<string, readonly string[]>>
+}
+
+/** Name and value, in turn, as node gives them: values are bytes as latin1. */
+export type RawHeaders = readonly string[]
+
+/**
+ * The user on whose behalf a request is made; undefined when nobody is named. Throws a Refusal:
+ * Unauthorized without a certificate of the client authority, Forbidden when anybody but `proxy`
+ * (a common name) impersonates, BadRequest for a group, uid or extra without a user.
+ */
+export function userOf(socket: Socket, headers: RawHeaders, proxy: string): UserInfo | undefined {
+  const commonName = verifiedCommonName(socket)
+  if (commonName === undefined) throw new Refusal('Unauthorized', 'Unauthorized')
+  const asserted = impersonationOf(headers)
+  if (asserted.names.size === 0) return undefined
+  const username = asserted.user ?? ''
+  if (username === '') {
+    throw new Refusal(
+      'BadRequest',
+      'requested impersonation of groups, uid or extra without impersonating a user',
+    )
+  }
+  if (commonName !== proxy) {
+    throw new Refusal(
+      'Forbidden',
+      `users "${username}" is forbidden: User "${commonName}" cannot impersonate resource "users" in API group "" at the cluster scope`,
+      { name: username, kind: 'users' },
+    )
+  }
+  const { uid, extra } = asserted
+  return {
+    username,
+    ...(uid === undefined || uid === '' ? {} : { uid }),
+    groups: groupsOf(username, asserted.groups),
+    ...(extra.size === 0 ? {} : { extra: Object.fromEntries(extra) }),
+  }
+}
+
+function verifiedCommonName(socket: Socket): string | undefined {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+  const { CN } = socket.getPeerCertificate().subject
+  return typeof CN === 'string' && CN !== '' ? CN : undefined
+}
+
+interface Impersonation {
+  /** Header names of this kind that were there. */
+  readonly names: Set<string>
+  user?: string
+  uid?: string
+  readonly groups: string[]
+  readonly extra: Map<string, string[]>
+}
+
+const prefix = 'impersonate-'
+const extraPrefix = 'impersonate-extra-'
+
+function impersonationOf(headers: RawHeaders): Impersonation {
+  const found: Impersonation = { names: new Set(), groups: [], extra: new Map() }
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = (headers[i] ?? '').toLowerCase()
+    if (!name.startsWith(prefix)) continue
+    found.names.add(name)
+    take(found, name, Buffer.from(headers[i + 1] ?? '', 'latin1').toString('utf8'))
+  }
+  return found
+}
+
+/** Of user and uid the first counts, as with Go's `Header.Get`. */
+function take(found: Impersonation, name: string, value: string): void {
+  if (name === 'impersonate-user') found.user ??= value
+  else if (name === 'impersonate-uid') found.uid ??= value
+  else if (name === 'impersonate-group') found.groups.push(value)
+  else if (name.startsWith(extraPrefix)) {
+    const key = unescapeKey(name.slice(extraPrefix.length))
+    found.extra.set(key, [...(found.extra.get(key) ?? []), value])
+  }
+}
+
+/** `%XX` of UTF-8 bytes; what is no valid escape stays as it is. */
+function unescapeKey(key: string): string {
+  try {
+    return decodeURIComponent(key)
+  } catch {
+    return key
+  }
+}
+
+function groupsOf(username: string, groups: readonly string[]): readonly string[] {
+  const serviceAccount = /^system:serviceaccount:([^:]+):[^:]+$/.exec(username)
+  const own =
+    groups.length === 0 && serviceAccount !== null
+      ? ['system:serviceaccounts', `system:serviceaccounts:${serviceAccount[1] ?? ''}`]
+      : groups
+  const authenticated = ['system:authenticated', 'system:unauthenticated']
+  return own.some((group) => authenticated.includes(group)) ? own : [...own, 'system:authenticated']
+}

@@ -1,0 +1,140 @@
+/** The kinds of objects that the playground keeps, with what `kubectl get` prints of each. */
+import { isJson, listAt, objectAt, stringAt, type KubernetesObject } from './objects.ts'
+
+/** A column of `kubectl get`; priority 1 is for `-o wide`. */
+export interface Column {
+  readonly name: string
+  readonly priority: 0 | 1
+  readonly value: (object: KubernetesObject) => string | number
+}
+
+/** A resource of the API. */
+export interface Kind {
+  readonly group: ''
+  readonly version: 'v1'
+  readonly resource: string
+  readonly kind: string
+  readonly shortNames: readonly string[]
+  readonly namespaced: boolean
+  /** In `kubectl get all`. */
+  readonly inAll: boolean
+  readonly columns: readonly Column[]
+}
+
+const column = (name: string, value: Column['value'], priority: 0 | 1 = 0): Column => ({
+  name,
+  priority,
+  value,
+})
+const name = column('Name', ({ metadata }) => metadata.name)
+const age = column('Age', ({ metadata }) => ageOf(metadata.creationTimestamp))
+
+const core = (
+  resource: string,
+  kind: string,
+  shortNames: readonly string[],
+  columns: readonly Column[],
+  more: { namespaced?: boolean; inAll?: boolean } = {},
+): Kind => ({
+  group: '',
+  version: 'v1',
+  resource,
+  kind,
+  shortNames,
+  namespaced: more.namespaced ?? true,
+  inAll: more.inAll ?? false,
+  columns: [name, ...columns, age],
+})
+
+/** All kinds, all of them of the core group. */
+export const kinds: readonly Kind[] = [
+  core(
+    'configmaps',
+    'ConfigMap',
+    ['cm'],
+    [column('Data', (o) => Object.keys(objectAt(o, 'data')).length)],
+  ),
+  core(
+    'namespaces',
+    'Namespace',
+    ['ns'],
+    [column('Status', (o) => stringAt(o, 'status', 'phase'))],
+    {
+      namespaced: false,
+    },
+  ),
+  core(
+    'nodes',
+    'Node',
+    ['no'],
+    [
+      column('Status', () => 'Ready'),
+      column('Roles', () => '<none>'),
+      column('Version', (o) => stringAt(o, 'status', 'nodeInfo', 'kubeletVersion')),
+    ],
+    { namespaced: false },
+  ),
+  core(
+    'pods',
+    'Pod',
+    ['po'],
+    [
+      column('Ready', readyContainers),
+      column('Status', (o) => stringAt(o, 'status', 'phase')),
+      column('Restarts', () => '0'),
+      column('IP', (o) => stringAt(o, 'status', 'podIP') || '<none>', 1),
+      column('Node', (o) => stringAt(o, 'spec', 'nodeName') || '<none>', 1),
+    ],
+    { inAll: true },
+  ),
+  core(
+    'secrets',
+    'Secret',
+    [],
+    [
+      column('Type', (o) => stringAt(o, 'type')),
+      column('Data', (o) => Object.keys(objectAt(o, 'data')).length),
+    ],
+  ),
+  core('serviceaccounts', 'ServiceAccount', ['sa'], []),
+  core(
+    'services',
+    'Service',
+    ['svc'],
+    [
+      column('Type', (o) => stringAt(o, 'spec', 'type')),
+      column('Cluster-IP', (o) => stringAt(o, 'spec', 'clusterIP') || '<none>'),
+      column('Port(s)', servicePorts),
+    ],
+    { inAll: true },
+  ),
+]
+
+const byResource = new Map(kinds.map((kind) => [kind.resource, kind]))
+
+/** The kind of a resource by its plural name in lower case. */
+export function kindOf(resource: string): Kind | undefined {
+  return byResource.get(resource)
+}
+
+function readyContainers(pod: KubernetesObject): string {
+  const statuses = listAt(pod, 'status', 'containerStatuses')
+  const ready = statuses.filter((status) => isJson(status) && status['ready'] === true)
+  return `${ready.length}/${listAt(pod, 'spec', 'containers').length}`
+}
+
+function servicePorts(service: KubernetesObject): string {
+  const ports = listAt(service, 'spec', 'ports').filter(isJson)
+  return ports.map((port) => `${String(port['port'])}/${String(port['protocol'])}`).join(',')
+}
+
+/** As `kubectl get` says it: the two largest units of a short time, one of a long one. */
+function ageOf(timestamp: string): string {
+  const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(timestamp)) / 1000))
+  if (seconds < 120) return `${seconds}s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 10 && seconds % 60 > 0) return `${minutes}m${seconds % 60}s`
+  if (minutes < 180) return `${minutes}m`
+  const hours = Math.floor(minutes / 60)
+  return hours < 48 ? `${hours}h` : `${Math.floor(hours / 24)}d`
+}

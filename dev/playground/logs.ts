@@ -1,0 +1,59 @@
+/** `kubectl logs`: containers that do not run, yet say something once a second. */
+import type { Writable } from 'node:stream'
+import { isJson, listAt, type KubernetesObject } from './objects.ts'
+import { Refusal } from './status.ts'
+
+const backlogLines = 100
+
+/**
+ * Writes a container's log: line N is N seconds younger than its pod. With `follow` it goes on until
+ * the reader goes away. Throws a Refusal (BadRequest) for a container or number that is none.
+ */
+export function writeLog(pod: KubernetesObject, query: URLSearchParams, out: Writable): void {
+  checkContainer(pod, query.get('container') ?? '')
+  const start = Date.parse(pod.metadata.creationTimestamp)
+  const timestamps = query.get('timestamps') === 'true'
+  const line = (n: number): string => {
+    const time = new Date(start + n * 1000).toISOString()
+    return `${timestamps ? `${time} ` : ''}tick ${n}\n`
+  }
+  const last = (): number => Math.floor((Date.now() - start) / 1000)
+  let next = firstLine(query, last())
+  const catchUp = (): void => {
+    while (next <= last()) out.write(line(next++))
+  }
+  catchUp()
+  if (query.get('follow') !== 'true') {
+    out.end()
+    return
+  }
+  const timer = setInterval(catchUp, 250)
+  out.once('close', () => clearInterval(timer))
+}
+
+function checkContainer(pod: KubernetesObject, container: string): void {
+  const { name } = pod.metadata
+  const names = listAt(pod, 'spec', 'containers').map((c) => (isJson(c) ? String(c['name']) : ''))
+  if (container === '' && names.length > 1) {
+    throw new Refusal(
+      'BadRequest',
+      `a container name must be specified for pod ${name}, choose one of: [${names.join(' ')}]`,
+    )
+  }
+  if (container !== '' && !names.includes(container)) {
+    throw new Refusal('BadRequest', `container ${container} is not valid for pod ${name}`)
+  }
+}
+
+function firstLine(query: URLSearchParams, last: number): number {
+  const tail = numberOf(query, 'tailLines') ?? backlogLines
+  const seconds = numberOf(query, 'sinceSeconds') ?? backlogLines
+  return Math.max(1, last + 1 - Math.min(tail, seconds, backlogLines))
+}
+
+function numberOf(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name)
+  if (text === null) return undefined
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new Refusal('BadRequest', `${name}: ${JSON.stringify(text)} is no number`)
+}
