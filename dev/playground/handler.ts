@@ -85,7 +85,10 @@ async function answerReview(
   response: ServerResponse,
 ): Promise<void> {
   if (request.method !== 'POST' || user === undefined) throw unknownPath()
-  const answered = review(path, jsonOf(parseBody(await readBody(request))), user)
+  const body = await readBody(request)
+  // What is asked is echoed where it can be read (kubectl sends protobuf); the answer is the same.
+  const isReadable = mediaTypeOf(request) === 'application/json'
+  const answered = review(path, isReadable ? jsonOf(parseBody(body.toString('utf8'))) : {}, user)
   if (answered === undefined) throw unknownPath()
   sendJson(response, 201, answered)
 }
@@ -177,7 +180,7 @@ function mediaTypeOf(request: IncomingMessage): string {
   return (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -187,7 +190,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
 function sendJson(response: ServerResponse, code: number, body: object): void {

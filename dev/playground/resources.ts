@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { withDefaults } from './defaults.ts'
 import { isJson, objectAt, stringAt, type Json, type KubernetesObject } from './objects.ts'
 import { applyPatch, applyPatchTo, jsonOf, parseBody } from './patch.ts'
+import { decodeProtobuf, protobuf } from './protobuf.ts'
 import type { Route } from './route.ts'
 import { selectorOf } from './selectors.ts'
 import { Refusal } from './status.ts'
@@ -15,7 +16,7 @@ export interface ResourceRequest {
   readonly query: URLSearchParams
   /** Without parameters, in lower case. */
   readonly mediaType: string
-  readonly body: string
+  readonly body: Buffer
 }
 
 /** What is answered: one object (the code may tell of its creation), several, or a Status. */
@@ -58,7 +59,7 @@ function listed(store: Store, { route, query }: ResourceRequest): readonly Kuber
 
 function create(store: Store, request: ResourceRequest): ResourceAnswer {
   const { route } = request
-  const object = jsonOf(parseBody(decodable(request)))
+  const object = objectOf(request)
   const metadata = objectAt(object, 'metadata')
   const generateName = stringAt(metadata, 'generateName')
   const given = stringAt(metadata, 'name')
@@ -72,7 +73,7 @@ function create(store: Store, request: ResourceRequest): ResourceAnswer {
 }
 
 function update(store: Store, request: ResourceRequest): ResourceAnswer {
-  const object = jsonOf(parseBody(decodable(request)))
+  const object = objectOf(request)
   checkObject(object, request.route)
   return { code: 200, object: store.replace(request.route, object, isDry(request)) }
 }
@@ -82,7 +83,7 @@ function patch(store: Store, request: ResourceRequest): ResourceAnswer {
   if (mediaType === applyPatch && store.find(route) === undefined) {
     return create(store, { ...request, mediaType: 'application/yaml' })
   }
-  const patched = applyPatchTo(store.get(route), mediaType, body)
+  const patched = applyPatchTo(store.get(route), mediaType, body.toString('utf8'))
   checkObject(patched, route)
   return { code: 200, object: store.replace(route, patched, isDry(request)) }
 }
@@ -107,12 +108,15 @@ function remove(
   return { code: 200, status }
 }
 
-/** Only JSON and YAML: the playground reads no protobuf. */
-function decodable({ mediaType, body }: ResourceRequest): string {
-  if (['', 'application/json', 'application/yaml'].includes(mediaType)) return body
+/** The object in the body. Throws a Refusal (BadRequest, UnsupportedMediaType). */
+function objectOf({ mediaType, body }: ResourceRequest): Json {
+  if (mediaType === protobuf) return decodeProtobuf(body)
+  if (['', 'application/json', 'application/yaml'].includes(mediaType)) {
+    return jsonOf(parseBody(body.toString('utf8')))
+  }
   throw new Refusal(
     'UnsupportedMediaType',
-    'the body of the request was in an unknown format - accepted media types include: application/json, application/yaml',
+    `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, ${protobuf}`,
   )
 }
 
