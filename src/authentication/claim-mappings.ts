@@ -1,6 +1,6 @@
 import type { UserInfo } from './authenticator.ts'
+import { unauthorized } from './bearer.ts'
 import { isJsonObject, ownMember, type JsonObject } from './strict-json.ts'
-import { unauthorized } from './token-refusal.ts'
 
 /** A claim, and what is put in front of its value. */
 export interface PrefixedClaim {

@@ -1,8 +1,5 @@
+import { MAX_TOKEN_LENGTH, unauthorized } from './bearer.ts'
 import { ownMember, parseJsonObject, type JsonObject } from './strict-json.ts'
-import { unauthorized } from './token-refusal.ts'
-
-/** Longest token that is looked at, in characters. Real ones have 1 to 8 KiB. */
-export const MAX_TOKEN_LENGTH = 16_384
 
 /**
  * Signatures by asymmetric keys only (RFC 7518 section 3.1), the nine that kube-apiserver allows.

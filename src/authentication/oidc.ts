@@ -3,6 +3,7 @@ import { compactVerify } from 'jose'
 import type { Log } from '../log.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
 import type { Authentication } from './authenticator.ts'
+import { unauthorized } from './bearer.ts'
 import { checkRequiredClaims, mapClaims } from './claim-mappings.ts'
 import { readClaims, readCompactJws, type UnverifiedToken } from './compact-jws.ts'
 import { createJsonFetcher } from './json-fetch.ts'
@@ -10,13 +11,12 @@ import { createKeySource, SYSTEM_TIMING, type KeySource, type Timing } from './j
 import { keysFor, type KeySet } from './key-set.ts'
 import { checkRegisteredClaims } from './registered-claims.ts'
 import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
-import { unauthorized } from './token-refusal.ts'
 
 export interface OidcAuthenticator {
   /**
    * Who a bearer token (without its scheme) is. A token that was verified before is answered at
-   * once, without a promise. Throws, or rejects with, StatusError 401, whose cause is a
-   * `TokenRefusal`.
+   * once, without a promise, and with the same object. Rejects with StatusError 401; why is in its
+   * cause, in words of the configuration and never of the token.
    */
   authenticate(token: string): Authentication | Promise<Authentication>
   /** One entry an issuer, in the file's order; `problem`: why its keys were never loaded. */

@@ -1,5 +1,5 @@
+import { unauthorized } from './bearer.ts'
 import { ownMember, type JsonObject } from './strict-json.ts'
-import { unauthorized } from './token-refusal.ts'
 
 /** How far the issuer's clock may be ahead, in milliseconds. It lengthens no token's life. */
 const NOT_BEFORE_LEEWAY = 60_000

@@ -1,29 +1,50 @@
 /** An OpenID Connect issuer on loopback that a test can make misbehave, and tokens of its keys. */
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
-import { exportJWK, generateKeyPair, SignJWT, type JWK, type JWTPayload } from 'jose'
+import { exportJWK, SignJWT, type JWK } from 'jose'
+import { expect } from 'vitest'
 
 import { createAuthority, type Authority } from '../../certs-dev/pki.ts'
 import type {
   AuthenticationConfiguration,
   Issuer,
 } from '../../src/authentication/authentication-config.ts'
+import { StatusError } from '../../src/status.ts'
 
 export interface SigningKey {
   readonly kid: string
   readonly algorithm: string
-  readonly privateKey: CryptoKey
+  readonly privateKey: KeyObject
   readonly publicJwk: JWK
 }
 
+const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
+
+/** A new private key that fits the algorithm. Those for RSA take a while. */
+export function createPrivateKey(algorithm: string): KeyObject {
+  const namedCurve = CURVES[algorithm]
+  return namedCurve === undefined
+    ? generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+    : generateKeyPairSync('ec', { namedCurve }).privateKey
+}
+
 /** Makes a key for an algorithm; the JWK says `kid`, `alg` and `use`. */
-export async function createSigningKey(kid: string, algorithm = 'ES256'): Promise<SigningKey> {
-  const { privateKey, publicKey } = await generateKeyPair(algorithm, { extractable: true })
-  const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' }
-  return { kid, algorithm, privateKey, publicJwk }
+export async function createSigningKey(
+  kid: string,
+  algorithm = 'ES256',
+  privateKey = createPrivateKey(algorithm),
+): Promise<SigningKey> {
+  const publicJwk = await exportJWK(createPublicKey(privateKey))
+  return {
+    kid,
+    algorithm,
+    privateKey,
+    publicJwk: { ...publicJwk, kid, alg: algorithm, use: 'sig' },
+  }
 }
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
@@ -128,7 +149,7 @@ export async function signToken(
     header = {},
     now = Date.now(),
   }: {
-    readonly claims?: JWTPayload
+    readonly claims?: Record<string, unknown>
     readonly header?: Record<string, unknown>
     readonly now?: number
   } = {},
@@ -144,4 +165,20 @@ export async function signToken(
   })
     .setProtectedHeader({ alg: key.algorithm, kid: key.kid, ...header })
     .sign(key.privateKey)
+}
+
+/** Why a token was refused: the cause of the 401; fails the test when it was not refused so. */
+export async function refusalOf(answer: () => unknown): Promise<string> {
+  try {
+    await answer()
+  } catch (error) {
+    expect(error).toBeInstanceOf(StatusError)
+    const refusal = error as StatusError
+    expect({ code: refusal.code, message: refusal.message }).toEqual({
+      code: 401,
+      message: 'Unauthorized',
+    })
+    return (refusal.cause as Error).message
+  }
+  return 'not refused'
 }
