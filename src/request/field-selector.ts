@@ -68,7 +68,19 @@ function unescapeValue(text: string): string | undefined {
   return value
 }
 
-/** Go compares the bytes of UTF-8, JavaScript UTF-16: they differ above U+FFFF. */
+/**
+ * Go compares the bytes of UTF-8, JavaScript those of UTF-16: they differ where surrogates, which
+ * stand for what is above U+FFFF, meet U+E000 and above.
+ */
 function bytesBefore(a: string, b: string): boolean {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0
+  const length = Math.min(a.length, b.length)
+  for (let at = 0; at < length; at++) {
+    const [left, right] = [a.charCodeAt(at), b.charCodeAt(at)]
+    if (left !== right) return surrogatesLast(left) < surrogatesLast(right)
+  }
+  return a.length < b.length
+}
+
+function surrogatesLast(unit: number): number {
+  return unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit
 }

@@ -4,15 +4,22 @@
  */
 import { isInt64 } from './int64.ts'
 
-/** An identifier, or an operator's own text; `in` and `notin` are either, by where they stand. */
-interface Token {
-  readonly kind: 'identifier' | 'operator' | 'end'
-  readonly text: string
-}
+/** Kinds of tokens; an operator's is its first character, `==` and `!=` have their own. */
+const END = 0
+const IDENTIFIER = 1
+const EQUALS = 2
+const NOT = 0x21
+const OPEN = 0x28
+const CLOSE = 0x29
+const COMMA = 0x2c
+const LESS = 0x3c
+const EQUAL = 0x3d
+const GREATER = 0x3e
 
-const END: Token = { kind: 'end', text: '' }
+const MAX_NAME_LENGTH = 63
+const MAX_SUBDOMAIN_LENGTH = 253
 
-const NAME = /^(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/
+const NAME = /^[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/
 const SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/
 
 /**
@@ -20,141 +27,154 @@ const SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-
  * `<`, `>`), or `key in (…)` (`notin`).
  */
 export function isLabelSelector(selector: string): boolean {
-  const parser = new Parser(scan(selector))
-  if (parser.next.kind === 'end') return true
+  if (selector === '') return true
+  const lexer = new Lexer(selector)
+  if (lexer.kind === END) return true
   for (;;) {
-    if (!parser.requirement()) return false
-    const separator = parser.take()
-    if (separator.kind === 'end') return true
+    if (!parseRequirement(lexer)) return false
+    if (lexer.kind === END) return true
     // What follows a comma must be a requirement, not the end.
-    if (separator.text !== ',' || separator.kind !== 'operator') return false
+    if (!lexer.takes(COMMA)) return false
   }
 }
 
-class Parser {
-  readonly #tokens: readonly Token[]
-  #position = 0
+/** Go's Lexer with one token of lookahead: `kind` and `text` are the next token. */
+class Lexer {
+  kind = END
+  text = ''
+  readonly #selector: string
+  #at = 0
 
-  constructor(tokens: readonly Token[]) {
-    this.#tokens = tokens
+  constructor(selector: string) {
+    this.#selector = selector
+    this.advance()
   }
 
-  get next(): Token {
-    return this.#tokens[this.#position] ?? END
-  }
-
-  take(): Token {
-    const token = this.next
-    this.#position++
-    return token
-  }
-
-  requirement(): boolean {
-    const isAbsence = isOperator(this.next, '!')
-    if (isAbsence) this.take()
-    const key = this.take()
-    if (key.kind !== 'identifier' || !isLabelKey(key.text)) return false
-    // After `!key` Go looks no further; the caller then finds no comma.
-    return isAbsence || this.#atRequirementEnd() || this.#restriction()
-  }
-
-  #restriction(): boolean {
-    const operator = this.take()
-    if (operator.kind === 'identifier') {
-      return (operator.text === 'in' || operator.text === 'notin') && this.#values()
+  /** A NUL where a token should begin ends all; behind a token it is skipped. */
+  advance(): void {
+    const selector = this.#selector
+    while (isBlank(selector.charCodeAt(this.#at))) this.#at++
+    const start = this.#at
+    const first = selector.charCodeAt(start)
+    if (start >= selector.length || first === 0) {
+      this.kind = END
+      return
     }
-    switch (operator.text) {
-      case '=':
-      case '==':
-      case '!=':
-        return this.#exactValue(isLabelValue)
-      case '>':
-      case '<':
-        return this.#exactValue((text) => isLabelValue(text) && isInt64(text))
-      default:
-        return false
+    if (isSpecial(first)) {
+      const isPair = (first === EQUAL || first === NOT) && selector.charCodeAt(start + 1) === EQUAL
+      this.kind = isPair ? EQUALS : first
+      this.#at += isPair ? 2 : 1
+    } else {
+      while (this.#at < selector.length && isIdentifierPart(selector.charCodeAt(this.#at))) {
+        this.#at++
+      }
+      this.kind = IDENTIFIER
+      this.text = selector.slice(start, this.#at)
     }
+    if (selector.charCodeAt(this.#at) === 0) this.#at++
   }
 
-  #atRequirementEnd(): boolean {
-    return this.next.kind === 'end' || isOperator(this.next, ',')
-  }
-
-  #exactValue(isValid: (text: string) => boolean): boolean {
-    if (this.#atRequirementEnd()) return isValid('')
-    const value = this.take()
-    return value.kind === 'identifier' && isValid(value.text)
-  }
-
-  /** `(a,b)`; values may be empty, but no two stand side by side without a comma. */
-  #values(): boolean {
-    if (!isOperator(this.take(), '(')) return false
-    let afterValue = false
-    for (;;) {
-      const token = this.take()
-      if (isOperator(token, ')')) return true
-      if (isOperator(token, ',')) afterValue = false
-      else if (token.kind === 'identifier' && !afterValue && isLabelValue(token.text)) {
-        afterValue = true
-      } else return false
-    }
+  /** Consumes the next token if it is of that kind. */
+  takes(kind: number): boolean {
+    if (this.kind !== kind) return false
+    this.advance()
+    return true
   }
 }
 
-function isOperator(token: Token, text: string): boolean {
-  return token.kind === 'operator' && token.text === text
+function parseRequirement(lexer: Lexer): boolean {
+  const isAbsence = lexer.takes(NOT)
+  if (lexer.kind !== IDENTIFIER || !isLabelKey(lexer.text)) return false
+  lexer.advance()
+  // After `!key` Go looks no further; the caller then finds no comma.
+  return isAbsence || isRequirementEnd(lexer) || parseRestriction(lexer)
 }
 
-/** Go's Lexer. A NUL where a token should begin ends all; behind a token it is skipped. */
-function scan(selector: string): Token[] {
-  const tokens: Token[] = []
-  let at = 0
-  for (;;) {
-    while (isBlank(selector[at])) at++
-    const first = selector[at]
-    if (first === undefined || first === '\0') return tokens
-    const start = at
-    const kind = isSpecial(first) ? 'operator' : 'identifier'
-    if (kind === 'operator') at = symbolEnd(selector, at)
-    else while (isIdentifierPart(selector[at])) at++
-    tokens.push({ kind, text: selector.slice(start, at) })
-    if (selector[at] === '\0') at++
+function isRequirementEnd(lexer: Lexer): boolean {
+  return lexer.kind === END || lexer.kind === COMMA
+}
+
+function parseRestriction(lexer: Lexer): boolean {
+  const { kind, text } = lexer
+  lexer.advance()
+  switch (kind) {
+    case IDENTIFIER:
+      return (text === 'in' || text === 'notin') && parseValues(lexer)
+    case EQUAL:
+    case EQUALS:
+      return parseExactValue(lexer, false)
+    case LESS:
+    case GREATER:
+      return parseExactValue(lexer, true)
+    default:
+      return false
   }
 }
 
-/** Every special character is an operator; `==` and `!=` go before their first halves. */
-function symbolEnd(selector: string, at: number): number {
-  const first = selector[at]
-  return (first === '=' || first === '!') && selector[at + 1] === '=' ? at + 2 : at + 1
+function parseExactValue(lexer: Lexer, isNumber: boolean): boolean {
+  if (isRequirementEnd(lexer)) return !isNumber
+  if (lexer.kind !== IDENTIFIER) return false
+  const { text } = lexer
+  lexer.advance()
+  return isLabelValue(text) && (!isNumber || isInt64(text))
 }
 
-function isBlank(character: string | undefined): boolean {
-  return character === ' ' || character === '\t' || character === '\r' || character === '\n'
+/** `(a,b)`; values may be empty, but no two stand side by side without a comma. */
+function parseValues(lexer: Lexer): boolean {
+  if (!lexer.takes(OPEN)) return false
+  while (!lexer.takes(CLOSE)) {
+    if (lexer.kind === IDENTIFIER) {
+      if (!isLabelValue(lexer.text)) return false
+      lexer.advance()
+      if (!isValueEnd(lexer)) return false
+    } else if (!lexer.takes(COMMA)) return false
+  }
+  return true
 }
 
-function isSpecial(character: string): boolean {
-  return '=!(),><'.includes(character)
+function isValueEnd(lexer: Lexer): boolean {
+  return lexer.kind === COMMA || lexer.kind === CLOSE
 }
 
-function isIdentifierPart(character: string | undefined): boolean {
-  return (
-    character !== undefined && character !== '\0' && !isSpecial(character) && !isBlank(character)
-  )
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0d || code === 0x0a
+}
+
+function isSpecial(code: number): boolean {
+  switch (code) {
+    case NOT:
+    case OPEN:
+    case CLOSE:
+    case COMMA:
+    case LESS:
+    case EQUAL:
+    case GREATER:
+      return true
+    default:
+      return false
+  }
+}
+
+function isIdentifierPart(code: number): boolean {
+  return code !== 0 && !isSpecial(code) && !isBlank(code)
 }
 
 /** apimachinery `content.IsLabelKey`. */
 function isLabelKey(key: string): boolean {
   const slash = key.indexOf('/')
-  const name = key.slice(slash + 1)
-  const prefix = slash === -1 ? undefined : key.slice(0, slash)
+  if (slash === -1) return isName(key)
   return (
-    name.length <= 63 &&
-    NAME.test(name) &&
-    (prefix === undefined || (prefix.length <= 253 && SUBDOMAIN.test(prefix)))
+    slash <= MAX_SUBDOMAIN_LENGTH &&
+    SUBDOMAIN.test(key.slice(0, slash)) &&
+    isName(key.slice(slash + 1))
   )
 }
 
 /** apimachinery `content.IsLabelValue`. */
 function isLabelValue(value: string): boolean {
-  return value === '' || (value.length <= 63 && NAME.test(value))
+  return value === '' || isName(value)
+}
+
+function isName(text: string): boolean {
+  return text.length <= MAX_NAME_LENGTH && NAME.test(text)
 }

@@ -32,11 +32,9 @@ export interface ListOptions extends Selectors {
  */
 export function decodeListOptions(rawQuery: string): ListOptions {
   const values = firstValues(rawQuery, LIST_PARAMETERS)
-  const { watch, fieldSelector = '', labelSelector = '' } = values
+  const [watch, fieldSelector = '', labelSelector = '', limit, timeoutSeconds] = values
   const name =
-    isOptionalInt64(values.limit) &&
-    isOptionalInt64(values.timeoutSeconds) &&
-    isLabelSelector(labelSelector)
+    isOptionalInt64(limit) && isOptionalInt64(timeoutSeconds) && isLabelSelector(labelSelector)
       ? requiredExactMatch(fieldSelector, 'metadata.name')
       : undefined
   return {
@@ -49,7 +47,7 @@ export function decodeListOptions(rawQuery: string): ListOptions {
 
 /** For verbs that have selectors but are known without decoding them: deletecollection. */
 export function selectorsOf(rawQuery: string): Selectors {
-  const { fieldSelector = '', labelSelector = '' } = firstValues(rawQuery, SELECTORS)
+  const [fieldSelector = '', labelSelector = ''] = firstValues(rawQuery, SELECTORS)
   return { fieldSelector, labelSelector }
 }
 

@@ -2,29 +2,28 @@
 import { StatusError } from '../status.ts'
 
 /**
- * The first value of each named parameter, as `url.Query()[name][0]`; absent ones have no key.
+ * The first value of each named parameter, as `url.Query()[name][0]`, in the order of the names.
  * A pair with a bare `;` or with a bad escape is left out, `+` is a space, names are case-sensitive.
  *
- * @param names in ASCII
+ * @param names in ASCII; letters only
  * @throws StatusError 400 when a value asked for is not UTF-8, which `parseTarget` does not let by
  */
-export function firstValues<Name extends string>(
+export function firstValues<const Names extends readonly string[]>(
   rawQuery: string,
-  names: readonly Name[],
-): Partial<Record<Name, string>> {
-  const values: Partial<Record<Name, string>> = {}
+  names: Names,
+): { [K in keyof Names]: string | undefined } {
+  const values = new Array<string | undefined>(names.length).fill(undefined)
   for (let start = 0; start < rawQuery.length;) {
     const ampersand = rawQuery.indexOf('&', start)
     const end = ampersand === -1 ? rawQuery.length : ampersand
-    const pair = rawQuery.slice(start, end)
+    const nameEnd = endOfName(rawQuery, start, end)
+    const index = indexOfName(rawQuery, start, nameEnd, names)
+    if (index !== -1 && values[index] === undefined) {
+      values[index] = nameEnd === end ? '' : unescapeQuery(rawQuery.slice(nameEnd + 1, end))
+    }
     start = end + 1
-    const equals = pair.indexOf('=')
-    const name = nameOf(equals === -1 ? pair : pair.slice(0, equals), names)
-    if (name === undefined || values[name] !== undefined) continue
-    const value = equals === -1 ? '' : unescapeQuery(pair.slice(equals + 1))
-    if (value !== undefined) values[name] = value
   }
-  return values
+  return values as { [K in keyof Names]: string | undefined }
 }
 
 /**
@@ -32,29 +31,56 @@ export function firstValues<Name extends string>(
  * empty string too. Its `EqualFold` is Unicode's: `falſe` (U+017F) is false.
  */
 export function isTrue(value: string | undefined): boolean {
-  return value !== undefined && value !== '0' && !/^false$/iu.test(value)
+  if (value === undefined || value === '0') return false
+  return value === 'true' || !/^false$/iu.test(value)
 }
 
-function nameOf<Name extends string>(escaped: string, names: readonly Name[]): Name | undefined {
-  let text = escaped
-  if (escaped.includes('%') || escaped.includes('+')) {
-    // Above ASCII it is none of the names, and need not be UTF-8.
-    if (/%[89A-Fa-f]/.test(escaped)) return undefined
-    const unescaped = unescapeQuery(escaped)
-    if (unescaped === undefined) return undefined
-    text = unescaped
+/** Where the `=` of a pair stands, or its end. */
+function endOfName(rawQuery: string, start: number, end: number): number {
+  let at = start
+  while (at < end && rawQuery.charCodeAt(at) !== 0x3d) at++
+  return at
+}
+
+/** -1 when the pair has another name. */
+function indexOfName(
+  rawQuery: string,
+  start: number,
+  end: number,
+  names: readonly string[],
+): number {
+  const length = end - start
+  for (let index = 0; index < names.length; index++) {
+    const name = names[index] ?? ''
+    if (name.length === length && rawQuery.startsWith(name, start)) return index
   }
-  for (const name of names) if (name === text) return name
-  return undefined
+  for (let at = start; at < end; at++) {
+    if (rawQuery.charCodeAt(at) === 0x25) return names.indexOf(unescapeName(rawQuery, start, end))
+  }
+  return -1
+}
+
+/** `''`, which is no parameter's name, where a byte above ASCII or a bad escape makes it another. */
+function unescapeName(rawQuery: string, start: number, end: number): string {
+  const escaped = rawQuery.slice(start, end)
+  return /%[89A-Fa-f]/.test(escaped) ? '' : (unescapeQuery(escaped) ?? '')
 }
 
 /** `url.QueryUnescape`, and undefined where Go drops the pair. */
 function unescapeQuery(text: string): string | undefined {
-  if (!/[%+;]/.test(text)) return text
+  if (isLiteral(text)) return text
   if (text.includes(';') || /%(?![0-9A-Fa-f]{2})/.test(text)) return undefined
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
     throw new StatusError('BadRequest', 'the query holds escapes that are not UTF-8')
   }
+}
+
+function isLiteral(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 0x25 || code === 0x2b || code === 0x3b) return false
+  }
+  return true
 }

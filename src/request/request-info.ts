@@ -154,11 +154,23 @@ function applyQuery(resolved: Resolved, rawQuery: string): void {
   }
 }
 
-/** Between the first and the last character that is no `/`; empty segments inside stay, as in Go. */
+/**
+ * What lies between the leading and the trailing slashes, split at slashes; empty segments inside
+ * stay, as in Go. By hand, since this is half of what a request costs here.
+ */
 function splitPath(path: string): string[] {
   let start = 0
   let end = path.length
   while (start < end && path.charCodeAt(start) === 0x2f) start++
   while (end > start && path.charCodeAt(end - 1) === 0x2f) end--
-  return start === end ? [] : path.slice(start, end).split('/')
+  const segments: string[] = []
+  if (start === end) return segments
+  for (;;) {
+    const slash = path.indexOf('/', start)
+    if (slash === -1 || slash >= end) break
+    segments.push(path.slice(start, slash))
+    start = slash + 1
+  }
+  segments.push(path.slice(start, end))
+  return segments
 }

@@ -170,6 +170,28 @@ const query = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('?', '??', '?&', '?&&watch=1', '?watch=1?') },
 )
 
+/** Options that decode, so that the name in the field selector counts. */
+const decodableQuery = fc
+  .tuple(
+    fc.constantFrom(
+      ...['metadata.name=b,metadata.name=a', 'metadata.name==c,a!=b', 'a=b,metadata.name=a\\,b'],
+      ...[
+        'metadata.name=',
+        'metadata.name=..',
+        'metadata.name=a/b',
+        'metadata.name=a%',
+        'metadata.name',
+      ],
+      ...['metadata.name=\u{1F600},metadata.name=\uFFFD', 'metadata.name=b,metadata.name=', ',,'],
+      ...['metadata.name=a b', 'metadata.namespace=default,metadata.name=web', ' metadata.name=a'],
+      ...['metadata.name!=a,metadata.name=b', 'metadata.name=a=b', '=,metadata.name=a', '==a'],
+    ),
+    fc.constantFrom('', '&limit=500', '&timeoutSeconds=5', '&limit=x', '&labelSelector=a in (b,)'),
+    fc.constantFrom('', '&watch=1', '&watch=false', '&watch=0', '&watch'),
+  )
+  .map(([selector, ...rest]) => `?fieldSelector=${encodeURIComponent(selector)}${rest.join('')}`)
+  .map((text) => text.replaceAll(' ', '+'))
+
 const method = fc.oneof(
   { weight: 6, arbitrary: fc.constant('GET') },
   {
@@ -272,15 +294,19 @@ const otherForm = fc.constantFrom(
 export const hostileRequest: fc.Arbitrary<Question> = fc.oneof(
   { weight: 4, arbitrary: pathAndQuery(resourcePath) },
   { weight: 4, arbitrary: pathAndQuery(listPath) },
+  { weight: 2, arbitrary: pathAndQuery(listPath, decodableQuery) },
   { weight: 2, arbitrary: pathAndQuery(wordPath) },
   { weight: 3, arbitrary: mutated },
   { weight: 1, arbitrary: fc.record({ method, target: otherForm }) },
 )
 
-function pathAndQuery(path: fc.Arbitrary<string>): fc.Arbitrary<Question> {
+function pathAndQuery(
+  path: fc.Arbitrary<string>,
+  queries: fc.Arbitrary<string> = query,
+): fc.Arbitrary<Question> {
   return fc
-    .record({ method, path, query })
-    .map((parts) => ({ method: parts.method, target: parts.path + parts.query }))
+    .record({ method, path, text: queries })
+    .map((parts) => ({ method: parts.method, target: parts.path + parts.text }))
 }
 
 /** The same requests for the same seed; duplicates left out. */
