@@ -8,6 +8,7 @@ import { request as httpsRequest } from 'node:https'
 import type { UserInfo } from '../authentication/authenticator.ts'
 import { identityHeaders, type IdentityNames } from './identity.ts'
 import type { UpstreamCredential } from './kubeconfig.ts'
+import { tlsOptions } from './tls-options.ts'
 
 /** What each check found wrong; undefined: it passed. */
 export interface UpstreamChecks {
@@ -75,7 +76,6 @@ function review(
   { withCredential }: { readonly withCredential: boolean },
 ): Promise<Answer> {
   const { endpoint, token } = credential
-  const { tls } = endpoint
   const headers = [
     'host',
     endpoint.host,
@@ -91,11 +91,7 @@ function review(
       agent: false,
       host: endpoint.hostname,
       port: endpoint.port,
-      servername: tls.serverName,
-      ca: tls.ca,
-      ...(withCredential && tls.cert !== undefined ? { cert: tls.cert } : {}),
-      ...(withCredential && tls.key !== undefined ? { key: tls.key } : {}),
-      minVersion: 'TLSv1.2',
+      ...tlsOptions(endpoint.tls, { withCredential }),
       method: 'POST',
       path: REVIEW_PATH,
       headers: headers as unknown as Record<string, string>,

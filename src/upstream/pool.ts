@@ -9,6 +9,7 @@ import type {
   UpstreamEndpoint,
   UpstreamRequest,
 } from './transport.ts'
+import { tlsOptions } from './tls-options.ts'
 
 /** Bytes of an answer's head; kube-apiserver's stay far below. */
 const MAX_ANSWER_HEAD = 65_536
@@ -25,7 +26,6 @@ export interface PoolOptions {
  * end, and never sends a request twice that was begun; test/attack/connection-reuse holds both.
  */
 export function createPoolTransport({ endpoint, limits, maxConnections }: PoolOptions): Transport {
-  const { tls } = endpoint
   const pool = new Pool(`https://${endpoint.host}`, {
     connections: maxConnections,
     pipelining: 1,
@@ -37,14 +37,9 @@ export function createPoolTransport({ endpoint, limits, maxConnections }: PoolOp
     keepAliveTimeout: limits.idleTimeout,
     keepAliveMaxTimeout: limits.idleTimeout,
     connect: buildConnector({
-      ca: tls.ca,
-      ...(tls.cert === undefined ? {} : { cert: tls.cert }),
-      ...(tls.key === undefined ? {} : { key: tls.key }),
-      servername: tls.serverName,
+      ...tlsOptions(endpoint.tls),
       timeout: limits.connectTimeout,
       allowH2: false,
-      minVersion: 'TLSv1.2',
-      rejectUnauthorized: true,
     }),
   })
   // Requests waiting for a connection are bounded too: beyond, the API server is too slow to help.

@@ -12,6 +12,7 @@ import type {
   UpstreamEndpoint,
   UpstreamRequest,
 } from './transport.ts'
+import { tlsOptions } from './tls-options.ts'
 
 /** Streams a session at most, below what Go's server grants (100 or 250). */
 const MAX_STREAMS = 100
@@ -175,16 +176,10 @@ function openSession(
   endpoint: UpstreamEndpoint,
   limits: ConnectionLimits,
 ): Promise<ClientHttp2Session | undefined> {
-  const { tls } = endpoint
   return new Promise((resolve, reject) => {
     const session = connect(`https://${endpoint.host}`, {
-      ca: tls.ca,
-      ...(tls.cert === undefined ? {} : { cert: tls.cert }),
-      ...(tls.key === undefined ? {} : { key: tls.key }),
-      servername: tls.serverName,
+      ...tlsOptions(endpoint.tls),
       ALPNProtocols: ['h2', 'http/1.1'],
-      minVersion: 'TLSv1.2',
-      rejectUnauthorized: true,
       maxHeaderListPairs: 256,
       maxSessionMemory: 64,
       settings: {
@@ -259,11 +254,11 @@ function relayStream(
     },
   })
   stream.on('headers', (headers) => {
-    guarded(() => receiver.onHead(headers[':status'] ?? 100, headers as Record<string, string>))
+    guarded(() => receiver.onHead(headers[':status'] ?? 100, headers))
   })
   stream.on('response', (headers) => {
     headSeen = true
-    guarded(() => receiver.onHead(headers[':status'] ?? 0, headers as Record<string, string>))
+    guarded(() => receiver.onHead(headers[':status'] ?? 0, headers))
   })
   stream.on('data', (chunk: Buffer) => {
     if (failure === undefined) guarded(() => receiver.onData(chunk))

@@ -16,6 +16,7 @@ import type { ForwardOutcome } from './relay.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import type { ConnectionLimits, UpstreamEndpoint } from './transport.ts'
 import { joinTunnel, type Tunnel } from './tunnel.ts'
+import { tlsOptions } from './tls-options.ts'
 
 /** Bound on a refusal's body and on the time that it may take to arrive. */
 const MAX_REFUSAL_BYTES = 1_048_576
@@ -119,17 +120,11 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome>
 }
 
 function connectTo(endpoint: UpstreamEndpoint, limits: ConnectionLimits): Socket {
-  const { tls } = endpoint
   const options: ConnectionOptions & { allowHalfOpen: boolean } = {
     host: endpoint.hostname,
     port: endpoint.port,
-    ca: tls.ca,
-    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
-    ...(tls.key === undefined ? {} : { key: tls.key }),
-    servername: tls.serverName,
+    ...tlsOptions(endpoint.tls),
     ALPNProtocols: ['http/1.1'],
-    minVersion: 'TLSv1.2',
-    rejectUnauthorized: true,
     // A side that is done sending may still receive: the tunnel passes the half-close on.
     allowHalfOpen: true,
   }
