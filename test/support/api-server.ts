@@ -4,11 +4,10 @@
  * let in.
  */
 import { once } from 'node:events'
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
-import { createSecureServer } from 'node:http2'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createSecureServer, type Http2ServerRequest } from 'node:http2'
+import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Writable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 
 import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
@@ -28,7 +27,11 @@ export interface ReceivedRequest {
 }
 
 export type ApiRequest = IncomingMessage | Http2ServerRequest
-export type ApiResponse = ServerResponse | Http2ServerResponse
+
+/** What both versions' responses have in common. */
+export interface ApiResponse extends Writable {
+  writeHead(status: number, headers?: Readonly<Record<string, string>>): unknown
+}
 
 /** Answers instead of the default; the request is recorded either way. */
 export type ApiHandler = (
@@ -77,10 +80,8 @@ export async function startApiServer(): Promise<ApiServer> {
     ca: clientAuthority.certificatePem,
     requestCert: true,
     rejectUnauthorized: false,
-    // What Gatehouse lets by is for the API server to judge.
-    insecureHTTPParser: false,
   })
-  const numbers = new WeakMap<object, number>()
+  const numbers = new Map<number, number>()
   const sockets = new Set<TLSSocket>()
   const api: ApiServer = {
     url: '',
@@ -100,7 +101,7 @@ export async function startApiServer(): Promise<ApiServer> {
   server.on('secureConnection', (socket: TLSSocket) => {
     socket.setNoDelay(true)
     sockets.add(socket)
-    numbers.set(socket, ++api.connections.total)
+    numbers.set(socket.remotePort ?? 0, ++api.connections.total)
     api.connections.open++
     socket.on('error', () => undefined)
     socket.once('close', () => {
@@ -111,7 +112,7 @@ export async function startApiServer(): Promise<ApiServer> {
   server.on('session', (session) => {
     session.on('error', () => undefined)
   })
-  server.on('request', (request, response) => {
+  server.on('request', (request: ApiRequest, response: ApiResponse) => {
     const socket = socketOf(request)
     if (!socket.authorized) {
       refuse(response)
@@ -121,7 +122,7 @@ export async function startApiServer(): Promise<ApiServer> {
       review(request, response)
       return
     }
-    const received = record(request, numbers.get(socket) ?? 0)
+    const received = record(request, numbers.get(socket.remotePort ?? 0) ?? 0)
     api.received.push(received)
     response.on('error', () => undefined)
     if (api.handler !== undefined) {
@@ -132,7 +133,7 @@ export async function startApiServer(): Promise<ApiServer> {
   })
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => undefined)
-    api.received.push(record(request, numbers.get(request.socket) ?? 0))
+    api.received.push(record(request, numbers.get(request.socket.remotePort ?? 0) ?? 0))
     if (api.upgradeHandler === undefined) socket.destroy()
     else api.upgradeHandler(request, socket, head)
   })
@@ -142,8 +143,9 @@ export async function startApiServer(): Promise<ApiServer> {
   return Object.defineProperty(api, 'url', { value: url })
 }
 
-function socketOf(request: ApiRequest): TLSSocket {
-  return ('stream' in request ? request.stream.session?.socket : request.socket) as TLSSocket
+function socketOf(request: ApiRequest): Pick<TLSSocket, 'authorized' | 'remotePort'> {
+  const socket: unknown = 'stream' in request ? request.stream.session?.socket : request.socket
+  return socket as TLSSocket
 }
 
 function record(request: ApiRequest, connection: number): ReceivedRequest {

@@ -19,6 +19,7 @@ export interface PodSpec {
   terminationGracePeriodSeconds: number
   containers: {
     args: string[]
+    ports: { name: string; containerPort: number }[]
     securityContext: object
     volumeMounts: { name: string; mountPath: string }[]
   }[]
