@@ -1,0 +1,88 @@
+/** Gatehouse's configuration for a first run. */
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { stringify } from 'yaml'
+import type { DevelopmentCertificates } from '../../certs-dev/generate.ts'
+import type { IdentityProvider } from '../identity-provider.ts'
+import { oidcPrefix } from './users.ts'
+
+export interface ConfigurationOptions {
+  readonly directory: string
+  readonly certificates: DevelopmentCertificates
+  readonly identityProvider: Pick<IdentityProvider, 'issuer' | 'clientId'>
+  /** Kubeconfig of the API server, with Gatehouse's credential. */
+  readonly upstreamKubeconfig: string
+  /** 0: any free one. */
+  readonly port: number
+  /** 0: any free one. */
+  readonly probesPort: number
+}
+
+/** Paths of what was written, and of the audit log to come. */
+export interface ConfigurationFiles {
+  readonly configFile: string
+  readonly rulesFile: string
+  readonly auditFile: string
+}
+
+/** config/rules.yaml as it is shipped: everything that RBAC allows, but for the proxy subresources. */
+const shippedRules = resolve(import.meta.dirname, '../../config/rules.yaml')
+
+/** Writes it into the folder. The rules are a copy, which may be edited while Gatehouse runs. */
+export async function writeConfiguration(
+  options: ConfigurationOptions,
+): Promise<ConfigurationFiles> {
+  const { directory, certificates } = options
+  const rulesFile = join(directory, 'rules.yaml')
+  const auditFile = join(directory, 'audit.log')
+  const authenticationFile = join(directory, 'authentication.yaml')
+  const configFile = join(directory, 'gatehouse.yaml')
+  const configuration = {
+    apiVersion: 'gatehouse/v1',
+    kind: 'GatehouseConfiguration',
+    listener: {
+      address: '127.0.0.1',
+      port: options.port,
+      tls: {
+        certFile: certificates.serving.certFile,
+        privateKeyFile: certificates.serving.keyFile,
+      },
+    },
+    probes: { address: '127.0.0.1', port: options.probesPort },
+    authentication: {
+      configFile: authenticationFile,
+      x509: {
+        clientCAFile: certificates.clientCA.certFile,
+        crlFile: certificates.clientCRLFile,
+      },
+    },
+    authorization: { rulesFile },
+    audit: { file: { path: auditFile } },
+    upstream: { kubeconfig: options.upstreamKubeconfig },
+  }
+  await copyFile(shippedRules, rulesFile)
+  await writeFile(authenticationFile, await authentication(options))
+  await writeFile(configFile, stringify(configuration))
+  return { configFile, rulesFile, auditFile }
+}
+
+async function authentication(options: ConfigurationOptions): Promise<string> {
+  const { issuer, clientId } = options.identityProvider
+  return stringify({
+    apiVersion: 'apiserver.config.k8s.io/v1',
+    kind: 'AuthenticationConfiguration',
+    jwt: [
+      {
+        issuer: {
+          url: issuer,
+          audiences: [clientId],
+          certificateAuthority: await readFile(options.certificates.ca.certFile, 'utf8'),
+        },
+        claimMappings: {
+          username: { claim: 'preferred_username', prefix: oidcPrefix },
+          groups: { claim: 'groups', prefix: oidcPrefix },
+        },
+      },
+    ],
+  })
+}
