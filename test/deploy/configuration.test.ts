@@ -1,0 +1,73 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { createAuthority, issueCertificate } from '../../dev/parts/pki.ts'
+import { loadAll, type Loaded } from '../../src/server/load-all.ts'
+import { find, podTemplate, readManifests, writeConfigVolume } from '../support/manifests.ts'
+
+const shippedRules = resolve(import.meta.dirname, '../../config/rules.yaml')
+
+/** deploy/kubernetes as Gatehouse finds it in its pod. */
+describe('the configuration of the manifests', () => {
+  let folder: string
+  let loaded: Loaded
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gatehouse-deploy-'))
+    const authority = await createAuthority(folder, 'ca')
+    const serving = await issueCertificate(authority, folder, 'serving', {
+      commonName: 'gatehouse',
+      hosts: ['gatehouse.gatehouse.svc'],
+    })
+    const [ca, certificate, key] = await Promise.all(
+      [authority.certFile, serving.certFile, serving.keyFile].map((file) => readFile(file, 'utf8')),
+    )
+    const configFile = await writeConfigVolume(join(folder, 'etc'), await readManifests(), {
+      'gatehouse-serving': { 'tls.crt': certificate!, 'tls.key': key! },
+      'gatehouse-client-ca': { 'ca.crt': ca! },
+    })
+    await writeFile(join(folder, 'ca.crt'), ca!)
+    await writeFile(join(folder, 'token'), 'service-account-token')
+    loaded = loadAll(configFile, { host: '10.0.0.1', port: '443', folder })
+  })
+
+  afterAll(() => rm(folder, { recursive: true }))
+
+  test('is complete, and its credential the one of the pod', () => {
+    expect(loaded.rules.warnings).toEqual([])
+    expect(loaded.credential).toMatchObject({
+      token: 'service-account-token',
+      endpoint: { host: '10.0.0.1' },
+    })
+  })
+
+  test('listens where Service and probes look', async () => {
+    const { listener, probes } = loaded.configuration
+    const { ports } = await container()
+    expect(ports).toEqual([
+      { name: 'https', containerPort: listener.port },
+      { name: 'probes', containerPort: probes.port },
+    ])
+    expect([listener.address, probes.address]).toEqual(['0.0.0.0', '0.0.0.0'])
+  })
+
+  test('ends in less time than the kubelet gives it', async () => {
+    const { delay, gracePeriod } = loaded.configuration.shutdown
+    const { terminationGracePeriodSeconds } = podTemplate(await readManifests()).spec
+    expect(terminationGracePeriodSeconds * 1_000).toBeGreaterThan(delay + gracePeriod)
+  })
+
+  test('has the rules that are shipped', async () => {
+    const { data } = find(await readManifests(), 'ConfigMap', 'gatehouse-rules')
+    const deployed = parse(data?.['rules.yaml'] ?? '') as { default: string; rules: object[] }
+    const shipped = parse(await readFile(shippedRules, 'utf8')) as typeof deployed
+    expect(deployed.rules).not.toEqual([])
+    expect([deployed.default, deployed.rules]).toEqual([shipped.default, shipped.rules])
+  })
+
+  async function container() {
+    return podTemplate(await readManifests()).spec.containers[0]!
+  }
+})

@@ -1,0 +1,159 @@
+/** Gatehouse with a stand-in API server behind it, and ways to attack it and to look at what came of it. */
+import { expect } from 'vitest'
+
+import type { KeyPair } from '../../certs-dev/pki.ts'
+import { startApiServer, type ApiServer, type ReceivedRequest } from './api-server.ts'
+import {
+  startTestGatehouse,
+  upstreamOf,
+  type AuditEvent,
+  type TestGatehouse,
+  type TestGatehouseOptions,
+} from './gatehouse.ts'
+import { connectHttp2, type Fields, type Http2Connection, type Http2Options } from './http2-frames.ts'
+import {
+  connectRaw,
+  readAnswer,
+  type Bytes,
+  type RawAnswer,
+  type RawConnection,
+  type RawOptions,
+} from './raw.ts'
+
+export interface Attack {
+  readonly api: ApiServer
+  readonly gatehouse: TestGatehouse
+  connect(options?: RawOptions): Promise<RawConnection>
+  connectHttp2(options?: Http2Options): Promise<Http2Connection>
+  /** `Authorization` header line for a user, ada unless said otherwise; remembered as a secret. */
+  bearer(claims?: Readonly<Record<string, unknown>>): Promise<string>
+  /** A text that must stand in no log. */
+  keepSecret(secret: string): void
+  /** Header fields of an HTTP/2 GET for ada, to be changed. */
+  fields(path: string, more?: Fields): Promise<Fields>
+  /** Sends bytes over a connection of their own and gives what came of it. */
+  send(bytes: Bytes, certificate?: KeyPair): Promise<Aftermath>
+  /** Runs the attack and gives what reached the API server and the final events of it. */
+  watching<T>(act: () => Promise<T>): Promise<Watched<T>>
+  /** Fails when a token or key stands in the log or in the audit log. */
+  expectNoSecretInLogs(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface Aftermath {
+  readonly answer: RawAnswer
+  /** Whether Gatehouse closed the connection by itself after that answer. */
+  readonly closed: boolean
+}
+
+export interface Watched<T> {
+  readonly value: T
+  readonly received: readonly ReceivedRequest[]
+  readonly events: readonly AuditEvent[]
+}
+
+export interface AttackOptions extends Partial<TestGatehouseOptions> {
+  readonly api?: ApiServer
+}
+
+export async function startAttack(options: AttackOptions = {}): Promise<Attack> {
+  const api = options.api ?? (await startApiServer())
+  const gatehouse = await startTestGatehouse({ upstream: upstreamOf(api), ...options })
+  const secrets = new Set<string>([api.gatehouse.keyPem])
+  let sentinels = 0
+
+  async function bearer(claims?: Readonly<Record<string, unknown>>): Promise<string> {
+    const token = await gatehouse.token(claims)
+    secrets.add(token)
+    return `Authorization: Bearer ${token}\r\n`
+  }
+
+  async function finalEvents(): Promise<readonly AuditEvent[]> {
+    return (await gatehouse.events()).filter(({ stage }) => stage !== 'ResponseStarted')
+  }
+
+  /** A request whose record closes after those of everything before: a mark in the audit log. */
+  async function sentinel(): Promise<void> {
+    const uri = `/version?limit=${++sentinels}&sentinel`
+    const connection = await connectRaw(target)
+    connection.write(
+      `GET /version?limit=${sentinels} HTTP/1.1\r\nHost: gatehouse\r\n${await bearer({ sub: 'sentinel' })}\r\n`,
+    )
+    await readAnswer(connection)
+    connection.destroy()
+    void uri
+    await gatehouse.eventsWhere(isSentinel, sentinels)
+  }
+
+  const target = { port: gatehouse.port, ca: gatehouse.ca }
+  const attack: Attack = {
+    api,
+    gatehouse,
+    connect: (rawOptions) => connectRaw(target, rawOptions),
+    connectHttp2: (http2Options) => connectHttp2(target, http2Options),
+    bearer,
+    keepSecret: (secret) => secrets.add(secret),
+    async fields(path, more = []) {
+      const authorization = (await bearer()).slice('Authorization: '.length).trim()
+      return [
+        [':method', 'GET'],
+        [':scheme', 'https'],
+        [':authority', 'gatehouse'],
+        [':path', path],
+        ['authorization', authorization],
+        ...more,
+      ]
+    },
+    async send(bytes, certificate) {
+      const connection = await connectRaw(target, { certificate })
+      try {
+        connection.write(bytes)
+        const answer = await readAnswer(connection)
+        return { answer, closed: await closes(connection, answer) }
+      } finally {
+        connection.destroy()
+      }
+    },
+    async watching(act) {
+      const receivedBefore = api.received.length
+      const eventsBefore = (await finalEvents()).length
+      const value = await act()
+      await sentinel()
+      return {
+        value,
+        received: api.received.slice(receivedBefore).filter((one) => !isSentinelRequest(one)),
+        events: (await finalEvents()).slice(eventsBefore).filter((event) => !isSentinel(event)),
+      }
+    },
+    async expectNoSecretInLogs() {
+      const text = JSON.stringify([await gatehouse.events(), gatehouse.log])
+      const shown = [...secrets].filter((secret) => text.includes(secret))
+      expect(shown).toEqual([])
+    },
+    async close() {
+      await gatehouse.close()
+      if (options.api === undefined) await api.close()
+    },
+  }
+  return attack
+
+  /** Asks for the end with another request where the answer does not announce it. */
+  async function closes(connection: RawConnection, answer: RawAnswer): Promise<boolean> {
+    if (connection.ended || /\r\nconnection: close/i.test(answer.head)) {
+      await connection.rest()
+      return true
+    }
+    connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\nConnection: close\r\n\r\n`)
+    const next = await readAnswer(connection)
+    expect(next.status).toBe(401)
+    return false
+  }
+}
+
+function isSentinel({ user }: AuditEvent): boolean {
+  return user.username === 'oidc:sentinel'
+}
+
+function isSentinelRequest({ headers }: ReceivedRequest): boolean {
+  return headers.some(([name, value]) => name === 'impersonate-user' && value === 'oidc:sentinel')
+}

@@ -1,0 +1,124 @@
+/**
+ * A real control plane as an operator has it after applying deploy/kubernetes, with a pod and with
+ * rights for the users that tests sign in as. Gatehouse's upstream credential is a token of the
+ * service account from there: it may do what that ClusterRole says and nothing else.
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { stringify } from 'yaml'
+
+import {
+  runPod,
+  startControlPlane,
+  type RunningControlPlane,
+} from '../../dev/parts/control-plane.ts'
+import { createKubectl, type Kubectl } from './kubectl.ts'
+import { manifestsFolder } from './manifests.ts'
+
+/** Who Gatehouse is upstream. */
+export const GATEHOUSE_USERNAME = 'system:serviceaccount:gatehouse:gatehouse'
+
+/** As much of an `audit.k8s.io/v1` event of kube-apiserver as the tests look at. */
+export interface ApiServerEvent {
+  readonly auditID: string
+  readonly stage: string
+  readonly verb: string
+  readonly requestURI: string
+  readonly user: ApiServerUser
+  readonly impersonatedUser?: ApiServerUser
+  readonly sourceIPs: readonly string[]
+  readonly userAgent?: string
+  readonly responseStatus?: { readonly code?: number; readonly reason?: string }
+}
+
+interface ApiServerUser {
+  readonly username?: string
+  readonly uid?: string
+  readonly groups?: readonly string[]
+  readonly extra?: Readonly<Record<string, readonly string[]>>
+}
+
+export interface Cluster {
+  readonly controlPlane: RunningControlPlane
+  readonly admin: Kubectl
+  /** A kubeconfig that names the token by file, as a pod has it. */
+  readonly gatehouseKubeconfig: string
+  readonly gatehouseTokenFile: string
+  /** What kube-apiserver's own audit log holds so far. */
+  events(): Promise<readonly ApiServerEvent[]>
+  /** Those that ran with Gatehouse's own rights, which none ever may. */
+  eventsOfGatehouseItself(): Promise<readonly ApiServerEvent[]>
+  stop(): Promise<void>
+}
+
+/**
+ * Starts it: namespace `team-a` with the pod `web`, where the groups `engineers` (of certificates)
+ * and `oidc:engineers` (of tokens) have the ClusterRole `edit`, and nothing elsewhere.
+ */
+export async function startCluster(options: { readonly pod?: boolean } = {}): Promise<Cluster> {
+  const controlPlane = await startControlPlane({ kubelet: options.pod ?? true })
+  try {
+    const admin = createKubectl(controlPlane)
+    for (const file of ['00-namespace.yaml', '10-rbac.yaml']) {
+      await succeed(admin, ['apply', '-f', join(manifestsFolder, file)])
+    }
+    if (options.pod ?? true) await runPod(controlPlane, 'team-a', 'web')
+    else await succeed(admin, ['create', 'namespace', 'team-a'])
+    const groups = ['--group=engineers', '--group=oidc:engineers']
+    const binding = ['create', 'rolebinding', 'engineers', '--clusterrole=edit', ...groups]
+    await succeed(admin, ['-n', 'team-a', ...binding])
+
+    const gatehouseTokenFile = join(controlPlane.directory, 'gatehouse.token')
+    const token = await succeed(admin, ['-n', 'gatehouse', 'create', 'token', 'gatehouse'])
+    await writeFile(gatehouseTokenFile, token, { mode: 0o600 })
+    const events = () => readEvents(controlPlane.auditLogFile)
+    return {
+      controlPlane,
+      admin,
+      gatehouseKubeconfig: await writeGatehouseKubeconfig(controlPlane, gatehouseTokenFile),
+      gatehouseTokenFile,
+      events,
+      async eventsOfGatehouseItself() {
+        return (await events()).filter(
+          ({ user, impersonatedUser }) =>
+            user.username === GATEHOUSE_USERNAME && impersonatedUser === undefined,
+        )
+      },
+      stop: () => controlPlane.stop(),
+    }
+  } catch (error) {
+    await controlPlane.stop()
+    throw error
+  }
+}
+
+async function succeed(kubectl: Kubectl, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await kubectl(args)
+  if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`)
+  return stdout.trim()
+}
+
+async function writeGatehouseKubeconfig(
+  { url, caFile, directory }: RunningControlPlane,
+  tokenFile: string,
+): Promise<string> {
+  const file = join(directory, 'gatehouse.kubeconfig')
+  const cluster = { server: url, 'certificate-authority': caFile }
+  const kubeconfig = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'upstream', cluster }],
+    users: [{ name: 'gatehouse', user: { tokenFile } }],
+    contexts: [{ name: 'upstream', context: { cluster: 'upstream', user: 'gatehouse' } }],
+    'current-context': 'upstream',
+  }
+  await writeFile(file, stringify(kubeconfig), { mode: 0o600 })
+  return file
+}
+
+async function readEvents(file: string): Promise<readonly ApiServerEvent[]> {
+  const lines = (await readFile(file, 'utf8')).split('\n')
+  // The last line may be half written.
+  return lines.slice(0, -1).map((line) => JSON.parse(line) as ApiServerEvent)
+}
