@@ -14,45 +14,45 @@ export interface InspectedHeaders {
   readonly impersonation: string | undefined
 }
 
-const NONE: readonly string[] = []
-
 /**
  * @throws StatusError 400 when `Authorization` or `Host` stands twice (RFC 9110 section 5.3: they are
  * not lists), since two readers could take different ones
  */
 export function inspectHeaders(rawHeaders: RawHeaders): InspectedHeaders {
-  let authorization: string | undefined
-  let userAgent: string | undefined
-  let impersonation: string | undefined
-  let webSocketProtocols: string[] | undefined
-  let hosts = 0
+  const inspection = new Inspection()
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] ?? '').toLowerCase()
-    const value = rawHeaders[i + 1] ?? ''
-    switch (name) {
+    inspection.add(rawHeaders[i] ?? '', rawHeaders[i + 1] ?? '')
+  }
+  return inspection
+}
+
+class Inspection implements InspectedHeaders {
+  authorization: string | undefined
+  userAgent: string | undefined
+  impersonation: string | undefined
+  webSocketProtocols: string[] = []
+  #hosts = 0
+
+  add(name: string, value: string): void {
+    const lower = name.toLowerCase()
+    switch (lower) {
       case 'authorization':
-        if (authorization !== undefined) throw doubled('Authorization')
-        authorization = value
+        if (this.authorization !== undefined) throw doubled('Authorization')
+        this.authorization = value
         break
       case 'host':
-        hosts += 1
-        if (hosts > 1) throw doubled('Host')
+        this.#hosts += 1
+        if (this.#hosts > 1) throw doubled('Host')
         break
       case 'user-agent':
-        userAgent ??= value
+        this.userAgent ??= value
         break
       case 'sec-websocket-protocol':
-        ;(webSocketProtocols ??= []).push(value)
+        this.webSocketProtocols.push(value)
         break
       default:
-        if (impersonation === undefined && asksForIdentity(name)) impersonation = rawHeaders[i]
+        if (asksForIdentity(lower)) this.impersonation ??= name
     }
-  }
-  return {
-    authorization,
-    userAgent,
-    impersonation,
-    webSocketProtocols: webSocketProtocols ?? NONE,
   }
 }
 

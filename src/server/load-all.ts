@@ -19,7 +19,7 @@ import {
   loadUpstreamCredential,
   type UpstreamCredential,
   type UpstreamSource,
-} from '../upstream/kubeconfig.ts'
+} from '../upstream/credential.ts'
 import {
   checkCipherSuites,
   loadServingCertificates,

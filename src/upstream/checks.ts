@@ -7,7 +7,7 @@ import { request as httpsRequest } from 'node:https'
 
 import type { UserInfo } from '../authentication/authenticator.ts'
 import { identityHeaders, type IdentityNames } from './identity.ts'
-import type { UpstreamCredential } from './kubeconfig.ts'
+import type { UpstreamCredential } from './credential.ts'
 import { tlsOptions } from './tls-options.ts'
 
 /** What each check found wrong; undefined: it passed. */

@@ -57,7 +57,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome>
     if (exchange.request.method !== 'GET') headers.push('content-length', '0')
 
     const upstream = httpsRequest({
-      agent: false,
+      // No `agent`, not even false: an agent would connect by itself, to nobody knows whom.
       createConnection: () => connectTo(endpoint, limits),
       method: exchange.request.method,
       path: options.path,

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } f
 import { startControlPlane, type RunningControlPlane } from '../../dev/parts/control-plane.ts'
 import { checkUpstream } from '../../src/upstream/checks.ts'
 import { IMPERSONATION } from '../../src/upstream/identity.ts'
-import { loadUpstreamCredential } from '../../src/upstream/kubeconfig.ts'
+import { loadUpstreamCredential } from '../../src/upstream/credential.ts'
 import type { CommandResult } from '../support/command.ts'
 import { createKubectl, type Kubectl } from '../support/kubectl.ts'
 import {

@@ -1,0 +1,83 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+
+import type { LoadedDocument, Path } from '../config/document.ts'
+import { ConfigError, type ConfigProblem } from '../config/problem.ts'
+import type { Kubeconfig } from './kubeconfig-schema.ts'
+
+/** Reads what the document points at, collecting problems with the place in the kubeconfig. */
+export class KubeconfigReader {
+  readonly problems: ConfigProblem[] = []
+  readonly files: string[] = []
+  readonly #file: string
+  readonly #document: LoadedDocument<Kubeconfig>
+
+  constructor(file: string, document: LoadedDocument<Kubeconfig>) {
+    this.#file = file
+    this.#document = document
+  }
+
+  problem(path: Path, message: string, mend: string): void {
+    this.problems.push(this.#document.problem(path, message, mend))
+  }
+
+  fail(path: Path, message: string, mend: string): ConfigError {
+    this.problem(path, message, mend)
+    return new ConfigError(this.problems)
+  }
+
+  /** A file named in the kubeconfig, relative to it. */
+  file(path: Path, name: string): string | undefined {
+    const file = resolve(dirname(this.#file), name)
+    this.files.push(file)
+    try {
+      return readFileSync(file, 'utf8')
+    } catch (error) {
+      this.problem(
+        path,
+        `${file} cannot be read: ${(error as Error).message}`,
+        'give a readable file',
+      )
+      return undefined
+    }
+  }
+
+  /** PEM from `FIELD-data` (base64) or the file that `FIELD` names; `-data` wins, as in client-go. */
+  pem(
+    path: Path,
+    field: string,
+    object: Readonly<Record<string, unknown>>,
+    isGood: (pem: string) => boolean,
+  ): string | undefined {
+    const data = object[`${field}-data`]
+    const name = object[field]
+    const inline = typeof data === 'string' && data !== ''
+    const at = [...path, inline ? `${field}-data` : field]
+    const pem = inline
+      ? Buffer.from(data, 'base64').toString('utf8')
+      : typeof name === 'string' && name !== ''
+        ? this.file(at, name)
+        : undefined
+    if (pem !== undefined && !isGood(pem)) {
+      this.problem(at, 'is not valid PEM', 'give PEM, in the -data form encoded as base64')
+    }
+    return pem
+  }
+}
+
+export function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0
+  } catch {
+    return false
+  }
+}
+
+export function isPrivateKey(pem: string): boolean {
+  try {
+    return createPrivateKey(pem).type === 'private'
+  } catch {
+    return false
+  }
+}
