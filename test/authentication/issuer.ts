@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { exportJWK, SignJWT, type JWK } from 'jose'
 import { expect } from 'vitest'
 
-import { createAuthority, type Authority } from '../../certs-dev/pki.ts'
+import { createAuthority } from '../../certs-dev/pki.ts'
 import type {
   AuthenticationConfiguration,
   Issuer,
@@ -64,24 +64,29 @@ export interface TestIssuer {
   close(): Promise<void>
 }
 
+/** For what happens at once, on a machine that has other things to do too. */
+export const SOON = { timeout: 15_000, interval: 10 }
+
 export const DISCOVERY_PATH = '/.well-known/openid-configuration'
 export const KEYS_PATH = '/keys'
 
-/** Starts an issuer; `port` takes up the place of one that was closed. */
-export async function startIssuer(
-  keys: JWK[],
-  { authority, port = 0 }: { readonly authority?: Authority; readonly port?: number } = {},
-): Promise<TestIssuer> {
-  const ca = authority ?? (await createAuthority({ commonName: 'issuers' }))
-  const server = await ca.issue({
+/** One for all issuers of a test file. */
+const tls = createAuthority({ commonName: 'issuers' }).then(async (authority) => ({
+  certificateAuthority: authority.certificatePem,
+  server: await authority.issue({
     commonName: 'issuer',
     ipAddresses: ['127.0.0.1'],
     usages: ['server'],
-  })
+  }),
+}))
+
+/** Starts an issuer on a free port. */
+export async function startIssuer(keys: JWK[]): Promise<TestIssuer> {
+  const { certificateAuthority, server } = await tls
   const requests = new Map<string, number>()
   const overrides = new Map<string, Handler>()
   const listener = createServer({ cert: server.certificatePem, key: server.keyPem }, handle)
-  listener.listen(port, '127.0.0.1')
+  listener.listen(0, '127.0.0.1')
   await once(listener, 'listening')
   const url = `https://127.0.0.1:${(listener.address() as AddressInfo).port}`
 
@@ -98,7 +103,7 @@ export async function startIssuer(
 
   const issuer: TestIssuer = {
     url,
-    certificateAuthority: ca.certificatePem,
+    certificateAuthority,
     keys,
     discovery: {},
     overrides,

@@ -13,6 +13,7 @@ import {
   issuerConfiguration,
   refusalOf,
   signToken,
+  SOON,
   startIssuer,
   type SigningKey,
   type TestIssuer,
@@ -43,7 +44,7 @@ beforeAll(async () => {
     configuration(issuerConfiguration(issuer), issuerConfiguration(otherIssuer)),
     { log: createLog({ level: 'silent' }) },
   )
-  await vi.waitUntil(() => oidc.readiness().every(({ problem }) => problem === undefined))
+  await vi.waitUntil(() => oidc.readiness().every(({ problem }) => problem === undefined), SOON)
   token = await signToken(issuer, ec)
   ;[header = '', payload = '', signature = ''] = token.split('.')
 })

@@ -16,6 +16,7 @@ import {
   issuerConfiguration,
   refusalOf,
   signToken,
+  SOON,
   startIssuer,
   type SigningKey,
   type TestIssuer,
@@ -190,7 +191,7 @@ describe('readiness', () => {
       { issuer: issuer.url, problem: 'its keys are not loaded yet' },
     ])
     await expect
-      .poll(() => oidc.readiness())
+      .poll(() => oidc.readiness(), SOON)
       .toEqual([
         { issuer: gone.url, problem: expect.stringContaining('ECONNREFUSED') as string },
         { issuer: issuer.url, problem: undefined },
@@ -251,7 +252,7 @@ describe('another configuration', () => {
 
   test('is in force for a token whose verification began before, once that is over', async () => {
     const oidc = start(configuration(issuerConfiguration(issuer)))
-    await expect.poll(() => oidc.readiness()[0]?.problem).toBeUndefined()
+    await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toBeUndefined()
     const token = await signToken(issuer, key)
     const underWay = oidc.authenticate(token)
     oidc.update(configuration(audienceOther()))
@@ -277,9 +278,7 @@ describe('another configuration', () => {
     const oidc = start(configuration(issuerConfiguration(issuer)))
     await oidc.authenticate(await signToken(issuer, key))
     oidc.update(
-      configuration(
-        issuerConfiguration(issuer, { certificateAuthority: otherIssuer.certificateAuthority }),
-      ),
+      configuration(issuerConfiguration(issuer, { discoveryUrl: `${issuer.url}/elsewhere` })),
     )
     expect(oidc.readiness()[0]?.problem).toBe('its keys are not loaded yet')
   })
