@@ -16,66 +16,63 @@
  */
 import type { Decision } from '../authorization/authorizer.ts'
 import { formatDuration } from './clock.ts'
-import { originAnnotations } from './identity.ts'
-import { quote, truncate } from './json-string.ts'
+import type { RecordFacts, StageFacts } from './event-line.ts'
+import { originMembers } from './identity.ts'
+import { jsonMembers } from './json-members.ts'
 import type { Outcome, PipelineStage } from './record.ts'
-import type { RecordFacts } from './event-line.ts'
+import { truncate } from './redaction.ts'
 
 const MAX_REASON_LENGTH = 1_024
 const MAX_METHOD_LENGTH = 32
 
-/** Time spent in each stage in milliseconds; a stage that did not end has no entry. */
-export type Latencies = Partial<Record<PipelineStage, number>>
+/** Time spent in each stage in milliseconds; undefined for a stage that did not end. */
+export type Latencies = Record<PipelineStage, number | undefined>
 
-/**
- * The members of `annotations`, without braces. All values are strings.
- *
- * @param duration milliseconds from reception to this stage
- * @param outcome undefined at stage ResponseStarted
- */
-export function annotationMembers(
-  facts: RecordFacts,
-  duration: number,
-  outcome: Outcome | undefined,
-): string {
-  let members = ''
-  if (facts.authentication !== undefined)
-    members += originAnnotations(facts.authentication.annotations)
-  if (facts.decision !== undefined) members += decisionMembers(facts.decision)
-  if (outcome !== undefined) members += outcomeMembers(outcome)
-  members += `"gatehouse/duration":"${formatDuration(duration)}"`
-  if (facts.info === undefined && facts.method !== '') {
-    members += `,"gatehouse/httpMethod":${quote(truncate(facts.method, MAX_METHOD_LENGTH))}`
+/** The annotations of an event, all of them strings, as JSON without braces. */
+export function annotationMembers(facts: RecordFacts, { duration, outcome }: StageFacts): string {
+  const { authentication, decision, latencies } = facts
+  const named = {
+    'authorization.k8s.io/decision': decisionWord(decision),
+    'authorization.k8s.io/reason': bounded(decision?.reason),
+    'gatehouse/httpMethod': facts.info === undefined ? refusedMethod(facts.method) : undefined,
+    'gatehouse/identity': facts.identityMode,
+    'gatehouse/method': authentication?.method,
+    'gatehouse/rule': bounded(decision?.rule),
+    'gatehouse/wouldAllow': shadowRules('allow', decision),
+    'gatehouse/wouldDeny': shadowRules('deny', decision),
   }
-  if (facts.identityMode !== undefined) {
-    members += `,"gatehouse/identity":${quote(facts.identityMode)}`
-  }
-  if (facts.authentication !== undefined) {
-    members += `,"gatehouse/method":${quote(facts.authentication.method)}`
-  }
-  return members + latencyMembers(facts.latencies)
+  const text = jsonMembers(named)
+  return (
+    (authentication === undefined ? '' : originMembers(authentication.annotations)) +
+    (text === '' ? '' : `${text},`) +
+    (outcome === undefined ? '' : outcomeMembers(outcome)) +
+    `"gatehouse/duration":"${formatDuration(duration)}"` +
+    latency('request', latencies.request) +
+    latency('limits', latencies.limits) +
+    latency('authentication', latencies.authentication) +
+    latency('authorization', latencies.authorization) +
+    latency('upstream', latencies.upstream)
+  )
 }
 
-function decisionMembers({ decision, rule, reason, shadow }: Decision): string {
-  const allowed = decision === 'allow'
-  let members = allowed
-    ? '"authorization.k8s.io/decision":"allow",'
-    : '"authorization.k8s.io/decision":"forbid",'
-  if (reason !== '') {
-    members += `"authorization.k8s.io/reason":${quote(truncate(reason, MAX_REASON_LENGTH))},`
-  }
-  if (rule !== '') members += `"gatehouse/rule":${quote(rule)},`
-  if (shadow.length > 0) {
-    members += shadowMember('gatehouse/wouldAllow', 'allow', shadow)
-    members += shadowMember('gatehouse/wouldDeny', 'deny', shadow)
-  }
-  return members
+/** kube-apiserver's words (apiserver/pkg/endpoints/filters/authorization.go). */
+function decisionWord(decision: Decision | undefined): 'allow' | 'forbid' | undefined {
+  if (decision === undefined) return undefined
+  return decision.decision === 'allow' ? 'allow' : 'forbid'
 }
 
-function shadowMember(key: string, effect: 'allow' | 'deny', shadow: Decision['shadow']): string {
-  const rules = shadow.filter((entry) => entry.effect === effect).map(({ rule }) => rule)
-  if (rules.length === 0) return ''
-  return `"${key}":${quote(truncate(rules.join(','), MAX_REASON_LENGTH))},`
+function shadowRules(effect: 'allow' | 'deny', decision: Decision | undefined): string | undefined {
+  if (decision === undefined || decision.shadow.length === 0) return undefined
+  const rules = decision.shadow.filter((entry) => entry.effect === effect).map(({ rule }) => rule)
+  return bounded(rules.join(','))
+}
+
+function refusedMethod(method: string): string | undefined {
+  return method === '' ? undefined : truncate(method, MAX_METHOD_LENGTH)
+}
+
+function bounded(text: string | undefined): string | undefined {
+  return text === undefined || text === '' ? undefined : truncate(text, MAX_REASON_LENGTH)
 }
 
 function outcomeMembers({ abortedBy, bytesReceived, bytesSent }: Outcome): string {
@@ -83,13 +80,7 @@ function outcomeMembers({ abortedBy, bytesReceived, bytesSent }: Outcome): strin
   return `${aborted}"gatehouse/bytesReceived":"${bytesReceived}","gatehouse/bytesSent":"${bytesSent}",`
 }
 
-function latencyMembers(latencies: Latencies): string {
-  let members = ''
-  for (const stage in latencies) {
-    const latency = latencies[stage as PipelineStage]
-    if (latency !== undefined) {
-      members += `,"latency.gatehouse/${stage}":"${formatDuration(latency)}"`
-    }
-  }
-  return members
+function latency(stage: PipelineStage, milliseconds: number | undefined): string {
+  if (milliseconds === undefined) return ''
+  return `,"latency.gatehouse/${stage}":"${formatDuration(milliseconds)}"`
 }

@@ -1,59 +1,62 @@
-/** The parts of an event that are the same for every request of one user: serialised once. */
+/** The parts of an event that are the same for every request of one user: made once. */
 import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
-import { quote, truncate } from './json-string.ts'
-import { redactIdentityValue } from './redaction.ts'
+import { jsonMembers } from './json-members.ts'
+import { redactIdentityValue, truncate } from './redaction.ts'
 
 const MAX_ANNOTATION_LENGTH = 1_024
 
+type Annotations = Authentication['annotations']
+
 const users = new WeakMap<UserInfo, string>()
-const origins = new WeakMap<Authentication['annotations'], string>()
+const origins = new WeakMap<Annotations, string>()
 
 /**
- * `user` of an event: kube-apiserver's `UserInfo` (authentication/v1) with empty fields left out;
- * `{}` before anybody was recognised.
+ * `user` of an event as JSON: kube-apiserver's `UserInfo` (authentication/v1) with empty fields
+ * left out; `{}` before anybody was recognised.
  */
 export function userJson(user: UserInfo | undefined): string {
   if (user === undefined) return '{}'
   let json = users.get(user)
   if (json === undefined) {
-    json = serialiseUser(user)
+    json = `{${jsonMembers(redactUser(user))}}`
     users.set(user, json)
   }
   return json
 }
 
 /**
- * What the authenticator says of the identity's origin, as members that end in a comma. A key
- * without a prefix gets `authentication.gatehouse/`; no key can pass for one of the auditor's own.
+ * What the authenticator says of the identity's origin, as JSON members, each with a comma behind
+ * it. A key without a prefix gets `authentication.gatehouse/`; no key can pass for one of the
+ * auditor's own.
  */
-export function originAnnotations(annotations: Authentication['annotations']): string {
+export function originMembers(annotations: Annotations): string {
   let json = origins.get(annotations)
   if (json === undefined) {
-    json = Object.entries(annotations)
-      .map(([key, value]) => {
-        const shown = truncate(redactIdentityValue(key, value), MAX_ANNOTATION_LENGTH)
-        return `${quote(prefixed(key))}:${quote(shown)},`
-      })
-      .join('')
+    const shown = Object.entries(annotations).map(([key, value]) => [
+      prefixed(key),
+      truncate(redactIdentityValue(key, value), MAX_ANNOTATION_LENGTH),
+    ])
+    json = shown.length === 0 ? '' : `${jsonMembers(Object.fromEntries(shown) as Annotations)},`
     origins.set(annotations, json)
   }
   return json
 }
 
 function prefixed(key: string): string {
-  const isForeign =
-    key.includes('/') && !/^(?:(?:latency\.)?gatehouse|authorization\.k8s\.io)\//.test(key)
-  return isForeign ? key : `authentication.gatehouse/${key.slice(key.lastIndexOf('/') + 1)}`
+  const isOwn = /^(?:(?:latency\.)?gatehouse|authorization\.k8s\.io)\//.test(key)
+  if (key.includes('/') && !isOwn) return key
+  return `authentication.gatehouse/${key.slice(key.lastIndexOf('/') + 1)}`
 }
 
-function serialiseUser({ username, uid, groups, extra }: UserInfo): string {
-  const members = [`"username":${quote(username)}`]
-  if (uid !== '') members.push(`"uid":${quote(uid)}`)
-  if (groups.length > 0) members.push(`"groups":[${groups.map(quote).join(',')}]`)
-  const extras = Object.entries(extra).map(([key, values]) => {
-    const shown = values.map((value) => quote(redactIdentityValue(key, value)))
-    return `${quote(key)}:[${shown.join(',')}]`
-  })
-  if (extras.length > 0) members.push(`"extra":{${extras.join(',')}}`)
-  return `{${members.join(',')}}`
+function redactUser({ username, uid, groups, extra }: UserInfo): Partial<UserInfo> {
+  const extras = Object.entries(extra).map(([key, values]): [string, readonly string[]] => [
+    key,
+    values.map((value) => redactIdentityValue(key, value)),
+  ])
+  return {
+    username,
+    ...(uid === '' ? {} : { uid }),
+    ...(groups.length === 0 ? {} : { groups }),
+    ...(extras.length === 0 ? {} : { extra: Object.fromEntries(extras) }),
+  }
 }

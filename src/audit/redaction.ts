@@ -3,12 +3,11 @@
  * parameter is known to carry no secret: commands of exec, tokens that a client put into the URL
  * and whatever a proxied backend takes are not.
  */
-import { truncate } from './json-string.ts'
-
 /** Longest `requestURI`, in characters. */
 export const MAX_URI_LENGTH = 4_096
 const MAX_USER_AGENT_LENGTH = 1_024
 
+const TRUNCATED = '...TRUNCATED'
 const REDACTED = '[redacted]'
 
 /** The parameters of the API (metav1 and core/v1 `*Options`) whose values tell what was asked. */
@@ -28,15 +27,26 @@ const PARAMETER_NAME = /^(?=.{1,40}$)[a-z]+(?:[_.-][a-z]+)*$/i
 /** RFC 7515 section 3.1: a compact JWS, whose header begins with `{"`. */
 const COMPACT_JWS = /\beyJ[\w-]{8,}\.[\w-]*\.[\w-]*/
 
+/** Some readers take `;` for `&`, and `#` ends a query: what follows is another parameter. */
+const OTHER_DELIMITER = /[;#]/
+
 /** Where something else than a path may begin in a target that was not parsed. */
 const PATH_END = /[?;#&=]/
+
+/**
+ * Cuts what is longer than `length` UTF-16 units and says so, as kube-apiserver does with user
+ * agents (apiserver/pkg/audit/request.go, `maybeTruncateUserAgent`).
+ */
+export function truncate(text: string, length: number): string {
+  return text.length > length ? text.slice(0, length) + TRUNCATED : text
+}
 
 /**
  * `requestURI` of a request whose target was judged: path as it came, parameters with their values
  * if known to be harmless and else `name=[redacted]`, in the order given.
  */
 export function redactTarget(rawTarget: string, rawQuery: string): string {
-  if (rawQuery === '') return truncate(rawTarget, MAX_URI_LENGTH)
+  if (rawQuery === '' || isShown(rawQuery)) return truncate(rawTarget, MAX_URI_LENGTH)
   const path = rawTarget.slice(0, rawTarget.length - rawQuery.length)
   return truncate(path + redactQuery(rawQuery), MAX_URI_LENGTH)
 }
@@ -77,6 +87,20 @@ export function redactIdentityValue(key: string, value: string): string {
   return namesCredential.test(key) || COMPACT_JWS.test(value) ? REDACTED : value
 }
 
+/** Whether every parameter is one that is shown: the rule, and then nothing is copied. */
+function isShown(rawQuery: string): boolean {
+  if (OTHER_DELIMITER.test(rawQuery)) return false
+  for (let start = 0; start < rawQuery.length;) {
+    const ampersand = rawQuery.indexOf('&', start)
+    const end = ampersand === -1 ? rawQuery.length : ampersand
+    const equals = rawQuery.indexOf('=', start)
+    const nameEnd = equals === -1 || equals > end ? end : equals
+    if (!SHOWN_PARAMETERS.has(rawQuery.slice(start, nameEnd))) return false
+    start = end + 1
+  }
+  return true
+}
+
 function redactQuery(rawQuery: string): string {
   let redacted = ''
   let start = 0
@@ -95,8 +119,7 @@ function redactPair(pair: string): string {
   const equals = pair.indexOf('=')
   const name = equals === -1 ? pair : pair.slice(0, equals)
   if (SHOWN_PARAMETERS.has(name)) {
-    // Some readers take `;` for `&`, and `#` ends a query: what follows is another parameter.
-    return /[;#]/.test(pair) ? `${name}=${REDACTED}` : pair
+    return OTHER_DELIMITER.test(pair) ? `${name}=${REDACTED}` : pair
   }
   if (pair === '') return ''
   // Without a name and a value it may be a secret that stands alone, padding and all.

@@ -36,7 +36,13 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   authentication: Authentication | undefined = undefined
   decision: Decision | undefined = undefined
   identityMode: string | undefined = undefined
-  readonly latencies: Latencies = {}
+  readonly latencies: Latencies = {
+    request: undefined,
+    limits: undefined,
+    authentication: undefined,
+    authorization: undefined,
+    upstream: undefined,
+  }
 
   readonly #context: RecordContext
   readonly #start: number
