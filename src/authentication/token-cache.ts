@@ -30,7 +30,7 @@ export interface VerifiedToken {
  * same time whichever bytes of it are right.
  */
 export function tokenDigest(token: string): string {
-  return hash('sha256', token, 'base64url')
+  return hash('sha256', token, 'hex')
 }
 
 /** Makes a cache of at most `maxTokens`; the least recently used one leaves first. */
