@@ -1,4 +1,5 @@
 /** The limiter of one replica: token buckets and counts of what runs, in memory. */
+import type { UserInfo } from '../authentication/authenticator.ts'
 import type { RequestClass } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import type { Metrics } from '../metrics.ts'
@@ -21,6 +22,12 @@ export interface MemoryLimiterEffects {
   readonly now?: () => number
 }
 
+/** The port, without its promises. */
+export interface MemoryLimiter extends Limiter {
+  admitAddress(address: string): void
+  admitUser(user: UserInfo, requestClass: RequestClass): Slot
+}
+
 /** Seconds after which a slot may have come free; nobody knows better. */
 const CONCURRENCY_RETRY_SECONDS = 1
 
@@ -34,7 +41,7 @@ const WHAT: Readonly<Record<RequestClass, string>> = {
 export function createMemoryLimiter(
   options: MemoryLimiterOptions,
   { metrics, now = () => performance.now() }: MemoryLimiterEffects,
-): Limiter {
+): MemoryLimiter {
   const { user, concurrent, maxTrackedKeys } = options
   const addresses = createTokenBuckets(options.address, maxTrackedKeys)
   const users = {

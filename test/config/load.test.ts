@@ -1,0 +1,192 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+
+import { readConfiguration } from '../../src/config/load.ts'
+import { formatProblem } from '../../src/config/problem.ts'
+
+let folder = ''
+const at = (name: string): string => join(folder, name)
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'gatehouse-config-'))
+  for (const name of ['tls.crt', 'tls.key', 'rules.yaml', 'ca.crt', 'up.kubeconfig']) {
+    writeFileSync(at(name), '')
+  }
+})
+
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const GOOD = `
+apiVersion: gatehouse/v1
+kind: GatehouseConfiguration
+listener:
+  tls: { certFile: tls.crt, privateKeyFile: tls.key }
+authentication:
+  x509: { clientCAFile: ca.crt }
+authorization: { rulesFile: rules.yaml }
+audit: { file: { path: audit.log } }
+upstream: { kubeconfig: up.kubeconfig }
+`
+
+function read(text: string) {
+  writeFileSync(at('gatehouse.yaml'), text)
+  return readConfiguration(at('gatehouse.yaml'))
+}
+
+/** As an operator reads them, without the folder. */
+function problems(text: string): string[] {
+  return read(text).problems.map((problem) => formatProblem(problem).replaceAll(`${folder}/`, ''))
+}
+
+test('the least configuration has every default, durations in milliseconds, absolute paths', () => {
+  const { configuration, problems: found } = read(GOOD)
+  expect(found).toEqual([])
+  expect(configuration?.listener).toMatchObject({
+    address: '0.0.0.0',
+    port: 8443,
+    tls: { certFile: at('tls.crt'), minVersion: 'VersionTLS12' },
+    limits: { headerTimeout: 10_000, idleTimeout: 90_000 },
+  })
+  expect(configuration?.audit).toMatchObject({
+    onFailure: 'refuse',
+    file: { path: at('audit.log'), maxSizeMegabytes: 100 },
+  })
+  expect(configuration?.limits.user.list).toEqual({ requestsPerSecond: 100, burst: 600 })
+  expect(configuration?.upstream.identity.mode).toBe('impersonation')
+})
+
+test('compound durations add up', () => {
+  const { configuration } = read(`${GOOD}shutdown: { delay: 1m30s, gracePeriod: 500ms }\n`)
+  expect(configuration?.shutdown).toEqual({ delay: 90_000, gracePeriod: 500 })
+})
+
+describe('problems name file, line, field and mend', () => {
+  const cases = [
+    {
+      name: 'an unknown field, with the one that was meant',
+      text: GOOD.replace('audit:', 'limts: {}\naudit:'),
+      expected: ['gatehouse.yaml:9:1: limts: unknown field (did you mean limits?)'],
+    },
+    {
+      name: 'a duplicate key',
+      text: `${GOOD}log: { level: info }\nlog: { level: warn }\n`,
+      expected: ['gatehouse.yaml:12:1: the same key stands twice (keep one of them)'],
+    },
+    {
+      name: 'a wrong type',
+      text: `${GOOD}probes: { port: "many" }\n`,
+      expected: [
+        'gatehouse.yaml:11:11: probes.port: "many": expected number, received string ' +
+          '(where /livez, /readyz and /metrics are served; a port, 0 for any free one)',
+      ],
+    },
+    {
+      name: 'no duration',
+      text: `${GOOD}shutdown: { delay: 5 seconds }\n`,
+      expected: [
+        'gatehouse.yaml:11:13: shutdown.delay: "5 seconds": is no duration ' +
+          '(not ready, but still accepting; a duration such as "500ms", "30s", "1h30m")',
+      ],
+    },
+    {
+      name: 'a missing file',
+      text: GOOD.replace('clientCAFile: ca.crt', 'clientCAFile: users.crt'),
+      expected: [
+        'gatehouse.yaml:7:11: authentication.x509.clientCAFile: users.crt does not exist ' +
+          '(correct the path, or put the file there)',
+      ],
+    },
+    {
+      name: 'a folder in place of a file',
+      text: GOOD.replace('rulesFile: rules.yaml', 'rulesFile: .'),
+      expected: [expect.stringContaining('is a folder')],
+    },
+    {
+      name: 'an audit file in a folder that is not there',
+      text: GOOD.replace('path: audit.log', 'path: log/audit.log'),
+      expected: [
+        'gatehouse.yaml:9:18: audit.file.path: the folder log does not exist ' +
+          '(create the folder, or correct the path)',
+      ],
+    },
+    {
+      name: 'nobody who could sign in',
+      text: GOOD.replace('  x509: { clientCAFile: ca.crt }', '  tokenCacheSize: 5'),
+      expected: [
+        'gatehouse.yaml:6:1: authentication: nobody could sign in (set x509, configFile or both)',
+      ],
+    },
+    {
+      name: 'no sink',
+      text: GOOD.replace('{ file: { path: audit.log } }', '{ stdout: { enabled: false } }'),
+      expected: [
+        'gatehouse.yaml:9:1: audit: there is no sink (set file, or stdout: { enabled: true })',
+      ],
+    },
+    {
+      name: 'two upstreams',
+      text: GOOD.replace('kubeconfig: up.kubeconfig', 'kubeconfig: up.kubeconfig, inCluster: true'),
+      expected: [
+        'gatehouse.yaml:10:40: upstream.inCluster: conflicts with kubeconfig (keep one of the two)',
+      ],
+    },
+    {
+      name: 'no upstream',
+      text: GOOD.replace('{ kubeconfig: up.kubeconfig }', '{}'),
+      expected: [
+        'gatehouse.yaml:10:1: upstream: names no API server (set kubeconfig, or inCluster: true)',
+      ],
+    },
+    {
+      name: 'header names of a mode that is not on',
+      text: GOOD.replace(
+        '{ kubeconfig: up.kubeconfig }',
+        '{ kubeconfig: up.kubeconfig, identity: { requestheader: { uidHeader: X-Uid } } }',
+      ),
+      expected: [expect.stringContaining('conflicts with the mode impersonation')],
+    },
+    {
+      name: 'one port for two listeners',
+      text: `${GOOD}probes: { port: 8443 }\n`,
+      expected: ['gatehouse.yaml:11:11: probes.port: is the port of the listener (choose another)'],
+    },
+    {
+      name: 'a system identity that is none',
+      text: GOOD.replace('x509: {', 'systemIdentities: { groups: [admins] }\n  x509: {'),
+      expected: [expect.stringContaining('"admins": does not begin with "system:"')],
+    },
+    {
+      name: 'two documents',
+      text: `${GOOD}---\n${GOOD}`,
+      expected: [expect.stringContaining('no valid YAML')],
+    },
+    {
+      name: 'broken YAML',
+      text: `${GOOD}log: [`,
+      expected: [expect.stringContaining('gatehouse.yaml:11')],
+    },
+  ]
+
+  test.for(cases)('$name', ({ text, expected }) => {
+    expect(problems(text)).toEqual(expected)
+  })
+
+  test('all of them at once', () => {
+    const text = `${GOOD}prots: {}\nlog: { level: loud }\n`
+      .replace('ca.crt', 'none.crt')
+      .replace('up.kubeconfig }', 'up.kubeconfig, inCluster: true }')
+    expect(problems(text)).toHaveLength(4)
+  })
+
+  test('a file that is not there', () => {
+    const [problem] = readConfiguration(at('nowhere.yaml')).problems
+    expect(problem).toMatchObject({ file: at('nowhere.yaml'), message: 'the file does not exist' })
+  })
+
+  test('an empty file', () => {
+    expect(problems('')).not.toEqual([])
+  })
+})

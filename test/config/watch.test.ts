@@ -1,0 +1,103 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+import { watchFiles, type Watcher } from '../../src/config/watch.ts'
+
+let folder = ''
+let watcher: Watcher | undefined
+let reloads: string[]
+let failed: string[]
+const at = (name: string): string => join(folder, name)
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'gatehouse-watch-'))
+  reloads = []
+  failed = []
+})
+
+afterEach(() => {
+  watcher?.stop()
+  rmSync(folder, { recursive: true })
+})
+
+function watch(files: () => readonly string[], reload: () => void = () => undefined): Watcher {
+  watcher = watchFiles([{ what: 'rules', files, reload }], {
+    onReloaded: (what) => reloads.push(what),
+    onFailed: (what) => failed.push(what),
+  })
+  return watcher
+}
+
+test('a file that stays the same is not loaded again', () => {
+  writeFileSync(at('a'), '1')
+  watch(() => [at('a')]).look()
+  expect(reloads).toEqual([])
+})
+
+test('a file written in place, of the same length, is loaded again', () => {
+  writeFileSync(at('a'), '1')
+  const watching = watch(() => [at('a')])
+  writeFileSync(at('a'), '2')
+  watching.look()
+  watching.look()
+  expect(reloads).toEqual(['rules'])
+})
+
+test('a file replaced by rename is loaded again', () => {
+  writeFileSync(at('a'), '1')
+  const watching = watch(() => [at('a')])
+  writeFileSync(at('b'), '2')
+  renameSync(at('b'), at('a'))
+  watching.look()
+  expect(reloads).toEqual(['rules'])
+})
+
+test('a symlink of a folder swapped, as the kubelet does, is noticed', () => {
+  for (const version of ['v1', 'v2']) {
+    mkdirSync(at(version))
+    writeFileSync(at(`${version}/rules.yaml`), version)
+  }
+  symlinkSync('v1', at('..data'))
+  symlinkSync('..data/rules.yaml', at('rules.yaml'))
+  const watching = watch(() => [at('rules.yaml')])
+  symlinkSync('v2', at('..tmp'))
+  renameSync(at('..tmp'), at('..data'))
+  watching.look()
+  expect(reloads).toEqual(['rules'])
+})
+
+test('a failed reload is remembered until one succeeds', () => {
+  writeFileSync(at('a'), '1')
+  let broken = true
+  const watching = watch(
+    () => [at('a')],
+    () => {
+      if (broken) throw new Error('no good')
+    },
+  )
+  writeFileSync(at('a'), '22')
+  watching.look()
+  expect([...watching.failures()]).toEqual([['rules', 'no good']])
+  expect(failed).toEqual(['rules'])
+  broken = false
+  writeFileSync(at('a'), '333')
+  watching.look()
+  expect([...watching.failures()]).toEqual([])
+  expect(reloads).toEqual(['rules'])
+})
+
+test('a file that disappears is a failed reload when it cannot be loaded', () => {
+  writeFileSync(at('a'), '1')
+  const watching = watch(
+    () => [at('a')],
+    () => {
+      throw new Error('gone')
+    },
+  )
+  rmSync(at('a'))
+  watching.look()
+  expect(failed).toEqual(['rules'])
+})
