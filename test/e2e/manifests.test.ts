@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
@@ -15,6 +15,7 @@ import {
   readManifests,
   type Manifest,
 } from '../support/manifests.ts'
+import { writeServiceAccountKubeconfig } from '../support/service-account.ts'
 
 const patience = { timeout: 30_000, interval: 200 }
 const passed = { reachable: undefined, rejectsAnonymous: undefined, assertsIdentity: undefined }
@@ -188,25 +189,4 @@ async function narrowedRole(): Promise<Manifest> {
   expect(proposed).toHaveLength(2)
   expect(role.rules?.map(({ resources }) => resources).slice(0, 2)).toEqual([['users'], ['groups']])
   return { ...role, rules: rules ?? [] }
-}
-
-/** As the pod has it: a token of the service account for the API server, and its CA. */
-async function writeServiceAccountKubeconfig(
-  { url, caFile, directory }: RunningControlPlane,
-  admin: Kubectl,
-): Promise<string> {
-  const token = await admin(['-n', 'gatehouse', 'create', 'token', 'gatehouse'])
-  if (token.code !== 0) throw new Error(token.stderr)
-  const cluster = { server: url, 'certificate-authority': caFile }
-  const file = join(directory, 'gatehouse.kubeconfig')
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'upstream', cluster }],
-    users: [{ name: 'gatehouse', user: { token: token.stdout.trim() } }],
-    contexts: [{ name: 'upstream', context: { cluster: 'upstream', user: 'gatehouse' } }],
-    'current-context': 'upstream',
-  }
-  await writeFile(file, stringify(config), { mode: 0o600 })
-  return file
 }
