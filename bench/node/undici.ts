@@ -48,8 +48,10 @@ function forward(path: string, headers: string[], head: Head, out: Writable): vo
           if (typeof value === 'string') list.push(name, value)
         }
         head(status, list)
-        // A watch's head must not wait for its first event, nor that for the second.
-        if ('flushHeaders' in out) (out as ServerResponse).flushHeaders()
+        // A watch may stay silent: its head must not wait for the first event.
+        if (path.endsWith('watch=1') && 'flushHeaders' in out) {
+          ;(out as ServerResponse).flushHeaders()
+        }
       },
       onResponseData(controller, chunk) {
         if (!out.write(chunk)) controller.pause()
@@ -72,8 +74,7 @@ server.on('stream', (stream: ServerHttp2Stream, headers) => {
     const value = headers[name]
     if (!name.startsWith(':') && typeof value === 'string') fields.push(name, value)
   }
-  const respond: Head = (status, list) =>
-    stream.respond([':status', String(status), ...list])
+  const respond: Head = (status, list) => stream.respond([':status', String(status), ...list])
   forward(headers[':path'] ?? '/', fields, respond, stream)
 })
 server.on(
