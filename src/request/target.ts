@@ -9,7 +9,8 @@
  *
  * One trailing slash stays: generated clients ask for `/version/`, and a proxied backend is asked
  * for at `…/proxy/`. For resource requests neither RequestInfo nor go-restful's router sees it
- * (both trim); for other paths see `nonResourcePath`.
+ * (both trim). In the RequestInfo of other paths it stays, as kube-apiserver's authorizers see it, so
+ * a rule that denies a path must deny it with the slash as well.
  */
 import { StatusError } from '../status.ts'
 import type { Target } from './types.ts'
@@ -44,7 +45,7 @@ const PATH_BYTES = byteTable(
 
 /**
  * RFC 3986 `query` without `;` (Go drops a pair that holds one), and the characters that the WHATWG
- * URL serializer leaves bare.
+ * URL serializer leaves bare but for the backslash.
  */
 const QUERY_BYTES = byteTable(
   [UNRESERVED + "!$'()*+,=:@/?[]^`{|}", PLAIN],

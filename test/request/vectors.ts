@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { isLongRunning } from '../../src/request/long-running.ts'
 import { resolveRequestInfo } from '../../src/request/request-info.ts'
 import { parseTarget } from '../../src/request/target.ts'
@@ -10,9 +11,8 @@ export interface Answer extends Partial<RequestInfo> {
   /** `parse`: net/http answers 400; `info`: kube-apiserver answers 500. */
   readonly refused?: 'parse' | 'info'
   readonly longRunning?: true
-  readonly follow?: true
   /** How Go would write the path when it sends it on, where that is not what it read. */
-  readonly escaped?: string
+  escaped?: string
 }
 
 /** A question and kube-apiserver's answer; a line of vectors.jsonl. */
@@ -63,12 +63,18 @@ export function unrefusedReading({ method, target }: Question): Answer | undefin
   }
 }
 
-/** What Go said of the RequestInfo alone. */
-export function infoOf(answer: Answer): Answer {
-  const info: { -readonly [K in keyof Answer]: Answer[K] } = { ...answer }
-  delete info.follow
+/** Whether a reading, by one of the functions above, is kube-apiserver's. */
+export function isSameReading(reading: Answer, answer: Answer): boolean {
+  const info = { ...answer }
   delete info.escaped
-  return info
+  return isDeepStrictEqual(reading, info)
+}
+
+/** Whether the request is refused as Gatehouse refuses, or read as kube-apiserver reads it. */
+export function isSafeReading(reading: Answer | number, answer: Answer): boolean {
+  return typeof reading === 'number'
+    ? reading === 400 || reading === 405
+    : isSameReading(reading, answer)
 }
 
 function decodeAsGo(raw: string): Target | undefined {

@@ -13,7 +13,6 @@ import (
 	"os"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/server/filters"
@@ -44,8 +43,6 @@ type answer struct {
 	FieldSelector     string   `json:"fieldSelector,omitempty"`
 	LabelSelector     string   `json:"labelSelector,omitempty"`
 	LongRunning       bool     `json:"longRunning,omitempty"`
-	// Follow is the query parameter as PodLogOptions decodes it.
-	Follow bool `json:"follow,omitempty"`
 	// Escaped is how Go writes the path when it sends the URL on; only where that differs from the
 	// target's own.
 	Escaped string `json:"escaped,omitempty"`
@@ -82,26 +79,22 @@ func run(in io.Reader, out io.Writer) error {
 		if err := questions.Decode(&q); err != nil {
 			return err
 		}
-		a, err := resolve(q)
-		if err != nil {
-			return err
-		}
-		if err := answers.Encode(a); err != nil {
+		if err := answers.Encode(resolve(q)); err != nil {
 			return err
 		}
 	}
 	return buffered.Flush()
 }
 
-func resolve(q question) (answer, error) {
+func resolve(q question) answer {
 	u, err := parseTarget(q)
 	if err != nil {
-		return answer{Refused: "parse"}, nil
+		return answer{Refused: "parse"}
 	}
 	r := &http.Request{Method: q.Method, URL: u}
 	info, err := factory.NewRequestInfo(r)
 	if err != nil {
-		return answer{Refused: "info"}, nil
+		return answer{Refused: "info"}
 	}
 	a := answer{
 		IsResourceRequest: info.IsResourceRequest,
@@ -119,14 +112,10 @@ func resolve(q question) (answer, error) {
 		LabelSelector:     info.LabelSelector,
 		LongRunning:       isLongRunning(r, info),
 	}
-	follow := u.Query()["follow"]
-	if err := runtime.Convert_Slice_string_To_bool(&follow, &a.Follow, nil); err != nil {
-		return answer{}, err
-	}
 	if path, _, _ := strings.Cut(q.Target, "?"); u.EscapedPath() != path {
 		a.Escaped = u.EscapedPath()
 	}
-	return a, nil
+	return a
 }
 
 // parseTarget does what net/http's readRequest does with the second word of the request line.

@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest'
+import { isConnect, isLongRunning, requestClass } from '../../src/request/long-running.ts'
+import { resolveRequestInfo } from '../../src/request/request-info.ts'
+import { parseTarget } from '../../src/request/target.ts'
+import type { RequestClass, RequestInfo } from '../../src/request/types.ts'
+
+function resolve(line: string): RequestInfo {
+  const [method = '', raw = ''] = line.split(' ')
+  return resolveRequestInfo(method, parseTarget(method, raw))
+}
+
+const pod = '/api/v1/namespaces/a/pods/web'
+
+describe('long-running', () => {
+  test.for([
+    'GET /api/v1/pods?watch=1',
+    'GET /api/v1/watch/pods',
+    'POST /api/v1/proxy/nodes/n1',
+    `GET ${pod}/log`,
+    `GET ${pod}/exec`,
+    `POST ${pod}/attach`,
+    `POST ${pod}/portforward`,
+    'OPTIONS /api/v1/namespaces/a/services/web/proxy/',
+    'GET /apis/subresources.kubevirt.io/v1/namespaces/a/virtualmachineinstances/vm/portforward',
+    'GET /debug/pprof/profile?seconds=600',
+    'GET /debug/pprof/',
+  ])('is %s', (line) => {
+    expect(isLongRunning(resolve(line))).toBe(true)
+  })
+
+  test.for([
+    'GET /api/v1/pods',
+    'GET /api/v1/pods?watch=0',
+    `GET ${pod}?watch=1`,
+    `PUT ${pod}/status`,
+    'GET /api/v1/namespaces/a/pods/log',
+    'GET /debug/pprof',
+    'GET /debug/flags',
+    'GET /exec',
+    'GET /watch/proxy',
+  ])('is not %s', (line) => {
+    expect(isLongRunning(resolve(line))).toBe(false)
+  })
+})
+
+describe('a connection to a process in the cluster', () => {
+  const places = [
+    `${pod}/exec`,
+    `${pod}/attach`,
+    `${pod}/portforward`,
+    `${pod}/proxy`,
+    `${pod}/proxy/a/b?watch=1`,
+    '/api/v1/pods/web/exec',
+    '/api/v1/watch/namespaces/a/pods/web/exec',
+    '/api/v1/namespaces/a/services/https:web:443/proxy/',
+    '/api/v1/nodes/n1/proxy/run/a/web/c',
+    '/api/v2/nodes/n1/proxy',
+    '/api/v1/proxy/namespaces/a/services/web',
+    '/apis/apps/v1/proxy/deployments/web',
+  ]
+  const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+  test.for(places)('is %s by every method', (place) => {
+    const answers = methods.map((method) => isConnect(resolve(`${method} ${place}`)))
+    expect(answers).toEqual(methods.map(() => true))
+  })
+
+  test.for([
+    `GET ${pod}`,
+    `GET ${pod}/log`,
+    `PUT ${pod}/status`,
+    `PATCH ${pod}/ephemeralcontainers`,
+    `POST ${pod}/eviction`,
+    'GET /api/v1/namespaces/a/pods/exec',
+    'GET /api/v1/namespaces/proxy/pods/proxy',
+    'GET /api/v1/namespaces/a/services/proxy',
+    'GET /api/v1/namespaces/a/services/web/exec',
+    'GET /api/v1/nodes/n1/exec',
+    'GET /api/v1/nodes/proxy/status/proxy',
+    'GET /api/v1/watch/pods',
+    'GET /apis/metrics.k8s.io/v1beta1/namespaces/a/pods/web/exec',
+    'GET /pods/web/exec',
+    'GET /proxy/exec',
+  ])('is not %s', (line) => {
+    expect(isConnect(resolve(line))).toBe(false)
+  })
+})
+
+describe('the limits count', () => {
+  test.for<[string, RequestClass]>([
+    [`GET ${pod}`, 'read'],
+    [`HEAD ${pod}`, 'read'],
+    ['GET /healthz', 'read'],
+    ['HEAD /healthz', 'read'],
+    ['GET /api/v1/pods', 'list'],
+    ['GET /api/v1/pods?fieldSelector=metadata.name%3Dweb', 'list'],
+    ['POST /api/v1/namespaces/a/pods', 'write'],
+    [`PUT ${pod}`, 'write'],
+    [`PATCH ${pod}`, 'write'],
+    [`DELETE ${pod}`, 'write'],
+    ['DELETE /api/v1/namespaces/a/pods', 'write'],
+    [`OPTIONS ${pod}`, 'write'],
+    ['PUT /debug/flags/v', 'write'],
+    ['DELETE /metrics', 'write'],
+    ['GET /api/v1/pods?watch=1', 'stream'],
+    ['GET /api/v1/watch/pods', 'stream'],
+    [`GET ${pod}/log?follow=true`, 'stream'],
+    // Without `follow` too: it has no deadline either.
+    [`GET ${pod}/log`, 'stream'],
+    [`POST ${pod}/exec`, 'stream'],
+    ['GET /api/v1/namespaces/a/services/web/proxy/', 'stream'],
+    ['GET /debug/pprof/profile', 'stream'],
+  ])('%s as %s', ([line, expected]) => {
+    expect(requestClass(resolve(line), false)).toBe(expected)
+  })
+
+  test.for([`GET ${pod}`, 'GET /api/v1/pods', `PUT ${pod}`, 'GET /healthz'])(
+    'every upgrade as a stream: %s',
+    (line) => {
+      expect(requestClass(resolve(line), true)).toBe('stream')
+    },
+  )
+})
