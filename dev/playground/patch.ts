@@ -75,7 +75,7 @@ function strategicMerge(target: unknown, patch: Json): Json {
     if (key.startsWith('$')) continue
     if (value === null) Reflect.deleteProperty(merged, key)
     else if (isJson(value)) {
-      merged[key] = value['$patch'] === 'replace' ? value : strategicMerge(merged[key], value)
+      merged[key] = strategicMerge(value['$patch'] === 'replace' ? {} : merged[key], value)
     } else if (Array.isArray(value)) merged[key] = mergeList(key, merged[key], value as unknown[])
     else merged[key] = value
   }

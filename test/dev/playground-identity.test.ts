@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { asGrace, playgroundUnderTest, type PlaygroundUnderTest } from './playground-client.ts'
+
+let playground: PlaygroundUnderTest
+beforeAll(async () => {
+  playground = await playgroundUnderTest()
+})
+afterAll(() => playground.close())
+
+const reviews = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
+
+describe('the playground lets in', () => {
+  test.for(['nobody', 'user'] as const)('not %s, with or without impersonation', async (who) => {
+    const dispatcher = playground[who]
+    for (const headers of [[], asGrace]) {
+      const refused = await playground.call('/api/v1/pods', { dispatcher, headers })
+      expect([refused.code, refused.json()]).toEqual([
+        401,
+        {
+          kind: 'Status',
+          apiVersion: 'v1',
+          metadata: {},
+          status: 'Failure',
+          message: 'Unauthorized',
+          reason: 'Unauthorized',
+          code: 401,
+        },
+      ])
+    }
+  })
+
+  test('nobody but Gatehouse on behalf of somebody', async () => {
+    const refused = await playground.call('/api/v1/pods', { dispatcher: playground.somebodyElse })
+    expect([refused.code, refused.json()['message']]).toEqual([
+      403,
+      'users "grace" is forbidden: User "somebody-else" cannot impersonate resource "users" in API group "" at the cluster scope',
+    ])
+  })
+
+  test('Gatehouse itself to nothing but its version', async () => {
+    const forbidden = await playground.call('/api/v1/pods', { headers: [] })
+    expect([forbidden.code, forbidden.json()['reason']]).toEqual([403, 'Forbidden'])
+    const version = await playground.call('/version', { headers: [] })
+    expect(version.json()['gitVersion']).toBe('v1.36.3+gatehouse-playground')
+  })
+})
+
+describe('impersonation headers', () => {
+  const latin1 = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
+
+  test.for(['HTTP/1.1', 'HTTP/2'])(
+    'name user, uid, groups and extras with decoded keys (%s)',
+    async (version) => {
+      const headers = [
+        ...['impersonate-user', latin1('grüße@example.com'), 'impersonate-uid', '7'],
+        ...['impersonate-group', 'a,b', 'impersonate-group', 'c'],
+        ...['impersonate-extra-example.com%2ff%c3%b6o', 'one'],
+        ...['impersonate-extra-example.com%2ff%c3%b6o', 'two'],
+        ...['impersonate-extra-100%zz', 'three'],
+      ]
+      const review =
+        version === 'HTTP/2'
+          ? await playground.postHttp2(reviews, headers, '{}')
+          : await playground.call(reviews, { method: 'POST', headers, body: '{}' })
+      expect(review.code).toBe(201)
+      expect(review.json()['status']).toEqual({
+        userInfo: {
+          username: 'grüße@example.com',
+          uid: '7',
+          groups: ['a,b', 'c', 'system:authenticated'],
+          extra: { 'example.com/föo': ['one', 'two'], '100%zz': ['three'] },
+        },
+      })
+    },
+  )
+
+  test('are the same in upper case', async () => {
+    const headers = ['Impersonate-User', 'ada', 'Impersonate-Extra-Example.com%2FF%C3%B6O', 'one']
+    const review = await playground.call(reviews, { method: 'POST', headers, body: '{}' })
+    expect(review.json()['status']).toMatchObject({
+      userInfo: { username: 'ada', extra: { 'example.com/föo': ['one'] } },
+    })
+  })
+
+  test.for([
+    { name: 'a group', headers: ['impersonate-group', 'a'] },
+    { name: 'a uid', headers: ['impersonate-uid', 'a'] },
+    { name: 'an extra', headers: ['impersonate-extra-a', 'a'] },
+    { name: 'an empty user', headers: ['impersonate-user', ''] },
+  ])('with $name and no user are refused', async ({ headers }) => {
+    const refused = await playground.call('/api/v1/pods', { headers })
+    expect([refused.code, refused.json()['reason']]).toEqual([400, 'BadRequest'])
+  })
+
+  test.for([
+    {
+      name: 'a service account has its own',
+      headers: ['impersonate-user', 'system:serviceaccount:team-a:bot'],
+      groups: ['system:serviceaccounts', 'system:serviceaccounts:team-a', 'system:authenticated'],
+    },
+    {
+      name: 'unauthenticated stays so',
+      headers: ['impersonate-user', 'x', 'impersonate-group', 'system:unauthenticated'],
+      groups: ['system:unauthenticated'],
+    },
+  ])('groups: $name', async ({ headers, groups }) => {
+    const review = await playground.call(reviews, { method: 'POST', headers, body: '{}' })
+    expect(review.json()['status']).toMatchObject({ userInfo: { groups } })
+  })
+})
