@@ -5,7 +5,8 @@ import { createFileDevice, type WriteFile } from './file-device.ts'
 import { createLineWriter } from './line-writer.ts'
 
 const MEGABYTE = 1_048_576
-const BATCH_BYTES = 65_536
+/** One write a turn of the event loop: long turns must not hold records back. */
+const BATCH_BYTES = 524_288
 
 export interface FileSinkOptions {
   readonly path: string

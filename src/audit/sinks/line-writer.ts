@@ -55,7 +55,7 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
   const flushDelay = options.flushDelay ?? 5
   const retryDelay = options.retryDelay ?? 100
   const maxRetryDelay = options.maxRetryDelay ?? 5_000
-  const buffer = createLineBuffer(options.batchBytes ?? 65_536)
+  const buffer = createLineBuffer(options.batchBytes ?? 262_144)
 
   let timer: NodeJS.Timeout | undefined
   let draining = false

@@ -1,0 +1,440 @@
+import { describe, expect, test } from 'vitest'
+
+import { createAuditor } from '../../src/audit/auditor.ts'
+import type { AuditEvent } from '../../src/audit/event.ts'
+import type { Outcome } from '../../src/audit/record.ts'
+import type { Decision } from '../../src/authorization/authorizer.ts'
+import { createMetrics } from '../../src/metrics.ts'
+import { StatusError } from '../../src/status.ts'
+import { ada, clientRequest, memoryLog, memorySink, resolved } from './fixtures.ts'
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+const MICRO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/
+
+const ok: Outcome = { code: 200, bytesReceived: 0, bytesSent: 12 }
+const allow: Decision = {
+  decision: 'allow',
+  rule: 'engineers-read',
+  reason: 'rule "engineers-read"',
+  shadow: [],
+}
+
+function setup(onFailure: 'refuse' | 'count' = 'refuse', sinks = [memorySink()]) {
+  const clock = { now: 1_000 }
+  const metrics = createMetrics({ processMetrics: false })
+  const { log, lines } = memoryLog()
+  const auditor = createAuditor({ sinks, onFailure, metrics, log, now: () => clock.now })
+  const counts = async () => {
+    const { values } = await metrics.auditEvents.get()
+    return Object.fromEntries(
+      values.map(({ labels, value }) => [`${labels.sink} ${labels.result}`, value]),
+    )
+  }
+  return { auditor, clock, sinks, sink: sinks[0]!, counts, logLines: lines }
+}
+
+/** Takes a request through all stages of the pipeline. */
+function pass(auditor: ReturnType<typeof setup>['auditor'], method: string, rawTarget: string) {
+  const record = auditor.open(clientRequest({ method, rawTarget }), 1_000)
+  record.resolved(...resolved(method, rawTarget))
+  record.mark('request')
+  record.mark('limits')
+  record.authenticated(ada)
+  record.mark('authentication')
+  record.mark('limits')
+  record.decided(allow)
+  record.mark('authorization')
+  record.identityAsserted('impersonation')
+  return record
+}
+
+test('an allowed request is one event of the shape and field order of kube-apiserver', () => {
+  const { auditor, clock, sink } = setup()
+  const record = auditor.open(
+    clientRequest({ rawTarget: '/apis/apps/v1/namespaces/team-a/deployments/web/scale' }),
+    1_000,
+  )
+  record.resolved(...resolved('GET', '/apis/apps/v1/namespaces/team-a/deployments/web/scale'))
+  clock.now += 0.25
+  record.mark('request')
+  clock.now += 0.001
+  record.mark('limits')
+  clock.now += 1.5
+  record.authenticated(ada)
+  record.mark('authentication')
+  clock.now += 0.002
+  record.mark('limits')
+  record.decided(allow)
+  record.mark('authorization')
+  record.identityAsserted('impersonation')
+  clock.now += 10
+  record.mark('upstream')
+  record.responseStarted(200)
+  clock.now += 2
+  record.close({ code: 200, bytesReceived: 3, bytesSent: 4_096 })
+
+  expect(sink.lines).toHaveLength(1)
+  const expected: AuditEvent = {
+    kind: 'Event',
+    apiVersion: 'audit.k8s.io/v1',
+    level: 'Metadata',
+    auditID: record.auditID,
+    stage: 'ResponseComplete',
+    requestURI: '/apis/apps/v1/namespaces/team-a/deployments/web/scale',
+    verb: 'get',
+    user: ada.user,
+    sourceIPs: ['192.0.2.7'],
+    userAgent: 'kubectl/v1.35.0 (linux/amd64)',
+    objectRef: {
+      resource: 'deployments',
+      namespace: 'team-a',
+      name: 'web',
+      apiGroup: 'apps',
+      apiVersion: 'v1',
+      subresource: 'scale',
+    },
+    responseStatus: { metadata: {}, code: 200 },
+    requestReceivedTimestamp: expect.stringMatching(MICRO_TIME) as string,
+    stageTimestamp: expect.stringMatching(MICRO_TIME) as string,
+    annotations: {
+      'authentication.gatehouse/issuer': 'https://issuer.test',
+      'authorization.k8s.io/decision': 'allow',
+      'authorization.k8s.io/reason': 'rule "engineers-read"',
+      'gatehouse/identity': 'impersonation',
+      'gatehouse/method': 'oidc',
+      'gatehouse/rule': 'engineers-read',
+      'gatehouse/bytesReceived': '3',
+      'gatehouse/bytesSent': '4096',
+      'gatehouse/duration': '13.753ms',
+      'latency.gatehouse/request': '0.250ms',
+      'latency.gatehouse/limits': '0.003ms',
+      'latency.gatehouse/authentication': '1.500ms',
+      'latency.gatehouse/authorization': '0.000ms',
+      'latency.gatehouse/upstream': '10.000ms',
+    },
+  }
+  const [event] = sink.events
+  expect(event).toEqual(expected)
+  expect(Object.keys(event!)).toEqual(Object.keys(expected))
+  expect(Object.keys(event!.annotations)).toEqual(Object.keys(expected.annotations))
+  expect(record.auditID).toMatch(UUID)
+  const [received, staged] = [event!.requestReceivedTimestamp, event!.stageTimestamp]
+  const micros = (time: string) => Date.parse(time) * 1_000 + Number(time.slice(23, 26))
+  expect(micros(staged) - micros(received)).toBe(13_753)
+})
+
+describe('what a refused request leaves out', () => {
+  test('401: nobody, with the Status that was answered and no decision', () => {
+    const { auditor, sink } = setup()
+    const record = auditor.open(clientRequest({ rawTarget: '/api/v1/pods' }), 1_000)
+    record.resolved(...resolved('GET', '/api/v1/pods'))
+    const message = 'Unauthorized'
+    record.close({ code: 401, reason: 'Unauthorized', message, bytesReceived: 0, bytesSent: 9 })
+    const [event] = sink.events
+    expect(event).toMatchObject({ verb: 'list', objectRef: { resource: 'pods' } })
+    expect(event!.user).toEqual({})
+    expect(event!.responseStatus).toEqual({
+      metadata: {},
+      status: 'Failure',
+      message,
+      reason: 'Unauthorized',
+      code: 401,
+    })
+    expect(Object.keys(event!.annotations)).not.toContain('authorization.k8s.io/decision')
+  })
+
+  test('403: who was forbidden what, and by which rule', () => {
+    const { auditor, sink } = setup()
+    const record = auditor.open(clientRequest({ rawTarget: '/api/v1/nodes/a/proxy' }), 1_000)
+    record.resolved(...resolved('GET', '/api/v1/nodes/a/proxy'))
+    record.authenticated(ada)
+    record.decided({ decision: 'deny', rule: 'no-proxy', reason: 'use port-forward', shadow: [] })
+    record.close({ code: 403, reason: 'Forbidden', message: 'no', bytesReceived: 0, bytesSent: 1 })
+    const [event] = sink.events
+    expect(event!.user.username).toBe('oidc:ada')
+    expect(event!.annotations).toMatchObject({
+      'authorization.k8s.io/decision': 'forbid',
+      'authorization.k8s.io/reason': 'use port-forward',
+      'gatehouse/rule': 'no-proxy',
+    })
+    expect(event!.annotations).not.toHaveProperty('gatehouse/identity')
+    expect(event!.annotations).not.toHaveProperty('latency.gatehouse/upstream')
+  })
+
+  test('no opinion forbids, and names no rule', () => {
+    const { auditor, sink } = setup()
+    const record = auditor.open(clientRequest(), 1_000)
+    record.decided({ decision: 'noOpinion', rule: '', reason: '', shadow: [] })
+    record.close({ code: 403, bytesReceived: 0, bytesSent: 0 })
+    const [{ annotations } = { annotations: {} }] = sink.events
+    expect(annotations).toHaveProperty(['authorization.k8s.io/decision'], 'forbid')
+    expect(annotations).not.toHaveProperty(['authorization.k8s.io/reason'])
+    expect(annotations).not.toHaveProperty(['gatehouse/rule'])
+  })
+
+  test('400: the target as it came, the method, and no guess at verb or object', () => {
+    const { auditor, sink } = setup()
+    const record = auditor.open(
+      clientRequest({ method: 'BREW', rawTarget: '/api/v1//pods' }),
+      1_000,
+    )
+    record.close({ code: 400, reason: 'BadRequest', message: 'm', bytesReceived: 0, bytesSent: 0 })
+    const [event] = sink.events
+    expect(event).toMatchObject({ requestURI: '/api/v1//pods', verb: '', user: {} })
+    expect(event).not.toHaveProperty('objectRef')
+    expect(event!.annotations['gatehouse/httpMethod']).toBe('BREW')
+  })
+
+  test('bytes that were no request still are an event', () => {
+    const { auditor, sink } = setup()
+    auditor
+      .open(clientRequest({ method: '', rawTarget: '', rawHeaders: [] }), 1_000)
+      .close({ code: 400, reason: 'BadRequest', message: 'm', bytesReceived: 0, bytesSent: 0 })
+    const [event] = sink.events
+    expect(event).toMatchObject({ requestURI: '', verb: '', sourceIPs: ['192.0.2.7'] })
+    expect(event).not.toHaveProperty('userAgent')
+    expect(event!.annotations).not.toHaveProperty('gatehouse/httpMethod')
+  })
+
+  test('a non-resource request has no objectRef', () => {
+    const { auditor, sink } = setup()
+    pass(auditor, 'GET', '/version').close(ok)
+    expect(sink.events[0]).toMatchObject({ verb: 'get', requestURI: '/version' })
+    expect(sink.events[0]).not.toHaveProperty('objectRef')
+  })
+
+  test('a peer that is gone already has no address', () => {
+    const { auditor, sink } = setup()
+    const { connection } = clientRequest()
+    auditor
+      .open(clientRequest({ connection: { ...connection, remoteAddress: '' } }), 1_000)
+      .close(ok)
+    expect(sink.events[0]!.sourceIPs).toEqual([])
+  })
+})
+
+describe('endings', () => {
+  const endings: { name: string; outcome: Outcome; stage: string; annotations?: object }[] = [
+    { name: 'answered', outcome: ok, stage: 'ResponseComplete' },
+    {
+      name: 'left by the client',
+      outcome: { ...ok, code: 499, abortedBy: 'client' },
+      stage: 'ResponseComplete',
+      annotations: { 'gatehouse/abortedBy': 'client' },
+    },
+    {
+      name: 'broken off by upstream',
+      outcome: { ...ok, abortedBy: 'upstream' },
+      stage: 'ResponseComplete',
+      annotations: { 'gatehouse/abortedBy': 'upstream' },
+    },
+    {
+      name: 'cut at shutdown',
+      outcome: { ...ok, code: 101, abortedBy: 'gatehouse' },
+      stage: 'ResponseComplete',
+      annotations: { 'gatehouse/abortedBy': 'gatehouse' },
+    },
+    {
+      name: 'limited',
+      outcome: { ...ok, code: 429, reason: 'TooManyRequests', message: 'slow down' },
+      stage: 'ResponseComplete',
+    },
+    {
+      name: 'failed unexpectedly',
+      outcome: { ...ok, code: 500, reason: 'InternalError', message: 'oops', panic: true },
+      stage: 'Panic',
+    },
+    {
+      name: 'failed upstream',
+      outcome: { ...ok, code: 502, reason: 'BadGateway', message: 'unreachable' },
+      stage: 'ResponseComplete',
+    },
+  ]
+  test.for(endings)('$name: recorded once, whatever is called afterwards', (ending) => {
+    const { auditor, sink } = setup()
+    const record = pass(auditor, 'GET', '/api/v1/namespaces/team-a/pods')
+    record.close(ending.outcome)
+    record.close({ code: 200, bytesReceived: 1, bytesSent: 1 })
+    record.responseStarted(200)
+    expect(sink.events).toHaveLength(1)
+    expect(sink.events[0]!.stage).toBe(ending.stage)
+    expect(sink.events[0]!.responseStatus?.code).toBe(ending.outcome.code)
+    expect(sink.events[0]!.annotations).toMatchObject(ending.annotations ?? {})
+  })
+
+  test('two records never share an Audit-ID', () => {
+    const { auditor } = setup()
+    const ids = Array.from({ length: 100 }, () => auditor.open(clientRequest(), 1_000).auditID)
+    expect(new Set(ids).size).toBe(100)
+  })
+})
+
+describe('long-running requests', () => {
+  const targets = [
+    ['GET', '/api/v1/pods?watch=true', 'watch'],
+    ['GET', '/api/v1/watch/namespaces/a/pods', 'watch'],
+    ['GET', '/api/v1/namespaces/a/pods/p/exec?command=sh', 'get'],
+    ['POST', '/api/v1/namespaces/a/pods/p/exec?command=sh', 'create'],
+    ['POST', '/api/v1/namespaces/a/pods/p/attach', 'create'],
+    ['POST', '/api/v1/namespaces/a/pods/p/portforward', 'create'],
+    ['GET', '/api/v1/namespaces/a/pods/p/log?follow=true', 'get'],
+    ['GET', '/api/v1/namespaces/a/services/s/proxy/x', 'get'],
+    ['GET', '/debug/pprof/profile', 'get'],
+  ] as const
+  test.for(targets)(
+    '%s %s leaves an event when it starts and one when it ends',
+    ([method, target, verb]) => {
+      const { auditor, clock, sink } = setup()
+      const record = pass(auditor, method, target)
+      clock.now += 5
+      record.responseStarted(101)
+      record.responseStarted(101)
+      expect(sink.events).toHaveLength(1)
+      const [started] = sink.events
+      expect(started).toMatchObject({
+        stage: 'ResponseStarted',
+        verb,
+        auditID: record.auditID,
+        responseStatus: { code: 101 },
+        annotations: { 'gatehouse/duration': '5.000ms', 'authorization.k8s.io/decision': 'allow' },
+      })
+      expect(started!.annotations).not.toHaveProperty(['gatehouse/bytesSent'])
+      clock.now += 60_000
+      record.close({ code: 101, bytesReceived: 5, bytesSent: 6 })
+      expect(sink.events).toHaveLength(2)
+      expect(sink.events[1]).toMatchObject({
+        stage: 'ResponseComplete',
+        auditID: record.auditID,
+        requestReceivedTimestamp: started!.requestReceivedTimestamp,
+        annotations: { 'gatehouse/duration': '60005.000ms', 'gatehouse/bytesSent': '6' },
+      })
+    },
+  )
+
+  test('a refused one has an end only', () => {
+    const { auditor, sink } = setup()
+    pass(auditor, 'GET', '/api/v1/pods?watch=true').close({ ...ok, code: 403, reason: 'Forbidden' })
+    expect(sink.events.map(({ stage }) => stage)).toEqual(['ResponseComplete'])
+  })
+})
+
+test('rules in shadow mode are named by what they would have done', () => {
+  const { auditor, sink } = setup()
+  const record = pass(auditor, 'GET', '/version')
+  record.decided({
+    ...allow,
+    shadow: [
+      { rule: 'night', effect: 'deny' },
+      { rule: 'interns', effect: 'allow' },
+      { rule: 'weekend', effect: 'deny' },
+    ],
+  })
+  record.close(ok)
+  expect(sink.events[0]!.annotations).toMatchObject({
+    'gatehouse/wouldDeny': 'night,weekend',
+    'gatehouse/wouldAllow': 'interns',
+  })
+})
+
+test('only one kind of shadow decision has no annotation for the other', () => {
+  const { auditor, sink } = setup()
+  const record = pass(auditor, 'GET', '/version')
+  record.decided({ ...allow, shadow: [{ rule: 'night', effect: 'deny' }] })
+  record.close(ok)
+  expect(sink.events[0]!.annotations).not.toHaveProperty(['gatehouse/wouldAllow'])
+})
+
+describe('when no sink can take a record', () => {
+  test('refuse: 503 that says why, and not ready, until a sink recovers', () => {
+    const { auditor, sink } = setup('refuse')
+    sink.broken = 'ENOSPC: no space left on device, write'
+    let refusal: unknown
+    try {
+      auditor.open(clientRequest(), 1_000)
+    } catch (error) {
+      refusal = error
+    }
+    expect(refusal).toBeInstanceOf(StatusError)
+    expect(refusal).toMatchObject({ reason: 'ServiceUnavailable', code: 503 })
+    expect((refusal as StatusError).message).toMatch(/the audit log cannot be written/)
+    expect((refusal as StatusError).message).not.toMatch(/ENOSPC/)
+    expect(auditor.healthy()).toBe('memory: ENOSPC: no space left on device, write')
+    sink.broken = undefined
+    expect(auditor.healthy()).toBeUndefined()
+    expect(() => auditor.open(clientRequest(), 1_000)).not.toThrow()
+  })
+
+  test('a record that is open when the sink breaks still closes', () => {
+    const { auditor, sink } = setup('refuse')
+    const record = pass(auditor, 'GET', '/version')
+    sink.broken = 'EIO'
+    record.close(ok)
+    expect(sink.events).toHaveLength(1)
+  })
+
+  test('count: served, ready, and every lost event counted and logged once in a while', async () => {
+    const { auditor, clock, sink, counts, logLines } = setup('count')
+    sink.broken = 'EIO: i/o error, write'
+    sink.full = true
+    for (let request = 0; request < 3; request++) pass(auditor, 'GET', '/version').close(ok)
+    expect(auditor.healthy()).toBeUndefined()
+    expect(await counts()).toEqual({ 'memory lost': 3 })
+    expect(logLines).toHaveLength(1)
+    expect(logLines[0]).toMatchObject({
+      level: 'error',
+      msg: 'audit events are being lost',
+      sink: 'memory',
+      reason: 'EIO: i/o error, write',
+    })
+    clock.now += 5_000
+    pass(auditor, 'GET', '/version').close(ok)
+    expect(logLines).toHaveLength(2)
+    expect(logLines[1]).toMatchObject({ lost: { memory: 4 } })
+  })
+
+  test('one sink of two that works is enough, and the other loses', async () => {
+    const broken = memorySink('file')
+    const works = memorySink('stdout')
+    broken.broken = 'ENOSPC'
+    broken.full = true
+    const { auditor, counts } = setup('refuse', [broken, works])
+    pass(auditor, 'GET', '/version').close(ok)
+    await auditor.close()
+    expect(works.lines).toHaveLength(1)
+    expect(auditor.healthy()).toBeUndefined()
+    expect(await counts()).toEqual({ 'file lost': 1, 'stdout written': 1 })
+    works.broken = 'EPIPE'
+    expect(auditor.healthy()).toBe('file: ENOSPC; stdout: EPIPE')
+  })
+
+  test('no sink at all is no configuration', () => {
+    expect(() => setup('refuse', [])).toThrow('the audit log has no sink')
+  })
+})
+
+test('every sink gets the same line, and what was taken is counted', async () => {
+  const sinks = [memorySink('file'), memorySink('stdout')]
+  const { auditor, counts } = setup('refuse', sinks)
+  pass(auditor, 'GET', '/api/v1/pods?watch=1').responseStarted(200)
+  pass(auditor, 'GET', '/version').close(ok)
+  await auditor.close()
+  expect(sinks[0]!.lines).toHaveLength(2)
+  expect(sinks[1]!.lines).toEqual(sinks[0]!.lines)
+  expect(await counts()).toEqual({ 'file written': 2, 'stdout written': 2 })
+})
+
+test('the default clock stamps the time of day', () => {
+  const sink = memorySink()
+  const auditor = createAuditor({
+    sinks: [sink],
+    onFailure: 'refuse',
+    metrics: createMetrics({ processMetrics: false }),
+    log: memoryLog().log,
+  })
+  const before = Date.now()
+  auditor.open(clientRequest(), performance.now()).close(ok)
+  const received = Date.parse(sink.events[0]!.requestReceivedTimestamp)
+  // The wall clock is followed to 50 ms.
+  expect(received).toBeGreaterThanOrEqual(before - 60)
+  expect(received).toBeLessThanOrEqual(Date.now() + 60)
+})

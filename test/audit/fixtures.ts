@@ -1,0 +1,91 @@
+import { createLog, type Log } from '../../src/log.ts'
+import type { AuditEvent } from '../../src/audit/event.ts'
+import type { AuditSink } from '../../src/audit/record.ts'
+import type { Authentication } from '../../src/authentication/authenticator.ts'
+import type { ClientRequest } from '../../src/http/exchange.ts'
+import type { RequestInfo, Target } from '../../src/request/types.ts'
+import { parseTarget } from '../../src/request/target.ts'
+import { resolveRequestInfo } from '../../src/request/request-info.ts'
+
+export interface MemorySink extends AuditSink {
+  readonly lines: string[]
+  readonly events: AuditEvent[]
+  /** What `failure()` says. */
+  broken: string | undefined
+  /** What `write` answers. */
+  full: boolean
+}
+
+/** A sink that keeps its lines. */
+export function memorySink(name = 'memory'): MemorySink {
+  const lines: string[] = []
+  return {
+    name,
+    lines,
+    broken: undefined,
+    full: false,
+    get events() {
+      return lines.map((line) => JSON.parse(line) as AuditEvent)
+    },
+    write(line) {
+      if (this.full) return false
+      lines.push(line)
+      return true
+    },
+    failure() {
+      return this.broken
+    },
+    flush: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  }
+}
+
+export interface LogLine {
+  readonly level: string
+  readonly msg: string
+  readonly [field: string]: unknown
+}
+
+/** A log that keeps its lines. */
+export function memoryLog(): { log: Log; lines: LogLine[] } {
+  const lines: LogLine[] = []
+  const destination = { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) }
+  return { log: createLog({ level: 'info', destination }), lines }
+}
+
+export function clientRequest(overrides: Partial<ClientRequest> = {}): ClientRequest {
+  return {
+    protocol: 'HTTP/1.1',
+    method: 'GET',
+    rawTarget: '/version',
+    authority: 'gatehouse.test',
+    rawHeaders: ['Host', 'gatehouse.test', 'User-Agent', 'kubectl/v1.35.0 (linux/amd64)'],
+    connection: {
+      remoteAddress: '192.0.2.7',
+      remotePort: 40_000,
+      peerCertificate: undefined,
+      retire: () => undefined,
+    },
+    isUpgrade: false,
+    contentLength: undefined,
+    hasBody: false,
+    ...overrides,
+  }
+}
+
+/** What the request stage makes of a request line. */
+export function resolved(method: string, rawTarget: string): [Target, RequestInfo] {
+  const target = parseTarget(method, rawTarget)
+  return [target, resolveRequestInfo(method, target)]
+}
+
+export const ada: Authentication = {
+  user: {
+    username: 'oidc:ada',
+    uid: '17',
+    groups: ['oidc:engineers', 'system:authenticated'],
+    extra: { 'authentication.kubernetes.io/credential-id': ['JTI=5f2c'] },
+  },
+  method: 'oidc',
+  annotations: { 'authentication.gatehouse/issuer': 'https://issuer.test' },
+}

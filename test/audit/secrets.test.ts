@@ -1,0 +1,183 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+
+import { createAuditor } from '../../src/audit/auditor.ts'
+import { createMetrics } from '../../src/metrics.ts'
+import type { Authentication } from '../../src/authentication/authenticator.ts'
+import { redactTarget, redactUnparsed } from '../../src/audit/redaction.ts'
+import { ada, clientRequest, memoryLog, memorySink, resolved } from './fixtures.ts'
+
+const JWT = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl'
+
+function redactQuery(query: string): string {
+  return redactTarget(`/p?${query}`, query).slice('/p?'.length)
+}
+
+describe('query of a judged target', () => {
+  test.for([
+    ['limit=500&continue=abc', 'limit=500&continue=[redacted]'],
+    ['labelSelector=app%3Dweb&watch=true', 'labelSelector=app%3Dweb&watch=true'],
+    ['watch', 'watch'],
+    ['stdin=true&container=c&command=sh', 'stdin=true&container=c&command=[redacted]'],
+    [
+      'command=sh&command=-c&command=pw%3Dsecret',
+      'command=[redacted]&command=[redacted]&command=[redacted]',
+    ],
+    ['access_token=abc&token=def', 'access_token=[redacted]&token=[redacted]'],
+    ['password=a=b', 'password=[redacted]'],
+    ['client.secret=a', 'client.secret=[redacted]'],
+    ['%63ommand=secret', '[redacted]'],
+    ['Limit=secret', 'Limit=[redacted]'],
+    ['secretalone', '[redacted]'],
+    ['c2VjcmV0=', '[redacted]'],
+    ['c2VjcmV0==', '[redacted]'],
+    ['c2VjcmV0MQ=x', '[redacted]'],
+    ['__proto__=x&constructor=y', '[redacted]&constructor=[redacted]'],
+    ['limit=1;token=secret', 'limit=[redacted]'],
+    ['&&limit=1&', '&&limit=1&'],
+    [`${'a'.repeat(41)}=x`, '[redacted]'],
+  ] as const)('%s is written %s', ([query, written]) => {
+    expect(redactQuery(query)).toBe(written)
+  })
+
+  test('a query of thousands of parameters is cut', () => {
+    const query = Array.from({ length: 9_000 }, () => 'command=x').join('&')
+    const written = redactTarget(`/p?${query}`, query)
+    expect(written).toHaveLength(4_096 + '...TRUNCATED'.length)
+    expect(written.endsWith('...TRUNCATED')).toBe(true)
+  })
+
+  test('a path that is too long is cut', () => {
+    const path = `/${'a'.repeat(60_000)}`
+    expect(redactTarget(path, '')).toBe(`${path.slice(0, 4_096)}...TRUNCATED`)
+  })
+
+  test('no value of a parameter that is not known is in it', () => {
+    const secret = fc.stringMatching(/^SECRET[A-Za-z0-9%=+/.]{0,20}$/)
+    const alone = fc.stringMatching(/^SECRET[A-Za-z0-9%+/.]{0,20}={0,2}$/)
+    const name = fc.stringMatching(/^[a-zA-Z_%0-9.-]{1,12}$/)
+    const known = fc.constantFrom('limit=5', 'watch=true', 'container=c', '', 'pretty')
+    const pair = fc.oneof(
+      known,
+      alone,
+      fc.tuple(name, secret).map(([key, value]) => `x${key}=${value}`),
+      secret.map((value) => `command=${value}`),
+    )
+    fc.assert(
+      fc.property(fc.array(pair, { maxLength: 12 }), (pairs) => {
+        expect(redactQuery(pairs.join('&'))).not.toContain('SECRET')
+      }),
+    )
+  })
+})
+
+describe('target that was refused', () => {
+  test.for([
+    ['/api/v1//pods', '/api/v1//pods'],
+    ['/api/v1/%2e%2e/x', '/api/v1/%2e%2e/x'],
+    ['/api//v1?token=secret&limit=5', '/api//v1?token=[redacted]&limit=5'],
+    ['/api;token=secret?limit=5', '/api;[redacted]'],
+    ['/api#access_token=secret', '/api#[redacted]'],
+    ['/api%3Ftoken=secret', '/api%3Ftoken=[redacted]'],
+    ['http://ada:secret@host/api', 'http://[redacted]@host/api'],
+    [`/api/v1//${JWT}/x`, '/api/v1//[redacted]/x'],
+    ['', ''],
+    ['*', '*'],
+  ] as const)('%s is written %s', ([target, written]) => {
+    expect(redactUnparsed(target)).toBe(written)
+  })
+
+  test('its length is bounded', () => {
+    expect(redactUnparsed('\\'.repeat(60_000))).toBe(`${'\\'.repeat(4_096)}...TRUNCATED`)
+    expect(redactUnparsed(`/?${'a'.repeat(60_000)}`).length).toBeLessThan(5_000)
+  })
+})
+
+/** The line of a request that carries a secret wherever one can be. */
+function lineOf(rawTarget: string, authentication: Authentication = ada): string {
+  const sink = memorySink()
+  const auditor = createAuditor({
+    sinks: [sink],
+    onFailure: 'refuse',
+    metrics: createMetrics({ processMetrics: false }),
+    log: memoryLog().log,
+  })
+  const rawHeaders = [
+    'User-Agent',
+    'kubectl',
+    'Authorization',
+    `Bearer ${JWT}`,
+    'Cookie',
+    'pw=hunter2',
+  ]
+  const record = auditor.open(clientRequest({ rawTarget, rawHeaders }), performance.now())
+  record.resolved(...resolved('GET', rawTarget))
+  record.authenticated(authentication)
+  record.responseStarted(101)
+  record.close({ code: 101, bytesReceived: 0, bytesSent: 0 })
+  return sink.lines.join('')
+}
+
+describe('the line', () => {
+  test('holds no argument of exec, no header and no token', () => {
+    const line = lineOf(
+      '/api/v1/namespaces/a/pods/p/exec?command=sh&command=-c&command=pw%3Dsecret&access_token=hunter2',
+    )
+    expect(line.split('\n')).toHaveLength(3)
+    expect(line).not.toMatch(/secret|hunter2|eyJ|Bearer|=sh/)
+    expect(line).toContain('command=[redacted]')
+  })
+
+  test('keeps extra values that name a credential, and none that is one', () => {
+    const line = lineOf('/version', {
+      ...ada,
+      user: {
+        ...ada.user,
+        extra: {
+          'authentication.kubernetes.io/credential-id': ['JTI=5f2c'],
+          'example.com/id-token': ['hunter2'],
+          'example.com/tenant': ['blue', JWT],
+        },
+      },
+    })
+    const { user } = JSON.parse(line) as { user: { extra: unknown } }
+    expect(user.extra).toEqual({
+      'authentication.kubernetes.io/credential-id': ['JTI=5f2c'],
+      'example.com/id-token': ['[redacted]'],
+      'example.com/tenant': ['blue', '[redacted]'],
+    })
+  })
+
+  test('annotations of an authenticator cannot pass for the own ones', () => {
+    const line = lineOf('/version', {
+      ...ada,
+      annotations: {
+        'gatehouse/rule': 'forged',
+        'authorization.k8s.io/decision': 'forged',
+        'latency.gatehouse/upstream': 'forged',
+        issuer: 'https://issuer.test',
+        'example.com/x': JWT,
+      },
+    })
+    const { annotations } = JSON.parse(line) as { annotations: Record<string, string> }
+    expect(annotations).toMatchObject({
+      'authentication.gatehouse/rule': 'forged',
+      'authentication.gatehouse/decision': 'forged',
+      'authentication.gatehouse/upstream': 'forged',
+      'authentication.gatehouse/issuer': 'https://issuer.test',
+      'example.com/x': '[redacted]',
+    })
+    expect(annotations).not.toHaveProperty(['gatehouse/rule'])
+    expect(annotations).not.toHaveProperty(['authorization.k8s.io/decision'])
+  })
+
+  test('leaves out what a user has not', () => {
+    const line = lineOf('/version', {
+      ...ada,
+      user: { username: 'bob', uid: '', groups: [], extra: {} },
+      annotations: {},
+    })
+    expect(JSON.parse(line)).toMatchObject({ user: { username: 'bob' } })
+    expect((JSON.parse(line) as { user: object }).user).toEqual({ username: 'bob' })
+  })
+})
