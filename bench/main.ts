@@ -10,9 +10,10 @@ import { nginx } from './peers/nginx.ts'
 import { httpProxy, undiciLoop } from './peers/node.ts'
 import type { Peer } from './peers/peer.ts'
 import { table } from './results.ts'
-import { runBench } from './run.ts'
+import { runBench, type RunOptions } from './run.ts'
+import { microTable, stagePeers, stageTable } from './stages.ts'
 import { machineFacts } from './tools.ts'
-import { createWorld } from './world.ts'
+import { createWorld, type World } from './world.ts'
 
 interface Options {
   only?: MeasurementName[]
@@ -22,6 +23,7 @@ interface Options {
   rate: number
   watches: number
   quick?: true
+  stages?: true
   source?: true
 }
 
@@ -36,6 +38,7 @@ const program = new Command('bench')
   .option('--rate <n>', 'requests a second for the latency', number, 650)
   .option('--watches <n>', 'idle watches', number, 2000)
   .option('--quick', 'one round of 2 s with 500 watches: a first look, not a result')
+  .option('--stages', 'what each stage of the pipeline costs over a bare undici loop')
   .option('--source', 'run Gatehouse from src instead of building it')
   .action(bench)
 
@@ -53,28 +56,48 @@ async function bench(given: Options): Promise<void> {
   for (const line of await machineFacts()) console.log(line)
   const world = await createWorld()
   try {
-    const peers = await available(options)
-    const { results, failures } = await runBench({
-      world,
-      peers,
-      only: options.only ?? names,
-      rounds: options.rounds,
-      settings: {
-        duration: options.duration,
-        rate: options.rate,
-        watches: options.watches,
-        lists: options.duration * 20,
-      },
-      say: (line) => process.stderr.write(`[bench] ${line}\n`),
-    })
-    console.log(`\n${table(results, [...peers.map(({ name }) => name), 'direct'])}\n`)
-    for (const { name, what } of peers) console.log(`${name}: ${what}`)
-    console.log(`\n${verdicts(results)}`)
-    for (const failure of failures) console.log(`\nFAILED ${failure}`)
-    if (failures.length > 0) process.exitCode = 1
+    await (options.stages === true ? benchStages(world, options) : benchPeers(world, options))
   } finally {
     await world.close()
   }
+}
+
+async function benchPeers(world: World, options: Options): Promise<void> {
+  const peers = await available(options)
+  const { results, failures } = await runBench({
+    ...runOptions(world, options),
+    peers,
+    only: options.only ?? names,
+  })
+  console.log(`\n${table(results, [...peers.map(({ name }) => name), 'direct'])}\n`)
+  for (const { name, what } of peers) console.log(`${name}: ${what}`)
+  console.log(`\n${verdicts(results)}`)
+  report(failures)
+}
+
+async function benchStages(world: World, options: Options): Promise<void> {
+  const { results, failures } = await runBench({
+    ...runOptions(world, options),
+    peers: stagePeers,
+    only: ['cpu'],
+  })
+  console.log(`\n${stageTable(results)}\n\n${await microTable()}`)
+  report(failures)
+}
+
+function runOptions(world: World, options: Options): Omit<RunOptions, 'peers' | 'only'> {
+  const { rounds, duration, rate, watches } = options
+  return {
+    world,
+    rounds,
+    settings: { duration, rate, watches, lists: duration * 20 },
+    say: (line) => process.stderr.write(`[bench] ${line}\n`),
+  }
+}
+
+function report(failures: readonly string[]): void {
+  for (const failure of failures) console.log(`\nFAILED ${failure}`)
+  if (failures.length > 0) process.exitCode = 1
 }
 
 async function available(options: Options): Promise<Peer[]> {

@@ -10,6 +10,7 @@ import { writeKubeconfig } from '../../dev/parts/kubeconfig.ts'
 import { audience } from '../issuer.ts'
 import type { Command } from '../processes.ts'
 import type { World } from '../world.ts'
+import { rules } from './gatehouse-rules.ts'
 import type { Peer } from './peer.ts'
 
 const run = promisify(execFile)
@@ -108,41 +109,6 @@ function authentication({ issuer }: World, certificateAuthority: string): unknow
           username: { claim: 'sub', prefix: 'oidc:' },
           groups: { claim: 'groups', prefix: 'oidc:' },
         },
-      },
-    ],
-  }
-}
-
-/** The shipped deny of the proxy subresources, teams' namespaces, and what lets the load through. */
-function rules(): unknown {
-  const teams = Array.from({ length: 98 }, (_, i) => ({
-    name: `team-${i}`,
-    effect: 'allow',
-    subjects: { groups: [`oidc:team-${i}`] },
-    verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'],
-    resources: [{ apiGroups: ['', 'apps'], resources: ['*'], namespaces: [`team-${i}-*`] }],
-  }))
-  return {
-    apiVersion: 'gatehouse/v1',
-    kind: 'AccessRules',
-    default: 'deny',
-    rules: [
-      {
-        name: 'no-proxy-subresources',
-        effect: 'deny',
-        verbs: ['*'],
-        resources: [
-          { apiGroups: [''], resources: ['services/proxy', 'pods/proxy', 'nodes/proxy'] },
-        ],
-        message: 'use kubectl port-forward',
-      },
-      ...teams,
-      {
-        name: 'engineers-read',
-        effect: 'allow',
-        subjects: { groups: ['oidc:engineers'] },
-        verbs: ['get', 'list', 'watch'],
-        resources: [{ apiGroups: ['*'], resources: ['*'] }],
       },
     ],
   }
