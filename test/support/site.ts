@@ -1,0 +1,54 @@
+/** A real cluster, a Gatehouse in front of it with the rules as shipped, and a user of each kind. */
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+
+import { parse } from 'yaml'
+
+import { startCluster, type Cluster } from './cluster.ts'
+import { startTestGatehouse, type TestGatehouse, type TestGatehouseOptions } from './gatehouse.ts'
+import { CREDENTIALS, SIGN_IN, type Credential, type User } from './users.ts'
+
+export interface Site {
+  readonly cluster: Cluster
+  readonly gatehouse: TestGatehouse
+  readonly users: Readonly<Record<Credential, User>>
+  stop(): Promise<void>
+}
+
+/** Starts all of it. `pod`: with the pod `web` in `team-a` and a node for it, as by default. */
+export async function startSite(
+  options: Omit<TestGatehouseOptions, 'upstream'> & { readonly pod?: boolean } = {},
+): Promise<Site> {
+  const { pod, ...gatehouseOptions } = options
+  const cluster = await startCluster(pod === undefined ? {} : { pod })
+  try {
+    const gatehouse = await startTestGatehouse({
+      upstream: { kubeconfig: cluster.gatehouseKubeconfig },
+      rules: await readShippedRules(),
+      ...gatehouseOptions,
+    })
+    const users = await Promise.all(
+      CREDENTIALS.map(async (credential) => {
+        return [credential, await SIGN_IN[credential](cluster.controlPlane, gatehouse)] as const
+      }),
+    )
+    return {
+      cluster,
+      gatehouse,
+      users: Object.fromEntries(users) as Record<Credential, User>,
+      async stop() {
+        await gatehouse.close()
+        await cluster.stop()
+      },
+    }
+  } catch (error) {
+    await cluster.stop()
+    throw error
+  }
+}
+
+/** config/rules.yaml: everything but the proxy subresources is RBAC's to decide. */
+export async function readShippedRules(): Promise<{ readonly rules: readonly unknown[] }> {
+  const file = resolve(import.meta.dirname, '../../config/rules.yaml')
+  return parse(await readFile(file, 'utf8')) as { rules: unknown[] }
+}
