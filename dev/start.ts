@@ -38,6 +38,7 @@ async function run(options: Options): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => end.abort())
   }
+  whenNpmIsGone(() => end.abort())
   const ended = once(end.signal, 'abort')
   const cleanup = new AsyncDisposableStack()
   try {
@@ -72,6 +73,19 @@ async function untilItFails(options: Options, cleanup: AsyncDisposableStack): Pr
       : textSummary(environment, process.env['PATH'] ?? ''),
   )
   return environment.upstream.failed ?? new Promise<never>(() => undefined)
+}
+
+/**
+ * npm runs a script in a shell, and a shell that is ended by a signal for npm alone passes nothing on
+ * to what it runs. Without npm a parent may well go, as when a script leaves this in the background.
+ */
+function whenNpmIsGone(callback: () => void): void {
+  if (process.env['npm_lifecycle_event'] === undefined) return
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid !== parent) callback()
+  }, 250)
+  timer.unref()
 }
 
 function parsePort(text: string): number {
