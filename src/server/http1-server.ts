@@ -7,10 +7,17 @@ import type { TLSSocket } from 'node:tls'
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import type { Metrics } from '../metrics.ts'
 import { StatusError, statusBody } from '../status.ts'
-import { createHttp1Exchange, framingProblem, responseForUpgrade } from './http1.ts'
+import {
+  createHttp1Exchange,
+  framingProblem,
+  responseForUpgrade,
+  upgradeProblem,
+  type BreakableExchange,
+} from './http1.ts'
 
-/** client-go does not pipeline; a few requests in a row are served, a flood is not. */
+/** client-go does not pipeline; a few requests in a row wait their turn, a flood does not. */
 const MAX_PIPELINED = 16
+const NO_CONNECT = 'CONNECT is not served here'
 
 interface Effects {
   readonly metrics: Metrics
@@ -20,8 +27,15 @@ interface Effects {
 
 interface State {
   readonly connection: ClientConnection
-  inFlight: number
+  /** Whether a request is being served. */
+  busy: boolean
   retired: boolean
+  /** Whether the last answer has been given: nothing behind it is looked at. */
+  ending: boolean
+  /** The request begun last: bytes that are no HTTP belong to its body until that is whole. */
+  last: { readonly message: IncomingMessage; readonly exchange: BreakableExchange } | undefined
+  /** Pipelined requests, which wait until everything in front of them is answered. */
+  readonly waiting: (readonly [IncomingMessage, ServerResponse])[]
 }
 
 /**
@@ -34,51 +48,62 @@ export function attachHttp1(
 ): (socket: TLSSocket, connection: ClientConnection) => () => void {
   const states = new WeakMap<Duplex, State>()
 
-  const begin = (message: IncomingMessage, response: ServerResponse): State | undefined => {
-    const state = states.get(message.socket)
-    if (state === undefined || state.inFlight >= MAX_PIPELINED) {
-      message.socket.destroy()
-      return undefined
-    }
-    state.inFlight += 1
+  /** Answers what has no framing to rely on, and ends the connection. */
+  const refuseRaw = (state: State, socket: Duplex, refusal: StatusError, code = refusal.code) => {
+    onMalformed(state.connection, code, refusal.message)
+    state.ending = true
+    // With an answer under way, more bytes would be read as a part of it.
+    if (state.busy) socket.destroy()
+    else answerRaw(socket, refusal, code)
+  }
+
+  const occupy = (state: State, message: IncomingMessage, response: ServerResponse): void => {
+    state.busy = true
     if (state.retired) response.shouldKeepAlive = false
     response.once('close', () => {
-      state.inFlight -= 1
-      if (state.retired && state.inFlight === 0) message.socket.end()
+      state.busy = false
+      // RFC 9112 section 9.6: after `close` nothing more is processed, pipelined as it may be.
+      if (state.last?.exchange.endsConnection === true) state.ending = true
+      const next = state.ending || message.socket.destroyed ? undefined : state.waiting.shift()
+      if (next !== undefined) serve(state, ...next)
+      else if (state.retired) message.socket.end()
     })
-    return state
+  }
+
+  const serve = (state: State, message: IncomingMessage, response: ServerResponse): void => {
+    const problem = framingProblem(message)
+    if (problem !== undefined) {
+      refuseRaw(state, message.socket, new StatusError('BadRequest', problem))
+      return
+    }
+    occupy(state, message, response)
+    const exchange = createHttp1Exchange({ message, response, connection: state.connection })
+    state.last = { message, exchange }
+    handle(exchange)
   }
 
   const onRequest = (message: IncomingMessage, response: ServerResponse): void => {
-    const state = begin(message, response)
-    if (state === undefined) return
-    const problem = framingProblem(message)
-    if (problem !== undefined) {
-      onMalformed(state.connection, 400, problem)
-      answerRaw(message.socket, new StatusError('BadRequest', problem))
-      return
-    }
-    handle(createHttp1Exchange({ message, response, connection: state.connection }))
+    const state = states.get(message.socket)
+    if (state === undefined || state.waiting.length >= MAX_PIPELINED) message.socket.destroy()
+    else if (state.busy) state.waiting.push([message, response])
+    else if (!state.ending) serve(state, message, response)
   }
 
   const onUpgrade = (message: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => socket.destroy())
     const state = states.get(message.socket)
     // An upgrade behind unanswered pipelined requests would hand their answers' socket away.
-    if (state === undefined || state.inFlight > 0) {
+    if (state === undefined || state.busy) {
       message.socket.destroy()
       return
     }
-    const problem =
-      framingProblem(message) ??
-      (message.complete ? undefined : 'an upgrade request must not have a body')
+    const problem = framingProblem(message) ?? upgradeProblem(message)
     if (problem !== undefined) {
-      onMalformed(state.connection, 400, problem)
-      answerRaw(message.socket, new StatusError('BadRequest', problem))
+      refuseRaw(state, message.socket, new StatusError('BadRequest', problem))
       return
     }
     const response = responseForUpgrade(message)
-    begin(message, response)
+    occupy(state, message, response)
     handle(
       createHttp1Exchange({
         message,
@@ -97,8 +122,8 @@ export function attachHttp1(
   server.on('connect', (message: IncomingMessage, socket: Duplex) => {
     socket.on('error', () => socket.destroy())
     const state = states.get(message.socket)
-    if (state !== undefined) onMalformed(state.connection, 405, 'CONNECT is not served here')
-    answerRaw(message.socket, new StatusError('MethodNotAllowed', 'CONNECT is not served here'))
+    if (state === undefined) socket.destroy()
+    else refuseRaw(state, message.socket, new StatusError('MethodNotAllowed', NO_CONNECT))
   })
   server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {
     const state = states.get(socket)
@@ -108,32 +133,49 @@ export function attachHttp1(
     }
     metrics.connectionsRefused.inc({ reason: 'malformed' })
     const refusal = refusalFor(error.code)
+    if (state.last?.message.complete === false) {
+      // A body gone wrong: the request has a record of its own, and its answer if there is none yet.
+      if (state.last.exchange.breakBody(refusal)) return
+      // An early answer that is whole gets to the client; half of one ends here.
+      if (!state.busy) socket.end(() => socket.destroy())
+      else socket.destroy()
+      return
+    }
     // RFC 9110 section 15.5.9; the API machinery has no reason of its own for 408.
     const code = refusal.reason === 'Timeout' ? 408 : refusal.code
-    onMalformed(state.connection, code, refusal.message)
-    // With an answer under way, more bytes would be read as a part of it.
-    if (state.inFlight > 0) socket.destroy()
-    else answerRaw(socket, refusal, code)
+    refuseRaw(state, socket, refusal, code)
   })
 
   return (socket, connection) => {
-    const state: State = { connection, inFlight: 0, retired: false }
+    const state: State = {
+      connection,
+      busy: false,
+      retired: false,
+      ending: false,
+      last: undefined,
+      waiting: [],
+    }
     states.set(socket, state)
     return () => {
       state.retired = true
-      if (state.inFlight === 0) socket.end()
+      if (!state.busy) socket.end()
     }
   }
 }
 
 function refusalFor(code: string | undefined): StatusError {
+  const options = { closeConnection: true }
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return new StatusError('RequestHeaderFieldsTooLarge', 'the request header is too large')
+      return new StatusError(
+        'RequestHeaderFieldsTooLarge',
+        'the request header is too large',
+        options,
+      )
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new StatusError('Timeout', 'the request header did not arrive in time')
+      return new StatusError('Timeout', 'the request header did not arrive in time', options)
     default:
-      return new StatusError('BadRequest', 'the request is not valid HTTP/1.1')
+      return new StatusError('BadRequest', 'the request is not valid HTTP/1.1', options)
   }
 }
 

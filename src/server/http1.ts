@@ -10,6 +10,7 @@ import type {
   Exchange,
   RawHeaders,
 } from '../http/exchange.ts'
+import type { StatusError } from '../status.ts'
 
 /**
  * Bytes of an unwanted body that are still read after an early answer, so that the client gets to
@@ -26,8 +27,18 @@ export interface Http1Parts {
   readonly upgrade?: { readonly socket: Duplex; readonly head: Buffer }
 }
 
+export interface BreakableExchange extends Exchange {
+  /**
+   * Tells that the rest of the body is not valid: whoever takes the body gets the error. False when
+   * an answer has begun, so that it could not become the client's answer any more.
+   */
+  breakBody(error: StatusError): boolean
+  /** Whether the answer's head says `Connection: close`. */
+  readonly endsConnection: boolean
+}
+
 /** Wraps what `node:http` hands out. Framing has been checked by its parser and `framingProblem`. */
-export function createHttp1Exchange(parts: Http1Parts): Exchange {
+export function createHttp1Exchange(parts: Http1Parts): BreakableExchange {
   return new Http1Exchange(parts)
 }
 
@@ -44,8 +55,9 @@ export function responseForUpgrade(message: IncomingMessage): ServerResponse {
 }
 
 /**
- * What llhttp lets through and a proxy must not (RFC 9112 section 6.3): a transfer coding other
- * than exactly `chunked`, or a body on an upgrade request. Undefined when the framing is plain.
+ * What llhttp lets through and a proxy must not (RFC 9112 sections 3.2 and 6.3): a transfer coding
+ * other than exactly `chunked`, a length that no number here holds, or no `Host`. Undefined when
+ * the framing is plain.
  */
 export function framingProblem(message: IncomingMessage): string | undefined {
   const coding = message.headers['transfer-encoding']
@@ -56,18 +68,34 @@ export function framingProblem(message: IncomingMessage): string | undefined {
   if (coding !== undefined && length !== undefined) {
     return 'Content-Length and Transfer-Encoding must not be sent together'
   }
+  if (length !== undefined && !Number.isSafeInteger(Number(length))) {
+    return 'Content-Length is too large'
+  }
   if (message.httpVersion !== '1.1') return 'HTTP/1.1 or HTTP/2 is required'
+  if (message.headers.host === undefined) return 'the Host header is missing'
   return undefined
 }
 
-class Http1Exchange implements Exchange {
+/**
+ * An upgrade request with a body: what follows the head would be body to one reader and the new
+ * protocol to another.
+ */
+export function upgradeProblem({ headers }: IncomingMessage): string | undefined {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+    ? 'an upgrade request must not have a body'
+    : undefined
+}
+
+class Http1Exchange implements BreakableExchange {
   readonly request: ClientRequest
-  readonly response: ClientResponse
+  readonly response: Http1Response
   bytesReceived = 0
   readonly #message: IncomingMessage
   readonly #serverResponse: ServerResponse
   readonly #upgrade: Http1Parts['upgrade']
   #socketTaken = false
+  #bodyError: Error | undefined
+  #onBodyError: ((error: Error) => void) | undefined
 
   constructor({ message, response, connection, upgrade }: Http1Parts) {
     const length = message.headers['content-length']
@@ -87,6 +115,10 @@ class Http1Exchange implements Exchange {
       hasBody: chunked || (length !== undefined && Number(length) > 0),
     }
     this.response = new Http1Response(response)
+  }
+
+  get endsConnection(): boolean {
+    return this.response.endsConnection
   }
 
   header(name: string): string | undefined {
@@ -115,8 +147,17 @@ class Http1Exchange implements Exchange {
       over = true
       receiver.onError(error ?? new Error('the client left before the end of its body'))
     }
+    this.#onBodyError = broken
+    if (this.#bodyError !== undefined) broken(this.#bodyError)
     message.on('error', broken)
     message.on('close', broken)
+  }
+
+  breakBody(error: StatusError): boolean {
+    if (this.#serverResponse.headersSent) return false
+    this.#bodyError = error
+    this.#onBodyError?.(error)
+    return true
   }
 
   pauseBody(): void {
@@ -152,6 +193,7 @@ class Http1Exchange implements Exchange {
 
 class Http1Response implements ClientResponse {
   bytesWritten = 0
+  endsConnection = false
   readonly #response: ServerResponse
 
   constructor(response: ServerResponse) {
@@ -163,6 +205,10 @@ class Http1Response implements ClientResponse {
   }
 
   writeHead(status: number, headers: RawHeaders): void {
+    for (let i = 0; i < headers.length; i += 2) {
+      // As Gatehouse's own writers spell it; the API server's field is never passed on.
+      if (headers[i] === 'Connection' && headers[i + 1] === 'close') this.endsConnection = true
+    }
     this.#response.writeHead(status, headers as string[])
   }
 

@@ -92,6 +92,8 @@ export async function startListener(
     connectionsCheckingInterval: Math.max(100, Math.min(limits.headerTimeout / 2, 5_000)),
     // The body may take its time: the API server cuts what is no stream after a minute.
     requestTimeout: 0,
+    // Judged with the rest of the framing: node's own answer is no Status and leaves no record.
+    requireHostHeader: false,
     optimizeEmptyRequests: true,
     allowHalfOpen: true,
     noDelay: true,

@@ -52,11 +52,12 @@ export class Relay implements AnswerReceiver {
     })
     options.exchange.onAbort((error) => {
       this.#clientGone = error
-      this.#control?.abort(error)
+      // First, or the error that the abort makes would count as the API server's.
       this.#settle({
         code: this.#status === 0 ? CLIENT_CLOSED_REQUEST : this.#status,
         abortedBy: 'client',
       })
+      this.#control?.abort(error)
     })
     options.exchange.response.onDrain(() => this.#control?.resume())
   }

@@ -10,7 +10,12 @@ import {
   type TestGatehouse,
   type TestGatehouseOptions,
 } from './gatehouse.ts'
-import { connectHttp2, type Fields, type Http2Connection, type Http2Options } from './http2-frames.ts'
+import {
+  connectHttp2,
+  type Fields,
+  type Http2Connection,
+  type Http2Options,
+} from './http2-frames.ts'
 import {
   connectRaw,
   readAnswer,
@@ -42,7 +47,7 @@ export interface Attack {
 
 export interface Aftermath {
   readonly answer: RawAnswer
-  /** Whether Gatehouse closed the connection by itself after that answer. */
+  /** Whether Gatehouse closed the connection after that answer; if not, it has served on in step. */
   readonly closed: boolean
 }
 
@@ -60,7 +65,7 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
   const api = options.api ?? (await startApiServer())
   const gatehouse = await startTestGatehouse({ upstream: upstreamOf(api), ...options })
   const secrets = new Set<string>([api.gatehouse.keyPem])
-  let sentinels = 0
+  let probes = 0
 
   async function bearer(claims?: Readonly<Record<string, unknown>>): Promise<string> {
     const token = await gatehouse.token(claims)
@@ -74,15 +79,32 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
 
   /** A request whose record closes after those of everything before: a mark in the audit log. */
   async function sentinel(): Promise<void> {
-    const uri = `/version?limit=${++sentinels}&sentinel`
     const connection = await connectRaw(target)
-    connection.write(
-      `GET /version?limit=${sentinels} HTTP/1.1\r\nHost: gatehouse\r\n${await bearer({ sub: 'sentinel' })}\r\n`,
-    )
-    await readAnswer(connection)
+    expect(await probe(connection)).toBe(true)
     connection.destroy()
-    void uri
-    await gatehouse.eventsWhere(isSentinel, sentinels)
+  }
+
+  /** A request of the test's own user on a connection: false when that has ended instead. */
+  async function probe(connection: RawConnection): Promise<boolean> {
+    const path = `/probe/${++probes}`
+    const { handler } = api
+    api.handler = undefined
+    try {
+      connection.write(
+        `GET ${path} HTTP/1.1\r\nHost: gatehouse\r\n${await bearer({ sub: 'probe' })}\r\n`,
+      )
+      const answer = await connection.read((received, ended) =>
+        received.length > 0 || ended ? { value: received.length > 0, bytes: 0 } : undefined,
+      )
+      if (!answer) return false
+      const { status, body } = await readAnswer(connection)
+      expect(status).toBe(200)
+      expect(JSON.parse(body)).toMatchObject({ method: 'GET', url: path, body: '' })
+    } finally {
+      api.handler = handler
+    }
+    await gatehouse.eventsWhere(({ requestURI }) => requestURI === path)
+    return true
   }
 
   const target = { port: gatehouse.port, ca: gatehouse.ca }
@@ -121,8 +143,8 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
       await sentinel()
       return {
         value,
-        received: api.received.slice(receivedBefore).filter((one) => !isSentinelRequest(one)),
-        events: (await finalEvents()).slice(eventsBefore).filter((event) => !isSentinel(event)),
+        received: api.received.slice(receivedBefore).filter((one) => !isProbeRequest(one)),
+        events: (await finalEvents()).slice(eventsBefore).filter((event) => !isProbe(event)),
       }
     },
     async expectNoSecretInLogs() {
@@ -137,23 +159,19 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
   }
   return attack
 
-  /** Asks for the end with another request where the answer does not announce it. */
   async function closes(connection: RawConnection, answer: RawAnswer): Promise<boolean> {
     if (connection.ended || /\r\nconnection: close/i.test(answer.head)) {
       await connection.rest()
       return true
     }
-    connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\nConnection: close\r\n\r\n`)
-    const next = await readAnswer(connection)
-    expect(next.status).toBe(401)
-    return false
+    return !(await probe(connection))
   }
 }
 
-function isSentinel({ user }: AuditEvent): boolean {
-  return user.username === 'oidc:sentinel'
+function isProbe({ user }: AuditEvent): boolean {
+  return user.username === 'oidc:probe'
 }
 
-function isSentinelRequest({ headers }: ReceivedRequest): boolean {
-  return headers.some(([name, value]) => name === 'impersonate-user' && value === 'oidc:sentinel')
+function isProbeRequest({ headers }: ReceivedRequest): boolean {
+  return headers.some(([name, value]) => name === 'impersonate-user' && value === 'oidc:probe')
 }

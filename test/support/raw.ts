@@ -142,7 +142,7 @@ export async function readAnswer(
   connection: RawConnection,
   { isHead = false }: { readonly isHead?: boolean } = {},
 ): Promise<RawAnswer> {
-  return connection.read((received, ended) => {
+  return connection.read<RawAnswer>((received, ended) => {
     const text = received.toString('latin1')
     let start = 0
     for (;;) {
@@ -153,16 +153,12 @@ export async function readAnswer(
       if (Number.isNaN(status)) throw new Error(`no HTTP answer: ${excerpt(received)}`)
       start = headEnd + 4
       if (status < 200 && status !== 101) continue
-      const rest = text.slice(start)
       const body = hasNoBody(status, isHead)
-        ? { value: '', bytes: 0 }
-        : takeBody(head, rest, ended)
-      if (body !== undefined) {
-        const { value, bytes } = body
-        return { value: { status, head, body: value, whole: true }, bytes: start + bytes }
-      }
-      if (!ended) return undefined
-      return { value: { status, head, body: rest, whole: false }, bytes: received.length }
+        ? { value: '', bytes: 0, whole: true }
+        : takeBody(head, text.slice(start), ended)
+      if (!body.whole && !ended) return undefined
+      const { value, bytes, whole } = body
+      return { value: { status, head, body: value, whole }, bytes: start + bytes }
     }
   })
 }
@@ -183,26 +179,30 @@ export async function readAnswers(connection: RawConnection): Promise<RawAnswer[
   }
 }
 
-function takeBody(head: string, text: string, ended: boolean): Taken<string> | undefined {
-  const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
-  if (length !== undefined) {
-    const bytes = Number(length)
-    return text.length < bytes ? undefined : { value: text.slice(0, bytes), bytes }
-  }
-  if (/\r\ntransfer-encoding: *chunked/i.test(head)) return takeChunks(text)
-  return ended ? { value: text, bytes: text.length } : undefined
+interface TakenBody extends Taken<string> {
+  readonly whole: boolean
 }
 
-function takeChunks(text: string): Taken<string> | undefined {
+function takeBody(head: string, text: string, ended: boolean): TakenBody {
+  const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
+  if (length !== undefined) {
+    const value = text.slice(0, Number(length))
+    return { value, bytes: value.length, whole: value.length === Number(length) }
+  }
+  if (/\r\ntransfer-encoding: *chunked/i.test(head)) return takeChunks(text)
+  return { value: text, bytes: text.length, whole: ended }
+}
+
+function takeChunks(text: string): TakenBody {
   let value = ''
   let at = 0
   for (;;) {
     const lineEnd = text.indexOf('\r\n', at)
-    if (lineEnd === -1) return undefined
+    if (lineEnd === -1) return { value, bytes: text.length, whole: false }
     const size = parseInt(text.slice(at, lineEnd), 16)
     at = lineEnd + 2
-    if (text.length < at + size + 2) return undefined
-    if (size === 0) return { value, bytes: at + 2 }
+    if (text.length < at + size + 2) return { value, bytes: text.length, whole: false }
+    if (size === 0) return { value, bytes: at + 2, whole: true }
     value += text.slice(at, at + size)
     at += size + 2
   }
