@@ -76,7 +76,7 @@ function resolveResource(
     fieldSelector: '',
     labelSelector: '',
   }
-  if (special === '' && resolved.name === '') applyQuery(resolved, target.rawQuery)
+  if (resolved.name === '') applyQuery(resolved, target.rawQuery)
   return {
     isResourceRequest: true,
     path: target.path,
@@ -133,7 +133,10 @@ function methodVerb(method: string): string {
   }
 }
 
-/** Without a name `get` is list or watch, and `delete` is deletecollection; these have selectors. */
+/**
+ * Without a name `get` is list or watch, and `delete` is deletecollection; these have selectors, which
+ * a `watch` from the path has not.
+ */
 function applyQuery(resolved: Resolved, rawQuery: string): void {
   if (resolved.verb === 'get') {
     if (rawQuery === '') {
