@@ -4,6 +4,7 @@
  * | key | value |
  * |---|---|
  * | `authentication.gatehouse/*` | what the authenticator says of the identity's origin |
+ * | `gatehouse/cause` | why, where the answer does not say: what was wrong with a credential, or upstream |
  * | `gatehouse/method` | what recognised the caller: `x509`, `oidc` |
  * | `gatehouse/identity` | how the user was asserted upstream: `impersonation`, `requestheader` |
  * | `gatehouse/rule` | the rule that decided; absent when the default did |
@@ -34,6 +35,7 @@ export function annotationMembers(facts: RecordFacts, { duration, outcome }: Sta
   const named = {
     'authorization.k8s.io/decision': decisionWord(decision),
     'authorization.k8s.io/reason': bounded(decision?.reason),
+    'gatehouse/cause': bounded(outcome?.cause),
     'gatehouse/httpMethod': facts.info === undefined ? refusedMethod(facts.method) : undefined,
     'gatehouse/identity': facts.identityMode,
     'gatehouse/method': authentication?.method,

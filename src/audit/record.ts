@@ -14,6 +14,8 @@ export interface Outcome {
   /** Reason and message when Gatehouse itself answered with a `metav1.Status`. */
   readonly reason?: string
   readonly message?: string
+  /** Why it was refused, where the client is not told: of a 401, or of an upstream that failed. */
+  readonly cause?: string
   /** `client`: it left before the answer was whole; `upstream`: the API server broke the answer off. */
   readonly abortedBy?: 'client' | 'upstream' | 'gatehouse'
   /** Body bytes from and to the client; for an upgraded connection the tunnel's bytes. */

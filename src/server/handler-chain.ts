@@ -120,6 +120,7 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
           metrics.shadowDecisions.inc({ rule, effect })
       })
       record.mark('authorization')
+      record.identityAsserted(stages.upstream.identityMode)
 
       return await forward()
 
@@ -175,6 +176,7 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
       code: refusal.code,
       reason: refusal.reason,
       message: refusal.message,
+      ...(refusal.cause instanceof Error ? { cause: causeOf(refusal.cause) } : {}),
       bytesReceived: exchange.bytesReceived,
       bytesSent: exchange.response.bytesWritten,
       ...(panic ? { panic } : {}),
@@ -206,6 +208,12 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
       metrics.requests.inc({ verb: boundedVerb(''), code: String(code), decision: 'none' })
     },
   }
+}
+
+/** Code and message, such as `ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:6443`. */
+function causeOf(cause: Error & { readonly code?: unknown }): string {
+  const { code, message } = cause
+  return typeof code === 'string' && !message.includes(code) ? `${code}: ${message}` : message
 }
 
 /** `kubectl --as` has an issue of its own; until then it is refused rather than ignored. */

@@ -45,6 +45,8 @@ export interface Upstream {
   /** New requests use this credential; the connections of the old one end as they come free. */
   updateCredential(credential: UpstreamCredential): void
   readonly current: () => UpstreamCredential
+  /** How users are asserted; for the audit record. */
+  readonly identityMode: IdentityNames['mode']
   close(): Promise<void>
   destroy(): Promise<void>
 }
@@ -119,6 +121,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       void closeWays(old)
     },
     current: () => ways.credential,
+    identityMode: identity.mode,
     close: () => closeWays(ways),
     async destroy() {
       await Promise.all([ways.short.destroy(), ways.longHttp1.destroy(), ways.long.destroy()])

@@ -80,6 +80,7 @@ test.for([{ http2: false }, { http2: true }])(
       objectRef: { resource: 'pods', apiVersion: 'v1' },
       responseStatus: { code: 200 },
       sourceIPs: ['127.0.0.1'],
+      annotations: { 'gatehouse/identity': 'impersonation', 'gatehouse/method': 'oidc' },
     })
     await ada.close()
   },
@@ -151,6 +152,15 @@ describe('is refused, audited, and reaches nothing', () => {
     const events = await gatehouse.eventsWhere(({ auditID }) => auditID === id)
     expect(events).toMatchObject([{ stage: 'ResponseComplete', responseStatus: expected }])
   })
+})
+
+test('why a credential was refused is in the audit record and not in the answer', async () => {
+  const answer = await createClient({ ...target(), token: 'abc' }).ask('/api/v1/pods')
+  const id = String(answer.headers['audit-id'])
+  const [event] = await gatehouse.eventsWhere(({ auditID }) => auditID === id)
+  const cause = 'the token is no JWS in compact serialization'
+  expect(event?.annotations['gatehouse/cause']).toBe(cause)
+  expect(answer.body).not.toContain('JWS')
 })
 
 test('every answer carries HSTS and an Audit-ID of its own', async () => {
