@@ -21,6 +21,8 @@ export interface FileSinkOptions {
   readonly log: Log
   /** Bytes held at most; see the line writer. */
   readonly maxBufferBytes?: number
+  /** How long `close` tries to write what is left, in milliseconds. */
+  readonly closeTimeout?: number
   /** In place of `fs.write`, for disks that fail on demand. */
   readonly write?: WriteFile
 }
@@ -32,7 +34,7 @@ export interface FileSinkOptions {
  * @throws Error when the file cannot be opened for appending
  */
 export function createFileSink(options: FileSinkOptions): AuditSink {
-  const { path, log, maxBufferBytes } = options
+  const { path, log, maxBufferBytes, closeTimeout } = options
   const maxBytes = options.maxSizeMegabytes > 0 ? options.maxSizeMegabytes * MEGABYTE : Infinity
   const backups = createBackups({
     path,
@@ -54,5 +56,6 @@ export function createFileSink(options: FileSinkOptions): AuditSink {
     log,
     batchBytes: Math.min(BATCH_BYTES, maxBytes),
     ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
+    ...(closeTimeout === undefined ? {} : { closeTimeout }),
   })
 }

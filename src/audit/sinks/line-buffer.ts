@@ -2,9 +2,10 @@
 export interface LineBuffer {
   /** Bytes appended and not yet released. */
   readonly bytes: number
-  /** True: there is a whole chunk to take. */
-  append(line: string): boolean
-  /** The oldest chunk, which stays counted until it is released; undefined when there is none. */
+  /** There is a whole chunk to take. */
+  readonly hasWhole: boolean
+  append(line: string): void
+  /** The oldest chunk, whole or not, which stays counted until it is released; undefined when there is none. */
   take(): Buffer | undefined
   /** The chunk is written; its memory is used again. */
   release(chunk: Buffer): void
@@ -47,13 +48,15 @@ export function createLineBuffer(chunkBytes: number): LineBuffer {
     get bytes() {
       return bytes
     },
+    get hasWhole() {
+      return taken < full.length
+    },
     append(line) {
       const chunk = room(line)
       const written = chunk.write(line, used)
       used += written
       bytes += written
       if (used === chunk.length) seal()
-      return taken < full.length
     },
     take() {
       if (taken === full.length) seal()

@@ -69,9 +69,9 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
 
   function write(line: string): boolean {
     if (ended || buffer.bytes + line.length > maxBufferBytes) return false
-    const isFull = buffer.append(line)
+    buffer.append(line)
     if (error !== undefined || draining) return true
-    if (isFull) void drain()
+    if (buffer.hasWhole) void drain()
     else timer ??= setTimeout(drainSoon, flushDelay)
     return true
   }
@@ -96,7 +96,8 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
     clearTimeout(timer)
     timer = undefined
     try {
-      while (!ended && (batch ??= buffer.take()) !== undefined) await writeSome(batch)
+      await writeWaiting()
+      if (buffer.bytes > 0 && !ended) timer = setTimeout(drainSoon, flushDelay)
     } catch (cause) {
       failed(cause)
     }
@@ -104,6 +105,14 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
     const settled = waiting
     waiting = []
     for (const settle of settled) settle()
+  }
+
+  async function writeWaiting(): Promise<void> {
+    do {
+      batch ??= buffer.take()
+      while (batch !== undefined && !ended) await writeSome(batch)
+      // What came meanwhile waits for company, unless somebody waits for it.
+    } while (!ended && (buffer.hasWhole || (waiting.length > 0 && buffer.bytes > 0)))
   }
 
   async function writeSome(lines: Buffer): Promise<void> {
@@ -160,9 +169,10 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
   async function finish(): Promise<void> {
     const closeTimeout = options.closeTimeout ?? 5_000
     const deadline = performance.now() + closeTimeout
-    while (buffer.bytes > 0 && performance.now() < deadline) {
-      await within(deadline - performance.now(), pass())
-      if (buffer.bytes > 0) await sleep(Math.min(retryDelay, deadline - performance.now()))
+    for (let left = closeTimeout; buffer.bytes > 0 && left > 0;) {
+      await within(left, pass())
+      if (buffer.bytes > 0) await sleep(Math.min(retryDelay, left))
+      left = deadline - performance.now()
     }
     ended = true
     clearTimeout(timer)

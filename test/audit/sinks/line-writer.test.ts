@@ -1,0 +1,260 @@
+import { describe, expect, test, vi } from 'vitest'
+
+import {
+  createLineWriter,
+  type LineDevice,
+  type LineWriterOptions,
+  type NextWrite,
+} from '../../../src/audit/sinks/line-writer.ts'
+import { memoryLog } from '../fixtures.ts'
+
+/** A device that keeps what is written, and does with each write what the test says. */
+class ScriptedDevice implements LineDevice {
+  text = ''
+  readonly batches: string[] = []
+  readonly prepared: NextWrite[] = []
+  closed = 0
+  /** Bytes taken by the next writes; an Error fails one. The whole is taken when none is left. */
+  script: (number | Error)[] = []
+  /** What `prepare` answers once. */
+  elsewhere = false
+  /** Writes wait for it. */
+  gate = Promise.resolve()
+
+  prepare(next: NextWrite): Promise<boolean> {
+    this.prepared.push(next)
+    const { elsewhere } = this
+    this.elsewhere = false
+    if (elsewhere) this.text += '|'
+    return Promise.resolve(elsewhere)
+  }
+
+  async write(batch: Buffer, offset: number): Promise<number> {
+    await this.gate
+    const step = this.script.shift()
+    if (step instanceof Error) throw step
+    const end = step === undefined ? batch.length : offset + step
+    const text = batch.toString('utf8', offset, end)
+    this.batches.push(text)
+    this.text += text
+    return end - offset
+  }
+
+  close(): Promise<void> {
+    this.closed++
+    return Promise.resolve()
+  }
+}
+
+function setup(options: Partial<LineWriterOptions> = {}) {
+  const device = new ScriptedDevice()
+  const { log, lines } = memoryLog()
+  const sink = createLineWriter({
+    name: 'test',
+    device,
+    log,
+    flushDelay: 1,
+    retryDelay: 1,
+    maxRetryDelay: 2,
+    closeTimeout: 200,
+    ...options,
+  })
+  return { device, sink, logLines: lines }
+}
+
+const enospc = () =>
+  Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+
+describe('batches', () => {
+  test('lines that come together are written together', async () => {
+    const { device, sink } = setup()
+    sink.write('one\n')
+    sink.write('two\n')
+    await vi.waitFor(() => expect(device.text).toBe('one\ntwo\n'))
+    expect(device.batches).toHaveLength(1)
+  })
+
+  test('what comes during a write waits for its end, and is one batch then', async () => {
+    const { device, sink } = setup()
+    const { promise, resolve: open } = Promise.withResolvers<undefined>()
+    device.gate = promise.then(() => undefined)
+    sink.write('one\n')
+    const flushed = sink.flush()
+    sink.write('two\n')
+    sink.write('three\n')
+    open(undefined)
+    await flushed
+    await sink.flush()
+    expect(device.batches).toEqual(['one\n', 'two\nthree\n'])
+  })
+
+  test('a batch ends where a line ends, and a line longer than one goes alone', async () => {
+    const { device, sink } = setup({ batchBytes: 30 })
+    const lines = ['a'.repeat(20), 'b'.repeat(20), 'c'.repeat(100), 'ä'.repeat(14), 'd', 'e']
+    for (const line of lines) sink.write(`${line}\n`)
+    await sink.close()
+    expect(device.text).toBe(lines.map((line) => `${line}\n`).join(''))
+    for (const batch of device.batches) expect(batch.endsWith('\n')).toBe(true)
+    expect(device.batches).toContain(`${'c'.repeat(100)}\n`)
+  })
+
+  test('memory of written chunks is used again without harm', async () => {
+    const { device, sink } = setup({ batchBytes: 64 })
+    let expected = ''
+    for (let round = 0; round < 50; round++) {
+      for (let line = 0; line < 7; line++) {
+        const text = `${'x'.repeat((round * 7 + line) % 40)}${round}.${line}\n`
+        expected += text
+        expect(sink.write(text)).toBe(true)
+      }
+      await sink.flush()
+    }
+    expect(device.text).toBe(expected)
+  })
+
+  test('flush with nothing to write resolves at once', async () => {
+    const { device, sink } = setup()
+    await sink.flush()
+    expect(device.prepared).toEqual([])
+  })
+})
+
+describe('failures', () => {
+  test('short writes go on from the byte reached', async () => {
+    const { device, sink } = setup()
+    device.script = [2, 3, 1]
+    sink.write('one\n')
+    sink.write('two\n')
+    await sink.flush()
+    expect(device.text).toBe('one\ntwo\n')
+    expect(device.prepared).toEqual([{ bytes: 8, retry: false, begun: false }])
+  })
+
+  test('a failed batch is reported, kept, and written when it can be', async () => {
+    const { device, sink, logLines } = setup()
+    device.script = [enospc(), enospc(), enospc()]
+    sink.write('one\n')
+    await sink.flush()
+    expect(sink.failure()).toBe('ENOSPC: no space left on device, write')
+    expect(sink.write('two\n')).toBe(true)
+    await vi.waitFor(() => expect(sink.failure()).toBeUndefined())
+    await sink.flush()
+    expect(device.text).toBe('one\ntwo\n')
+    expect(logLines.map(({ level, msg }) => [level, msg])).toEqual([
+      ['error', 'the audit log cannot be written'],
+      ['info', 'the audit log can be written again'],
+    ])
+  })
+
+  test('a batch that failed half way goes on from the byte reached', async () => {
+    const { device, sink } = setup()
+    device.script = [6, enospc()]
+    sink.write('one\n')
+    sink.write('two\n')
+    await sink.flush()
+    expect(sink.failure()).toBeDefined()
+    await vi.waitFor(() => expect(device.text).toBe('one\ntwo\n'))
+    expect(device.prepared.slice(1)).toEqual([{ bytes: 2, retry: true, begun: true }])
+  })
+
+  test('a batch that goes on elsewhere begins with the line that was torn', async () => {
+    const { device, sink } = setup()
+    device.script = [6, enospc()]
+    sink.write('one\n')
+    sink.write('two\n')
+    await sink.flush()
+    device.elsewhere = true
+    await vi.waitFor(() => expect(device.text).toBe('one\ntw|two\n'))
+  })
+
+  test('the first line torn elsewhere begins anew as well', async () => {
+    const { device, sink } = setup()
+    device.script = [2, enospc()]
+    sink.write('one\n')
+    await sink.flush()
+    device.elsewhere = true
+    await vi.waitFor(() => expect(device.text).toBe('on|one\n'))
+  })
+
+  test('a write that takes nothing is a failure, not a loop', async () => {
+    const { device, sink } = setup()
+    device.script = [0]
+    sink.write('one\n')
+    await sink.flush()
+    expect(sink.failure()).toBe('nothing was written')
+    await vi.waitFor(() => expect(device.text).toBe('one\n'))
+  })
+
+  test('a device that cannot be prepared is a failure', async () => {
+    const { device, sink } = setup()
+    vi.spyOn(device, 'prepare').mockRejectedValueOnce(new Error('EACCES: permission denied, open'))
+    sink.write('one\n')
+    await sink.flush()
+    expect(sink.failure()).toBe('EACCES: permission denied, open')
+    await vi.waitFor(() => expect(device.text).toBe('one\n'))
+  })
+})
+
+describe('bounds', () => {
+  test('beyond half of the buffer it refuses, beyond all of it lines are lost', async () => {
+    const { device, sink } = setup({ maxBufferBytes: 1_000, batchBytes: 100 })
+    const { promise, resolve: open } = Promise.withResolvers<undefined>()
+    device.gate = promise.then(() => undefined)
+    const line = `${'x'.repeat(99)}\n`
+    const taken: boolean[] = []
+    const refusing: boolean[] = []
+    for (let count = 0; count < 12; count++) {
+      taken.push(sink.write(line))
+      refusing.push(sink.failure() !== undefined)
+    }
+    expect(taken).toEqual([...Array<boolean>(10).fill(true), false, false])
+    expect(refusing).toEqual([...Array<boolean>(5).fill(false), ...Array<boolean>(7).fill(true)])
+    expect(sink.failure()).toMatch(/does not take records as fast as they come: 1000 bytes wait/)
+    open(undefined)
+    await sink.flush()
+    expect(sink.failure()).toBeUndefined()
+    expect(device.text).toBe(line.repeat(10))
+    expect(sink.write(line)).toBe(true)
+  })
+})
+
+describe('close', () => {
+  test('writes what waits, closes the device once, and takes nothing afterwards', async () => {
+    const { device, sink } = setup({ flushDelay: 60_000 })
+    sink.write('one\n')
+    await Promise.all([sink.close(), sink.close()])
+    expect(device.text).toBe('one\n')
+    expect(device.closed).toBe(1)
+    expect(sink.write('two\n')).toBe(false)
+    expect(sink.failure()).toBe('it is closed')
+  })
+
+  test('tries again while there is time', async () => {
+    const { device, sink } = setup()
+    device.script = [enospc(), enospc(), enospc()]
+    sink.write('one\n')
+    await sink.close()
+    expect(device.text).toBe('one\n')
+  })
+
+  test('gives up in the end, and says how much was lost', async () => {
+    const { device, sink, logLines } = setup({ closeTimeout: 20 })
+    vi.spyOn(device, 'write').mockRejectedValue(enospc())
+    sink.write('one\n')
+    await sink.close()
+    expect(device.closed).toBe(1)
+    expect(logLines.at(-1)).toMatchObject({
+      level: 'error',
+      bytes: 4,
+      reason: 'ENOSPC: no space left on device, write',
+    })
+  })
+
+  test('does not wait for a write that hangs', async () => {
+    const { device, sink, logLines } = setup({ closeTimeout: 20 })
+    device.gate = new Promise(() => undefined)
+    sink.write('one\n')
+    await sink.close()
+    expect(logLines.at(-1)).toMatchObject({ level: 'error', bytes: 4 })
+  })
+})

@@ -1,0 +1,107 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+
+import { describe, expect, test } from 'vitest'
+
+import { createStdoutSink } from '../../../src/audit/sinks/stdout.ts'
+import { memoryLog } from '../fixtures.ts'
+
+const CHILD = fileURLToPath(new URL('stdout-child.ts', import.meta.url))
+
+interface Report {
+  readonly written: number
+  readonly failure?: string
+  readonly turned: boolean
+}
+
+/** The report that ends the child's stderr, and its exit code. */
+async function reportOf(child: ChildProcess): Promise<Report & { code: number | null }> {
+  const [stderr, [code]] = await Promise.all([
+    text(child.stderr!),
+    once(child, 'exit') as Promise<[number | null]>,
+  ])
+  return { ...(JSON.parse(stderr) as Report), code }
+}
+
+function numbersIn(output: string): number[] {
+  return output
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => (JSON.parse(line) as { n: number }).n)
+}
+
+const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
+
+describe('a pipe', () => {
+  test('whose reader reads gets every line', async () => {
+    const child = spawn(process.execPath, [CHILD, '2000', 'close'])
+    const [report, output] = await Promise.all([reportOf(child), text(child.stdout)])
+    expect(report).toMatchObject({ written: 2_000, code: 0 })
+    expect(numbersIn(output)).toEqual(upTo(2_000))
+  })
+
+  test('whose reader does not read: bounded, reported, and neither turn nor exit is blocked', async () => {
+    const child = spawn(process.execPath, [CHILD, '100000', 'exit'])
+    const report = await reportOf(child)
+    expect(report.failure).toMatch(/^it does not take records as fast as they come/)
+    expect(report).toMatchObject({ turned: true, code: 0 })
+    // Half of the buffer, and what the kernel takes of a pipe.
+    expect(report.written).toBeLessThan(3_000)
+  })
+
+  test('that the reader leaves is reported, and does not end the process', async () => {
+    const child = spawn('sh', [
+      '-c',
+      '"$0" "$1" 100000 exit | head -c 2000 >/dev/null',
+      process.execPath,
+      CHILD,
+    ])
+    const report = await reportOf(child)
+    expect(report.failure).toMatch(/EPIPE/)
+  })
+})
+
+test('a file gets every line', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'gatehouse-audit-'))
+  const path = join(directory, 'out')
+  const fd = openSync(path, 'w')
+  const child = spawn(process.execPath, [CHILD, '500', 'close'], { stdio: ['ignore', fd, 'pipe'] })
+  closeSync(fd)
+  expect(await reportOf(child)).toMatchObject({ written: 500, code: 0 })
+  expect(numbersIn(readFileSync(path, 'utf8'))).toEqual(upTo(500))
+  await rm(directory, { recursive: true })
+})
+
+describe('a stream in its place', () => {
+  test('gets every line', async () => {
+    const chunks: Buffer[] = []
+    const stream = new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        chunks.push(Buffer.from(chunk))
+        done()
+      },
+    })
+    const sink = createStdoutSink({ log: memoryLog().log, stream })
+    for (let n = 0; n < 10; n++) sink.write(`{"n":${n}}\n`)
+    await sink.close()
+    expect(numbersIn(Buffer.concat(chunks).toString())).toEqual(upTo(10))
+    expect(stream.writableEnded).toBe(false)
+  })
+
+  test('that fails is reported', async () => {
+    const { log, lines } = memoryLog()
+    const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EIO')) })
+    const sink = createStdoutSink({ log, stream })
+    sink.write('{}\n')
+    await sink.flush()
+    expect(sink.failure()).toBe('EIO')
+    expect(lines).toMatchObject([{ level: 'error', sink: 'stdout' }])
+  })
+})
