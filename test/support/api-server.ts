@@ -52,6 +52,8 @@ export interface ApiServer {
   readonly received: ReceivedRequest[]
   /** Connections so far, and how many are open. */
   readonly connections: { total: number; open: number }
+  /** Names the user in the readiness reviews. */
+  userHeader: string
   handler: ApiHandler | undefined
   upgradeHandler: UpgradeHandler | undefined
   /** First value of a header of a received request. */
@@ -90,6 +92,7 @@ export async function startApiServer(): Promise<ApiServer> {
     gatehouse,
     received: [],
     connections: { total: 0, open: 0 },
+    userHeader: 'impersonate-user',
     handler: undefined,
     upgradeHandler: undefined,
     async close() {
@@ -119,7 +122,7 @@ export async function startApiServer(): Promise<ApiServer> {
       return
     }
     if (request.url === REVIEW) {
-      review(request, response)
+      review(request, response, api.userHeader)
       return
     }
     const received = record(request, numbers.get(socket.remotePort ?? 0) ?? 0)
@@ -184,9 +187,9 @@ function refuse(response: ApiResponse): void {
   response.end('{"kind":"Status","apiVersion":"v1","status":"Failure","code":401}')
 }
 
-function review(request: ApiRequest, response: ApiResponse): void {
+function review(request: ApiRequest, response: ApiResponse, userHeader: string): void {
   request.resume()
-  const username = String(request.headers['impersonate-user'] ?? 'gatehouse')
+  const username = String(request.headers[userHeader] ?? 'gatehouse')
   response.writeHead(201, { 'content-type': 'application/json' })
   response.end(JSON.stringify({ kind: 'SelfSubjectReview', status: { userInfo: { username } } }))
 }

@@ -80,19 +80,17 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
   /** A request whose record closes after those of everything before: a mark in the audit log. */
   async function sentinel(): Promise<void> {
     const connection = await connectRaw(target)
-    expect(await probe(connection)).toBe(true)
+    expect(await probe(connection, await bearer({ sub: 'probe' }))).toBe(true)
     connection.destroy()
   }
 
   /** A request of the test's own user on a connection: false when that has ended instead. */
-  async function probe(connection: RawConnection): Promise<boolean> {
+  async function probe(connection: RawConnection, credential: string): Promise<boolean> {
     const path = `/probe/${++probes}`
     const { handler } = api
     api.handler = undefined
     try {
-      connection.write(
-        `GET ${path} HTTP/1.1\r\nHost: gatehouse\r\n${await bearer({ sub: 'probe' })}\r\n`,
-      )
+      connection.write(`GET ${path} HTTP/1.1\r\nHost: gatehouse\r\n${credential}\r\n`)
       const answer = await connection.read((received, ended) =>
         received.length > 0 || ended ? { value: received.length > 0, bytes: 0 } : undefined,
       )
@@ -131,7 +129,7 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
       try {
         connection.write(bytes)
         const answer = await readAnswer(connection)
-        return { answer, closed: await closes(connection, answer) }
+        return { answer, closed: await closes(connection, answer, certificate) }
       } finally {
         connection.destroy()
       }
@@ -159,19 +157,24 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
   }
   return attack
 
-  async function closes(connection: RawConnection, answer: RawAnswer): Promise<boolean> {
+  async function closes(
+    connection: RawConnection,
+    answer: RawAnswer,
+    certificate: KeyPair | undefined,
+  ): Promise<boolean> {
     if (connection.ended || /\r\nconnection: close/i.test(answer.head)) {
       await connection.rest()
       return true
     }
-    return !(await probe(connection))
+    const credential = certificate === undefined ? await bearer({ sub: 'probe' }) : ''
+    return !(await probe(connection, credential))
   }
 }
 
-function isProbe({ user }: AuditEvent): boolean {
-  return user.username === 'oidc:probe'
+function isProbe({ requestURI }: AuditEvent): boolean {
+  return requestURI.startsWith('/probe/')
 }
 
-function isProbeRequest({ headers }: ReceivedRequest): boolean {
-  return headers.some(([name, value]) => name === 'impersonate-user' && value === 'oidc:probe')
+function isProbeRequest({ url }: ReceivedRequest): boolean {
+  return url.startsWith('/probe/')
 }
