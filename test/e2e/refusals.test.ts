@@ -1,0 +1,231 @@
+import { readFile } from 'node:fs/promises'
+
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+
+import { createAuthority, type KeyPair } from '../../certs-dev/pki.ts'
+import { overSPDY } from '../support/kubectl.ts'
+import { readShippedRules, startSite, type Site } from '../support/site.ts'
+import { createUser, CREDENTIALS, withCertificate, withToken, type User } from '../support/users.ts'
+
+const MESSAGE =
+  "The API server's proxy reaches inside the cluster network. Use kubectl port-forward instead."
+const NO_SHELLS = {
+  name: 'no-shells-for-trainees',
+  effect: 'deny',
+  subjects: { users: ['trainee'], groups: ['oidc:trainees'] },
+  verbs: ['connect'],
+  resources: [{ apiGroups: [''], resources: ['pods/*'] }],
+  message: 'Ask somebody to look over your shoulder.',
+}
+const LOGGED_OUT = 'error: You must be logged in to the server (Unauthorized)\n'
+
+/** What is denied is denied in words that kubectl shows. */
+describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
+  let site: Site
+  /** The administrator, without Gatehouse. */
+  let straight: User
+
+  beforeAll(async () => {
+    const shipped = await readShippedRules()
+    site = await startSite({ rules: { ...shipped, rules: [...shipped.rules, NO_SHELLS] } })
+    const { controlPlane } = site.cluster
+    const { url, caFile, admin } = controlPlane
+    const server = { url, ca: await readFile(caFile, 'utf8') }
+    straight = await createUser(controlPlane, server, 'kubernetes-admin', [], {
+      'client-certificate': admin.certFile,
+      'client-key': admin.keyFile,
+    })
+  })
+
+  afterAll(() => site.stop())
+
+  describe.each(CREDENTIALS)('signed in by %s', (credential) => {
+    let user: User
+
+    beforeAll(() => {
+      user = site.users[credential]
+    })
+
+    test.for([
+      {
+        resource: 'services',
+        path: '/api/v1/namespaces/team-a/services/https:web:443/proxy/metrics',
+        name: 'https:web:443',
+        where: 'in the namespace "team-a"',
+      },
+      {
+        resource: 'pods',
+        path: '/api/v1/namespaces/team-a/pods/web:8080/proxy/',
+        name: 'web:8080',
+        where: 'in the namespace "team-a"',
+      },
+      {
+        resource: 'nodes',
+        path: '/api/v1/nodes/stand-in/proxy/pods',
+        name: 'stand-in',
+        where: 'at the cluster scope',
+      },
+    ])('reads why $resource/proxy is closed', async ({ resource, path, name, where }) => {
+      const got = await user.kubectl(['get', '--raw', path])
+      const created = await user.kubectl(['create', '--raw', path, '-f', '-'], { input: '{}' })
+      const text = (verb: string) =>
+        `Error from server (Forbidden): ${resource} "${name}" is forbidden: ` +
+        `User "${user.username}" cannot ${verb} resource "${resource}/proxy" in API group "" ` +
+        `${where}: ${MESSAGE} (Gatehouse rule "no-proxy-subresources")\n`
+      expect(got).toEqual({ code: 1, stdout: '', stderr: text('get') })
+      expect(created).toEqual({ code: 1, stdout: '', stderr: text('create') })
+    })
+
+    test.for([
+      'get nodes',
+      'get secrets --namespace=kube-system',
+      'get secret one --namespace=kube-system',
+      'create namespace mine',
+      'delete node stand-in',
+      'create clusterrolebinding mine --clusterrole=cluster-admin --user=ada',
+      'get --raw /metrics',
+      'get pod absent',
+      'create configmap kube-root-ca.crt',
+      'patch pod web --type=merge --patch={"metadata":{"labels":{"of":"no/value"}}}',
+      'patch pod web --type=merge --patch={"spec":{"nodeName":"other"}}',
+      'get pods --field-selector=no.such=field',
+      'exec web --container=absent -- true',
+    ])('reads the API server’s own words: %s', async (line) => {
+      const args = line.split(' ')
+      const asUser = [`--as=${user.username}`, ...user.groups.map((name) => `--as-group=${name}`)]
+      const through = await user.kubectl(args)
+      expect(through.code).toBe(1)
+      expect(through).toEqual(await straight.kubectl([...asUser, ...args]))
+    })
+
+    test.for([
+      '--as=eve',
+      '--as=eve --as-group=system:masters',
+      '--as=eve --as-uid=7',
+      '--as=system:serviceaccount:kube-system:default',
+    ])('may not be somebody else: %s', async (line) => {
+      const got = await user.kubectl(['get', 'pods', ...line.split(' ')])
+      expect(got.code).toBe(1)
+      expect(got.stderr).toMatch(
+        /^Error from server \(Forbidden\): impersonation through Gatehouse is not allowed: leave out --as/,
+      )
+    })
+  })
+
+  describe.each([
+    { protocol: 'WebSocket', env: {} },
+    { protocol: 'SPDY', env: overSPDY },
+  ])('by a rule, over $protocol,', ({ env }) => {
+    test.for(CREDENTIALS)('reads its message: %s', async (credential) => {
+      const { controlPlane } = site.cluster
+      const trainee =
+        credential === 'OIDC token'
+          ? await withToken(controlPlane, site.gatehouse, { groups: ['engineers', 'trainees'] })
+          : await withCertificate(controlPlane, site.gatehouse, { commonName: 'trainee' })
+      const text = (subresource: string) =>
+        `unable to upgrade connection: pods "web" is forbidden: User "${trainee.username}" ` +
+        `cannot create resource "pods/${subresource}" in API group "" in the namespace "team-a": ` +
+        `${NO_SHELLS.message} (Gatehouse rule "${NO_SHELLS.name}")\n`
+      const said = async (...args: string[]) => {
+        const { code, stderr } = await trainee.kubectl(args, { env })
+        return { code, stderr }
+      }
+      const exec = { code: 1, stderr: `error: ${text('exec')}` }
+      expect(await said('exec', 'web', '--', 'true')).toEqual(exec)
+      expect(await said('cp', 'kubeconfig', 'web:stolen')).toEqual(exec)
+      expect(await said('attach', '--quiet', 'web')).toEqual({
+        code: 1,
+        stderr: `error: ${text('attach')}`,
+      })
+      expect(await said('port-forward', 'pod/web', ':80')).toEqual({
+        code: 1,
+        stderr: `error: error upgrading connection: ${text('portforward')}`,
+      })
+      expect(await said('logs', 'web', '--tail=1')).toEqual({ code: 0, stderr: '' })
+    })
+  })
+
+  describe('for the credential', () => {
+    test('by no certificate of a known authority, is not logged in', async () => {
+      const stranger = await createAuthority({ commonName: 'users' })
+      const { clientAuthority } = site.gatehouse
+      const now = Date.now()
+      const past = { notBefore: new Date(now - 7_200_000), notAfter: new Date(now - 3_600_000) }
+      const ada = { commonName: 'ada', organizations: ['engineers'] }
+      for (const pair of [
+        await stranger.issue({ ...ada, usages: ['client'] }),
+        await clientAuthority.issue({ ...ada, usages: ['client'], ...past }),
+        await clientAuthority.issue({ ...ada, usages: ['server'] }),
+      ]) {
+        expect(await answerTo(certificateOf(pair))).toEqual(refused(LOGGED_OUT))
+      }
+    })
+
+    test('by no good token, is not logged in', async () => {
+      const seconds = Math.floor(Date.now() / 1000)
+      const good = await site.gatehouse.token({ groups: ['engineers'] })
+      for (const token of [
+        'nonsense',
+        `${good.slice(0, -4)}AAAA`,
+        await site.gatehouse.token({ exp: seconds - 60 }),
+        await site.gatehouse.token({ nbf: seconds + 600 }),
+        await site.gatehouse.token({ aud: 'another' }),
+        await site.gatehouse.token({ iss: 'https://issuer.invalid' }),
+      ]) {
+        expect(await answerTo({ token })).toEqual(refused(LOGGED_OUT))
+      }
+    })
+
+    test('by a password, is not logged in', async () => {
+      const password = { username: 'ada', password: 'secret' }
+      expect(await answerTo(password)).toEqual(refused(LOGGED_OUT))
+    })
+
+    test('by a token of the cluster itself, is not logged in', async () => {
+      const created = await site.cluster.admin(['-n', 'team-a', 'create', 'token', 'default'])
+      expect(await answerTo({ token: created.stdout.trim() })).toEqual(refused(LOGGED_OUT))
+    })
+
+    test.for([
+      {
+        subject: { commonName: 'ada', organizations: ['system:masters'] },
+        text: 'the group "system:masters" is reserved to Kubernetes',
+      },
+      {
+        subject: { commonName: 'system:admin', organizations: ['engineers'] },
+        text: 'the user name "system:admin" is reserved to Kubernetes',
+      },
+      {
+        subject: { commonName: 'system:serviceaccount:kube-system:default', organizations: [] },
+        text: 'the user name "system:serviceaccount:kube-system:default" is reserved to Kubernetes',
+      },
+    ])('reads that $text', async ({ subject, text }) => {
+      const pair = await site.gatehouse.certificate(subject)
+      expect(await answerTo(certificateOf(pair))).toEqual(
+        refused(`Error from server (Forbidden): this identity is not let through: ${text}\n`),
+      )
+    })
+
+    async function answerTo(user: Readonly<Record<string, string>>) {
+      const { controlPlane } = site.cluster
+      const { kubectl } = await createUser(controlPlane, site.gatehouse, 'ada', [], user)
+      return kubectl(['get', '--raw', '/api'])
+    }
+  })
+
+  test('ran nothing as Gatehouse itself', async () => {
+    expect(await site.cluster.eventsOfGatehouseItself()).toEqual([])
+  })
+})
+
+function refused(stderr: string): object {
+  return { code: 1, stdout: '', stderr }
+}
+
+function certificateOf(pair: KeyPair): Record<string, string> {
+  const base64 = (pem: string): string => Buffer.from(pem).toString('base64')
+  return {
+    'client-certificate-data': base64(pair.certificatePem),
+    'client-key-data': base64(pair.keyPem),
+  }
+}
