@@ -2,8 +2,6 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { describeStartError } from '../src/cli/serve.ts'
-import { startEnvironment } from './first-run/environment.ts'
 import { jsonSummary, textSummary } from './first-run/summary.ts'
 
 interface Options {
@@ -44,6 +42,7 @@ async function run(options: Options): Promise<void> {
   try {
     await Promise.race([untilItFails(options, cleanup), ended])
   } catch (error) {
+    const { describeStartError } = await import('../src/cli/serve.ts')
     process.stderr.write(describeStartError(error))
     process.exitCode = 1
   }
@@ -57,6 +56,8 @@ async function untilItFails(options: Options, cleanup: AsyncDisposableStack): Pr
   if (options.cluster === true) {
     console.error('Starting a control plane; the first time its parts are built, for some minutes.')
   }
+  // Only now: help and mistakes in the options need not wait for all of Gatehouse to be loaded.
+  const { startEnvironment } = await import('./first-run/environment.ts')
   const environment = await startEnvironment(
     {
       stateFolder: join(import.meta.dirname, '..', '.gatehouse'),

@@ -94,6 +94,8 @@ export async function startEnvironment(
   })
   const logFile = join(directory, 'gatehouse.log')
   const destination = createWriteStream(logFile)
+  // Of the log alone nothing depends: not when the disk is full, nor when the folder is gone already.
+  destination.on('error', () => undefined)
   const gatehouse = await startGatehouse({
     configFile: files.configFile,
     inCluster: inClusterFrom(process.env),

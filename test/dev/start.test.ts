@@ -1,0 +1,257 @@
+import { access, readFile, readdir, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { dirname, join } from 'node:path'
+import { request } from 'undici'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { command } from '../support/command.ts'
+import {
+  callAs,
+  checkout,
+  eventually,
+  firstRun,
+  pathWithKubectl,
+  summaryOf,
+  type FirstRun,
+  type Summary,
+} from './first-run.ts'
+
+const patience = 60_000
+const reviews = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
+const serviceProxy = '/api/v1/namespaces/default/services/web:80/proxy/'
+const path = await pathWithKubectl()
+
+function started(args: readonly string[], before?: readonly [string, ...string[]]): FirstRun {
+  const run = firstRun(args, before)
+  onTestFinished(async () => {
+    run.child.kill('SIGTERM')
+    await run.ended
+  })
+  return run
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  )
+}
+
+describe('with --output json', () => {
+  let run: FirstRun
+  let summary: Summary
+  beforeAll(async () => {
+    run = firstRun(['--output', 'json'])
+    summary = await summaryOf(run)
+  }, patience)
+  afterAll(async () => {
+    run.child.kill('SIGTERM')
+    await run.ended
+  }, patience)
+
+  test('one line says where everything is', async () => {
+    const folder = dirname(summary.audit)
+    expect(summary).toEqual({
+      url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/) as unknown,
+      ca: join(folder, 'certificates', 'ca.crt'),
+      probes: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) as unknown,
+      rules: join(folder, 'rules.yaml'),
+      audit: join(folder, 'audit.log'),
+      users: [
+        {
+          username: 'ada',
+          groups: ['developers'],
+          kind: 'x509',
+          kubeconfig: join(folder, 'ada.kubeconfig'),
+        },
+        {
+          username: 'oidc:grace',
+          groups: ['oidc:developers'],
+          kind: 'oidc',
+          kubeconfig: join(folder, 'grace.kubeconfig'),
+        },
+      ],
+    })
+    const { ca, rules, audit, users } = summary
+    for (const file of [ca, rules, audit, ...users.map(({ kubeconfig }) => kubeconfig)]) {
+      expect(await exists(file)).toBe(true)
+    }
+    expect([run.lines.length, run.stderr()]).toEqual([1, ''])
+  })
+
+  test('it is ready by then', async () => {
+    const { statusCode, body } = await request(`${summary.probes}/readyz?verbose`)
+    expect([statusCode, await body.text()]).toEqual([
+      200,
+      expect.stringContaining(
+        '[+]upstream-rejects-anonymous ok\n[+]upstream-asserts-identity ok\n',
+      ),
+    ])
+  })
+
+  test.for([0, 1])('user %i is who it said, all the way to the API server', async (index) => {
+    const { username, groups, kubeconfig } = summary.users[index]!
+    const review = await callAs(kubeconfig, reviews, { method: 'POST', body: '{}' })
+    expect([review.code, review.json['status']]).toMatchObject([
+      201,
+      { userInfo: { username, groups: [...groups, 'system:authenticated'] } },
+    ])
+    // Records reach the file a moment after the answer.
+    await eventually(async () => (await audited()).includes(username))
+  })
+
+  async function audited(): Promise<readonly string[]> {
+    const lines = (await readFile(summary.audit, 'utf8')).split('\n').slice(0, -1)
+    return lines.map((line) => (JSON.parse(line) as { user: { username: string } }).user.username)
+  }
+
+  test.for([0, 1])('user %i may read, and not use the service proxy', async (index) => {
+    const { kubeconfig } = summary.users[index]!
+    expect((await callAs(kubeconfig, '/api/v1/pods')).code).toBe(200)
+    const denied = await callAs(kubeconfig, serviceProxy)
+    expect([denied.code, denied.json['message']]).toEqual([
+      403,
+      expect.stringContaining('"no-proxy-subresources"'),
+    ])
+  })
+
+  test('nobody gets in without a credential', async () => {
+    const { ca } = summary
+    const stranger = join(dirname(ca), 'stranger.kubeconfig')
+    const cluster = {
+      server: summary.url,
+      'certificate-authority-data': (await readFile(ca)).toString('base64'),
+    }
+    const config = { clusters: [{ cluster }], users: [{ user: { token: 'a.b.c' } }] }
+    await writeFile(stranger, JSON.stringify(config))
+    expect((await callAs(stranger, '/api/v1/pods')).code).toBe(401)
+  })
+
+  test(
+    'a second run beside it stands before the same API server',
+    { timeout: patience },
+    async () => {
+      const upstream = join(dirname(summary.audit), 'upstream.kubeconfig')
+      const second = started(['--kubeconfig', upstream])
+      await second.until((line) => line.startsWith('Ctrl-C'))
+      expect(second.lines.join('\n')).toContain(
+        `kubectl --kubeconfig ${upstream} create clusterrolebinding gatehouse-development --clusterrole=view --user=ada --user=oidc:grace`,
+      )
+      const kubeconfig = / (\S+grace\.kubeconfig) auth whoami$/.exec(
+        second.lines.find((line) => line.endsWith('auth whoami')) ?? '',
+      )?.[1]
+      expect(dirname(kubeconfig ?? '')).not.toBe(dirname(upstream))
+      expect((await callAs(kubeconfig ?? '', '/api/v1/pods')).code).toBe(200)
+      second.child.kill('SIGINT')
+      expect(await second.ended).toBe(0)
+      expect((await callAs(summary.users[0]!.kubeconfig, '/api/v1/pods')).code).toBe(200)
+    },
+  )
+
+  test('its rules may be edited', async () => {
+    const { kubeconfig } = summary.users[0]!
+    await writeFile(
+      summary.rules,
+      'apiVersion: gatehouse/v1\nkind: AccessRules\ndefault: deny\nrules: []\n',
+    )
+    await eventually(async () => (await callAs(kubeconfig, '/api/v1/pods')).code === 403)
+    expect((await callAs(kubeconfig, '/version')).code).toBe(403)
+  })
+})
+
+describe('for people', () => {
+  test.skipIf(path === undefined)(
+    'the three kubectl lines do what is said of them',
+    { timeout: patience },
+    async () => {
+      const run = started([])
+      await run.until((line) => line.startsWith('Ctrl-C'))
+      const lines = run.lines.map((line) => line.trim()).filter((line) => /^\S*kubectl /.test(line))
+      const folder = dirname(/\S+ada\.kubeconfig/.exec(run.lines.join('\n'))?.[0] ?? '')
+      const env = { PATH: path, HOME: folder }
+      const [pods, whoami, proxy, ...more] = await Promise.all(
+        lines.map((line) => command('/bin/sh', ['-c', line], { env, cwd: folder })),
+      )
+      expect(pods).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/^default +web +1\/1 +Running/m) as unknown,
+      })
+      expect(whoami).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/^Username +oidc:grace$/m) as unknown,
+      })
+      expect(proxy).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(
+          /^Error from server \(Forbidden\): .*kubectl port-forward/,
+        ) as unknown,
+      })
+      expect(more).toEqual([])
+      run.child.kill('SIGTERM')
+      expect(await run.ended).toBe(0)
+      expect(await exists(folder)).toBe(false)
+    },
+  )
+})
+
+describe('the end', () => {
+  test('Ctrl-C, though it comes twice, leaves nothing behind', { timeout: patience }, async () => {
+    const run = started(['--output', 'json'])
+    const { audit } = await summaryOf(run)
+    run.child.kill('SIGINT')
+    run.child.kill('SIGINT')
+    expect([await run.ended, run.stderr()]).toEqual([0, ''])
+    expect(await exists(dirname(audit))).toBe(false)
+  })
+
+  test('a signal while it starts leaves nothing behind', { timeout: patience }, async () => {
+    const run = started(['--output', 'json'])
+    let folder = ''
+    await eventually(async () => {
+      folder = (await folderOf(run.child.pid ?? 0)) ?? ''
+      return folder !== ''
+    })
+    run.child.kill('SIGTERM')
+    expect([await run.ended, run.lines]).toEqual([0, []])
+    expect(await exists(folder)).toBe(false)
+  })
+
+  test('npm may go alone', { timeout: patience }, async () => {
+    const run = started(['--output', 'json'], ['npm', 'start', '--silent', '--'])
+    const { audit } = await summaryOf(run)
+    run.child.kill('SIGTERM')
+    await eventually(async () => !(await exists(dirname(audit))))
+    expect(run.stderr()).toBe('')
+  })
+
+  async function folderOf(pid: number): Promise<string | undefined> {
+    const parent = join(checkout, '.gatehouse')
+    for (const name of await readdir(parent).catch(() => [])) {
+      const owner = await readFile(join(parent, name, 'owner'), 'utf8').catch(() => '')
+      if (owner.startsWith(`${pid} `)) return join(parent, name)
+    }
+    return undefined
+  }
+})
+
+describe('what cannot be started', () => {
+  test('says so, and leaves nothing behind', { timeout: patience }, async () => {
+    const taken = createServer()
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void taken.close())
+    const { port } = taken.address() as AddressInfo
+    const run = started(['--port', String(port)])
+    expect([await run.ended, run.lines]).toEqual([1, []])
+    expect(run.stderr()).toContain(`address already in use 127.0.0.1:${port}`)
+  })
+
+  test.for([
+    { args: ['--kubeconfig', '/nowhere/config'], says: '/nowhere/config does not exist' },
+    { args: ['--kubeconfig', 'a', '--cluster'], says: "cannot be used with option '--cluster'" },
+    { args: ['--port', '70000'], says: 'a port is a number from 0 to 65535' },
+    { args: ['--output', 'xml'], says: 'Allowed choices are text, json' },
+  ])('$args', { timeout: patience }, async ({ args, says }) => {
+    const run = started(args)
+    expect([await run.ended, run.lines]).toEqual([1, []])
+    expect(run.stderr()).toContain(says)
+  })
+})
