@@ -21,7 +21,7 @@ import type { RecordFacts, StageFacts } from './event-line.ts'
 import { originMembers } from './identity.ts'
 import { jsonMembers } from './json-members.ts'
 import type { Outcome, PipelineStage } from './record.ts'
-import { truncate } from './redaction.ts'
+import { redactIdentityValue, truncate } from './redaction.ts'
 
 const MAX_REASON_LENGTH = 1_024
 const MAX_METHOD_LENGTH = 32
@@ -35,7 +35,7 @@ export function annotationMembers(facts: RecordFacts, { duration, outcome }: Sta
   const named = {
     'authorization.k8s.io/decision': decisionWord(decision),
     'authorization.k8s.io/reason': bounded(decision?.reason),
-    'gatehouse/cause': bounded(outcome?.cause),
+    'gatehouse/cause': shownCause(outcome?.cause),
     'gatehouse/httpMethod': facts.info === undefined ? refusedMethod(facts.method) : undefined,
     'gatehouse/identity': facts.identityMode,
     'gatehouse/method': authentication?.method,
@@ -71,6 +71,11 @@ function shadowRules(effect: 'allow' | 'deny', decision: Decision | undefined): 
 
 function refusedMethod(method: string): string | undefined {
   return method === '' ? undefined : truncate(method, MAX_METHOD_LENGTH)
+}
+
+/** A library's message may quote what it could not read. */
+function shownCause(cause: string | undefined): string | undefined {
+  return cause === undefined ? undefined : bounded(redactIdentityValue('', cause))
 }
 
 function bounded(text: string | undefined): string | undefined {

@@ -46,10 +46,17 @@ export function formatMicroTime(microseconds: number): string {
   return `${formattedPrefix}${digits(Math.floor(rest / 1_000))}${digits(rest % 1_000)}Z`
 }
 
+/** Most stages take less than 4 ms: their texts are made once. */
+const shortDurations: string[] = Array.from({ length: 4_096 }, () => '')
+
 /** Milliseconds with three decimals, as Go's `time.ParseDuration` reads them: `12.345ms`. */
 export function formatDuration(milliseconds: number): string {
   const microseconds = Math.max(0, Math.round(milliseconds * 1_000))
-  return `${Math.floor(microseconds / 1_000)}.${digits(microseconds % 1_000)}ms`
+  const known = shortDurations[microseconds]
+  if (known !== undefined && known !== '') return known
+  const text = `${Math.floor(microseconds / 1_000)}.${digits(microseconds % 1_000)}ms`
+  if (known !== undefined) shortDurations[microseconds] = text
+  return text
 }
 
 function digits(value: number): string {

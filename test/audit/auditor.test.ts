@@ -318,6 +318,19 @@ describe('long-running requests', () => {
   })
 })
 
+describe('the cause of a refusal', () => {
+  test.for([
+    ['connect ECONNREFUSED', 'connect ECONNREFUSED'],
+    ['', undefined],
+    ['bad token eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2ln', '[redacted]'],
+    ['c'.repeat(2_000), `${'c'.repeat(1_024)}...TRUNCATED`],
+  ] as const)('%s is written %s', ([cause, written]) => {
+    const { auditor, sink } = setup()
+    pass(auditor, 'GET', '/version').close({ ...ok, code: 502, cause })
+    expect(sink.events[0]!.annotations['gatehouse/cause']).toBe(written)
+  })
+})
+
 test('rules in shadow mode are named by what they would have done', () => {
   const { auditor, sink } = setup()
   const record = pass(auditor, 'GET', '/version')

@@ -26,6 +26,7 @@ describe('formatDuration', () => {
     [-1, '0.000ms'],
   ] as const)('%d is %s', ([milliseconds, text]) => {
     expect(formatDuration(milliseconds)).toBe(text)
+    expect(formatDuration(milliseconds)).toBe(text)
   })
 })
 

@@ -51,7 +51,14 @@ function lineWith(text: string): string {
   const shadow = [{ rule: text, effect: 'deny' as const }]
   record.decided({ decision: 'deny', rule: text, reason: text, shadow })
   record.identityAsserted(text)
-  record.close({ code: 403, reason: text, message: text, bytesReceived: 0, bytesSent: 0 })
+  record.close({
+    code: 403,
+    reason: text,
+    message: text,
+    cause: text,
+    bytesReceived: 0,
+    bytesSent: 0,
+  })
   return sink.lines.join('')
 }
 
@@ -71,6 +78,7 @@ function textsOf(event: AuditEvent): (string | undefined)[] {
     responseStatus?.reason,
     annotations['authorization.k8s.io/reason'],
     annotations['gatehouse/rule'],
+    annotations['gatehouse/cause'],
     annotations['gatehouse/method'],
     annotations['gatehouse/identity'],
     annotations['gatehouse/wouldDeny'],

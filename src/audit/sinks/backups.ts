@@ -7,6 +7,7 @@ import { createGzip } from 'node:zlib'
 import type { Log } from '../../log.ts'
 
 const DAY_MS = 86_400_000
+const PARTIAL = '.partial'
 
 export interface BackupsOptions {
   /** Of the file that is rotated. */
@@ -57,6 +58,10 @@ export function createBackups(options: BackupsOptions): Backups {
   async function list(): Promise<Backup[]> {
     const backups = new Map<string, Backup>()
     for (const name of await readdir(directory)) {
+      // Nothing is being compressed now: a process was killed while it did.
+      const isPartial =
+        name.endsWith(PARTIAL) && stampOf(name.slice(0, -PARTIAL.length)) !== undefined
+      if (isPartial) await rm(join(directory, name), { force: true })
       const stamp = stampOf(name)
       if (stamp === undefined) continue
       const backup = backups.get(stamp) ?? { time: timeOf(stamp), names: [] }
@@ -82,9 +87,8 @@ export function createBackups(options: BackupsOptions): Backups {
   }
 
   async function compressFile(plain: string): Promise<void> {
-    const partial = `${plain}.gz.partial`
+    const partial = `${plain}.gz${PARTIAL}`
     try {
-      // What a killed process left is begun anew.
       await pipeline(
         createReadStream(plain),
         createGzip(),

@@ -35,7 +35,8 @@ export interface FileSinkOptions {
  */
 export function createFileSink(options: FileSinkOptions): AuditSink {
   const { path, log, maxBufferBytes, closeTimeout } = options
-  const maxBytes = options.maxSizeMegabytes > 0 ? options.maxSizeMegabytes * MEGABYTE : Infinity
+  const maxBytes =
+    options.maxSizeMegabytes > 0 ? Math.floor(options.maxSizeMegabytes * MEGABYTE) : Infinity
   const backups = createBackups({
     path,
     maxBackups: options.maxBackups,

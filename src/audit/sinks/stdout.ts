@@ -16,8 +16,9 @@ export interface StdoutSinkOptions {
 
 /**
  * Events as lines on the standard output. A reader that is slow, or gone, never blocks the process:
- * `process.stdout` does on files and terminals, and a blocking write on a thread would keep the process from
- * ending, so a pipe is written without blocking (libuv makes it so) and a file by a thread.
+ * a pipe is written without blocking (libuv makes it so), since a thread that waits in `write(2)`
+ * would keep the process from ending; a file or terminal is written by a thread, since
+ * `process.stdout` would write it on the event loop.
  */
 export function createStdoutSink(options: StdoutSinkOptions): AuditSink {
   const { log, maxBufferBytes } = options

@@ -273,6 +273,7 @@ describe('rotation', () => {
 
   test('compresses backups in the background, and those that were left', async () => {
     await writeFile(join(directory, 'audit-2026-01-01T00-00-00.000.log'), numbered(0))
+    await writeFile(join(directory, 'audit-2026-01-01T00-00-00.000.log.gz.partial'), 'half')
     const { sink } = open({ maxSizeMegabytes: 0.02, compress: true })
     for (let n = 1; n < 600; n++) {
       sink.write(numbered(n))
