@@ -7,9 +7,10 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair } from 'jose'
-import type { Adapter, Provider } from 'oidc-provider'
+import type { Provider } from 'oidc-provider'
 import { Agent, request } from 'undici'
 import type { CertificateFiles } from '../certs-dev/generate.ts'
+import { createAdapters } from './identity-provider-adapter.ts'
 
 /** Somebody who can be signed in, by the claims that the ID token will hold. */
 export interface DevelopmentAccount {
@@ -47,6 +48,7 @@ export interface IdentityProvider {
 const clientId = 'gatehouse-development'
 const scope = 'openid offline_access profile email groups'
 const host = '127.0.0.1'
+/** As good as for ever, in seconds. */
 const longest = 365 * 24 * 60 * 60
 
 /** Starts it on a free port of 127.0.0.1, with a signing key made for the occasion. */
@@ -195,43 +197,6 @@ async function askForIdToken(
     )
   }
   return answer.id_token
-}
-
-/** Everything in one map that dies with the provider; what expired is found no more. */
-function createAdapters(): (kind: string) => Adapter {
-  const entries = new Map<string, { payload: Record<string, unknown>; end: number }>()
-  const find = (key: string): Record<string, unknown> | undefined => {
-    const entry = entries.get(key)
-    if (entry !== undefined && entry.end > Date.now()) return entry.payload
-    entries.delete(key)
-    return undefined
-  }
-  const findBy = async (kind: string, field: string, value: string) => {
-    const keys = [...entries.keys()].filter((key) => key.startsWith(`${kind}:`))
-    return keys.map(find).find((payload) => payload?.[field] === value)
-  }
-  return (kind) => ({
-    upsert: async (id, payload, expiresIn = longest) => {
-      for (const key of entries.keys()) find(key)
-      entries.set(`${kind}:${id}`, {
-        payload: { ...payload },
-        end: Date.now() + expiresIn * 1000,
-      })
-    },
-    find: async (id) => find(`${kind}:${id}`),
-    findByUserCode: (userCode) => findBy(kind, 'userCode', userCode),
-    findByUid: (uid) => findBy(kind, 'uid', uid),
-    consume: async (id) => {
-      const payload = find(`${kind}:${id}`)
-      if (payload !== undefined) payload['consumed'] = Math.floor(Date.now() / 1000)
-    },
-    destroy: async (id) => void entries.delete(`${kind}:${id}`),
-    revokeByGrantId: async (grantId) => {
-      for (const [key, { payload }] of entries) {
-        if (payload['grantId'] === grantId) entries.delete(key)
-      }
-    },
-  })
 }
 
 /**
