@@ -1,5 +1,5 @@
 /** HTTP/2 on the listener: one session's streams, its idle time and its end. */
-import { constants, type ServerHttp2Session } from 'node:http2'
+import type { ServerHttp2Session } from 'node:http2'
 
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import type { Log } from '../log.ts'
@@ -47,10 +47,6 @@ export function serveHttp2(
       open -= 1
     })
     if (stream.destroyed) return
-    if (headers[':method'] === 'CONNECT') {
-      stream.close(constants.NGHTTP2_CONNECT_ERROR)
-      return
-    }
     handle(createHttp2Exchange({ stream, headers, rawHeaders, connection }))
   })
   return () => {
