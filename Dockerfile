@@ -1,5 +1,5 @@
-# The image of deploy/kubernetes: node, compiled JavaScript and production dependencies; nothing is
-# written at run time. The Node version is the one of package.json, which the tests check.
+# The image of deploy/kubernetes: node and one JavaScript file; nothing is written at run time. The
+# Node version is the one of package.json, which the tests check.
 ARG NODE_IMAGE=node:26.10.0-slim
 
 FROM ${NODE_IMAGE} AS build
@@ -7,14 +7,10 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # No scripts of packages run: the `node` package would bring a second Node, and nothing else has any.
 RUN npm ci --ignore-scripts
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json rolldown.config.ts ./
 COPY src ./src
-RUN node node_modules/typescript/bin/tsc -p tsconfig.build.json
-
-FROM ${NODE_IMAGE} AS dependencies
-WORKDIR /dependencies
-COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --ignore-scripts
+# The libraries that Gatehouse needs are in the file; those that only build it stay behind here.
+RUN node node_modules/rolldown/bin/cli.mjs -c rolldown.config.ts
 
 FROM ${NODE_IMAGE}
 # What installs software is of no use in a running container but to an intruder.
@@ -22,7 +18,6 @@ RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /op
 ENV NODE_ENV=production
 WORKDIR /opt/gatehouse
 COPY package.json LICENSE ./
-COPY --from=dependencies /dependencies/node_modules ./node_modules
 COPY --from=build /build/dist ./dist
 # A number, so that runAsNonRoot can be checked before the container starts. Owns nothing here.
 USER 65532:65532

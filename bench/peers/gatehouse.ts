@@ -39,8 +39,8 @@ export function gatehouse(source: boolean, nodeFlags: readonly string[] = []): P
 }
 
 async function build(): Promise<void> {
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  await run(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')]).catch(
+  const bundler = join(root, 'node_modules', 'rolldown', 'bin', 'cli.mjs')
+  await run(process.execPath, [bundler, '-c', 'rolldown.config.ts'], { cwd: root }).catch(
     (error: unknown) => {
       const { stdout, message } = error as { stdout?: string; message: string }
       throw new Error(`npm run build failed:\n${stdout ?? message}`)

@@ -1,0 +1,50 @@
+/**
+ * What is published: one JavaScript file with the libraries in it, so that what was tested is what
+ * runs wherever it is installed, and starts in a fraction of the time of many files.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+
+import { defineConfig, type Plugin } from 'rolldown'
+
+export default defineConfig({
+  input: 'src/main.ts',
+  platform: 'node',
+  output: { dir: 'dist', entryFileNames: 'main.js', format: 'esm', codeSplitting: false },
+  plugins: [thirdPartyNotices()],
+})
+
+/** Licences of the libraries in the file, which most of them ask to be passed on. */
+function thirdPartyNotices(): Plugin {
+  return {
+    name: 'third-party-notices',
+    generateBundle(_options, bundle) {
+      const modules = Object.values(bundle).flatMap((chunk) =>
+        chunk.type === 'chunk' ? chunk.moduleIds : [],
+      )
+      const packages = new Set(modules.flatMap((id) => packageFolder(id) ?? []))
+      const notices = [...packages].toSorted().map(notice)
+      this.emitFile({
+        type: 'asset',
+        fileName: 'THIRD-PARTY-NOTICES.txt',
+        source: notices.join(`\n${'-'.repeat(80)}\n\n`),
+      })
+    },
+  }
+}
+
+function packageFolder(module: string): string | undefined {
+  return /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(module)?.[0]
+}
+
+function notice(folder: string): string {
+  const { name, version, license } = JSON.parse(
+    readFileSync(join(folder, 'package.json'), 'utf8'),
+  ) as { name: string; version: string; license?: string }
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
+  if (file === undefined && license === undefined) {
+    throw new Error(`${relative('.', folder)} says nothing of its licence`)
+  }
+  const text = file === undefined ? '' : readFileSync(join(folder, file), 'utf8')
+  return `${name} ${version} (${license ?? 'see below'})\n\n${text}`
+}
