@@ -100,7 +100,7 @@ function openSinks(audit: Configuration['audit'], log: Log): AuditSink[] {
           line: undefined,
           column: undefined,
           field: 'audit.file.path',
-          message: `the audit log cannot be opened: ${(error as Error).message}`,
+          message: (error as Error).message,
           mend: 'choose a path that Gatehouse may write',
         },
       ])

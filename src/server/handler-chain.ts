@@ -87,9 +87,9 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
 
     const target = parseTarget(request.method, request.rawTarget)
     const info = resolveRequestInfo(request.method, target)
-    const headers = inspectHeaders(request.rawHeaders)
     record.resolved(target, info)
     progress.verb = info.verb
+    const headers = inspectHeaders(request.rawHeaders)
     refuseOtherExpectations(exchange)
     record.mark('request')
 
