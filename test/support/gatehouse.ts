@@ -145,7 +145,8 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
   const events = async (): Promise<readonly AuditEvent[]> =>
     (await readFile(file('audit.log'), 'utf8'))
       .split('\n')
-      .filter((line) => line !== '')
+      // Behind the last newline is nothing, or a line that is just being written.
+      .slice(0, -1)
       .map((line) => JSON.parse(line) as AuditEvent)
 
   return {
