@@ -18,7 +18,14 @@ export default defineConfig({
           ...shared,
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/attack/**', 'test/e2e/**', 'test/parts/**', 'test/package/**'],
+          exclude: [
+            'test/attack/**',
+            'test/e2e/**',
+            'test/parts/**',
+            'test/package/**',
+            // Starts whole processes, one after the other.
+            'test/dev/start.test.ts',
+          ],
           testTimeout: 20_000,
         },
       },
@@ -39,6 +46,7 @@ export default defineConfig({
             'test/e2e/**/*.test.ts',
             'test/parts/**/*.test.ts',
             'test/package/**/*.test.ts',
+            'test/dev/start.test.ts',
           ],
           testTimeout: 180_000,
           hookTimeout: 900_000,
