@@ -30,7 +30,7 @@ export interface RunOutcome {
 }
 
 /** Seconds of load before anything counts: Node compiles what is hot only while it is. */
-const warmUpSeconds = 3
+const warmUpSeconds = 5
 
 /** Measures; a peer that fails in one thing goes on with the others. */
 export async function runBench(options: RunOptions): Promise<RunOutcome> {

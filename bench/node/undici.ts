@@ -18,7 +18,8 @@ import { peerOptions } from './options.ts'
 
 const options = peerOptions()
 const pool = new Pool(options.upstream.origin, {
-  connections: 512,
+  // As many as there are requests: each watch holds one.
+  connections: null,
   pipelining: 1,
   allowH2: false,
   headersTimeout: 0,

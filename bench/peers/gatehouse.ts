@@ -16,7 +16,7 @@ import type { Peer } from './peer.ts'
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..', '..')
 
-/** As it is published (compiled, in dist) or, with `source`, as it runs in the checkout. */
+/** As it is published (one file, in dist) or, with `source`, as it runs in the checkout. */
 export function gatehouse(source: boolean, nodeFlags: readonly string[] = []): Peer {
   return {
     name: 'gatehouse',
@@ -38,14 +38,12 @@ export function gatehouse(source: boolean, nodeFlags: readonly string[] = []): P
   }
 }
 
+/** As npm pack does it. */
 async function build(): Promise<void> {
-  const bundler = join(root, 'node_modules', 'rolldown', 'bin', 'cli.mjs')
-  await run(process.execPath, [bundler, '-c', 'rolldown.config.ts'], { cwd: root }).catch(
-    (error: unknown) => {
-      const { stdout, message } = error as { stdout?: string; message: string }
-      throw new Error(`npm run build failed:\n${stdout ?? message}`)
-    },
-  )
+  await run('npm', ['run', '--silent', 'build'], { cwd: root }).catch((error: unknown) => {
+    const { stdout, stderr, message } = error as Error & { stdout?: string; stderr?: string }
+    throw new Error(`npm run build failed: ${message}\n${stdout ?? ''}${stderr ?? ''}`)
+  })
 }
 
 /** Writes all the files that a Gatehouse on `port` needs; returns the configuration's path. */

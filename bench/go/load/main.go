@@ -67,6 +67,8 @@ func (s settings) transport() *http.Transport {
 		Protocols:           protocols,
 		MaxIdleConnsPerHost: 256,
 		DisableCompression:  true,
+		// A proxy that does not answer must not hold the bench up for good.
+		ResponseHeaderTimeout: 30 * time.Second,
 	}
 }
 
