@@ -62,7 +62,7 @@ describe.for(MODES)('upstream by $mode', ({ identity, user, group, extra }) => {
   })
 
   afterAll(async () => {
-    await attack.expectNoSecretInLogs()
+    await attack.expectNoSecretLeaked()
     await attack.close()
     await attack.api.close()
   })

@@ -19,7 +19,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  await attack.expectNoSecretInLogs()
+  await attack.expectNoSecretLeaked()
   await attack.close()
 })
 

@@ -21,6 +21,8 @@ export interface RawOptions {
   readonly certificate?: KeyPair | undefined
   /** `http/1.1` unless said otherwise. */
   readonly alpn?: string
+  /** TLS session to resume. */
+  readonly session?: Buffer
 }
 
 /** Bytes as text are latin1: one character a byte. */
@@ -49,13 +51,14 @@ export interface Taken<T> {
 /** Opens one. Rejects when the handshake fails. */
 export async function connectRaw(
   target: RawTarget,
-  { certificate, alpn = 'http/1.1' }: RawOptions = {},
+  { certificate, alpn = 'http/1.1', session }: RawOptions = {},
 ): Promise<RawConnection> {
   const socket = connect({
     host: '127.0.0.1',
     port: target.port,
     ca: target.ca,
     ALPNProtocols: [alpn],
+    ...(session === undefined ? {} : { session }),
     ...(certificate === undefined
       ? {}
       : { cert: certificate.certificatePem, key: certificate.keyPem }),

@@ -1,0 +1,478 @@
+/**
+ * Credentials that are none, are two, are somebody else's, or name somebody whom nobody may name:
+ * each is refused, recorded once, and neither passed on nor written down. There is no anonymous.
+ */
+import { createHmac } from 'node:crypto'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import {
+  createAuthority,
+  loadAuthority,
+  type Authority,
+  type CertificateRequest,
+  type KeyPair,
+} from '../../certs-dev/pki.ts'
+import { headerValues } from '../support/api-server.ts'
+import { startAttack, type Attack, type Watched } from '../support/attack.ts'
+import { ERROR, headers } from '../support/http2-frames.ts'
+import { readAnswer, type RawAnswer } from '../support/raw.ts'
+
+const PATH = '/api/v1/namespaces/d/pods'
+const NONE = `GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\n\r\n`
+
+let attack: Attack
+
+beforeAll(async () => {
+  attack = await startAttack()
+})
+
+afterAll(async () => {
+  await attack.expectNoSecretLeaked()
+  await attack.close()
+})
+
+function withFields(fields: string, target = PATH): string {
+  return `GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n${fields}\r\n`
+}
+
+function secret(text: string): string {
+  attack.keepSecret(text)
+  return text
+}
+
+async function tried(bytes: string, certificate?: KeyPair): Promise<Watched<RawAnswer>> {
+  return attack.watching(async () => (await attack.send(bytes, certificate)).answer)
+}
+
+function expectRefused({ value, received, events }: Watched<RawAnswer>, code: number): void {
+  expect(value.status).toBe(code)
+  expect(JSON.parse(value.body)).toMatchObject({ kind: 'Status', status: 'Failure', code })
+  // As kube-apiserver: browsers must not come up with a dialogue.
+  expect(value.head).not.toMatch(/www-authenticate/i)
+  expect(received).toEqual([])
+  expect(events).toMatchObject([{ stage: 'ResponseComplete', responseStatus: { code } }])
+}
+
+describe('no credential, or none that is one', () => {
+  test.for(['/version', '/healthz', '/livez', '/', '/api', '/openapi/v2', '/metrics', PATH])(
+    'nobody gets to see %s',
+    async (target) => {
+      expectRefused(await tried(withFields('', target)), 401)
+    },
+  )
+
+  test.for([
+    '',
+    ' ',
+    'foo',
+    'bearer',
+    'Bearer',
+    'Bearer ',
+    'bearertoken',
+    'Bearer  two-blanks',
+    'Bearer\ttab',
+    'Bearer two words',
+    'Bearer a.b.c',
+    'Bearer ..',
+    'Basic YWRhOmxvdmVsYWNl',
+    'Negotiate YII=',
+    'Digest username="ada"',
+    'AWS4-HMAC-SHA256 Credential=x',
+  ])('Authorization: %j', async (value) => {
+    const { events, ...rest } = await tried(withFields(`Authorization: ${value}\r\n`))
+    expectRefused({ events, ...rest }, 401)
+    expect(events[0]!.user).toEqual({})
+  })
+
+  test.for(['bearer', 'BEARER', 'bEaReR'])('the scheme may be spelled %s', async (scheme) => {
+    const bearer = (await attack.bearer()).replace('Bearer', scheme)
+    const { value, received } = await tried(withFields(bearer))
+    expect(value.status).toBe(200)
+    expect(received).toHaveLength(1)
+  })
+
+  test.for(['access_token', 'token', 'id_token'])(
+    'a token in the query as %s is no credential, and is not written down',
+    async (name) => {
+      const token = (await attack.bearer()).slice('Authorization: Bearer '.length).trim()
+      expectRefused(await tried(withFields('', `${PATH}?${name}=${token}`)), 401)
+    },
+  )
+
+  test('a token in a cookie is no credential', async () => {
+    const token = (await attack.bearer()).slice('Authorization: Bearer '.length).trim()
+    expectRefused(await tried(withFields(`Cookie: token=${token}\r\n`)), 401)
+  })
+
+  test('over HTTP/2 the 401 ends the session', async () => {
+    const { value, received, events } = await attack.watching(async () => {
+      const connection = await attack.connectHttp2()
+      const fields = (await attack.fields(PATH)).filter(([name]) => name !== 'authorization')
+      connection.send(headers(1, fields))
+      const answer = await connection.answer(1)
+      return { answer, goaway: await connection.end() }
+    })
+    expect(value).toMatchObject({ answer: { status: 401, whole: true }, goaway: ERROR.NO_ERROR })
+    expect(received).toEqual([])
+    expect(events).toMatchObject([{ responseStatus: { code: 401 } }])
+  })
+})
+
+describe('a token that is not good', () => {
+  const now = Math.floor(Date.now() / 1_000)
+
+  test.for<readonly [what: string, claims: Record<string, unknown>, code: number]>([
+    ['of another issuer', { iss: 'https://evil.example' }, 401],
+    ['of an issuer spelled otherwise', { iss: 'HTTPS://127.0.0.1' }, 401],
+    ['for another audience', { aud: 'other' }, 401],
+    ['for no audience', { aud: [] }, 401],
+    ['expired', { exp: now - 1 }, 401],
+    ['without an end', { exp: undefined }, 401],
+    ['with an end that is no number', { exp: 'never' }, 401],
+    ['not good yet', { nbf: now + 3_600 }, 401],
+    ['without a user', { sub: undefined }, 401],
+    ['with an empty user', { sub: '' }, 401],
+    ['with a user that is no string', { sub: ['ada'] }, 401],
+    ['with a user that ends with a blank', { sub: 'ada ' }, 403],
+    ['with a user that ends with a no-break space', { sub: 'ada\u00a0' }, 403],
+    ['with a user that ends with a tab', { sub: 'ada\t' }, 403],
+    ['with a user of two lines', { sub: 'ada\r\nImpersonate-Group: system:masters' }, 403],
+    ['with a NUL in the user', { sub: 'ada\0' }, 403],
+    ['with half a character in the user', { sub: 'ada\ud800' }, 403],
+    ['with a user that is 2 kB long', { sub: 'a'.repeat(2_048) }, 403],
+    ['with distributed groups', { _claim_names: { groups: 'a' }, _claim_sources: { a: {} } }, 401],
+  ])('%s', async ([, claims, code]) => {
+    expectRefused(await tried(withFields(await attack.bearer(claims))), code)
+  })
+
+  test.for<readonly [what: string, change: (parts: readonly string[]) => string]>([
+    ['without its signature', ([header, payload]) => `${header}.${payload}.`],
+    ['of two parts', ([header, payload]) => `${header}.${payload}`],
+    ['with alg none', ([, payload]) => `${encode({ alg: 'none', typ: 'JWT' })}.${payload}.`],
+    [
+      'signed with HS256 and the public key as secret',
+      ([, payload]) => {
+        const input = `${encode({ alg: 'HS256', kid: 'first' })}.${payload}`
+        const key = JSON.stringify(attack.gatehouse.signingKey.publicJwk)
+        return `${input}.${createHmac('sha256', key).update(input).digest('base64url')}`
+      },
+    ],
+    [
+      'whose claims were changed',
+      ([header, , signature]) =>
+        `${header}.${encode({ iss: attack.gatehouse.issuer.url, aud: 'kubernetes', sub: 'root', exp: 9_999_999_999 })}.${signature}`,
+    ],
+    ['with a letter more', (parts) => `${parts.join('.')}A`],
+    ['with padding', (parts) => `${parts.join('.')}==`],
+    ['with a line break', ([header, payload, signature]) => `${header}.${payload}.\t${signature}`],
+  ])('%s', async ([, change]) => {
+    const token = (await attack.bearer()).slice('Authorization: Bearer '.length).trim()
+    const changed = secret(change(token.split('.')))
+    expectRefused(await tried(withFields(`Authorization: Bearer ${changed}\r\n`)), 401)
+  })
+
+  test('of 12 kB is read, of 20 kB it is not', async () => {
+    const padded = await attack.bearer({ padding: 'a'.repeat(8_000) })
+    expect((await tried(withFields(padded))).value.status).toBe(200)
+    const tooLong = await attack.bearer({ padding: 'a'.repeat(15_000) })
+    expect(tooLong.length).toBeGreaterThan(20_000)
+    expectRefused(await tried(withFields(tooLong)), 401)
+  })
+
+  test('the same bad token is refused every time, and a good one beside it is not', async () => {
+    const bad = await attack.bearer({ aud: 'other' })
+    const good = await attack.bearer()
+    const { value } = await attack.watching(async () => {
+      const statuses: number[] = []
+      for (const bearer of [bad, good, bad, good]) {
+        statuses.push((await attack.send(withFields(bearer))).answer.status)
+      }
+      return statuses
+    })
+    expect(value).toEqual([401, 200, 401, 200])
+  })
+})
+
+function encode(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url')
+}
+
+describe('names that nobody may bring along', () => {
+  test.for<readonly [what: string, subject: Partial<CertificateRequest>, code: number]>([
+    ['the user system:admin', { commonName: 'system:admin' }, 403],
+    ['the user system:anonymous', { commonName: 'system:anonymous' }, 403],
+    ['a node', { commonName: 'system:node:a', organizations: ['system:nodes'] }, 403],
+    ['a service account', { commonName: 'system:serviceaccount:kube-system:default' }, 403],
+    ['the user SYSTEM:admin', { commonName: 'SYSTEM:admin' }, 403],
+    ['the group system:masters', { organizations: ['system:masters'] }, 403],
+    ['the group system:masters among others', { organizations: ['a', 'system:masters'] }, 403],
+    ['the group System:Masters', { organizations: ['System:Masters'] }, 403],
+    ['a blank in front of system:masters', { organizations: [' system:masters'] }, 403],
+    ['a tab in front of system:masters', { organizations: ['\tsystem:masters'] }, 403],
+    ['a no-break space in front of it', { organizations: ['\u00a0system:masters'] }, 403],
+    ['a byte order mark in front of it', { organizations: ['\ufeffsystem:masters'] }, 403],
+    ['a blank behind a user', { commonName: 'ada ' }, 403],
+    ['a newline in a user', { commonName: 'ada\nImpersonate-Group: system:masters' }, 403],
+    ['a carriage return in a group', { organizations: ['a\rb'] }, 403],
+    ['a NUL in a user', { commonName: 'ada\0.evil' }, 403],
+    ['a NUL in front of a group', { organizations: ['\0system:masters'] }, 403],
+    ['an empty group', { organizations: [''] }, 403],
+    ['an empty user', { commonName: '' }, 401],
+    ['a group that all are in, brought along', { organizations: ['system:authenticated'] }, 200],
+    ['a name that only looks like one', { commonName: 'xsystem:admin' }, 200],
+    ['a group with a comma', { organizations: ['a,system:masters'] }, 200],
+    ['a name with a plus and an equals sign', { commonName: 'ada+O=system:masters' }, 200],
+    ['a name with a slash', { commonName: 'ada/O=system:masters' }, 200],
+    ['a name with a line of another attribute', { commonName: 'O=system:masters' }, 200],
+  ])('%s', async ([, subject, code]) => {
+    const outcome = await tried(NONE, await attack.gatehouse.certificate(subject))
+    expect(outcome.value.status).toBe(code)
+    expect(outcome.events).toMatchObject([{ responseStatus: { code } }])
+    const { commonName = 'ada', organizations = [] } = subject
+    const groups = new Set([...organizations, 'system:authenticated'])
+    expect(
+      outcome.received.map((one) => [
+        headerValues(one, 'impersonate-user'),
+        headerValues(one, 'impersonate-group'),
+      ]),
+    ).toEqual(code === 200 ? [[[commonName], [...groups]]] : [])
+  })
+})
+
+describe('a client certificate that is not good, or not alone', () => {
+  test.for<readonly [what: string, make: () => Promise<KeyPair>]>([
+    [
+      'of another authority',
+      async () =>
+        (await createAuthority({ commonName: 'users' })).issue({
+          commonName: 'ada',
+          usages: ['client'],
+        }),
+    ],
+    ['expired', () => attack.gatehouse.certificate({ notAfter: new Date(Date.now() - 60_000) })],
+    [
+      'not good yet',
+      () =>
+        attack.gatehouse.certificate({
+          notBefore: new Date(Date.now() + 3_600_000),
+          notAfter: new Date(Date.now() + 7_200_000),
+        }),
+    ],
+    ['of a server', () => attack.gatehouse.certificate({ usages: ['server'] })],
+    [
+      'of Gatehouse’s serving authority',
+      () => attack.gatehouse.servingAuthority.issue({ commonName: 'ada', usages: ['client'] }),
+    ],
+    ['of Gatehouse itself at the API server', async () => attack.api.gatehouse],
+    [
+      'signed by a user’s certificate',
+      async () => {
+        const user = await attack.gatehouse.certificate()
+        return (await loadAuthority(user)).issue({ commonName: 'root', usages: ['client'] })
+      },
+    ],
+  ])('%s', async ([, make]) => {
+    expectRefused(await tried(NONE, await make()), 401)
+  })
+
+  test('with a good token beside it, neither is taken', async () => {
+    const certificate = await attack.gatehouse.certificate()
+    const bearer = await attack.bearer()
+    expectRefused(await tried(withFields(bearer), certificate), 401)
+  })
+
+  test('a bad certificate is not made good by a good token, nor the other way round', async () => {
+    const stranger = await createAuthority({ commonName: 'strangers' })
+    const bad = await stranger.issue({ commonName: 'ada', usages: ['client'] })
+    expectRefused(await tried(withFields(await attack.bearer()), bad), 401)
+    const good = await attack.gatehouse.certificate()
+    const expired = await attack.bearer({ exp: 1 })
+    expectRefused(await tried(withFields(expired), good), 401)
+  })
+
+  test('with Basic beside it, neither is taken', async () => {
+    const certificate = await attack.gatehouse.certificate()
+    expectRefused(
+      await tried(withFields('Authorization: Basic YWRhOmxvdmVsYWNl\r\n'), certificate),
+      401,
+    )
+  })
+})
+
+describe('a token among WebSocket subprotocols', () => {
+  const upgrade = (protocols: string, more = ''): string =>
+    withFields(
+      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+        `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${protocols}${more}`,
+      `${PATH}/p/exec?command=ls`,
+    )
+  const carrier = async (claims?: Record<string, unknown>): Promise<string> => {
+    const token = (await attack.bearer(claims)).slice('Authorization: Bearer '.length).trim()
+    const encoded = secret(Buffer.from(token).toString('base64url'))
+    return `base64url.bearer.authorization.k8s.io.${encoded}`
+  }
+
+  beforeAll(() => {
+    attack.api.upgradeHandler = (_request, socket) => {
+      socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n')
+    }
+  })
+
+  afterAll(() => {
+    attack.api.upgradeHandler = undefined
+  })
+
+  test.for<readonly [what: string, lines: (carrier: string) => string]>([
+    ['in one field', (one) => `Sec-WebSocket-Protocol: ${one}, v5.channel.k8s.io\r\n`],
+    [
+      'in a field of its own',
+      (one) => `Sec-WebSocket-Protocol: v5.channel.k8s.io\r\nSec-WebSocket-Protocol: ${one}\r\n`,
+    ],
+  ])('%s is taken, and only the other subprotocol goes on', async ([, lines]) => {
+    const { value, received, events } = await tried(upgrade(lines(await carrier())))
+    expect(value.status).toBe(404)
+    expect(headerValues(received[0]!, 'sec-websocket-protocol')).toEqual(['v5.channel.k8s.io'])
+    expect(headerValues(received[0]!, 'impersonate-user')).toEqual(['oidc:ada'])
+    expect(events).toMatchObject([{ user: { username: 'oidc:ada' } }])
+  })
+
+  test.for<readonly [what: string, lines: (carrier: string) => Promise<string> | string]>([
+    ['alone', (one) => `Sec-WebSocket-Protocol: ${one}\r\n`],
+    ['twice', (one) => `Sec-WebSocket-Protocol: ${one}, ${one}, v5.channel.k8s.io\r\n`],
+    [
+      'for two users',
+      async (one) =>
+        `Sec-WebSocket-Protocol: ${one}, ${await carrier({ sub: 'eve' })}, v5.channel.k8s.io\r\n`,
+    ],
+    ['padded', (one) => `Sec-WebSocket-Protocol: ${one}==, v5.channel.k8s.io\r\n`],
+    ['cut', (one) => `Sec-WebSocket-Protocol: ${one.slice(0, 60)}, v5.channel.k8s.io\r\n`],
+    [
+      'empty',
+      () => 'Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io., v5.channel.k8s.io\r\n',
+    ],
+    [
+      'beside another in Authorization',
+      async (one) =>
+        `Sec-WebSocket-Protocol: ${one}, v5.channel.k8s.io\r\n${await attack.bearer({ sub: 'eve' })}`,
+    ],
+  ])('%s is refused', async ([, lines]) => {
+    expectRefused(await tried(upgrade(await lines(await carrier()))), 401)
+  })
+
+  test('beside a client certificate is refused', async () => {
+    const certificate = await attack.gatehouse.certificate()
+    const lines = `Sec-WebSocket-Protocol: ${await carrier()}, v5.channel.k8s.io\r\n`
+    expectRefused(await tried(upgrade(lines), certificate), 401)
+  })
+})
+
+describe('trust that changes while connections are open', () => {
+  let folder: string
+  let first: Authority
+  let second: Authority
+  let certificate: KeyPair
+  let changing: Attack
+
+  const put = async (name: string, text: string): Promise<void> => {
+    await writeFile(join(folder, `${name}.new`), text)
+    await rename(join(folder, `${name}.new`), join(folder, name))
+  }
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gatehouse-trust-'))
+    first = await createAuthority({ commonName: 'first' })
+    second = await createAuthority({ commonName: 'second' })
+    certificate = await first.issue({ commonName: 'ada', usages: ['client'] })
+    await put('ca.crt', first.certificatePem)
+    await put('ca.crl', await first.revoke([]))
+    changing = await startAttack({
+      configuration: {
+        authentication: {
+          x509: { clientCAFile: join(folder, 'ca.crt'), crlFile: join(folder, 'ca.crl') },
+        },
+      },
+    })
+  })
+
+  afterAll(async () => {
+    await changing.expectNoSecretLeaked()
+    await changing.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  /** On a connection that has served before: its next answer, or undefined when it has been ended. */
+  async function askAgain(connection: Awaited<ReturnType<Attack['connect']>>) {
+    connection.write(NONE)
+    const isAnswered = await connection.read((received, ended) =>
+      received.length > 0 || ended ? { value: received.length > 0, bytes: 0 } : undefined,
+    )
+    return isAnswered ? (await readAnswer(connection)).status : undefined
+  }
+
+  test('a certificate revoked meanwhile is of no use on the connection that it opened', async () => {
+    const connection = await changing.connect({ certificate })
+    const session = new Promise<Buffer>((resolve) => connection.socket.once('session', resolve))
+    expect(await askAgain(connection)).toBe(200)
+    await put('ca.crl', await first.revoke([certificate.certificatePem]))
+    changing.gatehouse.gatehouse.reload()
+    expect([401, undefined]).toContain(await askAgain(connection))
+    connection.destroy()
+    expect((await changing.send(NONE, certificate)).answer.status).toBe(401)
+
+    const resumed = await changing.connect({ certificate, session: await session })
+    resumed.write(NONE)
+    expect((await readAnswer(resumed)).status).toBe(401)
+    resumed.destroy()
+  })
+
+  test('nor over HTTP/2', async () => {
+    await put('ca.crl', await first.revoke([]))
+    changing.gatehouse.gatehouse.reload()
+    const connection = await changing.connectHttp2({ certificate })
+    const fields = (await changing.fields(PATH)).filter(([name]) => name !== 'authorization')
+    connection.send(headers(1, fields))
+    expect((await connection.answer(1)).status).toBe(200)
+    await put('ca.crl', await first.revoke([certificate.certificatePem]))
+    changing.gatehouse.gatehouse.reload()
+    connection.send(headers(3, fields))
+    const { status } = await connection.answer(3)
+    expect([401, undefined]).toContain(status)
+    connection.raw.destroy()
+  })
+
+  test('an authority that was replaced vouches for nobody any more', async () => {
+    const before = await first.issue({ commonName: 'bob', usages: ['client'] })
+    const connection = await changing.connect({ certificate: before })
+    expect(await askAgain(connection)).toBe(200)
+    await put('ca.crt', second.certificatePem)
+    await put('ca.crl', await second.revoke([]))
+    changing.gatehouse.gatehouse.reload()
+    expect([401, undefined]).toContain(await askAgain(connection))
+    connection.destroy()
+    expect((await changing.send(NONE, before)).answer.status).toBe(401)
+    const after = await second.issue({ commonName: 'bob', usages: ['client'] })
+    expect((await changing.send(NONE, after)).answer.status).toBe(200)
+  })
+
+  test('an authority file that is broken changes nothing', async () => {
+    await put('ca.crt', 'no certificate')
+    changing.gatehouse.gatehouse.reload()
+    const after = await second.issue({ commonName: 'bob', usages: ['client'] })
+    expect((await changing.send(NONE, after)).answer.status).toBe(200)
+    const before = await first.issue({ commonName: 'bob', usages: ['client'] })
+    expect((await changing.send(NONE, before)).answer.status).toBe(401)
+  })
+})
+
+test('without client certificates in the configuration, one of them is no credential', async () => {
+  const tokensOnly = await startAttack({ without: ['x509'] })
+  const certificate = await tokensOnly.gatehouse.certificate()
+  const { value, received } = await tokensOnly.watching(() => tokensOnly.send(NONE, certificate))
+  await tokensOnly.close()
+  expect(value.answer.status).toBe(401)
+  expect(received).toEqual([])
+})
