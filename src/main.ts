@@ -26,7 +26,7 @@ program
   .description('start Gatehouse; SIGTERM and SIGINT end it cleanly')
   .requiredOption('--config <file>', 'GatehouseConfiguration')
   .action(async ({ config }: { config: string }) => {
-    process.exitCode = await serve({
+    const exitCode = await serve({
       configFile: config,
       inCluster: inClusterFrom(process.env),
       stderr: process.stderr,
@@ -34,7 +34,9 @@ program
         process.on('SIGTERM', handler)
         process.on('SIGINT', handler)
       },
+      onCrash: (handler) => process.on('uncaughtException', handler),
     })
+    process.exit(exitCode)
   })
 
 program

@@ -34,6 +34,7 @@ export interface Gatehouse {
   readonly address: BoundAddress
   readonly probes: BoundAddress
   readonly metrics: Metrics
+  readonly log: Log
   /** Looks for changed files now instead of within a second. */
   reload(): void
   /** Ends it as SIGTERM does; `now` skips delay and grace. */
@@ -140,6 +141,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
       address: listener.address,
       probes: probes.address,
       metrics,
+      log,
       reload: () => reloads?.look(),
       close: (now) => lifecycle.shutdown(now),
     }

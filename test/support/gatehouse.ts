@@ -215,7 +215,7 @@ function authenticationOf(issuer: TestIssuer): unknown {
   }
 }
 
-async function kubeconfigOf(upstream: TestUpstream): Promise<string> {
+export async function kubeconfigOf(upstream: TestUpstream): Promise<string> {
   if ('kubeconfig' in upstream) return readFile(upstream.kubeconfig, 'utf8')
   const base64 = (pem: string): string => Buffer.from(pem).toString('base64')
   return stringify({

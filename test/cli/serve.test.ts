@@ -1,0 +1,187 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { stringify } from 'yaml'
+
+import { createAuthority } from '../../certs-dev/pki.ts'
+import { startApiServer, type ApiServer } from '../support/api-server.ts'
+import { createClient } from '../support/client.ts'
+import { command } from '../support/command.ts'
+import { ALLOW_ALL, kubeconfigOf, upstreamOf } from '../support/gatehouse.ts'
+
+const main = resolve(import.meta.dirname, '../../src/main.ts')
+let folder = ''
+let api: ApiServer
+const file = (name: string): string => join(folder, name)
+
+const configuration = {
+  apiVersion: 'gatehouse/v1',
+  kind: 'GatehouseConfiguration',
+  listener: {
+    address: '127.0.0.1',
+    port: 0,
+    tls: { certFile: 'serving.crt', privateKeyFile: 'serving.key' },
+  },
+  probes: { port: 0 },
+  authentication: { x509: { clientCAFile: 'ca.crt' } },
+  authorization: { rulesFile: 'rules.yaml' },
+  audit: { stdout: {} },
+  upstream: { kubeconfig: 'upstream.kubeconfig' },
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gatehouse-cli-'))
+  api = await startApiServer()
+  const ca = await createAuthority({ commonName: 'ca' })
+  const serving = await ca.issue({
+    commonName: 'g',
+    ipAddresses: ['127.0.0.1'],
+    usages: ['server'],
+  })
+  const ada = await ca.issue({ commonName: 'ada', usages: ['client'] })
+  await Promise.all([
+    writeFile(file('ca.crt'), ca.certificatePem),
+    writeFile(file('serving.crt'), serving.certificatePem),
+    writeFile(file('serving.key'), serving.keyPem),
+    writeFile(file('ada.crt'), ada.certificatePem),
+    writeFile(file('ada.key'), ada.keyPem),
+    writeFile(file('rules.yaml'), stringify(ALLOW_ALL)),
+    writeFile(file('upstream.kubeconfig'), await kubeconfigOf(upstreamOf(api))),
+    writeFile(file('gatehouse.yaml'), stringify(configuration)),
+  ])
+})
+
+afterAll(async () => {
+  await api.close()
+  await rm(folder, { recursive: true })
+})
+
+interface Serving {
+  readonly child: ChildProcess
+  readonly stdout: string[]
+  /** Resolves with the address of the log line `listening`. */
+  readonly listening: Promise<{ port: number }>
+  readonly exit: Promise<number | null>
+}
+
+function serve(configFile = file('gatehouse.yaml'), preload: readonly string[] = []): Serving {
+  const args = [...preload, main, 'serve', '--config', configFile]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const stdout: string[] = []
+  createInterface({ input: child.stdout }).on('line', (line) => stdout.push(line))
+  const listening = new Promise<{ port: number }>((resolveAddress) => {
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (!line.startsWith('{')) return
+      const entry = JSON.parse(line) as { msg: string; port: number }
+      if (entry.msg === 'listening') resolveAddress(entry)
+    })
+  })
+  return {
+    child,
+    stdout,
+    listening,
+    exit: once(child, 'close').then(([code]) => code as number | null),
+  }
+}
+
+async function askAsAda(port: number) {
+  const [ca, certificatePem, keyPem] = await Promise.all(
+    ['ca.crt', 'ada.crt', 'ada.key'].map((name) => readFile(file(name), 'utf8')),
+  )
+  const client = createClient({
+    url: `https://127.0.0.1:${port}`,
+    ca: ca ?? '',
+    certificate: { certificatePem: certificatePem ?? '', keyPem: keyPem ?? '' },
+  })
+  const answer = await client.ask('/api/v1/pods')
+  await client.close()
+  return answer
+}
+
+describe('gatehouse serve', () => {
+  test('says where it listens, serves, and SIGTERM ends it with 0 and every record written', async () => {
+    const { child, stdout, listening, exit } = serve()
+    const { port } = await listening
+    const answer = await askAsAda(port)
+    expect(answer.status).toBe(200)
+    child.kill('SIGTERM')
+    expect(await exit).toBe(0)
+    const ids = stdout.map((line) => (JSON.parse(line) as { auditID: string }).auditID)
+    expect(ids).toEqual([answer.headers['audit-id']])
+  })
+
+  test('an exception that nobody caught ends it with 1, not without its records', async () => {
+    const crash = file('crash.mjs')
+    await writeFile(crash, `process.on('SIGUSR2', () => { throw new Error('out of the blue') })`)
+    const { child, stdout, listening, exit } = serve(undefined, ['--import', crash])
+    const { port } = await listening
+    await askAsAda(port)
+    child.kill('SIGUSR2')
+    expect(await exit).toBe(1)
+    expect(stdout).toHaveLength(1)
+  })
+
+  test('a bad configuration is 2, with every problem and no stack', async () => {
+    const bad = { ...configuration, audit: {}, listner: {} }
+    await writeFile(file('bad.yaml'), stringify(bad))
+    const { code, stderr, stdout } = await command(process.execPath, [
+      main,
+      'serve',
+      '--config',
+      file('bad.yaml'),
+    ])
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain('listner: unknown field (did you mean listener?)')
+    expect(stderr).toContain('audit: there is no sink')
+    expect(stderr).toMatch(/2 problems in the configuration\n$/)
+    expect(stderr).not.toContain('    at ')
+  })
+
+  test('an address that is taken is 1, in one line', async () => {
+    const taken = Number(new URL(api.url).port)
+    const busy = { ...configuration, listener: { ...configuration.listener, port: taken } }
+    await writeFile(file('busy.yaml'), stringify(busy))
+    const args = [main, 'serve', '--config', file('busy.yaml')]
+    const { code, stderr } = await command(process.execPath, args)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/cannot start: listen EADDRINUSE/)
+    expect(stderr).not.toContain('    at ')
+  })
+})
+
+describe('gatehouse validate', () => {
+  test('says that a good configuration is valid', async () => {
+    const args = [main, 'validate', '--config', file('gatehouse.yaml')]
+    expect(await command(process.execPath, args)).toEqual({
+      code: 0,
+      stdout: `${file('gatehouse.yaml')} is valid\n`,
+      stderr: '',
+    })
+  })
+
+  test('finds problems of every file that is named', async () => {
+    await writeFile(
+      file('bad-rules.yaml'),
+      'apiVersion: gatehouse/v1\nkind: AccessRules\nrule: []\n',
+    )
+    const bad = { ...configuration, authorization: { rulesFile: 'bad-rules.yaml' }, logs: {} }
+    await writeFile(file('bad.yaml'), stringify(bad))
+    const args = [main, 'validate', '--config', file('bad.yaml')]
+    const { code, stderr } = await command(process.execPath, args)
+    expect(code).toBe(2)
+    expect(stderr).toContain('bad.yaml:')
+    expect(stderr).toContain('logs: unknown field (did you mean log?)')
+    expect(stderr).toContain('bad-rules.yaml:3:1: rule: unknown field (did you mean rules?)')
+  })
+})
+
+test('a command without its options is a usage error', async () => {
+  const { code, stderr } = await command(process.execPath, [main, 'serve'])
+  expect(code).toBe(2)
+  expect(stderr).toContain("required option '--config <file>' not specified")
+})
