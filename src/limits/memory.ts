@@ -3,6 +3,7 @@ import type { UserInfo } from '../authentication/authenticator.ts'
 import type { RequestClass } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import type { Metrics } from '../metrics.ts'
+import { addressKey } from './address-key.ts'
 import { rateLimitHeaders } from './headers.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
 import type { Limiter, RateLimitState, Slot } from './limiter.ts'
@@ -65,7 +66,7 @@ export function createMemoryLimiter(
 
   return {
     admitAddress(address) {
-      const taken = addresses.take(address, now())
+      const taken = addresses.take(addressKey(address), now())
       if (taken.allowed) return
       refuse('address', 'too many requests from this address', retrySeconds(taken), taken.state)
     },

@@ -10,6 +10,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
+import { addressKey } from '../limits/address-key.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { canonicalAddress, describeConnection } from './connection.ts'
@@ -222,7 +223,7 @@ class AcceptedSockets {
   /** True: the address has too many already; the socket is not counted. */
   add(socket: Socket, generation: number, maxPerAddress: number): boolean {
     const key = socketKey(socket)
-    const address = canonicalAddress(socket.remoteAddress ?? '')
+    const address = addressKey(canonicalAddress(socket.remoteAddress ?? ''))
     const count = this.#byAddress.get(address) ?? 0
     if (count >= maxPerAddress) return true
     this.#byAddress.set(address, count + 1)
