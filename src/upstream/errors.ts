@@ -42,11 +42,12 @@ const TLS_CODE = /CERT|SELF_SIGNED|^UNABLE_TO|^ERR_TLS|^ERR_SSL|^EPROTO$/
  * client-go repeats any request then, mutating ones included (client-go/rest/with_retry.go).
  */
 export function mapUpstreamError(cause: unknown): MappedFailure {
-  const code = errorCode(cause)
+  const { code, syscall } = originOf(cause)
   if (REQUEST_CODES.has(code)) {
     return failure('request', 'BadRequest', 'a header of the request cannot be passed on', cause)
   }
-  if (CONNECT_CODES.has(code)) {
+  // On an established connection the same codes come from a read or a write: something was sent.
+  if (CONNECT_CODES.has(code) && syscall !== 'read' && syscall !== 'write') {
     return failure(
       'connect',
       'ServiceUnavailable',
@@ -89,10 +90,21 @@ function failure(
   return { kind, error: new StatusError(reason, message, { cause, headers }) }
 }
 
-function errorCode(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return ''
-  if (error instanceof AggregateError && error.errors.length > 0) return errorCode(error.errors[0])
-  const { code, cause } = error as { code?: unknown; cause?: unknown }
-  if (typeof code === 'string' && code !== 'UND_ERR_SOCKET') return code
-  return cause === undefined ? (typeof code === 'string' ? code : '') : errorCode(cause)
+interface Origin {
+  readonly code: string
+  /** `connect`, `getaddrinfo`, `read`, `write`…; `''` where the error is no system error. */
+  readonly syscall: string
+}
+
+/** The innermost error that says something: undici wraps those of sockets. */
+function originOf(error: unknown): Origin {
+  if (typeof error !== 'object' || error === null) return { code: '', syscall: '' }
+  if (error instanceof AggregateError && error.errors.length > 0) return originOf(error.errors[0])
+  const { code, cause, syscall } = error as { code?: unknown; cause?: unknown; syscall?: unknown }
+  const own = {
+    code: typeof code === 'string' ? code : '',
+    syscall: typeof syscall === 'string' ? syscall : '',
+  }
+  if (own.code !== '' && own.code !== 'UND_ERR_SOCKET') return own
+  return cause === undefined ? own : originOf(cause)
 }
