@@ -140,6 +140,9 @@ export async function startListener(
       effects.log.trace({ err: error }, 'client connection failed')
     })
     if (isHttp2) {
+      // Half-open is for tunnels. Here node would wait for a session that nobody reads any more, and
+      // its watches with it; a server of Go's ends it as well.
+      socket.once('end', () => socket.destroy())
       const session: ServerHttp2Session = performServerHandshake(socket, http2Options(limits))
       entry.retire = serveHttp2(session, entry.connection, limits, effects)
     } else {
