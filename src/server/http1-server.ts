@@ -7,13 +7,8 @@ import type { TLSSocket } from 'node:tls'
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import type { Metrics } from '../metrics.ts'
 import { StatusError, statusBody } from '../status.ts'
-import {
-  createHttp1Exchange,
-  framingProblem,
-  responseForUpgrade,
-  upgradeProblem,
-  type BreakableExchange,
-} from './http1.ts'
+import { framingProblem, upgradeProblem } from './framing.ts'
+import { createHttp1Exchange, responseForUpgrade, type BreakableExchange } from './http1.ts'
 
 /** client-go does not pipeline; a few requests in a row wait their turn, a flood does not. */
 const MAX_PIPELINED = 16

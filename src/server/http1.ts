@@ -18,6 +18,8 @@ import type { StatusError } from '../status.ts'
  */
 const LINGER_BYTES = 1_048_576
 const LINGER_MS = 5_000
+/** Bytes behind an upgrade request that are kept until it is answered; then its sender waits. */
+const MAX_EARLY_BYTES = 65_536
 
 export interface Http1Parts {
   readonly message: IncomingMessage
@@ -55,35 +57,29 @@ export function responseForUpgrade(message: IncomingMessage): ServerResponse {
 }
 
 /**
- * What llhttp lets through and a proxy must not (RFC 9112 sections 3.2 and 6.3): a transfer coding
- * other than exactly `chunked`, a length that no number here holds, or no `Host`. Undefined when
- * the framing is plain.
+ * Reads on while an upgrade is being decided, or nobody would notice that the client has left. The
+ * returned function ends that and gives what came.
  */
-export function framingProblem(message: IncomingMessage): string | undefined {
-  const coding = message.headers['transfer-encoding']
-  const length = message.headers['content-length']
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    return 'the only transfer coding understood is chunked'
+function holdEarlyBytes(socket: Duplex, head: Buffer): () => Buffer {
+  const held = [head]
+  let length = head.length
+  const onData = (chunk: Buffer): void => {
+    held.push(chunk)
+    length += chunk.length
+    if (length > MAX_EARLY_BYTES) socket.pause()
   }
-  if (coding !== undefined && length !== undefined) {
-    return 'Content-Length and Transfer-Encoding must not be sent together'
+  // As node does with every other request: a client that says goodbye before the answer is gone.
+  const onEnd = (): void => {
+    socket.destroy()
   }
-  if (length !== undefined && !Number.isSafeInteger(Number(length))) {
-    return 'Content-Length is too large'
+  socket.on('data', onData)
+  socket.on('end', onEnd)
+  return () => {
+    socket.off('data', onData)
+    socket.off('end', onEnd)
+    socket.pause()
+    return Buffer.concat(held)
   }
-  if (message.httpVersion !== '1.1') return 'HTTP/1.1 or HTTP/2 is required'
-  if (message.headers.host === undefined) return 'the Host header is missing'
-  return undefined
-}
-
-/**
- * An upgrade request with a body: what follows the head would be body to one reader and the new
- * protocol to another.
- */
-export function upgradeProblem({ headers }: IncomingMessage): string | undefined {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-    ? 'an upgrade request must not have a body'
-    : undefined
 }
 
 class Http1Exchange implements BreakableExchange {
@@ -92,7 +88,7 @@ class Http1Exchange implements BreakableExchange {
   bytesReceived = 0
   readonly #message: IncomingMessage
   readonly #serverResponse: ServerResponse
-  readonly #upgrade: Http1Parts['upgrade']
+  readonly #upgrade: { readonly socket: Duplex; readonly release: () => Buffer } | undefined
   #socketTaken = false
   #bodyError: Error | undefined
   #onBodyError: ((error: Error) => void) | undefined
@@ -102,7 +98,10 @@ class Http1Exchange implements BreakableExchange {
     const chunked = message.headers['transfer-encoding'] !== undefined
     this.#message = message
     this.#serverResponse = response
-    this.#upgrade = upgrade
+    this.#upgrade = upgrade && {
+      socket: upgrade.socket,
+      release: holdEarlyBytes(upgrade.socket, upgrade.head),
+    }
     this.request = {
       protocol: 'HTTP/1.1',
       method: message.method ?? '',
@@ -187,7 +186,7 @@ class Http1Exchange implements BreakableExchange {
     }
     this.#socketTaken = true
     this.#serverResponse.detachSocket(this.#message.socket)
-    return this.#upgrade
+    return { socket: this.#upgrade.socket, head: this.#upgrade.release() }
   }
 }
 

@@ -111,7 +111,9 @@ export function checkSwitchingProtocols(
   const accepted =
     handshake.webSocketKey === undefined ||
     single(headers['sec-websocket-accept']) === acceptFor(handshake.webSocketKey)
-  if (!agreed || !knownProtocol || !accepted) {
+  // None was offered on, so none can be granted (RFC 6455 section 4.1).
+  const extended = headers['sec-websocket-extensions'] !== undefined
+  if (!agreed || !knownProtocol || !accepted || extended) {
     throw new StatusError(
       'BadGateway',
       'the API server switched to another protocol than asked for',

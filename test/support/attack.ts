@@ -40,6 +40,8 @@ export interface Attack {
   send(bytes: Bytes, certificate?: KeyPair): Promise<Aftermath>
   /** Runs the attack and gives what reached the API server and the final events of it. */
   watching<T>(act: () => Promise<T>): Promise<Watched<T>>
+  /** Waits until every request so far has its final event, streams above all. */
+  settled(): Promise<void>
   /** Fails when a user's token or a key stands in a log, or has reached the API server. */
   expectNoSecretLeaked(): Promise<void>
   close(): Promise<void>
@@ -145,6 +147,16 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
         value,
         received: api.received.slice(receivedBefore).filter((one) => !isProbeRequest(one)),
         events: (await finalEvents()).slice(eventsBefore).filter((event) => !isProbe(event)),
+      }
+    },
+    async settled() {
+      await sentinel()
+      const events = await gatehouse.events()
+      const started = events.filter(({ stage }) => stage === 'ResponseStarted')
+      for (const { auditID } of started) {
+        await gatehouse.eventsWhere(
+          (one) => one.auditID === auditID && one.stage !== 'ResponseStarted',
+        )
       }
     },
     async expectNoSecretLeaked() {

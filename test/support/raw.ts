@@ -3,6 +3,7 @@
  * for requests that no client library would send. HTTP/2 frames are in http2-frames.ts.
  */
 import { once } from 'node:events'
+import { connect as connectTcp, type Socket } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 
 import type { KeyPair } from '../../certs-dev/pki.ts'
@@ -40,6 +41,8 @@ export interface RawConnection {
   /** Resolves when the peer has closed; gives what was not taken. */
   rest(): Promise<Buffer>
   destroy(): void
+  /** Breaks off with a TCP RST. */
+  reset(): void
 }
 
 export interface Taken<T> {
@@ -53,9 +56,9 @@ export async function connectRaw(
   target: RawTarget,
   { certificate, alpn = 'http/1.1', session }: RawOptions = {},
 ): Promise<RawConnection> {
+  const tcp = connectTcp(target.port, '127.0.0.1')
   const socket = connect({
-    host: '127.0.0.1',
-    port: target.port,
+    socket: tcp,
     ca: target.ca,
     ALPNProtocols: [alpn],
     ...(session === undefined ? {} : { session }),
@@ -65,10 +68,10 @@ export async function connectRaw(
   })
   socket.setNoDelay(true)
   await once(socket, 'secureConnect')
-  return wrap(socket)
+  return wrap(socket, tcp)
 }
 
-function wrap(socket: TLSSocket): RawConnection {
+function wrap(socket: TLSSocket, tcp: Socket): RawConnection {
   let received = Buffer.alloc(0)
   let ended = false
   let wake: () => void = () => undefined
@@ -119,6 +122,9 @@ function wrap(socket: TLSSocket): RawConnection {
       ),
     destroy() {
       socket.destroy()
+    },
+    reset() {
+      tcp.resetAndDestroy()
     },
   }
   return connection

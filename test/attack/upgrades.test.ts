@@ -1,0 +1,442 @@
+/**
+ * Upgrades (CVE-2018-1002105, CVE-2020-8559): only a 101 that grants what was asked joins the two
+ * connections. After anything else both end, and no byte of the client's has reached the API server
+ * behind the request.
+ */
+import { createHash } from 'node:crypto'
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+import { headerValues } from '../support/api-server.ts'
+import { startAttack, type Attack } from '../support/attack.ts'
+import {
+  RAW_OK,
+  startRawApiServer,
+  type RawApiServer,
+  type RawExchange,
+} from '../support/raw-api-server.ts'
+import { answerHeader, readAnswer, readAnswers, type RawConnection } from '../support/raw.ts'
+
+const EXEC = '/api/v1/namespaces/d/pods/p/exec?command=sh'
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
+const ACCEPT = createHash('sha1')
+  .update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+  .digest('base64')
+/** What a client sends behind its request without waiting: to a raw tunnel, another request. */
+const EARLY = 'GET /api/v1/secrets HTTP/1.1\r\nHost: api\r\n\r\n'
+
+let api: RawApiServer
+let attack: Attack
+let webSocket: string
+let spdy: string
+
+beforeAll(async () => {
+  api = await startRawApiServer()
+  attack = await startAttack({ api })
+  const bearer = await attack.bearer()
+  webSocket =
+    `GET ${EXEC} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}Connection: keep-alive, uPGRADE\r\n` +
+    `Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${KEY}\r\n` +
+    'Sec-WebSocket-Protocol: v5.channel.k8s.io, v4.channel.k8s.io\r\n\r\n'
+  spdy =
+    `POST ${EXEC} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}Connection: Upgrade\r\n` +
+    'Upgrade: SPDY/3.1\r\nContent-Length: 0\r\nX-Stream-Protocol-Version: v5.channel.k8s.io\r\n' +
+    'X-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n'
+})
+
+beforeEach(() => {
+  api.script = ({ write }) => write(RAW_OK)
+})
+
+afterEach(() => attack.settled())
+
+afterAll(async () => {
+  await attack.expectNoSecretLeaked()
+  await attack.close()
+  await api.close()
+})
+
+const SWITCH =
+  'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+  `Sec-WebSocket-Accept: ${ACCEPT}\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n`
+const SWITCH_SPDY =
+  'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n' +
+  'X-Stream-Protocol-Version: v5.channel.k8s.io\r\n\r\n'
+
+/** Notes what comes on each connection until it is closed from Gatehouse's side. */
+function noting(answer: (exchange: RawExchange) => void): {
+  script: (exchange: RawExchange) => void
+  closed: Promise<string>
+} {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  return {
+    closed: promise,
+    script(exchange) {
+      exchange.take()
+      exchange.socket.once('close', () => resolve(exchange.bytes()))
+      answer(exchange)
+    },
+  }
+}
+
+/** Gives the bytes of a tunnel as they come. */
+function readText(connection: RawConnection, length: number): Promise<string> {
+  return connection.read((received, ended) =>
+    received.length >= length || ended
+      ? { value: received.toString('latin1'), bytes: received.length }
+      : undefined,
+  )
+}
+
+const ANSWERS: readonly (readonly [
+  what: string,
+  answer: string,
+  seen: { readonly status: number; readonly whole?: boolean; readonly body?: RegExp },
+])[] = [
+  [
+    '403 with a Status',
+    'HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{"kind":"Status"}',
+    { status: 403, body: /^\{"kind":"Status"\}$/ },
+  ],
+  [
+    '404 with 900 kB',
+    `HTTP/1.1 404 Not Found\r\nContent-Length: 900000\r\n\r\n${'x'.repeat(900_000)}`,
+    { status: 404, body: /^x{900000}$/ },
+  ],
+  [
+    '404 with 2 MB, which is cut so that it shows',
+    `HTTP/1.1 404 Not Found\r\nContent-Length: 2000000\r\n\r\n${'x'.repeat(2_000_000)}`,
+    { status: 404, whole: false },
+  ],
+  [
+    '500 in chunks',
+    'HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n4\r\noops\r\n0\r\n\r\n',
+    { status: 500, body: /^oops$/ },
+  ],
+  ['200', RAW_OK, { status: 502 }],
+  ['204', 'HTTP/1.1 204 No Content\r\n\r\n', { status: 502 }],
+  [
+    'a redirect to another server',
+    'HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n',
+    { status: 502 },
+  ],
+  [
+    'a redirect to itself',
+    `HTTP/1.1 307 Temporary Redirect\r\nLocation: ${EXEC}\r\nContent-Length: 0\r\n\r\n`,
+    { status: 502 },
+  ],
+  ['bytes that are no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', { status: 502 }],
+  ['a 101 to another protocol', SWITCH.replace('websocket', 'h2c'), { status: 502 }],
+  ['a 101 to two protocols', SWITCH.replace('websocket', 'websocket, h2c'), { status: 502 }],
+  ['a 101 without Upgrade', SWITCH.replace('Upgrade: websocket\r\n', ''), { status: 502 }],
+  ['a 101 without Connection', SWITCH.replace('Connection: Upgrade\r\n', ''), { status: 502 }],
+  [
+    'a 101 whose Connection only contains the word',
+    SWITCH.replace('Connection: Upgrade', 'Connection: not-upgrade-ish'),
+    { status: 502 },
+  ],
+  ['a 101 that accepts another key', SWITCH.replace(ACCEPT, 'AAAA'), { status: 502 }],
+  [
+    'a 101 without Sec-WebSocket-Accept',
+    SWITCH.replace(`Sec-WebSocket-Accept: ${ACCEPT}\r\n`, ''),
+    { status: 502 },
+  ],
+  [
+    'a 101 that accepts twice',
+    SWITCH.replace('Connection:', `Sec-WebSocket-Accept: ${ACCEPT}\r\nConnection:`),
+    { status: 502 },
+  ],
+  [
+    'a 101 with a subprotocol that was not offered',
+    SWITCH.replace('v5.channel', 'v1.channel'),
+    { status: 502 },
+  ],
+  [
+    'a 101 with two subprotocols',
+    SWITCH.replace('v5.channel.k8s.io', 'v5.channel.k8s.io, v4.channel.k8s.io'),
+    { status: 502 },
+  ],
+  [
+    'a 101 with an extension that was not offered',
+    SWITCH.replace('Connection:', 'Sec-WebSocket-Extensions: permessage-deflate\r\nConnection:'),
+    { status: 502 },
+  ],
+  ['a 101 for SPDY', SWITCH_SPDY, { status: 502 }],
+]
+
+describe('the API server answers the upgrade with', () => {
+  test.for(ANSWERS)('%s', async ([, answer, seen]) => {
+    const { script, closed } = noting(({ write }) => write(answer))
+    api.script = script
+    const { value, received, events } = await attack.watching(async () => {
+      const connection = await attack.connect()
+      // The second request would run with the rights of Gatehouse, were the sockets joined.
+      connection.write(webSocket + EARLY)
+      const answers = await readAnswers(connection)
+      return { answers, upstream: await closed }
+    })
+    expect(value.answers).toMatchObject([{ status: seen.status, whole: seen.whole ?? true }])
+    expect(value.answers[0]!.body).toMatch(seen.body ?? /./)
+    expect(answerHeader(value.answers[0]!, 'location')).toBeUndefined()
+    expect(received).toMatchObject([{ method: 'GET', url: EXEC }])
+    expect(value.upstream.match(/\r\n\r\n/g)).toHaveLength(1)
+    expect(value.upstream).not.toContain('secrets')
+    expect(events).toMatchObject([{ responseStatus: { code: seen.status } }])
+  })
+
+  test.for<readonly [what: string, answer: string]>([
+    ['another protocol', SWITCH],
+    ['a version that was not offered', SWITCH_SPDY.replace('v5.channel', 'v2.channel')],
+    [
+      'two versions',
+      SWITCH_SPDY.replace(
+        'Connection:',
+        'X-Stream-Protocol-Version: v4.channel.k8s.io\r\nConnection:',
+      ),
+    ],
+  ])('a 101 with %s for SPDY', async ([, answer]) => {
+    const { script, closed } = noting(({ write }) => write(answer))
+    api.script = script
+    const connection = await attack.connect()
+    connection.write(spdy + EARLY)
+    expect(await readAnswers(connection)).toMatchObject([{ status: 502, whole: true }])
+    expect(await closed).not.toContain('secrets')
+  })
+
+  test('a 101 though no upgrade was asked for', async () => {
+    const { script, closed } = noting(({ write }) => write(`${SWITCH}tunnel`))
+    api.script = script
+    const { value } = await attack.watching(async () => {
+      const sent = await attack.send(
+        `GET /api/v1/pods HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}\r\n`,
+      )
+      return { sent, upstream: await closed }
+    })
+    expect(value.sent.answer.status).toBe(502)
+  })
+
+  test('a reset before any answer: 502, and it is never asked a second time', async () => {
+    api.script = ({ reset, take }) => {
+      take()
+      reset()
+    }
+    const { value, received } = await attack.watching(async () => {
+      const connection = await attack.connect()
+      connection.write(spdy)
+      return readAnswers(connection)
+    })
+    expect(value).toMatchObject([{ status: 502 }])
+    expect(JSON.parse(value[0]!.body)).toMatchObject({ kind: 'Status', code: 502 })
+    expect(received).toHaveLength(1)
+  })
+
+  test('half an answer and a reset: 502, and it is never asked a second time', async () => {
+    api.script = ({ socket, reset, take }) => {
+      take()
+      socket.write('HTTP/1.1 101 Switching', reset)
+    }
+    const { value, received } = await attack.watching(async () => {
+      const connection = await attack.connect()
+      connection.write(webSocket)
+      return readAnswers(connection)
+    })
+    expect(value).toMatchObject([{ status: 502 }])
+    expect(received).toHaveLength(1)
+  })
+})
+
+describe('joined connections', () => {
+  test('what the client sent behind its request arrives after the 101, and not before', async () => {
+    const first = Promise.withResolvers<string>()
+    const tunnel = Promise.withResolvers<string>()
+    api.script = ({ socket, take, bytes, write }) => {
+      take()
+      first.resolve(bytes())
+      write(SWITCH)
+      socket.on('data', () => {
+        if (bytes().endsWith('late')) tunnel.resolve(bytes())
+      })
+    }
+    const connection = await attack.connect()
+    connection.write(`${webSocket}early,`)
+    expect(await first.promise).toMatch(/\r\n\r\n$/)
+    expect((await readAnswer(connection)).status).toBe(101)
+    connection.write('late')
+    expect(await tunnel.promise).toMatch(/\r\n\r\nearly,late$/)
+    connection.destroy()
+  })
+
+  test.for<readonly [what: string, request: () => string, answer: string]>([
+    ['WebSocket', () => webSocket, SWITCH],
+    ['SPDY', () => spdy, SWITCH_SPDY],
+  ])('%s: what the API server sent behind its 101 arrives', async ([, request, answer]) => {
+    api.script = ({ take, write }) => {
+      take()
+      write(`${answer}\0first bytes`)
+    }
+    const connection = await attack.connect()
+    connection.write(request())
+    expect((await readAnswer(connection)).status).toBe(101)
+    expect(await readText(connection, 12)).toBe('\0first bytes')
+    connection.destroy()
+  })
+
+  test('the head of the 101 is Gatehouse’s own: no cookie, no other protocol, no credential', async () => {
+    api.script = ({ take, write }) => {
+      take()
+      write(
+        SWITCH.replace(
+          'Connection:',
+          'Set-Cookie: a=b\r\nAlt-Svc: h3=":1"\r\nAudit-Id: forged\r\nX-Ok: yes\r\nConnection:',
+        ),
+      )
+    }
+    const connection = await attack.connect()
+    connection.write(webSocket)
+    const answer = await readAnswer(connection)
+    connection.destroy()
+    expect(answer.head).not.toMatch(/set-cookie|alt-svc|forged/i)
+    expect(answer.head.match(/^upgrade: /gim)).toHaveLength(1)
+    expect(answer.head.match(/^connection: /gim)).toHaveLength(1)
+    expect(answerHeader(answer, 'x-ok')).toBe('yes')
+  })
+
+  test('a client that has said all still hears the rest', async () => {
+    api.script = ({ socket, take, bytes, write }) => {
+      take({ halfOpen: true })
+      write(SWITCH)
+      socket.on('end', () => socket.end(`after the end of ${JSON.stringify(bytes().slice(-5))}`))
+    }
+    const connection = await attack.connect()
+    connection.write(webSocket)
+    expect((await readAnswer(connection)).status).toBe(101)
+    connection.write('input')
+    connection.socket.end()
+    expect((await connection.rest()).toString()).toBe('after the end of "input"')
+  })
+
+  test('an API server that has said all still hears the rest', async () => {
+    const { script, closed } = noting(({ socket, write }) => {
+      write(SWITCH)
+      socket.end('all')
+    })
+    api.script = script
+    const connection = await attack.connect()
+    connection.write(webSocket)
+    expect((await readAnswer(connection)).status).toBe(101)
+    expect(await readText(connection, 3)).toBe('all')
+    connection.write('more')
+    connection.socket.end('and more')
+    expect(await closed).toMatch(/\r\n\r\nmoreand more$/)
+  })
+
+  test.for(['client', 'API server'])(
+    'when the %s breaks off, so does the other side',
+    async (side) => {
+      const upstream = Promise.withResolvers<RawExchange>()
+      const { script, closed } = noting((exchange) => {
+        exchange.write(SWITCH)
+        upstream.resolve(exchange)
+      })
+      api.script = script
+      const { value, events } = await attack.watching(async () => {
+        const connection = await attack.connect()
+        connection.write(webSocket)
+        expect((await readAnswer(connection)).status).toBe(101)
+        const exchange = await upstream.promise
+        if (side === 'client') connection.reset()
+        else exchange.reset()
+        await Promise.all([connection.rest(), closed])
+        return true
+      })
+      expect(value).toBe(true)
+      expect(events).toMatchObject([
+        {
+          stage: 'ResponseComplete',
+          responseStatus: { code: 101 },
+          annotations: { 'gatehouse/abortedBy': side === 'client' ? 'client' : 'upstream' },
+        },
+      ])
+    },
+  )
+
+  test.for<readonly [how: string, leave: (connection: RawConnection) => void]>([
+    ['closes', (connection) => connection.destroy()],
+    ['closes half', (connection) => connection.socket.end()],
+    ['resets', (connection) => connection.reset()],
+    [
+      'closes behind early bytes',
+      (connection) => {
+        connection.write(EARLY)
+        connection.socket.end()
+      },
+    ],
+  ])(
+    'a client that %s before the answer takes the upstream connection with it',
+    async ([, leave]) => {
+      const asked = Promise.withResolvers<undefined>()
+      const { script, closed } = noting(() => asked.resolve(undefined))
+      api.script = script
+      const { events } = await attack.watching(async () => {
+        const connection = await attack.connect()
+        connection.write(webSocket)
+        await asked.promise
+        leave(connection)
+        expect(await closed).not.toContain('secrets')
+      })
+      expect(events).toMatchObject([
+        { responseStatus: { code: 499 }, annotations: { 'gatehouse/abortedBy': 'client' } },
+      ])
+    },
+  )
+})
+
+test('the connection of an upgrade is never used again, and no other is used for one', async () => {
+  const connections = new Map<number, string[]>()
+  api.script = ({ request, write, take }) => {
+    connections.set(request.connection, [
+      ...(connections.get(request.connection) ?? []),
+      request.url,
+    ])
+    if (request.url !== EXEC) {
+      write(RAW_OK)
+      return
+    }
+    take()
+    write('HTTP/1.1 403 Forbidden\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n')
+  }
+  const get = `GET /api/v1/pods HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}\r\n`
+  for (let i = 0; i < 5; i++) {
+    expect((await attack.send(get)).answer.status).toBe(200)
+    expect((await attack.send(webSocket)).answer.status).toBe(403)
+  }
+  const urls = [...connections.values()]
+  expect(urls.filter((one) => one.includes(EXEC))).toEqual(Array.from({ length: 5 }, () => [EXEC]))
+})
+
+test('an upgrade asks upstream for exactly what was judged, without token and extensions', async () => {
+  api.script = ({ write, take }) => {
+    take()
+    write('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+  }
+  const { received } = await attack.watching(async () => {
+    await attack.send(
+      webSocket.replace(
+        'Sec-WebSocket-Version',
+        'Sec-WebSocket-Extensions: a\r\nSec-WebSocket-Version',
+      ),
+    )
+    await attack.send(spdy)
+  })
+  const [first, second] = received
+  expect(headerValues(first!, 'upgrade')).toEqual(['websocket'])
+  expect(headerValues(first!, 'connection')).toEqual(['Upgrade'])
+  expect(headerValues(first!, 'sec-websocket-extensions')).toEqual([])
+  expect(headerValues(first!, 'impersonate-user')).toEqual(['oidc:ada'])
+  expect(headerValues(first!, 'authorization')).toEqual([])
+  expect(headerValues(second!, 'upgrade')).toEqual(['SPDY/3.1'])
+  expect(headerValues(second!, 'x-stream-protocol-version')).toEqual([
+    'v5.channel.k8s.io',
+    'v4.channel.k8s.io',
+  ])
+})

@@ -1,0 +1,186 @@
+/**
+ * A stand-in API server that answers with whatever bytes a test writes: over TLS, in the words of
+ * HTTP/1.1 or none. Readiness reviews and the test's own probes are answered properly.
+ */
+import { once } from 'node:events'
+import type { AddressInfo, Socket } from 'node:net'
+import { createServer, type TLSSocket } from 'node:tls'
+
+import { createAuthority } from '../../certs-dev/pki.ts'
+import type { ApiServer, ReceivedRequest } from './api-server.ts'
+
+export interface RawExchange {
+  readonly socket: TLSSocket
+  readonly request: ReceivedRequest
+  /** Everything that the connection has brought so far, this request's head included. */
+  readonly bytes: () => string
+  /**
+   * Looks no longer for requests on this connection: it belongs to the script, which with `halfOpen`
+   * has to end it itself, too.
+   */
+  readonly take: (options?: { readonly halfOpen: boolean }) => void
+  /** Breaks the connection off with a TCP RST. */
+  readonly reset: () => void
+  /** Writes latin1. */
+  readonly write: (bytes: string | Buffer) => void
+}
+
+export interface RawApiServer extends ApiServer {
+  /** Answers each request; its body may still be on the way. */
+  script: (exchange: RawExchange) => void
+}
+
+export const RAW_OK =
+  'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}'
+
+interface Head {
+  readonly request: ReceivedRequest
+  readonly length: number
+}
+
+export async function startRawApiServer(): Promise<RawApiServer> {
+  const [authority, clientAuthority] = await Promise.all([
+    createAuthority({ commonName: 'api-server' }),
+    createAuthority({ commonName: 'api-clients' }),
+  ])
+  const [serving, gatehouse] = await Promise.all([
+    authority.issue({ commonName: 'api', ipAddresses: ['127.0.0.1'], usages: ['server'] }),
+    clientAuthority.issue({ commonName: 'gatehouse', usages: ['client'] }),
+  ])
+  const server = createServer({
+    cert: serving.certificatePem,
+    key: serving.keyPem,
+    ca: clientAuthority.certificatePem,
+    requestCert: true,
+    rejectUnauthorized: false,
+    ALPNProtocols: ['http/1.1'],
+    allowHalfOpen: true,
+  })
+  const sockets = new Set<TLSSocket>()
+  const api: RawApiServer = {
+    url: '',
+    authority,
+    clientAuthority,
+    gatehouse,
+    received: [],
+    connections: { total: 0, open: 0 },
+    userHeader: 'impersonate-user',
+    handler: undefined,
+    upgradeHandler: undefined,
+    script: ({ write }) => write(RAW_OK),
+    async close() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+  const accepted = new Map<number, Socket>()
+  server.on('connection', (tcp: Socket) => {
+    accepted.set(tcp.remotePort ?? 0, tcp)
+  })
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const tcp = accepted.get(socket.remotePort ?? 0)
+    sockets.add(socket)
+    const connection = ++api.connections.total
+    api.connections.open++
+    socket.setNoDelay(true)
+    socket.on('error', () => socket.destroy())
+    socket.once('close', () => {
+      sockets.delete(socket)
+      api.connections.open--
+    })
+    serve({ socket, connection, reset: () => tcp?.resetAndDestroy() }, api)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return Object.defineProperty(api, 'url', { value: url })
+}
+
+interface Connection {
+  readonly socket: TLSSocket
+  readonly connection: number
+  readonly reset: () => void
+}
+
+function serve({ socket, connection, reset }: Connection, api: RawApiServer): void {
+  let all = ''
+  let pending = ''
+  let taken = false
+  let halfOpen = false
+  const write = (bytes: string | Buffer): void => {
+    if (socket.writable) socket.write(bytes, 'latin1')
+  }
+  socket.on('data', (chunk: Buffer) => {
+    all += chunk.toString('latin1')
+    if (taken) return
+    pending += chunk.toString('latin1')
+    for (;;) {
+      const head = takeHead(pending, connection)
+      if (head === undefined) return
+      pending = pending.slice(head.length)
+      if (!socket.authorized) write('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n')
+      else if (!answersItself(head.request, write)) {
+        api.received.push(head.request)
+        api.script({
+          socket,
+          request: head.request,
+          bytes: () => all,
+          take(options) {
+            taken = true
+            halfOpen = options?.halfOpen ?? false
+          },
+          reset,
+          write,
+        })
+      }
+    }
+  })
+  // As a server does that has nothing more to say.
+  socket.on('end', () => {
+    if (!halfOpen) socket.end()
+  })
+}
+
+/** A request whose body, if it has a length, is there; one in chunks is for a script that takes. */
+function takeHead(pending: string, connection: number): Head | undefined {
+  const headEnd = pending.indexOf('\r\n\r\n')
+  if (headEnd === -1) return undefined
+  const [line = '', ...fields] = pending.slice(0, headEnd).split('\r\n')
+  const [method = '', url = ''] = line.split(' ')
+  const headers = fields.map((field): readonly [string, string] => {
+    const colon = field.indexOf(':')
+    return [field.slice(0, colon).toLowerCase(), field.slice(colon + 1).trim()]
+  })
+  const announced = headers.find(([name]) => name === 'content-length')?.[1]
+  const length = headEnd + 4 + Number(announced ?? 0)
+  const body = pending.slice(headEnd + 4, length)
+  const complete = pending.length >= length
+  if (!complete) return undefined
+  return {
+    request: { method, url, headers, protocol: '1.1', connection, body, complete },
+    length,
+  }
+}
+
+function answersItself(
+  { url, method, headers, body }: ReceivedRequest,
+  write: (bytes: string) => void,
+) {
+  const json = (status: string, value: unknown): void => {
+    const text = JSON.stringify(value)
+    write(
+      `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
+    )
+  }
+  if (url.endsWith('/selfsubjectreviews')) {
+    const username = headers.find(([name]) => name === 'impersonate-user')?.[1] ?? 'gatehouse'
+    json('201 Created', { kind: 'SelfSubjectReview', status: { userInfo: { username } } })
+    return true
+  }
+  if (url.startsWith('/probe/')) {
+    json('200 OK', { kind: 'Echo', method, url, body })
+    return true
+  }
+  return false
+}
