@@ -1,13 +1,12 @@
-import { once } from 'node:events'
-import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { parse, stringify } from 'yaml'
+import { stringify } from 'yaml'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
 import { startCluster, type Cluster } from '../support/cluster.ts'
+import { replaceFile } from '../support/files.ts'
 import { ALLOW_ALL, startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
 import type { RunningProgram } from '../support/program.ts'
 import { createUser, withCertificate, withToken, type User } from '../support/users.ts'
@@ -48,7 +47,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     const stricter = withRules(NO_DELETION)
 
     test('replaced by a rename are in force, and an open watch goes on', async () => {
-      await replace('rules.yaml', stricter)
+      await replaceFile(gatehouse.file('rules.yaml'), stricter)
       await expect.poll(deletion, patience).toContain('Not today. (Gatehouse rule "no-deletion")')
       await expectWatchGoesOn()
     })
@@ -64,9 +63,12 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     })
 
     test('with a mistake change nothing, and /readyz?verbose says so', async () => {
-      await replace('rules.yaml', stricter)
+      await replaceFile(gatehouse.file('rules.yaml'), stricter)
       await expect.poll(deletion, patience).toContain('Not today.')
-      await replace('rules.yaml', stricter.replace('effect: deny', 'effect: denny'))
+      await replaceFile(
+        gatehouse.file('rules.yaml'),
+        stricter.replace('effect: deny', 'effect: denny'),
+      )
       await expect
         .poll(readyz, patience)
         .toMatch(/\[\+\]configuration ok \(reload of rules failed: /)
@@ -76,7 +78,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
 
     test('that forbid what is running end it', async () => {
       const noWatches = { ...NO_DELETION, name: 'no-watches', verbs: ['watch'] }
-      await replace('rules.yaml', withRules(noWatches))
+      await replaceFile(gatehouse.file('rules.yaml'), withRules(noWatches))
       expect(await watch.ended).toMatchObject({ code: 0 })
       const ends = await gatehouse.eventsWhere(
         ({ verb, stage }) => verb === 'watch' && stage === 'ResponseComplete',
@@ -117,9 +119,9 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     ]
     expect(await answers()).toEqual([0, 1])
     const both = gatehouse.clientAuthority.certificatePem + next.certificatePem
-    await replace('client-ca.crt', both)
+    await replaceFile(gatehouse.file('client-ca.crt'), both)
     await expect.poll(answers, patience).toEqual([0, 0])
-    await replace('client-ca.crt', next.certificatePem)
+    await replaceFile(gatehouse.file('client-ca.crt'), next.certificatePem)
     await expect.poll(answers, patience).toEqual([1, 0])
     await expectWatchGoesOn()
   })
@@ -137,98 +139,16 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     const said = async (who: User): Promise<string> => (await who.kubectl(VERSION)).stderr
     expect(await said(expecting)).toContain('certificate signed by unknown authority')
 
-    await replace('serving.key', serving.keyPem)
-    await replace('serving.crt', serving.certificatePem)
+    await replaceFile(gatehouse.file('serving.key'), serving.keyPem)
+    await replaceFile(gatehouse.file('serving.crt'), serving.certificatePem)
     await expect.poll(() => said(expecting), patience).toBe('')
     expect(await said(user)).toContain('certificate signed by unknown authority')
     await expectWatchGoesOn()
   })
 
-  test('of another upstream token uses it, and an open watch goes on', async () => {
-    const { admin, gatehouseTokenFile } = cluster
-    const created = await admin(['-n', 'gatehouse', 'create', 'token', 'gatehouse'])
-    const token = created.stdout.trim()
-    await rename(gatehouseTokenFile, `${gatehouseTokenFile}.old`)
-    await writeFile(`${gatehouseTokenFile}.new`, token)
-    await rename(`${gatehouseTokenFile}.new`, gatehouseTokenFile)
-    const credentialIds = async (): Promise<(string | undefined)[]> => {
-      await user.kubectl(VERSION)
-      return (await cluster.events())
-        .filter(({ requestURI }) => requestURI === '/version')
-        .map(({ user: { extra } }) => extra?.['authentication.kubernetes.io/credential-id']?.[0])
-    }
-    await expect.poll(credentialIds, patience).toContain(`JTI=${jwtId(token)}`)
-    await expectWatchGoesOn()
-  })
-
-  describe('upstream, to', () => {
-    test('an API server that is down, says so, and recovers', async () => {
-      await changeUpstream({ server: `https://127.0.0.1:${await unusedPort()}` })
-      await expect
-        .poll(said, { timeout: 60_000, interval: 100 })
-        .toBe(
-          'Error from server (ServiceUnavailable): ' +
-            'the API server cannot be reached (ECONNREFUSED)\n',
-        )
-      expect(await readyz()).toContain('[-]upstream-reachable failed')
-      await changeUpstream({ server: cluster.controlPlane.url })
-      await expect.poll(said, patience).toBe('')
-      await expectWatchGoesOn()
-    })
-
-    test('one that another authority vouches for, says so, and sends it nothing', async () => {
-      const stranger = await createAuthority({ commonName: 'stranger' })
-      await changeUpstream({ 'certificate-authority-data': base64(stranger.certificatePem) })
-      await expect
-        .poll(said, patience)
-        .toMatch(
-          /^Error from server \(BadGateway\): the API server's certificate is not trusted \(\w+\)\n$/,
-        )
-      const before = await versionsServed()
-      expect(await said()).not.toBe('')
-      expect(await versionsServed()).toBe(before)
-      expect(await readyz()).toContain('[-]upstream-reachable failed')
-    })
-
-    test('one that does not take the token, does not send the user to log in', async () => {
-      await writeFile(join(gatehouse.directory, 'token'), 'nonsense')
-      await changeUpstream({}, { tokenFile: 'token' })
-      await expect
-        .poll(said, patience)
-        .toBe(
-          "Error from server (BadGateway): the API server does not accept Gatehouse's own " +
-            'credential; this is for whoever runs Gatehouse to mend\n',
-        )
-    })
-
-    async function versionsServed(): Promise<number> {
-      return (await cluster.events()).filter(({ requestURI }) => requestURI === '/version').length
-    }
-
-    async function said(): Promise<string> {
-      return (await user.kubectl(VERSION)).stderr
-    }
-
-    async function changeUpstream(clusterFields: object, userFields: object = {}): Promise<void> {
-      const kubeconfig = parse(await readFile(cluster.gatehouseKubeconfig, 'utf8')) as {
-        clusters: { cluster: object }[]
-        users: { user: object }[]
-      }
-      Object.assign(kubeconfig.clusters[0]!.cluster, clusterFields)
-      Object.assign(kubeconfig.users[0]!.user, userFields)
-      await replace('upstream.kubeconfig', stringify(kubeconfig))
-    }
-  })
-
   test('has run nothing as itself', async () => {
     expect(await cluster.eventsOfGatehouseItself()).toEqual([])
   })
-
-  /** As careful programs do it: the file is whole at any moment. */
-  async function replace(name: string, content: string): Promise<void> {
-    await writeFile(gatehouse.file(`${name}.new`), content)
-    await rename(gatehouse.file(`${name}.new`), gatehouse.file(name))
-  }
 
   async function expectWatchGoesOn(): Promise<void> {
     const name = `created-${++created}`
@@ -241,24 +161,10 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
   }
 })
 
-async function unusedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 function withRules(...rules: object[]): string {
   return stringify({ ...ALLOW_ALL, rules: [...ALLOW_ALL.rules, ...rules] })
 }
 
 function base64(text: string): string {
   return Buffer.from(text).toString('base64')
-}
-
-function jwtId(token: string): string {
-  const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()
-  return (JSON.parse(payload) as { jti: string }).jti
 }

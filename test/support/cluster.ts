@@ -5,6 +5,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { stringify } from 'yaml'
 
@@ -47,6 +48,8 @@ export interface Cluster {
   readonly gatehouseTokenFile: string
   /** What kube-apiserver's own audit log holds so far. */
   events(): Promise<readonly ApiServerEvent[]>
+  /** The final event of a request, which is written a moment after the answer; fails in 20 s. */
+  eventOf(auditID: string): Promise<ApiServerEvent>
   /**
    * Those that ran with Gatehouse's own rights, which none ever may. Where it may not impersonate,
    * nothing ran at all.
@@ -82,6 +85,16 @@ export async function startCluster(options: { readonly pod?: boolean } = {}): Pr
       gatehouseKubeconfig: await writeGatehouseKubeconfig(controlPlane, gatehouseTokenFile),
       gatehouseTokenFile,
       events,
+      async eventOf(auditID) {
+        for (let i = 0; i < 200; i++) {
+          const found = (await events()).find(
+            (event) => event.auditID === auditID && event.stage === 'ResponseComplete',
+          )
+          if (found !== undefined) return found
+          await sleep(100)
+        }
+        throw new Error(`kube-apiserver's audit log has no end of request ${auditID}`)
+      },
       async eventsOfGatehouseItself() {
         return (await events()).filter(
           ({ user, impersonatedUser, responseStatus }) =>

@@ -1,0 +1,251 @@
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+
+import { decodeJwt } from 'jose'
+import { parse, stringify } from 'yaml'
+import {
+  afterAll,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  inject,
+  onTestFinished,
+  test,
+} from 'vitest'
+
+import { createAuthority, loadAuthority, type KeyPair } from '../../certs-dev/pki.ts'
+import type { CertificateFiles } from '../../dev/parts/pki.ts'
+import { GATEHOUSE_USERNAME, startCluster, type Cluster } from '../support/cluster.ts'
+import { replaceFile } from '../support/files.ts'
+import { startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
+import type { RunningProgram } from '../support/program.ts'
+import { CREDENTIALS, SIGN_IN, withCertificate, withToken, type User } from '../support/users.ts'
+
+const patience = { timeout: 20_000, interval: 100 }
+const VERSION = ['get', '--raw', '/version']
+const AGENT = 'system:serviceaccount:team-a:default'
+
+/** Gatehouse's own way to the API server: as whom, with which rights, and when it breaks. */
+describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
+  let cluster: Cluster
+
+  beforeAll(async () => {
+    cluster = await startCluster()
+  })
+
+  afterAll(() => cluster.stop())
+
+  describe('by requestheader', () => {
+    let fronted: TestGatehouse
+
+    beforeAll(async () => {
+      const { url, caFile, frontProxyCA, frontProxyNames } = cluster.controlPlane
+      const authority = await loadAuthority(await readPair(frontProxyCA))
+      const commonName = frontProxyNames[0] ?? ''
+      const client = await authority.issue({ commonName, usages: ['client'] })
+      fronted = await startTestGatehouse({
+        upstream: { url, ca: await readFile(caFile, 'utf8'), client },
+        configuration: { upstream: { identity: { mode: 'requestheader' } } },
+      })
+    })
+
+    afterAll(() => fronted.close())
+
+    test.for(CREDENTIALS)('knows who asks by %s', async (credential) => {
+      const user = await SIGN_IN[credential](cluster.controlPlane, fronted)
+      const whoami = await user.kubectl(['auth', 'whoami', '-o', 'json'])
+      const { status } = JSON.parse(whoami.stdout) as { status: { userInfo: object } }
+      expect(status.userInfo).toMatchObject({ username: user.username, groups: user.groups })
+      const run = await user.kubectl(['exec', '-i', 'web', '--', 'cat'], { input: 'in and out' })
+      expect(run).toEqual({ code: 0, stdout: 'in and out', stderr: '' })
+      const [exec] = await fronted.eventsWhere(
+        ({ objectRef, user: { username } }) =>
+          objectRef?.['subresource'] === 'exec' && username === user.username,
+      )
+      const upstream = await cluster.eventOf(exec?.auditID ?? '')
+      expect(upstream.user).toMatchObject({ username: user.username, groups: user.groups })
+      expect(upstream.impersonatedUser).toBeUndefined()
+    })
+
+    test('knows the UID and the extra of a certificate', async () => {
+      const { controlPlane } = cluster
+      const { kubectl } = await withCertificate(controlPlane, fronted, { uid: '7' })
+      const whoami = await kubectl(['auth', 'whoami', '-o', 'json'])
+      expect(JSON.parse(whoami.stdout)).toMatchObject({
+        status: {
+          userInfo: {
+            uid: '7',
+            extra: {
+              'authentication.kubernetes.io/credential-id': [
+                expect.stringMatching(/^X509SHA256=[0-9a-f]{64}$/),
+              ],
+            },
+          },
+        },
+      })
+    })
+  })
+
+  describe('by impersonation', () => {
+    let gatehouse: TestGatehouse
+    let user: User
+    let watch: RunningProgram
+    let created = 0
+
+    beforeEach(async () => {
+      gatehouse = await startTestGatehouse({
+        upstream: { kubeconfig: cluster.gatehouseKubeconfig },
+      })
+      user = await withToken(cluster.controlPlane, gatehouse)
+      watch = user.start(['get', 'configmaps', '--watch', '-o', 'name'])
+      await watch.until(/kube-root-ca/)
+      return () => gatehouse.close()
+    })
+
+    test('refuses a service account, even where the configuration lets it through', async () => {
+      const trusting = await startTestGatehouse({
+        upstream: { kubeconfig: cluster.gatehouseKubeconfig },
+        configuration: { authentication: { systemIdentities: { users: [AGENT] } } },
+      })
+      onTestFinished(() => trusting.close())
+      const user = await withCertificate(cluster.controlPlane, trusting, {
+        commonName: AGENT,
+        organizations: [],
+      })
+      const got = await user.kubectl(VERSION)
+      expect(got.stderr).toBe(
+        'Error from server (Forbidden): serviceaccounts "default" is forbidden: ' +
+          `User "${GATEHOUSE_USERNAME}" cannot impersonate resource "serviceaccounts" in API ` +
+          'group "" in the namespace "team-a"\n',
+      )
+    })
+
+    test('refuses everything without the ClusterRole, which Gatehouse says in /readyz', async () => {
+      const { admin } = cluster
+      const binding = 'clusterrolebinding/gatehouse-impersonator'
+      const saved = await admin(['get', binding, '-o', 'json'])
+      await admin(['delete', binding])
+      const said = async (): Promise<string> => (await user.kubectl(VERSION)).stderr
+      await expect
+        .poll(said, patience)
+        .toContain(
+          `users "oidc:ada" is forbidden: User "${GATEHOUSE_USERNAME}" cannot impersonate ` +
+            'resource "users" in API group ""',
+        )
+      await expect.poll(readyz, patience).toContain('refused the asserted identity (status 403)')
+      await admin(['create', '-f', '-'], { input: saved.stdout })
+      await expect.poll(said, patience).toBe('')
+      await expect.poll(readyz, patience).toBe('ok\n')
+    })
+
+    test('with another token goes on with that, and an open watch goes on', async () => {
+      const { admin, gatehouseTokenFile } = cluster
+      const created = await admin(['-n', 'gatehouse', 'create', 'token', 'gatehouse'])
+      const token = created.stdout.trim()
+      await replaceFile(gatehouseTokenFile, token)
+      const credentialIds = async (): Promise<(string | undefined)[]> => {
+        await user.kubectl(VERSION)
+        return (await cluster.events())
+          .filter(({ requestURI }) => requestURI === '/version')
+          .map(({ user: { extra } }) => extra?.['authentication.kubernetes.io/credential-id']?.[0])
+      }
+      await expect.poll(credentialIds, patience).toContain(`JTI=${decodeJwt(token).jti ?? ''}`)
+      await expectWatchGoesOn()
+    })
+
+    test('to an API server that is down says so, and recovers', async () => {
+      await changeUpstream({ server: `https://127.0.0.1:${await unusedPort()}` })
+      await expect
+        .poll(said, { timeout: 60_000, interval: 100 })
+        .toBe(
+          'Error from server (ServiceUnavailable): ' +
+            'the API server cannot be reached (ECONNREFUSED)\n',
+        )
+      expect(await readyz()).toContain('[-]upstream-reachable failed')
+      await changeUpstream({ server: cluster.controlPlane.url })
+      await expect.poll(said, patience).toBe('')
+      await expectWatchGoesOn()
+    })
+
+    test('to one that another authority vouches for says so, and sends it nothing', async () => {
+      const stranger = await createAuthority({ commonName: 'stranger' })
+      await changeUpstream({ 'certificate-authority-data': base64(stranger.certificatePem) })
+      await expect
+        .poll(said, patience)
+        .toMatch(
+          /^Error from server \(BadGateway\): the API server's certificate is not trusted \(\w+\)\n$/,
+        )
+      const before = await versionsServed()
+      expect(await said()).not.toBe('')
+      expect(await versionsServed()).toBe(before)
+      expect(await readyz()).toContain('[-]upstream-reachable failed')
+    })
+
+    test('to one that does not take the token does not send the user to log in', async () => {
+      await writeFile(join(gatehouse.directory, 'token'), 'nonsense')
+      await changeUpstream({}, { tokenFile: 'token' })
+      await expect
+        .poll(said, patience)
+        .toBe(
+          "Error from server (BadGateway): the API server does not accept Gatehouse's own " +
+            'credential; this is for whoever runs Gatehouse to mend\n',
+        )
+    })
+
+    async function readyz(): Promise<string> {
+      return (await fetch(`${gatehouse.probesUrl}/readyz`)).text()
+    }
+
+    async function expectWatchGoesOn(): Promise<void> {
+      const name = `created-${++created}`
+      await cluster.admin(['-n', 'team-a', 'create', 'configmap', name])
+      expect(await watch.until(new RegExp(`^configmap/${name}$`, 'm'))).toContain(name)
+    }
+
+    async function versionsServed(): Promise<number> {
+      return (await cluster.events()).filter(({ requestURI }) => requestURI === '/version').length
+    }
+
+    async function said(): Promise<string> {
+      return (await user.kubectl(VERSION)).stderr
+    }
+
+    async function changeUpstream(clusterFields: object, userFields: object = {}): Promise<void> {
+      const kubeconfig = parse(await readFile(cluster.gatehouseKubeconfig, 'utf8')) as {
+        clusters: { cluster: object }[]
+        users: { user: object }[]
+      }
+      Object.assign(kubeconfig.clusters[0]!.cluster, clusterFields)
+      Object.assign(kubeconfig.users[0]!.user, userFields)
+      await replaceFile(gatehouse.file('upstream.kubeconfig'), stringify(kubeconfig))
+    }
+  })
+
+  test('was never taken as Gatehouse itself', async () => {
+    expect(await cluster.eventsOfGatehouseItself()).toEqual([])
+  })
+})
+
+async function unusedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64')
+}
+
+async function readPair({ certFile, keyFile }: CertificateFiles): Promise<KeyPair> {
+  const [certificatePem, keyPem] = await Promise.all([
+    readFile(certFile, 'utf8'),
+    readFile(keyFile, 'utf8'),
+  ])
+  return { certificatePem, keyPem }
+}
