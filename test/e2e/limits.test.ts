@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
+
+import { startCluster, type Cluster } from '../support/cluster.ts'
+import { startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
+import { overSPDY } from '../support/kubectl.ts'
+import { withCertificate, withToken } from '../support/users.ts'
+
+const LIST = ['get', '--raw', '/api/v1/namespaces/team-a/pods']
+const WATCH = ['get', '--raw', '/api/v1/namespaces/team-a/pods?watch=true']
+
+/** What kubectl makes of 429. */
+describe.skipIf(!inject('hasParts'))('a user who asks for too much', () => {
+  let cluster: Cluster
+
+  beforeAll(async () => {
+    cluster = await startCluster()
+  })
+
+  afterAll(() => cluster.stop())
+
+  test('is served after the wait that Gatehouse told kubectl', async () => {
+    const list = { requestsPerSecond: 0.25, burst: 1 }
+    const gatehouse = await start({ user: { list } })
+    const user = await withToken(cluster.controlPlane, gatehouse)
+    for (let i = 0; i < 2; i++) {
+      expect(await user.kubectl(LIST)).toMatchObject({ code: 0, stderr: '' })
+    }
+    const codes = (await gatehouse.events())
+      .filter(({ verb }) => verb === 'list')
+      .map(({ responseStatus }) => responseStatus?.code)
+    expect(codes).toContain(429)
+    expect(codes.filter((code) => code === 200)).toHaveLength(2)
+  })
+
+  test('does not slow down another user', async () => {
+    const list = { requestsPerSecond: 0.01, burst: 1 }
+    const gatehouse = await start({ user: { list } })
+    const one = await withToken(cluster.controlPlane, gatehouse)
+    const other = await withCertificate(cluster.controlPlane, gatehouse)
+    await one.kubectl(LIST)
+    one.start(LIST)
+    await gatehouse.eventsWhere(({ responseStatus }) => responseStatus?.code === 429)
+    expect(await other.kubectl(LIST)).toMatchObject({ code: 0 })
+  })
+
+  test('reads how many streams are the limit, and those open go on', async () => {
+    const gatehouse = await start({ concurrent: { streams: 1 } })
+    const user = await withToken(cluster.controlPlane, gatehouse)
+    const logs = user.start(['logs', '-f', 'web', '--tail=1'])
+    const line = /tick (\d+)\n/.exec(await logs.until(/tick \d+\n/))?.[1]
+    const refused = 'this user has 1 streams running already, which is the limit, retry after 1s\n'
+    for (const env of [{}, overSPDY]) {
+      expect(await user.kubectl(['exec', 'web', '--', 'true'], { env })).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `error: unable to upgrade connection: ${refused}`,
+      })
+    }
+    const more = await user.kubectl(WATCH)
+    expect(more).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `Error from server (TooManyRequests): ${refused}`,
+    })
+    await logs.until(new RegExp(`^tick ${Number(line) + 5}$`, 'm'))
+    await logs.stop()
+    await expect
+      .poll(async () => (await user.kubectl(['exec', 'web', '--', 'true'])).code, {
+        timeout: 20_000,
+      })
+      .toBe(0)
+  })
+
+  async function start(limits: object): Promise<TestGatehouse> {
+    const gatehouse = await startTestGatehouse({
+      upstream: { kubeconfig: cluster.gatehouseKubeconfig },
+      configuration: { limits },
+    })
+    onTestFinished(() => gatehouse.close())
+    return gatehouse
+  }
+})
