@@ -22,6 +22,7 @@ interface Options {
   rounds: number
   rate: number
   watches: number
+  warmUp: number
   quick?: true
   stages?: true
   source?: true
@@ -37,6 +38,7 @@ const program = new Command('bench')
   .option('--rounds <n>', 'how often everything is measured; medians are shown', number, 3)
   .option('--rate <n>', 'requests a second for the latency', number, 650)
   .option('--watches <n>', 'idle watches', number, 2000)
+  .option('--warm-up <n>', 'requests before anything counts', number, 60_000)
   .option('--quick', 'one round of 2 s with 500 watches: a first look, not a result')
   .option('--stages', 'what each stage of the pipeline costs over a bare undici loop')
   .option('--source', 'run Gatehouse from src instead of building it')
@@ -45,7 +47,10 @@ const program = new Command('bench')
 await program.parseAsync()
 
 async function bench(given: Options): Promise<void> {
-  const options = given.quick === true ? { ...given, duration: 2, rounds: 1, watches: 500 } : given
+  const options =
+    given.quick === true
+      ? { ...given, duration: 2, rounds: 1, watches: 500, warmUp: 10_000 }
+      : given
   if (process.platform !== 'linux') throw new Error('the bench reads /proc: it runs on Linux only')
   if (!(await goIsSufficient())) {
     // The upstream itself is a Go program.
@@ -86,11 +91,11 @@ async function benchStages(world: World, options: Options): Promise<void> {
 }
 
 function runOptions(world: World, options: Options): Omit<RunOptions, 'peers' | 'only'> {
-  const { rounds, duration, rate, watches } = options
+  const { rounds, duration, rate, watches, warmUp } = options
   return {
     world,
     rounds,
-    settings: { duration, rate, watches, lists: duration * 20 },
+    settings: { duration, rate, watches, lists: duration * 20, warmUp },
     say: (line) => process.stderr.write(`[bench] ${line}\n`),
   }
 }

@@ -17,6 +17,8 @@ export interface Settings {
   watches: number
   /** 5 MB lists a measurement. */
   lists: number
+  /** Requests before anything counts, over each protocol, where code is compiled as it runs. */
+  warmUp: number
 }
 
 export interface Subject {

@@ -29,13 +29,14 @@ export async function startProcess(
   name: string,
   command: (port: number, directory: string) => Promise<Command>,
 ): Promise<RunningProcess> {
-  const directory = await mkdtemp(join(tmpdir(), `gatehouse-bench-${name}-`))
+  const plainName = name.replaceAll(/[^a-z0-9]+/g, '-')
+  const directory = await mkdtemp(join(tmpdir(), `gatehouse-bench-${plainName}-`))
   const port = await freePort()
   const group = createProcessGroup(directory)
   try {
     const { file, args } = await command(port, directory)
     const startedAt = performance.now()
-    const pid = await group.startAndReadLine(name, '/bin/sh', ['-c', announce, file, ...args])
+    const pid = await group.startAndReadLine(plainName, '/bin/sh', ['-c', announce, file, ...args])
     return {
       pid: Number(pid),
       url: `https://127.0.0.1:${port}`,

@@ -24,6 +24,7 @@ function stagePeer(name: string, stages: readonly string[]): Peer {
     name,
     what: `Gatehouse with ${stages.length === 0 ? 'no stage' : stages.join(', ')}`,
     protocols: ['h1', 'h2'],
+    isCompiledAtRuntime: true,
     prepare: async () => undefined,
     command: async (world, port, directory) => ({
       file: process.execPath,

@@ -22,6 +22,7 @@ export function gatehouse(source: boolean, nodeFlags: readonly string[] = []): P
     name: 'gatehouse',
     what: `Gatehouse, everything on: OIDC, 100 rules, limits, audit file, impersonation${source ? ' (from src)' : ''}`,
     protocols: ['h1', 'h2'],
+    isCompiledAtRuntime: true,
     prepare: async () => {
       if (!source) await build()
       return undefined

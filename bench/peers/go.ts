@@ -11,6 +11,7 @@ export const reverseProxy: Peer = {
   name: 'go',
   what: 'Go httputil.ReverseProxy, no checks, 512 idle connections kept',
   protocols: both,
+  isCompiledAtRuntime: false,
   prepare: nothingMissing,
   command: async (world, port) => ({
     file: await benchProgram('reverseproxy'),
@@ -23,6 +24,7 @@ export const oidcProxy: Peer = {
   name: 'oidcproxy',
   what: 'kube-oidc-proxy’s machinery (apiserver OIDC, ReverseProxy, client-go), same pool',
   protocols: both,
+  isCompiledAtRuntime: false,
   prepare: nothingMissing,
   command: async (world, port) => ({
     file: await benchProgram('oidcproxy'),

@@ -9,6 +9,8 @@ export interface Peer {
   /** What it does, for the table's legend. */
   readonly what: string
   readonly protocols: readonly Protocol[]
+  /** It runs on V8, which goes on compiling what is hot for tens of thousands of requests. */
+  readonly isCompiledAtRuntime: boolean
   /** Gets ready once (builds, say); returns what is missing where it cannot run here. */
   readonly prepare: () => Promise<string | undefined>
   /** What to start for a port, with its files in a folder of its own. */
