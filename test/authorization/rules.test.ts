@@ -179,7 +179,7 @@ describe('connect', () => {
   test('a deny rule takes the verb of the method as well', () => {
     const ask = asking([
       allowAll,
-      { name: 'no', effect: 'deny', verbs: ['get'], resources: core('pods/exec') },
+      { name: 'no', effect: 'deny', verbs: ['get'], resources: core('*') },
     ])
     expect(ask('GET /api/v1/namespaces/a/pods/p/exec').decision).toBe('deny')
     expect(ask('POST /api/v1/namespaces/a/pods/p/exec').decision).toBe('allow')
@@ -377,6 +377,33 @@ describe('a rules file', () => {
         'rules[0].resources[0].resources[0]: "pods/exec" is allowed by the verb connect only',
     },
     {
+      name: 'a deny of exec that leaves WebSocket open',
+      rules: [{ ...good, effect: 'deny', verbs: ['create'], resources: core('pods/exec') }],
+      problem:
+        'rules[0].resources[0].resources[0]: "pods/exec" is denied whole by the verb connect',
+    },
+    {
+      name: 'a resource in capitals',
+      rules: [{ ...good, resources: core('ConfigMaps') }],
+      problem:
+        'resources[0]: "ConfigMaps" is no resource (resources are lower-case plurals: configmaps',
+    },
+    {
+      name: 'a version for a group',
+      rules: [{ ...good, resources: [{ apiGroups: ['v1'], resources: ['pods'] }] }],
+      problem: 'apiGroups[0]: "v1" is a version (the group alone; the core group is "")',
+    },
+    {
+      name: 'a version in a group',
+      rules: [{ ...good, resources: [{ apiGroups: ['apps/v1'], resources: ['pods'] }] }],
+      problem: 'apiGroups[0]: "apps/v1" holds a version (apps)',
+    },
+    {
+      name: 'the core group by name',
+      rules: [{ ...good, resources: [{ apiGroups: ['core'], resources: ['pods'] }] }],
+      problem: 'apiGroups[0]: "core" is no API group (the core group is "")',
+    },
+    {
       name: 'a star inside a pattern',
       rules: [{ ...good, subjects: { users: ['a*a'] } }],
       problem: 'rules[0].subjects.users[0]: "*" stands inside "a*a"',
@@ -426,6 +453,12 @@ describe('a rules file', () => {
     expect(problemsOf([good], { tests: [{ ...ask, request: 'GET //', expect: 'deny' }] })).toEqual([
       expect.stringContaining('tests[0].request: '),
     ])
+  })
+
+  test('a denial of get that list passes by is warned of', () => {
+    const deny = { ...good, effect: 'deny', resources: core('secrets') }
+    expect(load([deny]).warnings.map(({ field }) => field)).toEqual(['rules[0].verbs'])
+    expect(load([{ ...deny, verbs: ['get', 'list', 'watch'] }]).warnings).toEqual([])
   })
 
   test('denials that a wider request passes by are warned of', () => {

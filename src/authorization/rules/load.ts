@@ -75,15 +75,19 @@ function checkVerbs(rule: AccessRule, add: Add): void {
       add(['verbs', i], `unknown verb ${JSON.stringify(verb)}`, `one of ${known}`)
     }
   })
-  // What an RBAC reader would write for exec. It would never match, so it is not let by.
-  const grantsConnect = rule.verbs.includes('connect') || rule.verbs.includes('*')
-  if (rule.effect === 'deny' || grantsConnect) return
+  // What an RBAC reader would write for exec: as an allow it would never match, as a deny it would
+  // leave the other protocol open. Neither is let by.
+  if (rule.verbs.includes('connect') || rule.verbs.includes('*')) return
+  const wrong =
+    rule.effect === 'allow'
+      ? 'is allowed by the verb connect only'
+      : 'is denied whole by the verb connect only: an exec is a GET over WebSocket, a POST over SPDY'
   rule.resources?.forEach(({ resources }, i) => {
     resources.forEach((resource, j) => {
       if (!CONNECT_SUBRESOURCES.has(resource.split('/')[1] ?? '')) return
       add(
         ['resources', i, 'resources', j],
-        `${JSON.stringify(resource)} is allowed by the verb connect only`,
+        `${JSON.stringify(resource)} ${wrong}`,
         'add connect to the verbs',
       )
     })
@@ -117,46 +121,84 @@ function checkPatterns(rule: AccessRule, add: Add): void {
     check(['resources', i, 'resourceNames'], resource.resourceNames)
     check(['resources', i, 'namespaces'], resource.namespaces)
     resource.apiGroups.forEach((group, j) => {
-      if (group !== '*' && group.includes('*')) {
-        add(['resources', i, 'apiGroups', j], '"*" stands inside a group', '"*" alone, or a group')
-      }
+      const problem = groupProblem(group)
+      if (problem !== undefined) add(['resources', i, 'apiGroups', j], ...problem)
     })
     resource.resources.forEach((name, j) => {
-      if (/^(?:\*|[^*/\s]+)(?:\/(?:\*|[^*/\s]+))?$/.test(name)) return
-      const message = `${JSON.stringify(name)} is no resource`
-      add(['resources', i, 'resources', j], message, 'pods, pods/log, "pods/*", "*/scale" or "*"')
+      const problem = resourceProblem(name)
+      if (problem !== undefined) add(['resources', i, 'resources', j], ...problem)
     })
   })
+}
+
+type Problem = readonly [message: string, mend: string]
+
+/** A group that no request can have would make a deny that denies nothing. */
+function groupProblem(group: string): Problem | undefined {
+  const text = JSON.stringify(group)
+  if (group === '' || group === '*') return undefined
+  if (group === 'core') return [`${text} is no API group`, 'the core group is ""']
+  if (/^v\d+(?:(?:alpha|beta)\d+)?$/.test(group)) {
+    return [`${text} is a version`, 'the group alone; the core group is ""']
+  }
+  if (group.includes('/')) return [`${text} holds a version`, group.split('/')[0] ?? '']
+  if (/^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/.test(group)) return undefined
+  return [`${text} is no API group`, '"" for core, a group such as apps, or "*"']
+}
+
+function resourceProblem(name: string): Problem | undefined {
+  const text = JSON.stringify(name)
+  if (name !== name.toLowerCase()) {
+    return [`${text} is no resource`, `resources are lower-case plurals: ${name.toLowerCase()}`]
+  }
+  if (/^(?:\*|[^*/\s]+)(?:\/(?:\*|[^*/\s]+))?$/.test(name)) return undefined
+  return [`${text} is no resource`, 'pods, pods/log, "pods/*", "*/scale" or "*"']
 }
 
 /** Denials that a wider request passes by: rules match what a request names, as RBAC does. */
 function warn(document: RulesDocument): ConfigProblem[] {
   return document.value.rules.flatMap((rule, i) => {
     if (rule.effect !== 'deny') return []
-    return (rule.resources ?? []).flatMap(({ namespaces, resourceNames }, j) => {
-      const at: Path = ['rules', i, 'resources', j]
-      const warnings: ConfigProblem[] = []
-      if (namespaces !== undefined && !namespaces.includes('') && !namespaces.includes('*')) {
-        warnings.push(
-          document.problem(
-            [...at, 'namespaces'],
-            'does not deny requests across all namespaces (kubectl get -A)',
-            'add "" if it is meant to',
-          ),
-        )
-      }
-      if (resourceNames !== undefined) {
-        warnings.push(
-          document.problem(
-            [...at, 'resourceNames'],
-            'does not deny list and watch without a name, which show these objects too',
-            'leave resourceNames out if it is meant to',
-          ),
-        )
-      }
-      return warnings
-    })
+    return [
+      ...warnOfVerbs(rule, i, document),
+      ...(rule.resources ?? []).flatMap(({ namespaces, resourceNames }, j) => {
+        const at: Path = ['rules', i, 'resources', j]
+        const warnings: ConfigProblem[] = []
+        if (namespaces !== undefined && !namespaces.includes('') && !namespaces.includes('*')) {
+          warnings.push(
+            document.problem(
+              [...at, 'namespaces'],
+              'does not deny requests across all namespaces (kubectl get -A)',
+              'add "" if it is meant to',
+            ),
+          )
+        }
+        if (resourceNames !== undefined) {
+          warnings.push(
+            document.problem(
+              [...at, 'resourceNames'],
+              'does not deny list and watch without a name, which show these objects too',
+              'leave resourceNames out if it is meant to',
+            ),
+          )
+        }
+        return warnings
+      }),
+    ]
   })
+}
+
+function warnOfVerbs(rule: AccessRule, position: number, document: RulesDocument): ConfigProblem[] {
+  const { verbs, resources } = rule
+  const hidesOnlyGet = verbs.includes('get') && !(verbs.includes('list') && verbs.includes('watch'))
+  if (resources === undefined || verbs.includes('*') || !hidesOnlyGet) return []
+  return [
+    document.problem(
+      ['rules', position, 'verbs'],
+      'denies get without list and watch, which show the same objects',
+      'add list and watch if they are meant too',
+    ),
+  ]
 }
 
 function runTest(
