@@ -1,0 +1,455 @@
+/**
+ * An upstream connection on which fewer bytes were sent than announced: were it used again, the next
+ * user's request would be read as the rest of the body before it. Gatehouse has one upstream
+ * connection here, so that the user behind has to wait for exactly that one.
+ */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+import {
+  headerValues,
+  startApiServer,
+  type ApiHandler,
+  type ApiServer,
+} from '../support/api-server.ts'
+import { startAttack, type Attack, type Watched } from '../support/attack.ts'
+import { data, FLAG, goaway, headers, reset, TYPE, type Fields } from '../support/http2-frames.ts'
+import { startRawApiServer } from '../support/raw-api-server.ts'
+import { readAnswer, readAnswers } from '../support/raw.ts'
+
+const PATH = '/api/v1/namespaces/d/configmaps'
+
+let api: ApiServer
+let attack: Attack
+
+beforeAll(async () => {
+  api = await startApiServer()
+  attack = await startAttack({
+    api,
+    configuration: { upstream: { connections: { maxConnections: 1 } } },
+  })
+})
+
+afterEach(async () => {
+  api.handler = undefined
+  await attack.settled()
+})
+
+afterAll(async () => {
+  await attack.expectNoSecretLeaked()
+  await attack.close()
+  await api.close()
+})
+
+interface Upload {
+  send(bytes: string, isLast?: boolean): void
+  /** What the client sees as its answer, as soon as it is there. */
+  answer(): Promise<{ readonly status: number | undefined; readonly body: string }>
+  readonly leave: Readonly<Record<string, () => void>>
+  end(): void
+}
+
+interface UploadOptions {
+  readonly method: string
+  /** Announced length; undefined: none. */
+  readonly length: number | undefined
+  readonly expect?: boolean
+}
+
+interface Front {
+  readonly front: string
+  readonly begin: (options: UploadOptions) => Promise<Upload>
+}
+
+const HTTP1: Front = {
+  front: 'HTTP/1.1',
+  async begin({ method, length, expect: expects = false }) {
+    const connection = await attack.connect()
+    connection.write(
+      `${method} ${PATH} HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}` +
+        (length === undefined
+          ? 'Transfer-Encoding: chunked\r\n'
+          : `Content-Length: ${length}\r\n`) +
+        `${expects ? 'Expect: 100-continue\r\n' : ''}\r\n`,
+    )
+    return {
+      send(bytes, isLast = false) {
+        if (length === undefined) {
+          connection.write(
+            `${bytes.length.toString(16)}\r\n${bytes}\r\n${isLast ? '0\r\n\r\n' : ''}`,
+          )
+        } else connection.write(bytes)
+      },
+      answer: () => readAnswer(connection),
+      leave: { close: () => connection.destroy(), 'TCP reset': () => connection.reset() },
+      end: () => connection.destroy(),
+    }
+  },
+}
+
+const HTTP2: Front = {
+  front: 'HTTP/2',
+  async begin({ method, length, expect: expects = false }) {
+    const connection = await attack.connectHttp2()
+    const more: Fields = [
+      ...(length === undefined ? [] : ([['content-length', String(length)]] as const)),
+      ...(expects ? ([['expect', '100-continue']] as const) : []),
+    ]
+    const fields = (await attack.fields(PATH, more)).map(
+      ([name, value]) => [name, name === ':method' ? method : value] as const,
+    )
+    connection.send(headers(1, fields, FLAG.END_HEADERS))
+    return {
+      send: (bytes, isLast = false) => connection.send(data(1, bytes, isLast)),
+      answer: () => connection.answer(1),
+      leave: {
+        RST_STREAM: () => connection.send(reset(1)),
+        'GOAWAY and close': () => {
+          connection.send(goaway(0))
+          connection.raw.socket.end()
+        },
+        close: () => connection.raw.destroy(),
+        'TCP reset': () => connection.raw.reset(),
+      },
+      end: () => connection.raw.destroy(),
+    }
+  },
+}
+
+/** Requests of a second user, with bodies and without: each must arrive whole and be answered. */
+async function secondUser(): Promise<void> {
+  api.handler = undefined
+  const bearer = await attack.bearer({ sub: 'eve' })
+  const connection = await attack.connect()
+  for (const body of ['', 'first body of eve', '', 'x'.repeat(5_000)]) {
+    const method = body === '' ? 'GET' : 'POST'
+    const url = `/api/v1/namespaces/eve/secrets?limit=${body.length}`
+    connection.write(
+      `${method} ${url} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}Content-Length: ${body.length}\r\n\r\n${body}`,
+    )
+    const answer = await readAnswer(connection)
+    expect(answer.status).toBe(200)
+    expect(JSON.parse(answer.body)).toMatchObject({ method, url, body, complete: true })
+  }
+  connection.destroy()
+}
+
+/** What the first user's attack came to; the second user's requests come behind it. */
+async function withSecondUser(act: () => Promise<void>): Promise<Watched<undefined>> {
+  return attack.watching(async () => {
+    await act()
+    await secondUser()
+    return undefined
+  })
+}
+
+function expectNeverShared({ received }: Watched<unknown>): void {
+  const of = (user: string): Set<number> =>
+    new Set(
+      received
+        .filter((one) => headerValues(one, 'impersonate-user')[0] === user)
+        .map(({ connection }) => connection),
+    )
+  const [ada, eve] = [of('oidc:ada'), of('oidc:eve')]
+  expect(ada.size).toBe(1)
+  expect(eve.size).toBe(1)
+  expect([...eve]).not.toEqual([...ada])
+  for (const one of received) {
+    if (headerValues(one, 'impersonate-user')[0] === 'oidc:eve') expect(one.complete).toBe(true)
+  }
+}
+
+const EARLY: readonly (readonly [what: string, status: number])[] = [
+  ['413', 413],
+  ['403', 403],
+  ['417', 417],
+  ['429', 429],
+  ['200', 200],
+]
+
+/** Answers without looking at the body, on a connection that it means to keep. */
+const answerEarly =
+  (status: number): ApiHandler =>
+  (_request, response) => {
+    const body = JSON.stringify({ kind: 'Status', code: status })
+    response.writeHead(status, {
+      'content-type': 'application/json',
+      'content-length': String(body.length),
+    })
+    response.end(body)
+  }
+
+describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
+  describe.for(EARLY)('an early %s while the body is being sent', ([, status]) => {
+    beforeEach(() => {
+      api.handler = answerEarly(status)
+    })
+
+    test.for<readonly [what: string, options: UploadOptions]>([
+      ['of known length', { method: 'POST', length: 100_000 }],
+      ['in chunks', { method: 'POST', length: undefined }],
+      ['of a PATCH', { method: 'PATCH', length: 100_000 }],
+      ['of a DELETE', { method: 'DELETE', length: 100_000 }],
+      ['of a GET', { method: 'GET', length: 100_000 }],
+      ['behind Expect: 100-continue', { method: 'PUT', length: 100_000, expect: true }],
+    ])('%s reaches the client at once; the next user is not heard on it', async ([, options]) => {
+      const outcome = await withSecondUser(async () => {
+        const upload = await begin(options)
+        upload.send('half of the body')
+        // It has not been sent whole, and never is.
+        const answer = await upload.answer()
+        expect(answer.status).toBe(status)
+        expect(JSON.parse(answer.body)).toEqual({ kind: 'Status', code: status })
+        upload.end()
+      })
+      expectNeverShared(outcome)
+    })
+
+    test('and the rest of the body, sent after it, goes nowhere', async () => {
+      const outcome = await withSecondUser(async () => {
+        const upload = await begin({ method: 'POST', length: 60_000 })
+        upload.send('a'.repeat(10_000))
+        expect((await upload.answer()).status).toBe(status)
+        upload.send('b'.repeat(50_000), true)
+        await secondUser()
+        upload.end()
+      })
+      expectNeverShared(outcome)
+      expect(JSON.stringify(outcome.received)).not.toContain('bbbb')
+    })
+  })
+
+  test('an early answer before a single byte of the body', async () => {
+    api.handler = answerEarly(413)
+    const outcome = await withSecondUser(async () => {
+      const upload = await begin({ method: 'POST', length: 10 })
+      expect((await upload.answer()).status).toBe(413)
+      upload.end()
+    })
+    expectNeverShared(outcome)
+  })
+
+  const ways =
+    front === 'HTTP/1.1'
+      ? ['close', 'TCP reset']
+      : ['RST_STREAM', 'GOAWAY and close', 'close', 'TCP reset']
+
+  test.for(ways.flatMap((how) => [[how, 100_000] as const, [how, undefined] as const]))(
+    'an upload broken off by %s (length %s) never counts as whole, nor as a success',
+    async ([how, length]) => {
+      const begun = Promise.withResolvers<undefined>()
+      const broken = Promise.withResolvers<undefined>()
+      api.handler = (request) => {
+        request.on('data', () => begun.resolve(undefined))
+        request.on('close', () => broken.resolve(undefined))
+      }
+      const outcome = await withSecondUser(async () => {
+        const upload = await begin({ method: 'POST', length })
+        upload.send('half of the body')
+        await begun.promise
+        upload.leave[how]?.()
+        await broken.promise
+        upload.end()
+      })
+      expectNeverShared(outcome)
+      expect(outcome.received[0]).toMatchObject({ body: 'half of the body', complete: false })
+      const [event, ...others] = outcome.events.filter(({ user }) => user.username === 'oidc:ada')
+      expect(others).toEqual([])
+      expect(event).toMatchObject({
+        stage: 'ResponseComplete',
+        responseStatus: { code: 499 },
+        annotations: { 'gatehouse/abortedBy': 'client' },
+      })
+    },
+  )
+
+  test('the API server resets in the middle of an upload: 502, and never asked twice', async () => {
+    api.handler = (request) => {
+      request.once('data', () => request.socket.destroy())
+    }
+    const outcome = await withSecondUser(async () => {
+      const upload = await begin({ method: 'POST', length: 100_000 })
+      upload.send('half of the body')
+      expect((await upload.answer()).status).toBe(502)
+      upload.end()
+    })
+    expectNeverShared(outcome)
+    expect(outcome.events.map(({ responseStatus }) => responseStatus?.code)).toEqual([
+      502, 200, 200, 200, 200,
+    ])
+  })
+
+  test.for(['POST', 'PUT', 'PATCH', 'DELETE'])(
+    'the API server resets after a whole %s: 502, and never asked twice',
+    async (method) => {
+      // A connection that was good before, as a stale one of the pool is.
+      await secondUser()
+      await attack.settled()
+      api.handler = (request) => {
+        request.on('end', () => request.socket.destroy())
+        request.resume()
+      }
+      const { received, events } = await attack.watching(async () => {
+        const upload = await begin({ method, length: 5 })
+        upload.send('whole', true)
+        const answer = await upload.answer()
+        expect(answer.status).toBe(502)
+        expect(answer.body).toContain('may or may not have been carried out')
+        upload.end()
+      })
+      expect(received).toMatchObject([{ method, body: 'whole', complete: true }])
+      expect(events).toMatchObject([{ responseStatus: { code: 502 } }])
+    },
+  )
+
+  test('a client that leaves before the answer to a whole upload leaves the rest in order', async () => {
+    const arrived = Promise.withResolvers<undefined>()
+    api.handler = (request) => {
+      request.on('end', () => arrived.resolve(undefined))
+    }
+    const outcome = await withSecondUser(async () => {
+      const upload = await begin({ method: 'POST', length: 5 })
+      upload.send('whole', true)
+      await arrived.promise
+      upload.end()
+    })
+    expectNeverShared(outcome)
+    expect(outcome.events[0]).toMatchObject({ responseStatus: { code: 499 } })
+  })
+
+  test('a client that leaves in the middle of an answer leaves the rest in order', async () => {
+    api.handler = (_request, response) => {
+      response.writeHead(200, { 'content-length': '1000000' })
+      response.write('x'.repeat(1_000))
+    }
+    const outcome = await withSecondUser(async () => {
+      const upload = await begin({ method: 'POST', length: 5 })
+      upload.send('whole', true)
+      await attack.gatehouse.eventsWhere(() => true)
+      upload.end()
+    })
+    expectNeverShared(outcome)
+  })
+})
+
+describe('HTTP/2 bodies that do not keep their announced length', () => {
+  test.for<readonly [what: string, length: number, bytes: string]>([
+    ['shorter', 10, 'short'],
+    ['longer', 3, 'longer'],
+    ['none at all', 10, ''],
+  ])('%s: the stream is reset, and nothing arrives as whole', async ([, length, bytes]) => {
+    const outcome = await withSecondUser(async () => {
+      const connection = await attack.connectHttp2()
+      const fields = (await attack.fields(PATH, [['content-length', String(length)]])).map(
+        ([name, value]) => [name, name === ':method' ? 'POST' : value] as const,
+      )
+      connection.send(
+        ...(bytes === ''
+          ? [headers(1, fields)]
+          : [headers(1, fields, FLAG.END_HEADERS), data(1, bytes, true)]),
+      )
+      const answer = await connection.answer(1)
+      expect(answer.status).toBeUndefined()
+      expect(answer.reset).toBeDefined()
+      connection.raw.destroy()
+    })
+    const ada = outcome.received.filter(
+      (one) => headerValues(one, 'impersonate-user')[0] === 'oidc:ada',
+    )
+    expect(ada.filter(({ complete }) => complete)).toEqual([])
+  })
+
+  test('two lengths, or one that is none, reset the stream', async () => {
+    for (const lengths of [['5', '6'], ['+5'], ['5, 5'], ['']]) {
+      const { received } = await attack.watching(async () => {
+        const connection = await attack.connectHttp2()
+        const more: Fields = lengths.map((length) => ['content-length', length])
+        const fields = (await attack.fields(PATH, more)).map(
+          ([name, value]) => [name, name === ':method' ? 'POST' : value] as const,
+        )
+        connection.send(headers(1, fields, FLAG.END_HEADERS), data(1, 'hello', true))
+        await connection.answer(1)
+        connection.raw.destroy()
+      })
+      expect(received.filter(({ complete, body }) => complete && body === 'hello').length).toBe(0)
+    }
+  })
+
+  test('trailers in which identity stands are read and dropped', async () => {
+    const { received } = await attack.watching(async () => {
+      const connection = await attack.connectHttp2()
+      const fields = (await attack.fields(PATH)).map(
+        ([name, value]) => [name, name === ':method' ? 'POST' : value] as const,
+      )
+      connection.send(
+        headers(1, fields, FLAG.END_HEADERS),
+        data(1, 'hello'),
+        headers(1, [
+          ['impersonate-user', 'root'],
+          ['x-remote-user', 'root'],
+        ]),
+      )
+      expect((await connection.answer(1)).status).toBe(200)
+      connection.raw.destroy()
+    })
+    expect(received).toMatchObject([{ body: 'hello', complete: true }])
+    expect(JSON.stringify(received)).not.toContain('root')
+  })
+})
+
+test('one client’s early answer does not end its connection when the body is small enough', async () => {
+  api.handler = answerEarly(413)
+  const { value } = await attack.watching(async () => {
+    const connection = await attack.connect()
+    const bearer = await attack.bearer()
+    connection.write(
+      `POST ${PATH} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}Content-Length: 20\r\n\r\nhalf`,
+    )
+    const first = await readAnswer(connection)
+    api.handler = undefined
+    const request = `GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}Connection: close\r\n\r\n`
+    connection.write(`and the other ha${request}`)
+    return [first, ...(await readAnswers(connection))]
+  })
+  expect(value.map(({ status }) => status)).toEqual([413, 200])
+  expect(JSON.parse(value[1]!.body)).toMatchObject({ url: '/version' })
+})
+
+test('over HTTP/2 an early answer asks the client to stop, without an error', async () => {
+  api.handler = answerEarly(413)
+  const connection = await attack.connectHttp2()
+  const fields = (await attack.fields(PATH)).map(
+    ([name, value]) => [name, name === ':method' ? 'POST' : value] as const,
+  )
+  connection.send(headers(1, fields, FLAG.END_HEADERS), data(1, 'half'))
+  await connection.until((frames) => frames.some(({ type }) => type === TYPE.RST_STREAM))
+  expect(await connection.answer(1)).toMatchObject({ status: 413, whole: true, reset: 0 })
+  connection.raw.destroy()
+})
+
+test('an answer that nobody asked for is not kept for the next user', async () => {
+  const raw = await startRawApiServer()
+  const poisoned = await startAttack({
+    api: raw,
+    configuration: { upstream: { connections: { maxConnections: 1 } } },
+  })
+  const forged = '{"forged":true}'
+  raw.script = ({ write, request }) => {
+    const body = JSON.stringify({ url: request.url })
+    const answer = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    write(
+      request.url === '/first'
+        ? `${answer}HTTP/1.1 200 OK\r\nContent-Length: ${forged.length}\r\n\r\n${forged}`
+        : answer,
+    )
+  }
+  const ask = async (url: string): Promise<string> => {
+    const { answer } = await poisoned.send(
+      `GET ${url} HTTP/1.1\r\nHost: gatehouse\r\n${await poisoned.bearer()}\r\n`,
+    )
+    return answer.body
+  }
+  const bodies = [await ask('/first'), await ask('/second'), await ask('/third')]
+  await poisoned.close()
+  await raw.close()
+  expect(bodies).toEqual(['/first', '/second', '/third'].map((url) => JSON.stringify({ url })))
+})
