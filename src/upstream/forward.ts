@@ -168,7 +168,9 @@ async function relay(
       path: target.raw,
       headers,
       contentLength: request.contentLength,
-      body: request.hasBody ? createRequestBody(exchange) : undefined,
+      body: request.hasBody
+        ? createRequestBody(exchange, (error) => receiver.clientGone(error))
+        : undefined,
       isLongRunning: longRunning,
     },
     receiver,

@@ -50,16 +50,19 @@ export class Relay implements AnswerReceiver {
       this.#resolve = resolve
       this.#reject = reject
     })
-    options.exchange.onAbort((error) => {
-      this.#clientGone = error
-      // First, or the error that the abort makes would count as the API server's.
-      this.#settle({
-        code: this.#status === 0 ? CLIENT_CLOSED_REQUEST : this.#status,
-        abortedBy: 'client',
-      })
-      this.#control?.abort(error)
-    })
+    options.exchange.onAbort((error) => this.clientGone(error))
     options.exchange.response.onDrain(() => this.#control?.resume())
+  }
+
+  /** The client left, in the middle of its body or of the answer: upstream is told to stop. */
+  clientGone(error: Error): void {
+    this.#clientGone = error
+    // First, or the error that the abort makes would count as the API server's.
+    this.#settle({
+      code: this.#status === 0 ? CLIENT_CLOSED_REQUEST : this.#status,
+      abortedBy: 'client',
+    })
+    this.#control?.abort(error)
   }
 
   /**

@@ -6,8 +6,16 @@
 import { Readable } from 'node:stream'
 
 import type { Exchange } from '../http/exchange.ts'
+import { StatusError } from '../status.ts'
 
-export function createRequestBody(exchange: Exchange): Readable {
+/**
+ * @param onClientGone told before the body errors, so that what follows is not taken for a failure of
+ * the API server; not of a body that is no valid HTTP, whose client still gets its 400
+ */
+export function createRequestBody(
+  exchange: Exchange,
+  onClientGone: (error: Error) => void,
+): Readable {
   let started = false
   const body = new Readable({
     highWaterMark: 65_536,
@@ -25,6 +33,7 @@ export function createRequestBody(exchange: Exchange): Readable {
           if (!body.destroyed) body.push(null)
         },
         onError(error) {
+          if (!(error instanceof StatusError)) onClientGone(error)
           body.destroy(error)
         },
       })
