@@ -21,21 +21,42 @@ export function createLog({ level, destination }: LogOptions): Log {
     level,
     base: null,
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    serializers: { err: (error: unknown) => describeError(error) },
     formatters: { level: (label: string) => ({ level: label }) },
     redact: {
-      paths: [
-        'authorization',
-        'token',
-        '*.authorization',
-        '*.token',
-        '*.headers',
-        'err.config',
-        'err.request',
-      ],
+      paths: ['authorization', 'token', '*.authorization', '*.token', '*.headers'],
       censor: '[redacted]',
     },
   }
   return destination === undefined
     ? pino(options, pino.destination({ fd: 2, sync: true }))
     : pino(options, destination)
+}
+
+interface DescribedError {
+  readonly type: string
+  readonly message: string
+  readonly code?: string
+  readonly stack?: string
+  readonly cause?: DescribedError
+}
+
+const MAX_CAUSES = 5
+
+/**
+ * What is logged of an error: nothing but these. Libraries hang more on them, such as the bytes that
+ * a parser stumbled over, and a server may have sent a credential back in those.
+ */
+function describeError(error: unknown, depth = 0): DescribedError {
+  if (!(error instanceof Error)) return { type: typeof error, message: String(error) }
+  const { code } = error as { code?: unknown }
+  return {
+    type: error.name,
+    message: error.message,
+    ...(typeof code === 'string' ? { code } : {}),
+    ...(error.stack === undefined ? {} : { stack: error.stack }),
+    ...(error.cause === undefined || depth >= MAX_CAUSES
+      ? {}
+      : { cause: describeError(error.cause, depth + 1) }),
+  }
 }

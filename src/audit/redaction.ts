@@ -24,8 +24,12 @@ const SHOWN_PARAMETERS: ReadonlySet<string> = new Set(
 /** Names that are words; anything else in front of a `=` could be half of a secret. */
 const PARAMETER_NAME = /^(?=.{1,40}$)[a-z]+(?:[_.-][a-z]+)*$/i
 
-/** RFC 7515 section 3.1: a compact JWS, whose header begins with `{"`. */
-const COMPACT_JWS = /\beyJ[\w-]{8,}\.[\w-]*\.[\w-]*/
+/**
+ * RFC 7515 section 3.1: a compact JWS, whose header begins with `{"`. Not only at the beginning of a
+ * word: an escape such as `%3D` in front of it ends in a letter.
+ */
+const COMPACT_JWS = /eyJ[\w-]{8,}\.[\w-]*\.[\w-]*/
+const EVERY_COMPACT_JWS = new RegExp(COMPACT_JWS, 'g')
 
 /** Some readers take `;` for `&`, and `#` ends a query: what follows is another parameter. */
 const OTHER_DELIMITER = /[;#]/
@@ -60,7 +64,7 @@ export function redactUnparsed(rawTarget: string): string {
   const end = bounded.search(PATH_END)
   const path = (end === -1 ? bounded : bounded.slice(0, end))
     .replace(/[^/\\]*@/g, `${REDACTED}@`)
-    .replace(COMPACT_JWS, REDACTED)
+    .replace(EVERY_COMPACT_JWS, REDACTED)
   if (end === -1) return truncate(path, MAX_URI_LENGTH)
   const delimiter = bounded.charAt(end)
   const rest = delimiter === '?' ? redactQuery(bounded.slice(end + 1)) : REDACTED
@@ -89,7 +93,7 @@ export function redactIdentityValue(key: string, value: string): string {
 
 /** Whether every parameter is one that is shown: the rule, and then nothing is copied. */
 function isShown(rawQuery: string): boolean {
-  if (OTHER_DELIMITER.test(rawQuery)) return false
+  if (OTHER_DELIMITER.test(rawQuery) || COMPACT_JWS.test(rawQuery)) return false
   for (let start = 0; start < rawQuery.length;) {
     const ampersand = rawQuery.indexOf('&', start)
     const end = ampersand === -1 ? rawQuery.length : ampersand
@@ -119,7 +123,8 @@ function redactPair(pair: string): string {
   const equals = pair.indexOf('=')
   const name = equals === -1 ? pair : pair.slice(0, equals)
   if (SHOWN_PARAMETERS.has(name)) {
-    return OTHER_DELIMITER.test(pair) ? `${name}=${REDACTED}` : pair
+    const isDoubtful = OTHER_DELIMITER.test(pair) || COMPACT_JWS.test(pair)
+    return isDoubtful ? `${name}=${REDACTED}` : pair
   }
   if (pair === '') return ''
   // Without a name and a value it may be a secret that stands alone, padding and all.
