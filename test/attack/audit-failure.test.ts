@@ -1,0 +1,102 @@
+/**
+ * An audit log that cannot be written: nothing happens without a record, unless the operator chose
+ * to be told how many are missing instead.
+ */
+import { rm, symlink } from 'node:fs/promises'
+
+import { describe, expect, test } from 'vitest'
+
+import { startAttack, type Attack } from '../support/attack.ts'
+import { readAnswer, type RawAnswer } from '../support/raw.ts'
+
+function get(target: string, fields: string): string {
+  return `GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n${fields}\r\n`
+}
+
+describe('an audit log that cannot be written', () => {
+  /** A disk that is full from now on; the returned function makes room again. */
+  async function fillDisk({ gatehouse }: Attack): Promise<() => Promise<void>> {
+    const path = gatehouse.file('audit.log')
+    await rm(path)
+    await symlink('/dev/full', path)
+    return () => rm(path)
+  }
+
+  const readiness = async ({ gatehouse }: Attack): Promise<string> =>
+    (await fetch(`${gatehouse.probesUrl}/readyz?verbose`)).text()
+
+  async function ask(one: Attack, target: string): Promise<RawAnswer> {
+    const connection = await one.connect()
+    connection.write(get(target, await one.bearer()))
+    const answer = await readAnswer(connection)
+    connection.destroy()
+    return answer
+  }
+
+  test('lets nothing pass and says so; what was served before is written later', async () => {
+    const own = await startAttack()
+    const makeRoom = await fillDisk(own)
+    let served = 0
+    await expect
+      .poll(async () => (await ask(own, `/served/${served++}`)).status, {
+        timeout: 20_000,
+        interval: 100,
+      })
+      .toBe(503)
+    const reached = own.api.received.length
+    const answer = await ask(own, '/refused')
+    expect(answer.status).toBe(503)
+    expect(JSON.parse(answer.body)).toMatchObject({
+      kind: 'Status',
+      reason: 'ServiceUnavailable',
+      message: expect.stringContaining('audit log cannot be written') as string,
+    })
+    expect(own.api.received).toHaveLength(reached)
+    expect(await readiness(own)).toMatch(/^\[-\]audit\b/m)
+
+    await makeRoom()
+    await expect.poll(() => readiness(own), { timeout: 20_000 }).toMatch(/^\[\+\]audit\b/m)
+    expect((await ask(own, '/again')).status).toBe(200)
+    await own.gatehouse.eventsWhere(({ requestURI }) => requestURI === '/again')
+    const uris = new Set((await own.gatehouse.events()).map(({ requestURI }) => requestURI))
+    // All that reached the API server, since the log began anew.
+    for (const { url } of own.api.received.slice(-2)) expect(uris).toContain(url)
+    expect(uris).not.toContain('/refused')
+    await own.close()
+  })
+
+  test('with onFailure: count lets everything pass and counts what is lost', async () => {
+    const unlimited = { requestsPerSecond: 100_000, burst: 100_000 }
+    const own = await startAttack({
+      configuration: {
+        audit: { onFailure: 'count' },
+        limits: { address: unlimited, user: { read: unlimited } },
+      },
+    })
+    const makeRoom = await fillDisk(own)
+    // What waits for the disk is bounded: 16 MB, which takes long lines to fill.
+    const agent = `User-Agent: ${'\x85'.repeat(1_024)}\r\n`
+    const request = get(`/${'a'.repeat(4_000)}`, (await own.bearer()) + agent)
+    const lost = (): Promise<string> => own.gatehouse.gatehouse.metrics.registry.metrics()
+    const connection = await own.connect()
+    const statuses = new Set<number>()
+    await expect
+      .poll(
+        async () => {
+          for (let i = 0; i < 100; i += 10) {
+            connection.write(request.repeat(10))
+            for (let k = 0; k < 10; k++) statuses.add((await readAnswer(connection)).status)
+          }
+          return lost()
+        },
+        { timeout: 50_000, interval: 1 },
+      )
+      .toMatch(/^gatehouse_audit_events_total\{sink="file",result="lost"\} [1-9]/m)
+    connection.destroy()
+    expect([...statuses]).toEqual([200])
+    expect(await readiness(own)).toMatch(/^\[\+\]audit\b/m)
+    expect(own.gatehouse.log.join('')).toContain('audit events are being lost')
+    await makeRoom()
+    await own.close()
+  })
+})
