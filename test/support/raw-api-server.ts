@@ -70,6 +70,8 @@ export async function startRawApiServer(): Promise<RawApiServer> {
     script: ({ write }) => write(RAW_OK),
     async close() {
       for (const socket of sockets) socket.destroy()
+      // Whoever died within a handshake has left half a connection.
+      for (const tcp of accepted.values()) tcp.destroy()
       server.close()
       await once(server, 'close')
     },

@@ -1,0 +1,202 @@
+/**
+ * Why http-proxy does not carry Gatehouse, and that these tests can fail: the same bytes go to both,
+ * in front of the same API server.
+ */
+import { readFile } from 'node:fs/promises'
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+import { headerValues, type ReceivedRequest } from '../support/api-server.ts'
+import { startAttack, type Attack } from '../support/attack.ts'
+import type { PeerSettings } from '../support/http-proxy-peer.ts'
+import { startProgram, type RunningProgram } from '../support/program.ts'
+import { RAW_OK, startRawApiServer, type RawApiServer } from '../support/raw-api-server.ts'
+import { answerHeader, connectRaw, readAnswer, type RawAnswer } from '../support/raw.ts'
+
+const PATH = '/api/v1/namespaces/d/pods'
+
+let api: RawApiServer
+let attack: Attack
+let bearer: string
+let settings: PeerSettings
+
+beforeAll(async () => {
+  api = await startRawApiServer()
+  attack = await startAttack({ api })
+  bearer = await attack.bearer()
+  const { gatehouse } = attack
+  settings = {
+    target: api.url,
+    ca: api.authority.certificatePem,
+    client: { cert: api.gatehouse.certificatePem, key: api.gatehouse.keyPem },
+    serving: {
+      cert: await readFile(gatehouse.file('serving.crt'), 'utf8'),
+      key: await readFile(gatehouse.file('serving.key'), 'utf8'),
+    },
+  }
+})
+
+beforeEach(() => {
+  api.script = ({ write }) => write(RAW_OK)
+})
+
+afterAll(async () => {
+  await attack.close()
+  await api.close()
+})
+
+interface Carried {
+  /** Undefined: the connection ended without one. */
+  readonly answer: RawAnswer | undefined
+  readonly received: readonly ReceivedRequest[]
+}
+
+interface Peer extends Carried {
+  readonly program: RunningProgram
+}
+
+async function carry(port: number, bytes: string): Promise<Carried> {
+  const before = api.received.length
+  const connection = await connectRaw({ port, ca: attack.gatehouse.ca })
+  connection.write(bytes)
+  const answer = await readAnswer(connection).catch(() => undefined)
+  connection.destroy()
+  return { answer, received: api.received.slice(before) }
+}
+
+async function byHttpProxy(bytes: string): Promise<Peer> {
+  const program = startProgram(process.execPath, ['test/support/http-proxy-peer.ts'], {
+    cwd: process.cwd(),
+    env: {},
+  })
+  program.write(JSON.stringify(settings))
+  program.endInput()
+  const port = Number(/^port (\d+)$/m.exec(await program.until(/^port \d+$/m))![1])
+  return { ...(await carry(port, bytes)), program }
+}
+
+const byGatehouse = (bytes: string): Promise<Carried> => carry(attack.gatehouse.port, bytes)
+
+function get(target: string, fields = ''): string {
+  return `GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}${fields}\r\n`
+}
+
+function values({ received }: Carried, name: string): string[] {
+  return received.flatMap((one) => headerValues(one, name))
+}
+
+describe('whom a request is from', () => {
+  test('groups that the client adds to the user: http-proxy passes them on', async () => {
+    const bytes = get(PATH, 'Impersonate-Group: system:masters\r\n')
+    const peer = await byHttpProxy(bytes)
+    expect(peer.answer?.status).toBe(200)
+    expect(values(peer, 'impersonate-user')).toEqual(['oidc:ada'])
+    expect(values(peer, 'impersonate-group')).toEqual(['system:masters'])
+
+    const own = await byGatehouse(bytes)
+    expect(own.answer?.status).toBe(403)
+    expect(own.received).toEqual([])
+  })
+
+  test('the headers of another proxy: http-proxy passes them on', async () => {
+    const bytes = get(PATH, 'X-Remote-User: root\r\nX-Remote-Group: system:masters\r\n')
+    const peer = await byHttpProxy(bytes)
+    expect(values(peer, 'x-remote-user')).toEqual(['root'])
+    expect(values(peer, 'x-remote-group')).toEqual(['system:masters'])
+
+    const own = await byGatehouse(bytes)
+    expect(values(own, 'impersonate-user')).toEqual(['oidc:ada'])
+    expect(values(own, 'x-remote-user')).toEqual([])
+    expect(values(own, 'x-remote-group')).toEqual([])
+  })
+
+  test('the credential of the user: http-proxy passes it on', async () => {
+    const token = bearer.slice('Authorization: '.length).trim()
+    expect(values(await byHttpProxy(get(PATH)), 'authorization')).toEqual([token])
+    const own = await byGatehouse(get(PATH))
+    expect(own.received).toHaveLength(1)
+    expect(values(own, 'authorization')).toEqual([])
+  })
+
+  test('a Connection that names the identity: http-proxy tells the next hop to drop it', async () => {
+    const bytes = get(PATH, 'Connection: keep-alive, Impersonate-User, X-Remote-User\r\n')
+    const peer = await byHttpProxy(bytes)
+    expect(values(peer, 'connection')).toEqual(['keep-alive, Impersonate-User, X-Remote-User'])
+
+    const own = await byGatehouse(bytes)
+    expect(values(own, 'connection')).toEqual(['keep-alive'])
+    expect(values(own, 'impersonate-user')).toEqual(['oidc:ada'])
+  })
+})
+
+test('a Trailer header ends the process of http-proxy', async () => {
+  const bytes = get(PATH, 'Trailer: X-A\r\n')
+  const peer = await byHttpProxy(bytes)
+  expect(peer.answer).toBeUndefined()
+  const { code, stderr } = await peer.program.ended
+  expect(code).toBe(1)
+  expect(stderr).toContain('ERR_HTTP_TRAILER_INVALID')
+
+  const own = await byGatehouse(bytes)
+  expect(own.answer?.status).toBe(200)
+  expect(values(own, 'trailer')).toEqual([])
+  expect((await byGatehouse(get(PATH))).answer?.status).toBe(200)
+})
+
+test.for<readonly [target: string, forwarded: string]>([
+  ['/api/v1/namespaces/d//secrets', '/api/v1/namespaces/d/secrets'],
+  ['/api/v1/namespaces/d/./secrets', '/api/v1/namespaces/d/./secrets'],
+  ['/api/v1/namespaces/d/pods/../secrets', '/api/v1/namespaces/d/pods/../secrets'],
+  ['/api/v1/namespaces/d/pods/%2e%2e/secrets', '/api/v1/namespaces/d/pods/%2e%2e/secrets'],
+  ['/api/v1/namespaces/d/pods%2F..%2Fsecrets', '/api/v1/namespaces/d/pods%2F..%2Fsecrets'],
+  ['/api/v1/namespaces/d\\secrets', '/api/v1/namespaces/d/secrets'],
+  ['https://other/api/v1/secrets', '/api/v1/secrets'],
+])('%s has two readings: http-proxy forwards %s', async ([target, forwarded]) => {
+  const peer = await byHttpProxy(get(target))
+  expect(peer.answer?.status).toBe(200)
+  expect(peer.received.map(({ url }) => url)).toEqual([forwarded])
+
+  const own = await byGatehouse(get(target))
+  expect(own.answer?.status).toBe(400)
+  expect(own.received).toEqual([])
+})
+
+describe('an upgrade', () => {
+  const EARLY = 'GET /api/v1/secrets HTTP/1.1\r\nHost: api\r\n\r\n'
+  const upgrade = (): string =>
+    get(
+      `${PATH}/p/exec?command=sh`,
+      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n',
+    )
+
+  test('granted to another protocol: http-proxy joins the connections', async () => {
+    let seen = (): string => ''
+    api.script = ({ take, bytes, write }) => {
+      take()
+      seen = bytes
+      write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+    }
+    const peer = await byHttpProxy(upgrade() + EARLY)
+    expect(peer.answer?.status).toBe(101)
+    await expect.poll(() => seen()).toContain(EARLY)
+
+    seen = () => ''
+    const own = await byGatehouse(upgrade() + EARLY)
+    expect(own.answer?.status).toBe(502)
+    await attack.settled()
+    expect(own.received).toHaveLength(1)
+    expect(seen()).not.toContain(EARLY)
+  })
+
+  test('refused in chunks: http-proxy says chunks and sends none', async () => {
+    api.script = ({ write }) =>
+      write('HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n4\r\noops\r\n0\r\n\r\n')
+    const peer = await byHttpProxy(upgrade())
+    expect(peer.answer).toMatchObject({ status: 403, whole: false })
+    expect(answerHeader(peer.answer!, 'Transfer-Encoding')).toBe('chunked')
+
+    const own = await byGatehouse(upgrade())
+    expect(own.answer).toMatchObject({ status: 403, whole: true, body: 'oops' })
+  })
+})
