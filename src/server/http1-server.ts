@@ -88,7 +88,8 @@ export function attachHttp1(
     socket.on('error', () => socket.destroy())
     const state = states.get(message.socket)
     // An upgrade behind unanswered pipelined requests would hand their answers' socket away.
-    if (state === undefined || state.busy) {
+    // Behind a refused request the socket still belongs to that answer, and nothing more is looked at.
+    if (state === undefined || state.busy || state.ending) {
       message.socket.destroy()
       return
     }
@@ -117,7 +118,7 @@ export function attachHttp1(
   server.on('connect', (message: IncomingMessage, socket: Duplex) => {
     socket.on('error', () => socket.destroy())
     const state = states.get(message.socket)
-    if (state === undefined) socket.destroy()
+    if (state === undefined || state.ending) socket.destroy()
     else refuseRaw(state, message.socket, new StatusError('MethodNotAllowed', NO_CONNECT))
   })
   server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {

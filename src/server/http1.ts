@@ -168,11 +168,14 @@ class Http1Exchange implements BreakableExchange {
   }
 
   onAbort(callback: (error: Error) => void): void {
-    this.#serverResponse.once('close', () => {
+    const tell = (): void => {
       if (!this.#socketTaken && !this.#serverResponse.writableFinished) {
         callback(new Error('the client left before the end of the answer'))
       }
-    })
+    }
+    // The client may have left while its credential was being verified.
+    if (this.#serverResponse.closed || this.#serverResponse.destroyed) queueMicrotask(tell)
+    else this.#serverResponse.once('close', tell)
   }
 
   onClose(callback: () => void): void {

@@ -4,9 +4,12 @@ import type { ServerHttp2Session } from 'node:http2'
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import { StatusError } from '../status.ts'
 import { createHttp2Exchange } from './http2.ts'
+import { writeRefusal } from './refusal.ts'
 
 export interface Http2Limits {
+  readonly maxHeaderBytes: number
   readonly maxConcurrentStreams: number
   /** Milliseconds. */
   readonly headerTimeout: number
@@ -17,14 +20,18 @@ interface Effects {
   readonly log: Log
   readonly metrics: Metrics
   readonly handle: (exchange: Exchange) => void
+  readonly onMalformed: (connection: ClientConnection, code: number, reason: string) => void
 }
+
+/** RFC 9113 section 6.5.2: what a field counts beside its name and value. */
+const FIELD_OVERHEAD = 32
 
 /** Serves a session; the returned function retires it: GOAWAY, open streams go on to their end. */
 export function serveHttp2(
   session: ServerHttp2Session,
   connection: ClientConnection,
   limits: Http2Limits,
-  { log, metrics, handle }: Effects,
+  { log, metrics, handle, onMalformed }: Effects,
 ): () => void {
   let open = 0
   session.on('error', (error) => {
@@ -32,7 +39,10 @@ export function serveHttp2(
     log.debug({ err: error, address: connection.remoteAddress }, 'HTTP/2 session failed')
   })
   // node keeps this timer fresh on every frame; an open but silent watch is no idleness.
-  session.setTimeout(limits.idleTimeout, () => {
+  let silent = false
+  session.setTimeout(limits.idleTimeout)
+  session.on('timeout', () => {
+    silent = true
     if (open === 0) session.close()
   })
   const first = setTimeout(() => session.destroy(), limits.headerTimeout)
@@ -45,11 +55,31 @@ export function serveHttp2(
     stream.on('error', (error) => log.trace({ err: error }, 'HTTP/2 stream failed'))
     stream.once('close', () => {
       open -= 1
+      // The end of a watch is no frame that would start the timer again once it has run out.
+      if (open === 0 && silent) session.setTimeout(limits.idleTimeout)
     })
     if (stream.destroyed) return
-    handle(createHttp2Exchange({ stream, headers, rawHeaders, connection }))
+    const exchange = createHttp2Exchange({ stream, headers, rawHeaders, connection })
+    // node holds only those clients to it that have acknowledged SETTINGS.
+    if (headerListSize(rawHeaders) <= limits.maxHeaderBytes) handle(exchange)
+    else {
+      onMalformed(connection, HEADERS_TOO_LARGE.code, HEADERS_TOO_LARGE.message)
+      writeRefusal(exchange, HEADERS_TOO_LARGE, [])
+    }
   })
   return () => {
     if (!session.closed) session.close()
   }
+}
+
+const HEADERS_TOO_LARGE = new StatusError(
+  'RequestHeaderFieldsTooLarge',
+  'the request header is too large',
+  { closeConnection: true },
+)
+
+function headerListSize(rawHeaders: readonly string[]): number {
+  let size = (rawHeaders.length / 2) * FIELD_OVERHEAD
+  for (const part of rawHeaders) size += part.length
+  return size
 }

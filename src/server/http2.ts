@@ -24,14 +24,16 @@ export function createHttp2Exchange(parts: Http2Parts): Exchange {
 
 class Http2Exchange implements Exchange {
   readonly request: ClientRequest
-  readonly response: ClientResponse
+  readonly response: Http2Response
   bytesReceived = 0
+  #isClosed = false
   readonly #stream: ServerHttp2Stream
   readonly #headers: IncomingHttpHeaders
 
   constructor({ stream, headers, rawHeaders, connection }: Http2Parts) {
     const length = headers['content-length']
     this.#stream = stream
+    stream.once('close', () => (this.#isClosed = true))
     this.#headers = headers
     this.request = {
       protocol: 'HTTP/2.0',
@@ -62,6 +64,11 @@ class Http2Exchange implements Exchange {
       receiver.onEnd()
       return
     }
+    // The client may have reset the stream while its credential was being verified.
+    if (this.#isClosed || stream.closed || stream.destroyed) {
+      queueMicrotask(() => receiver.onError(new Error('the client reset the stream')))
+      return
+    }
     if (this.header('expect') !== undefined && !stream.headersSent) {
       stream.additionalHeaders({ ':status': 100 })
     }
@@ -75,9 +82,10 @@ class Http2Exchange implements Exchange {
       this.bytesReceived += chunk.length
       receiver.onData(chunk)
     })
-    // `end` also follows a reset: only END_STREAM makes a body whole (`aborted` is set first).
+    // `end` also follows a reset, one with NO_ERROR too, which closes the stream first: only
+    // END_STREAM makes a body whole.
     stream.on('end', () => {
-      if (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
+      if (stream.closed || stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
         broken()
         return
       }
@@ -98,16 +106,18 @@ class Http2Exchange implements Exchange {
   }
 
   onAbort(callback: (error: Error) => void): void {
-    this.#stream.once('close', () => {
-      // `finish` may come after `close` here; a socket lost before the last frame closes with CANCEL.
-      if (!this.#stream.writableEnded || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
+    // Not by `writableEnded`: node ends the writable side itself when the client resets with NO_ERROR.
+    const tell = (): void => {
+      if (!this.response.ended || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
         callback(new Error('the client reset the stream before the end of the answer'))
       }
-    })
+    }
+    if (this.#isClosed) queueMicrotask(tell)
+    else this.#stream.once('close', tell)
   }
 
   onClose(callback: () => void): void {
-    if (this.#stream.closed && this.#stream.destroyed) callback()
+    if (this.#isClosed) callback()
     else this.#stream.once('close', callback)
   }
 
@@ -118,6 +128,8 @@ class Http2Exchange implements Exchange {
 
 class Http2Response implements ClientResponse {
   bytesWritten = 0
+  /** Whether the answer was ended from this side. */
+  ended = false
   readonly #stream: ServerHttp2Stream
   /** node has ended the writable side of an answer to HEAD already. */
   readonly #isHead: boolean
@@ -153,7 +165,9 @@ class Http2Response implements ClientResponse {
   }
 
   end(chunk?: Buffer | string): void {
-    if (this.#gone || this.#isHead) return
+    if (this.#gone && !this.#isHead) return
+    this.ended = true
+    if (this.#isHead) return
     if (chunk !== undefined) this.bytesWritten += Buffer.byteLength(chunk)
     this.#stream.end(chunk)
     // RFC 9113 section 8.1: after an early answer, ask the client to stop sending without an error.

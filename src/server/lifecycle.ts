@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { Auditor } from '../audit/record.ts'
 import type { Log } from '../log.ts'
+import { StatusError } from '../status.ts'
 import type { Upstream } from '../upstream/forward.ts'
 import type { Listener } from './listener.ts'
 import type { Probes } from './probes.ts'
@@ -55,7 +56,7 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
     const finished = await untilIdle(parts, parts.gracePeriod, hurry.signal)
     if (!finished) {
       log.info({ streams: streams.size }, 'ending the streams that are left')
-      streams.cutAll(new Error('Gatehouse is shutting down'))
+      streams.cutAll(new StatusError('ServiceUnavailable', 'Gatehouse is shutting down'))
       await untilIdle(parts, CUT_MS)
     }
     await listener.destroy()

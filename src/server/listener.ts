@@ -19,7 +19,6 @@ import { serveHttp2, type Http2Limits } from './http2-server.ts'
 import type { ListenerTls } from './tls.ts'
 
 export interface ListenerLimits extends Http2Limits {
-  readonly maxHeaderBytes: number
   readonly maxHeaders: number
   /** Milliseconds from a connection or a request's first byte to the end of its head. */
   readonly headerTimeout: number

@@ -1,16 +1,17 @@
 /** The forwarded requests of the moment, so that a shutdown or a new rule can tell them to end. */
-import type { Attributes, Authorizer } from '../authorization/authorizer.ts'
+import { forbidden, type Attributes, type Authorizer } from '../authorization/authorizer.ts'
+import type { StatusError } from '../status.ts'
 
 export interface LiveStream {
   readonly attributes: Attributes
-  readonly cut: (reason: Error) => void
+  readonly cut: (reason: StatusError) => void
 }
 
 export interface LiveStreams {
   /** Returns the way to take it out again. */
   add(stream: LiveStream): () => void
   readonly size: number
-  cutAll(reason: Error): void
+  cutAll(reason: StatusError): void
   /** Ends those that the authorizer no longer allows; returns how many. */
   recheck(authorize: Authorizer): number
 }
@@ -34,7 +35,7 @@ export function createLiveStreams(): LiveStreams {
         const decision = authorize(attributes)
         // An authorizer that has to ask somebody is not one of rules; its answers expire by themselves.
         if (decision instanceof Promise || decision.decision === 'allow') continue
-        cut(new Error(`no longer allowed: ${decision.reason}`))
+        cut(forbidden(attributes, decision.reason))
         ended += 1
       }
       return ended

@@ -32,7 +32,7 @@ export interface ForwardOptions {
   /** Response head written (101 included). */
   readonly onHead: (status: number) => void
   /** Told how to break the stream off, for shutdown and revocation. */
-  readonly onCut?: (cut: (reason: Error) => void) => void
+  readonly onCut?: (cut: (reason: StatusError) => void) => void
 }
 
 export interface Upstream {
@@ -185,6 +185,13 @@ async function upgrade(
   limits: ConnectionLimits,
 ): Promise<UpgradeOutcome> {
   const { exchange, authorized, target } = forward
+  // A right taken away while the API server still thinks about the handshake ends what comes of it.
+  let isCut = false
+  let cutTunnel: (() => void) | undefined
+  forward.onCut?.(() => {
+    isCut = true
+    cutTunnel?.()
+  })
   return forwardUpgrade({
     exchange,
     endpoint: ways.credential.endpoint,
@@ -195,6 +202,9 @@ async function upgrade(
     ownHeaders: forward.ownHeaders,
     isConnect: isConnect(authorized.info),
     onHead: forward.onHead,
-    onTunnel: (tunnel) => forward.onCut?.(() => tunnel.cut()),
+    onTunnel: (tunnel) => {
+      cutTunnel = () => tunnel.cut()
+      if (isCut) tunnel.cut()
+    },
   })
 }

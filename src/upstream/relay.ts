@@ -39,6 +39,7 @@ export class Relay implements AnswerReceiver {
   #status = 0
   #interim = 0
   #clientGone: Error | undefined
+  #cutBy: StatusError | undefined
   #settled = false
   #atLineEnd = true
   #resolve!: (outcome: ForwardOutcome) => void
@@ -69,25 +70,26 @@ export class Relay implements AnswerReceiver {
    * Ends the stream from Gatehouse's side (shutdown). Between two lines, as watches and logs have
    * them, the answer ends cleanly, as kube-apiserver ends a watch: clients just ask again.
    */
-  cut(reason: Error): void {
+  cut(reason: StatusError): void {
     const { exchange } = this.#options
     if (this.#settled) return
     if (this.#status === 0) {
       this.#settled = true
-      this.#reject(
-        new StatusError('ServiceUnavailable', 'Gatehouse is shutting down', { cause: reason }),
-      )
+      this.#reject(reason)
     } else {
       if (this.#atLineEnd) exchange.response.end()
       else exchange.response.destroy(reason)
       this.#settle({ code: this.#status, abortedBy: 'gatehouse' })
     }
+    this.#cutBy = reason
     this.#control?.abort(reason)
   }
 
   onStart(control: UpstreamControl): void {
     this.#control = control
-    if (this.#clientGone !== undefined) control.abort(this.#clientGone)
+    // Whoever waited for a connection meanwhile is not sent at all.
+    const over = this.#clientGone ?? this.#cutBy
+    if (over !== undefined) control.abort(over)
   }
 
   onHead(status: number, headers: UpstreamResponseHeaders): void {

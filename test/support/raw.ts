@@ -24,6 +24,8 @@ export interface RawOptions {
   readonly alpn?: string
   /** TLS session to resume. */
   readonly session?: Buffer
+  /** Where to come from: another address of the loopback network is another client. */
+  readonly localAddress?: string
 }
 
 /** Bytes as text are latin1: one character a byte. */
@@ -54,9 +56,13 @@ export interface Taken<T> {
 /** Opens one. Rejects when the handshake fails. */
 export async function connectRaw(
   target: RawTarget,
-  { certificate, alpn = 'http/1.1', session }: RawOptions = {},
+  { certificate, alpn = 'http/1.1', session, localAddress }: RawOptions = {},
 ): Promise<RawConnection> {
-  const tcp = connectTcp(target.port, '127.0.0.1')
+  const tcp = connectTcp({
+    port: target.port,
+    host: '127.0.0.1',
+    ...(localAddress === undefined ? {} : { localAddress }),
+  })
   const socket = connect({
     socket: tcp,
     ca: target.ca,
