@@ -136,7 +136,7 @@ const limits = z.strictObject({
     .prefault({}),
   concurrent: z
     .strictObject({
-      requests: count('requests of one user at a time').default(400),
+      requests: count('requests of one user at a time').default(100),
       streams: count('streams of one user at a time').default(500),
     })
     .prefault({}),
@@ -180,9 +180,9 @@ const upstream = z.strictObject({
           usernameHeader: headerName('--requestheader-username-headers').default('X-Remote-User'),
           groupHeader: headerName('--requestheader-group-headers').default('X-Remote-Group'),
           uidHeader: headerName('--requestheader-uid-headers').default('X-Remote-Uid'),
-          extraHeaderPrefix: headerName('--requestheader-extra-headers-prefix').default(
-            'X-Remote-Extra-',
-          ),
+          extraHeaderPrefix: headerName('--requestheader-extra-headers-prefix')
+            .endsWith('-', 'does not end with "-"')
+            .default('X-Remote-Extra-'),
         })
         .prefault({}),
     })

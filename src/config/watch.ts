@@ -41,9 +41,8 @@ export function watchFiles(watched: readonly WatchedFiles[], effects: WatchEffec
       if (digest === state.digest) continue
       state.digest = digest
       try {
+        // What changes while it loads is seen by the next look, as are other files that it led to.
         state.reload()
-        // The reload may have led to other files.
-        state.digest = digestOf(state.files())
         failures.delete(state.what)
         effects.onReloaded(state.what)
       } catch (error) {

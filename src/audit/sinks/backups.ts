@@ -45,6 +45,7 @@ export function createBackups(options: BackupsOptions): Backups {
   const abort = new AbortController()
   let running: Promise<void> | undefined
   let again = false
+  let lastTime = 0
 
   function stampOf(name: string): string | undefined {
     if (!name.startsWith(stem)) return undefined
@@ -123,9 +124,12 @@ export function createBackups(options: BackupsOptions): Backups {
 
   return {
     async nextName() {
-      for (let time = Date.now(); ; time++) {
+      // Never back: within a millisecond a name may be free again that was the older one's.
+      for (let time = Math.max(Date.now(), lastTime + 1); ; time++) {
         const name = join(directory, `${stem}${stampAt(time)}${extension}`)
-        if (!(await exists(name)) && !(await exists(`${name}.gz`))) return name
+        if ((await exists(name)) || (await exists(`${name}.gz`))) continue
+        lastTime = time
+        return name
       }
     },
     mill,
