@@ -83,7 +83,7 @@ export function createMemoryLimiter(
         const [limit, what, max] = isStream
           ? ['concurrent_streams', 'streams', concurrent.streams]
           : ['concurrent_requests', 'requests', concurrent.requests]
-        const message = `this user has ${max} ${what} running already, which is the limit`
+        const message = `too many ${what} of this user run already (limit: ${max})`
         refuse(limit, message, CONCURRENCY_RETRY_SECONDS)
       }
       return new HeldSlot(running, username, taken.state)

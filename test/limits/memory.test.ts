@@ -96,10 +96,10 @@ describe('by user and class', () => {
     const slots = [limits.admitUser(user('ada'), 'read'), limits.admitUser(user('ada'), 'write')]
     const stream = limits.admitUser(user('ada'), 'stream')
     expect(refusal(() => limits.admitUser(user('ada'), 'list'))?.message).toContain(
-      '2 requests running already',
+      'too many requests of this user run already (limit: 2)',
     )
     expect(refusal(() => limits.admitUser(user('ada'), 'stream'))?.message).toContain(
-      '1 streams running already',
+      'too many streams of this user run already (limit: 1)',
     )
     slots[0]?.release()
     // Twice is once.
