@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { asNode } from '../support/older-node.ts'
 import { command, output, type CommandResult } from '../support/command.ts'
 import { writeConfigurations } from './configuration.ts'
 
@@ -50,6 +51,19 @@ describe('gatehouse installed globally', () => {
       code: 0,
       stdout: `${(await packageJson()).version}\n`,
       stderr: '',
+    })
+  })
+
+  test('run by an older Node says which one it needs, and nothing else', async () => {
+    const NODE_OPTIONS = asNode('20.20.2')
+    const run = await command(join(prefix(), 'bin', 'gatehouse'), ['--version'], {
+      cwd: folder,
+      env: { ...env, NODE_OPTIONS },
+    })
+    expect(run).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'gatehouse needs Node 26 or newer, this is v20.20.2\n',
     })
   })
 
