@@ -1,0 +1,83 @@
+/**
+ * Client certificates judged again by another client CA bundle, without a handshake: for streams
+ * that run on. OpenSSL has verified the chain once; asked here is only what other files can have
+ * taken away.
+ */
+import { X509Certificate } from 'node:crypto'
+
+import { CERTIFICATE, type ClientTrust } from './client-ca.ts'
+import { readRevocationLists, type RevocationState } from './revocation.ts'
+
+/** Gives why a certificate is no longer accepted, undefined when it is. */
+export type CertificateReview = (chain: readonly X509Certificate[]) => string | undefined
+
+/** Certificates of a client that are looked at, its own among them. */
+const MAX_CHAIN = 10
+
+const NO_CA = 'no client CA vouches for the certificate any more'
+const REVOKED: Readonly<Record<Exclude<RevocationState, 'good'>, string>> = {
+  revoked: 'the certificate, or a CA above it, is revoked',
+  unlisted: 'there is no revocation list of a CA above the certificate',
+}
+
+/**
+ * Makes the review by one loading of client CA and CRL. A chain (the user's certificate first, then
+ * what the client sent with it) passes when signatures lead from it to a self-signed certificate of
+ * the bundle, and no list names any of them. The time is not looked at: what ends by itself ends no
+ * stream, only what an operator takes away does. Never throws: what cannot be read is not accepted.
+ */
+export function createCertificateReview({ ca, crl }: ClientTrust): CertificateReview {
+  const bundle = (ca.match(CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
+  const roots = new Set(bundle.filter(isSelfSigned).map(({ fingerprint256 }) => fingerprint256))
+  const revocationOf = crl === undefined ? () => 'good' as const : lookUp(crl)
+  // Many streams share a certificate.
+  const known = new Map<string, string | undefined>()
+
+  /** `tried`: each certificate once, whatever circles the client's ones make. */
+  function problemOf(
+    certificate: X509Certificate,
+    sent: readonly X509Certificate[],
+    tried: Set<string>,
+  ): string | undefined {
+    const state = revocationOf(certificate)
+    if (state !== 'good') return REVOKED[state]
+    if (roots.has(certificate.fingerprint256)) return undefined
+    let problem = NO_CA
+    for (const issuer of [...bundle, ...sent]) {
+      if (tried.has(issuer.fingerprint256) || !isIssuedBy(certificate, issuer)) continue
+      tried.add(issuer.fingerprint256)
+      const above = problemOf(issuer, sent, tried)
+      if (above === undefined) return undefined
+      problem = above
+    }
+    return problem
+  }
+
+  return (chain) => {
+    const [certificate, ...sent] = chain.slice(0, MAX_CHAIN)
+    if (certificate === undefined) return NO_CA
+    const key = chain.map(({ fingerprint256 }) => fingerprint256).join()
+    if (!known.has(key)) known.set(key, problemOf(certificate, sent, new Set()))
+    return known.get(key)
+  }
+}
+
+function lookUp(crl: string): (certificate: X509Certificate) => RevocationState {
+  try {
+    return readRevocationLists(crl)
+  } catch {
+    return () => 'unlisted'
+  }
+}
+
+function isSelfSigned(certificate: X509Certificate): boolean {
+  return isIssuedBy(certificate, certificate)
+}
+
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  try {
+    return issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+  } catch {
+    return false
+  }
+}

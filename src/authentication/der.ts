@@ -1,0 +1,59 @@
+/** As much of DER (ITU-T X.690) as it takes to find one's way in certificates and revocation lists. */
+
+export const SEQUENCE = 0x30
+export const INTEGER = 0x02
+/** `[0]`, constructed: the version of a certificate, the extensions of a list. */
+export const CONTEXT_0 = 0xa0
+
+export interface DerElement {
+  readonly tag: number
+  /** Without tag and length. */
+  readonly content: Uint8Array
+  /** With them. */
+  readonly encoded: Uint8Array
+}
+
+/**
+ * The elements that stand one after the other in `bytes`, not what is in them.
+ *
+ * @throws RangeError for lengths that lead out of `bytes`, indefinite ones, and tags above 30
+ */
+export function derElements(bytes: Uint8Array): DerElement[] {
+  const elements: DerElement[] = []
+  for (let at = 0; at < bytes.length;) {
+    const element = elementAt(bytes, at)
+    elements.push(element)
+    at += element.encoded.length
+  }
+  return elements
+}
+
+/**
+ * The elements inside the one SEQUENCE that `bytes` are.
+ *
+ * @throws RangeError for anything else
+ */
+export function derSequence(bytes: Uint8Array): DerElement[] {
+  const [sequence, ...others] = derElements(bytes)
+  if (sequence?.tag !== SEQUENCE || others.length > 0) throw new RangeError('not one SEQUENCE')
+  return derElements(sequence.content)
+}
+
+function elementAt(bytes: Uint8Array, at: number): DerElement {
+  const tag = bytes[at] ?? 0
+  const first = bytes[at + 1]
+  if ((tag & 0x1f) === 0x1f || first === undefined) throw new RangeError('no element of DER')
+  const { length, size } = first < 0x80 ? { length: first, size: 0 } : longLength(bytes, at, first)
+  const start = at + 2 + size
+  const end = start + length
+  if (end > bytes.length) throw new RangeError('an element of DER is longer than what it is in')
+  return { tag, content: bytes.subarray(start, end), encoded: bytes.subarray(at, end) }
+}
+
+function longLength(bytes: Uint8Array, at: number, first: number) {
+  const size = first & 0x7f
+  const octets = bytes.subarray(at + 2, at + 2 + size)
+  // Four octets are 4 GiB; none is the indefinite form, which DER does not have.
+  if (size === 0 || size > 4 || octets.length < size) throw new RangeError('no length of DER')
+  return { size, length: octets.reduce((sum, octet) => sum * 256 + octet, 0) }
+}
