@@ -65,6 +65,7 @@ async function untilItFails(options: Options, cleanup: AsyncDisposableStack): Pr
       probesPort: options.probesPort,
       kubeconfig: options.kubeconfig,
       cluster: options.cluster ?? false,
+      tell: (notice) => console.error(notice),
     },
     cleanup,
   )

@@ -1,5 +1,4 @@
 /** Everything of a first run: certificates, identity provider, API server, Gatehouse, kubeconfigs. */
-import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'undici'
@@ -9,6 +8,7 @@ import { createLog } from '../../src/log.ts'
 import { startGatehouse } from '../../src/server/serve.ts'
 import { startIdentityProvider } from '../identity-provider.ts'
 import { writeConfiguration } from './configuration.ts'
+import { createLogDestination } from './log-notices.ts'
 import { createRunFolder } from './state.ts'
 import {
   controlPlaneUpstream,
@@ -36,6 +36,8 @@ export interface EnvironmentOptions {
   readonly cluster: boolean
   /** Use the API server that this file names; wins over `cluster`. */
   readonly kubeconfig: string | undefined
+  /** Told, in words, when a file was read again, and when it could not be. */
+  readonly tell: (notice: string) => void
 }
 
 /** What a user of the run has to know. Files are absolute paths. */
@@ -93,9 +95,7 @@ export async function startEnvironment(
     probesPort: options.probesPort,
   })
   const logFile = join(directory, 'gatehouse.log')
-  const destination = createWriteStream(logFile)
-  // Of the log alone nothing depends: not when the disk is full, nor when the folder is gone already.
-  destination.on('error', () => undefined)
+  const destination = createLogDestination(logFile, options.tell)
   const gatehouse = await startGatehouse({
     configFile: files.configFile,
     inCluster: inClusterFrom(process.env),

@@ -53,7 +53,7 @@ export function textSummary(environment: Environment, path: string): string {
     `  ${kubectl} --kubeconfig ${first} get --raw /api/v1/namespaces/default/services/web:80/proxy/`,
     '',
     `  audit        ${environment.audit}`,
-    `  rules        ${environment.rules} (read again when you change them)`,
+    `  rules        ${environment.rules} (edit them: read again at once, mistakes are told here)`,
     `  probes       ${environment.probes}/readyz?verbose`,
     `  log          ${environment.log}`,
     '',
@@ -68,8 +68,9 @@ function notes({ upstream, users, notReady }: Environment, path: string): readon
   if (upstream.kind === 'kubeconfig') {
     const subjects = users.map(({ username }) => `--user=${username}`).join(' ')
     notes.push(
-      'To let both users read there, as an administrator of that cluster:',
-      `  kubectl --kubeconfig ${quote(upstream.kubeconfig)} create clusterrolebinding gatehouse-development --clusterrole=view ${subjects}`,
+      `Gatehouse's own credential there is that of ${upstream.kubeconfig}.`,
+      'To let both users read, as an administrator of the cluster:',
+      `  kubectl --kubeconfig YOUR-ADMIN-KUBECONFIG create clusterrolebinding gatehouse-development --clusterrole=view ${subjects}`,
       '',
     )
   }

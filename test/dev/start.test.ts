@@ -1,4 +1,4 @@
-import { access, readFile, readdir, writeFile } from 'node:fs/promises'
+import { access, readFile, readdir, rename, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { request } from 'undici'
@@ -134,7 +134,7 @@ describe('with --output json', () => {
       const second = started(['--kubeconfig', upstream])
       await second.until((line) => line.startsWith('Ctrl-C'))
       expect(second.lines.join('\n')).toContain(
-        `kubectl --kubeconfig ${upstream} create clusterrolebinding gatehouse-development --clusterrole=view --user=ada --user=oidc:grace`,
+        'kubectl --kubeconfig YOUR-ADMIN-KUBECONFIG create clusterrolebinding gatehouse-development --clusterrole=view --user=ada --user=oidc:grace',
       )
       const kubeconfig = / (\S+grace\.kubeconfig) auth whoami$/.exec(
         second.lines.find((line) => line.endsWith('auth whoami')) ?? '',
@@ -149,13 +149,28 @@ describe('with --output json', () => {
 
   test('its rules may be edited', async () => {
     const { kubeconfig } = summary.users[0]!
-    await writeFile(
-      summary.rules,
-      'apiVersion: gatehouse/v1\nkind: AccessRules\ndefault: deny\nrules: []\n',
-    )
+    await edit('apiVersion: gatehouse/v1\nkind: AccessRules\ndefault: deny\nrules: []\n')
     await eventually(async () => (await callAs(kubeconfig, '/api/v1/pods')).code === 403)
     expect((await callAs(kubeconfig, '/version')).code).toBe(403)
+    expect(run.stderr()).toBe('rules: read again, in force now\n')
   })
+
+  test('a mistake in them is told where it runs, and changes nothing', async () => {
+    const before = run.stderr().length
+    await edit('apiVersion: gatehouse/v1\nkind: AccessRules\nrules: []\nrulez: []\n')
+    await eventually(async () => run.stderr().length > before)
+    expect(run.stderr().slice(before)).toBe(
+      'rules: not read again, the last good version stays in force\n' +
+        `  ${summary.rules}:4:1: rulez: unknown field (did you mean rules?)\n`,
+    )
+    expect((await callAs(summary.users[0]!.kubeconfig, '/version')).code).toBe(403)
+  })
+
+  /** Whole at once, or the half of a file could be read. */
+  async function edit(text: string): Promise<void> {
+    await writeFile(`${summary.rules}.new`, text)
+    await rename(`${summary.rules}.new`, summary.rules)
+  }
 })
 
 describe('for people', () => {
