@@ -1,6 +1,8 @@
 /** The operational log: JSON lines on stderr. The audit log is another thing (audit/). */
 import { pino, type Logger } from 'pino'
 
+import { ConfigError } from './config/problem.ts'
+
 export type Log = Logger
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
@@ -54,7 +56,8 @@ function describeError(error: unknown, depth = 0): DescribedError {
     type: error.name,
     message: error.message,
     ...(typeof code === 'string' ? { code } : {}),
-    ...(error.stack === undefined ? {} : { stack: error.stack }),
+    // Of a configuration the problems are told with their places; where in here tells nobody anything.
+    ...(error.stack === undefined || error instanceof ConfigError ? {} : { stack: error.stack }),
     ...(error.cause === undefined || depth >= MAX_CAUSES
       ? {}
       : { cause: describeError(error.cause, depth + 1) }),

@@ -13,8 +13,8 @@ export interface ValidateOptions {
 /** Loads everything that `serve` would, and starts nothing. Exit code: 0 good, 2 bad configuration. */
 export async function validate(options: ValidateOptions): Promise<number> {
   try {
-    const { rules } = loadAll(options.configFile, options.inCluster)
-    for (const warning of rules.warnings) {
+    const { warnings } = loadAll(options.configFile, options.inCluster)
+    for (const warning of warnings) {
       options.stderr.write(`warning: ${formatProblem(warning)}\n`)
     }
     options.stdout.write(`${options.configFile} is valid\n`)

@@ -9,6 +9,14 @@ import { z } from 'zod'
 import { LOG_LEVELS } from '../log.ts'
 import { duration } from './duration.ts'
 
+/** Defaults that checks across fields need as well. */
+export const DEFAULTS = {
+  listenerPort: 8_443,
+  probesPort: 8_081,
+  concurrentRequests: 100,
+  maxConnections: 256,
+} as const
+
 const path = (what: string) =>
   z.string().min(1, 'is empty').describe(`${what}; a path relative to this file`)
 
@@ -41,7 +49,7 @@ const sniCertificate = z.strictObject({
 
 const listener = z.strictObject({
   address: address('where users connect').default('0.0.0.0'),
-  port: port('where users connect').default(8443),
+  port: port('where users connect').default(DEFAULTS.listenerPort),
   tls: z.strictObject({
     certFile: path('PEM of the serving certificate and its intermediates'),
     privateKeyFile: path('PEM of its private key'),
@@ -126,6 +134,17 @@ const bucket = (requestsPerSecond: number, burst: number) =>
 
 const limits = z.strictObject({
   address: bucket(300, 2_000),
+  handshakes: z
+    .strictObject({
+      handshakesPerSecond: z
+        .number()
+        .positive()
+        .max(1_000_000)
+        .default(100)
+        .describe('new connections of one address that come back each second; more than 0'),
+      burst: count('new connections of one address at most').default(1_000),
+    })
+    .prefault({}),
   user: z
     .strictObject({
       read: bucket(100, 600),
@@ -136,7 +155,7 @@ const limits = z.strictObject({
     .prefault({}),
   concurrent: z
     .strictObject({
-      requests: count('requests of one user at a time').default(100),
+      requests: count('requests of one user at a time').default(DEFAULTS.concurrentRequests),
       streams: count('streams of one user at a time').default(500),
     })
     .prefault({}),
@@ -189,10 +208,15 @@ const upstream = z.strictObject({
     .prefault({}),
   connections: z
     .strictObject({
-      maxConnections: count('connections for short requests', 10_000).default(256),
+      maxConnections: count('connections for short requests', 10_000).default(
+        DEFAULTS.maxConnections,
+      ),
       connectTimeout: duration('until a connection stands').default(5_000),
       idleTimeout: duration('a connection without a request is kept').default(60_000),
       responseHeaderTimeout: duration('until the head of a short answer').default(70_000),
+      stallTimeout: duration('a client stops in its request body or in a short answer').default(
+        60_000,
+      ),
     })
     .prefault({}),
   allowAnonymous: z
@@ -208,7 +232,7 @@ export const configurationSchema = z.strictObject({
   probes: z
     .strictObject({
       address: address('where /livez, /readyz and /metrics are served').default('127.0.0.1'),
-      port: port('where /livez, /readyz and /metrics are served').default(8081),
+      port: port('where /livez, /readyz and /metrics are served').default(DEFAULTS.probesPort),
     })
     .prefault({}),
   authentication,

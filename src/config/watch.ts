@@ -2,8 +2,7 @@
  * Tells when the content of files changed. By looking every few seconds rather than by inotify: it
  * sees renames, symlink swaps (ConfigMaps, Secrets) and network file systems alike.
  */
-import { hash } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { digestOfFile, type FileDigests } from './digests.ts'
 
 export interface WatchedFiles {
   /** What is re-read, for log and metric: `rules`, `serving certificate`… */
@@ -24,31 +23,67 @@ export interface Watcher {
 
 export interface WatchEffects {
   readonly onReloaded: (what: string) => void
+  /** Not told again of a failure that a further try finds unchanged. */
   readonly onFailed: (what: string, error: unknown) => void
 }
 
 export const LOOK_EVERY_MS = 1_000
 
-/** Begins to look; what is there now counts as loaded. */
-export function watchFiles(watched: readonly WatchedFiles[], effects: WatchEffects): Watcher {
+/** The longest wait, in looks, until what failed is tried again though its files stayed the same. */
+const MAX_PAUSE = 64
+
+interface Watched extends WatchedFiles {
+  digest: string
+  /** Looks until the next try, and how many there were to be; 0 while nothing has failed. */
+  wait: number
+  pause: number
+}
+
+/**
+ * Begins to look. What `loaded` says of a file is what was loaded of it; of other files it is what
+ * they hold now.
+ *
+ * A reload that failed is tried again when the files change, and after 1, 2, 4 … 64 looks, since what
+ * kept it from succeeding may pass without a trace in the files (too many open files, no memory).
+ */
+export function watchFiles(
+  watched: readonly WatchedFiles[],
+  effects: WatchEffects,
+  loaded?: Pick<FileDigests, 'get'>,
+): Watcher {
   const failures = new Map<string, string>()
-  const states = watched.map((entry) => ({ ...entry, digest: digestOf(entry.files()) }))
+  const before = (file: string): string => loaded?.get(file) ?? digestOfFile(file)
+  const states = watched.map((entry): Watched => ({
+    ...entry,
+    digest: digestOf(entry.files(), before),
+    wait: 0,
+    pause: 0,
+  }))
+
+  const reload = (state: Watched, isChanged: boolean): void => {
+    try {
+      // What changes while it loads is seen by the next look, as are other files that it led to.
+      state.reload()
+      state.pause = 0
+      failures.delete(state.what)
+      effects.onReloaded(state.what)
+    } catch (error) {
+      state.pause = isChanged ? 1 : Math.min(MAX_PAUSE, state.pause * 2)
+      state.wait = state.pause
+      const message = error instanceof Error ? error.message : String(error)
+      const isNew = isChanged || failures.get(state.what) !== message
+      failures.set(state.what, message)
+      if (isNew) effects.onFailed(state.what, error)
+    }
+  }
 
   const look = (): void => {
     for (const state of states) {
-      const digest = digestOf(state.files())
-      // A file that is away for a moment is being replaced; the next look finds the new one.
-      if (digest === state.digest) continue
+      const digest = digestOf(state.files(), digestOfFile)
+      const isChanged = digest !== state.digest
       state.digest = digest
-      try {
-        // What changes while it loads is seen by the next look, as are other files that it led to.
-        state.reload()
-        failures.delete(state.what)
-        effects.onReloaded(state.what)
-      } catch (error) {
-        failures.set(state.what, error instanceof Error ? error.message : String(error))
-        effects.onFailed(state.what, error)
-      }
+      if (isChanged) reload(state, true)
+      else if (state.pause > 0 && --state.wait <= 0) reload(state, false)
     }
   }
 
@@ -57,26 +92,6 @@ export function watchFiles(watched: readonly WatchedFiles[], effects: WatchEffec
   return { failures: () => failures, look, stop: () => clearInterval(timer) }
 }
 
-function digestOf(files: readonly string[]): string {
-  return files.map(digestOfFile).join('\n')
-}
-
-/** By file: what `stat` said, and the digest of what was read then. */
-const known = new Map<string, { readonly stat: string; readonly digest: string }>()
-
-/** A file that was touched this recently may change again without a new time stamp. */
-const RACY_MS = 2_000
-
-function digestOfFile(file: string): string {
-  try {
-    const { dev, ino, size, ctimeNs, ctimeMs } = statSync(file, { bigint: true })
-    const stat = `${dev}:${ino}:${size}:${ctimeNs}`
-    const before = known.get(file)
-    if (before?.stat === stat) return before.digest
-    const digest = hash('sha256', readFileSync(file), 'hex')
-    if (Date.now() - Number(ctimeMs) > RACY_MS) known.set(file, { stat, digest })
-    return digest
-  } catch (error) {
-    return `unreadable: ${(error as NodeJS.ErrnoException).code ?? ''}`
-  }
+function digestOf(files: readonly string[], digest: (file: string) => string): string {
+  return files.map(digest).join('\n')
 }

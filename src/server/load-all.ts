@@ -2,8 +2,6 @@
  * The configuration with every file that it names, each checked. Problems of all of them come
  * together, so that a broken deployment is mended in one go.
  */
-import { existsSync } from 'node:fs'
-
 import {
   loadAuthenticationConfiguration,
   type AuthenticationConfiguration,
@@ -12,6 +10,8 @@ import { loadClientTrust, type ClientTrust } from '../authentication/client-ca.t
 import { loadRules, type LoadedRules } from '../authorization/rules/load.ts'
 import type { InClusterEnvironment } from '../config/environment.ts'
 import { readConfiguration, type ConfigurationReading } from '../config/load.ts'
+import { digestsOf, type FileDigests } from '../config/digests.ts'
+import type { Path } from '../config/document.ts'
 import { valueAt } from '../config/issues.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
@@ -22,6 +22,7 @@ import {
 } from '../upstream/credential.ts'
 import {
   checkCipherSuites,
+  checkServingPair,
   loadServingCertificates,
   type ServingCertificates,
 } from './certificates.ts'
@@ -33,6 +34,10 @@ export interface Loaded {
   readonly authentication: AuthenticationConfiguration | undefined
   readonly rules: LoadedRules
   readonly credential: UpstreamCredential
+  /** What works, but perhaps not as meant; of all files. */
+  readonly warnings: readonly ConfigProblem[]
+  /** What the files held before they were read, for the watcher: later changes are news. */
+  readonly digests: FileDigests
 }
 
 /**
@@ -42,42 +47,88 @@ export interface Loaded {
  */
 export function loadAll(configFile: string, inCluster: InClusterEnvironment): Loaded {
   const reading = readConfiguration(configFile)
-  const { configuration } = reading
+  const { configuration, fileAt } = reading
+  const digests = digestsOf(reading.files)
   const problems = [...reading.problems, ...checkSuites(reading)]
   const attempt = <T>(load: () => T): T | undefined => {
     try {
       return load()
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
-      problems.push(...error.problems)
+      problems.push(...error.problems.map(reading.place))
       return undefined
     }
   }
   // Where the configuration itself is broken, what it names is still looked at, file by file.
-  const ifThere = <T>(field: readonly string[], load: (file: string) => T): T | undefined => {
-    const file = reading.fileAt(field)
-    return file !== undefined && existsSync(file) ? attempt(() => load(file)) : undefined
+  const ifThere = <T>(field: Path, load: (file: string) => T): T | undefined => {
+    const file = fileAt(field)
+    return file === undefined ? undefined : attempt(() => load(file))
   }
 
   const rules = ifThere(['authorization', 'rulesFile'], loadRules)
   const authentication = ifThere(['authentication', 'configFile'], loadAuthenticationConfiguration)
   const clientTrust = ifThere(['authentication', 'x509', 'clientCAFile'], (clientCAFile) =>
-    loadClientTrust(clientCAFile, reading.fileAt(['authentication', 'x509', 'crlFile'])),
+    loadClientTrust(clientCAFile, fileAt(['authentication', 'x509', 'crlFile'])),
   )
   const certificates =
-    configuration && attempt(() => loadServingCertificates(configuration.listener.tls))
-  const credential =
-    configuration && attempt(() => loadUpstreamCredential(upstreamSource(configuration, inCluster)))
+    configuration === undefined
+      ? void problems.push(...checkServingPairs(reading).map(reading.place))
+      : attempt(() => loadServingCertificates(configuration.listener.tls))
+  const source = upstreamSourceOf(reading, inCluster)
+  const credential = source && attempt(() => loadCredential(source, digests))
 
   if (problems.length > 0 || !configuration || !certificates || !rules || !credential) {
     throw new ConfigError(problems)
   }
-  return { configuration, certificates, clientTrust, authentication, rules, credential }
+  const warnings = [...reading.warnings, ...rules.warnings]
+  return {
+    ...{ configuration, certificates, clientTrust, authentication, rules, credential },
+    ...{ warnings, digests },
+  }
+}
+
+/** Loaded once more when it led to files that were not looked at before they were read. */
+function loadCredential(source: UpstreamSource, digests: FileDigests): UpstreamCredential {
+  const credential = loadUpstreamCredential(source)
+  return digests.add(credential.files) ? loadUpstreamCredential(source) : credential
+}
+
+function checkServingPairs({ raw, fileAt }: ConfigurationReading): ConfigProblem[] {
+  const sni = valueAt(raw, ['listener', 'tls', 'sniCertificates'])
+  const pairs: Path[] = [
+    ['listener', 'tls'],
+    ...Array.from(Array.isArray(sni) ? sni : [], (_, i) => [
+      'listener',
+      'tls',
+      'sniCertificates',
+      i,
+    ]),
+  ]
+  return pairs.flatMap((path) => {
+    const certFile = fileAt([...path, 'certFile'])
+    const privateKeyFile = fileAt([...path, 'privateKeyFile'])
+    return checkServingPair(path, {
+      ...(certFile === undefined ? {} : { certFile }),
+      ...(privateKeyFile === undefined ? {} : { privateKeyFile }),
+    })
+  })
+}
+
+/** As `upstreamSource`, of a configuration that may be broken elsewhere. */
+function upstreamSourceOf(
+  { configuration, raw, fileAt }: ConfigurationReading,
+  inCluster: InClusterEnvironment,
+): UpstreamSource | undefined {
+  if (configuration !== undefined) return upstreamSource(configuration, inCluster)
+  const kubeconfig = fileAt(['upstream', 'kubeconfig'])
+  if (kubeconfig === undefined) return undefined
+  const context = valueAt(raw, ['upstream', 'context'])
+  return { kubeconfig, context: typeof context === 'string' ? context : undefined }
 }
 
 function checkSuites(reading: ConfigurationReading): ConfigProblem[] {
-  const { configuration, source } = reading
-  const names = valueAt(configuration, ['listener', 'tls', 'cipherSuites'])
+  const { raw, source } = reading
+  const names = valueAt(raw, ['listener', 'tls', 'cipherSuites'])
   return Array.isArray(names) ? checkCipherSuites(names, source) : []
 }
 

@@ -47,6 +47,7 @@ export function startReloads(parts: ReloadParts): Watcher {
         log.error({ what, err: error }, 'reload failed; the last good version stays in force')
       },
     },
+    parts.loaded.digests,
   )
 }
 

@@ -4,6 +4,7 @@ import type { Configuration } from '../config/schema.ts'
 import type { Watcher } from '../config/watch.ts'
 import { createLog, type Log } from '../log.ts'
 import { createMetrics, type Metrics } from '../metrics.ts'
+import { binding } from './bind.ts'
 import { buildStages, identityNames } from './build.ts'
 import { createHandlerChain } from './handler-chain.ts'
 import { createLifecycle } from './lifecycle.ts'
@@ -47,14 +48,14 @@ const UPSTREAM_CHECK_MS = 5_000
 /**
  * Starts.
  *
- * @throws ConfigError naming everything that is wrong with the configuration and its files; Error
- * when an address cannot be bound
+ * @throws ConfigError naming everything that is wrong with the configuration and its files; BindError
+ * when an address cannot be had
  */
 export async function startGatehouse(options: GatehouseOptions): Promise<Gatehouse> {
   const loaded = loadAll(options.configFile, options.inCluster)
   const { configuration } = loaded
   const log = options.log ?? createLog(configuration.log)
-  logWarnings(loaded.rules.warnings, log)
+  logWarnings(loaded.warnings, log)
   const metrics = createMetrics({ processMetrics: options.processMetrics ?? true })
 
   let listener: Listener | undefined
@@ -89,28 +90,34 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   }
 
   try {
-    listener = await startListener(listenerOptions(loaded), {
-      log,
-      metrics,
-      handle(exchange) {
-        open += 1
-        void chain.handle(exchange).finally(() => (open -= 1))
-      },
-      onMalformed: (connection, code, message) => chain.recordMalformed(connection, code, message),
-    })
-    let ending: () => string | undefined = () => undefined
-    const probes = await startProbes({
-      ...configuration.probes,
-      checks: readinessChecks({
-        listening: () => listener !== undefined,
-        ending: () => ending(),
-        reloads: () => reloads,
-        auditor: built.stages.auditor,
-        oidc: built.oidc,
-        upstream,
+    const bound = listenerOptions(loaded)
+    listener = await binding({ field: 'listener', ...bound }, () =>
+      startListener(bound, {
+        log,
+        metrics,
+        handle(exchange) {
+          open += 1
+          void chain.handle(exchange).finally(() => (open -= 1))
+        },
+        onMalformed: (connection, code, message) =>
+          chain.recordMalformed(connection, code, message),
       }),
-      registry: metrics.registry,
-    })
+    )
+    let ending: () => string | undefined = () => undefined
+    const probes = await binding({ field: 'probes', ...configuration.probes }, () =>
+      startProbes({
+        ...configuration.probes,
+        checks: readinessChecks({
+          listening: () => listener !== undefined,
+          ending: () => ending(),
+          reloads: () => reloads,
+          auditor: built.stages.auditor,
+          oidc: built.oidc,
+          upstream,
+        }),
+        registry: metrics.registry,
+      }),
+    )
     reloads = startReloads({
       loaded,
       built,
@@ -155,10 +162,16 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
 
 function listenerOptions({ configuration, certificates, clientTrust }: Loaded): ListenerOptions {
   const { address, port, limits, http2, tls } = configuration.listener
+  const { handshakes, maxTrackedKeys } = configuration.limits
   return {
     address,
     port,
-    limits: { ...limits, maxConcurrentStreams: http2.maxConcurrentStreams },
+    limits: {
+      ...limits,
+      maxConcurrentStreams: http2.maxConcurrentStreams,
+      handshakes: { requestsPerSecond: handshakes.handshakesPerSecond, burst: handshakes.burst },
+      maxTrackedKeys,
+    },
     http2: http2.enabled,
     tls: buildListenerTls(tlsOptions(tls, certificates, clientTrust)),
     requestClientCertificate: clientTrust !== undefined,

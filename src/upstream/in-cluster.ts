@@ -14,37 +14,39 @@ export interface InCluster {
   readonly folder: string
 }
 
+const SERVICE_ACCOUNT = 'run in a pod with a service account (automountServiceAccountToken: true)'
+
 /** @throws ConfigError with every problem found */
 export function loadInCluster({ host, port, folder }: InCluster): UpstreamCredential {
   const problems: ConfigProblem[] = []
+  const add = (file: string, message: string, mend: string): void => {
+    problems.push({
+      ...{ file, line: undefined, column: undefined, field: 'upstream.inCluster' },
+      ...{ message, mend },
+    })
+  }
+  if (host === '') {
+    // Nothing else of a pod is there then either.
+    add(
+      folder,
+      'is of no use: this is no pod, KUBERNETES_SERVICE_HOST is not set',
+      'run in a pod, or use upstream.kubeconfig',
+    )
+    throw new ConfigError(problems)
+  }
   const read = (name: string): string => {
     const file = resolve(folder, name)
     try {
-      return readFileSync(file, 'utf8').trim()
+      const text = readFileSync(file, 'utf8').trim()
+      if (text === '') add(file, 'is empty', SERVICE_ACCOUNT)
+      return text
     } catch (error) {
-      problems.push({
-        file,
-        line: undefined,
-        column: undefined,
-        field: 'upstream.inCluster',
-        message: `cannot be read: ${(error as Error).message}`,
-        mend: 'run in a pod with a service account (automountServiceAccountToken: true)',
-      })
+      add(file, `cannot be read: ${(error as Error).message}`, SERVICE_ACCOUNT)
       return ''
     }
   }
   const token = read('token')
   const ca = read('ca.crt')
-  if (host === '') {
-    problems.push({
-      file: folder,
-      line: undefined,
-      column: undefined,
-      field: 'upstream.inCluster',
-      message: 'KUBERNETES_SERVICE_HOST is not set',
-      mend: 'run in a pod, or use upstream.kubeconfig',
-    })
-  }
   if (problems.length > 0) throw new ConfigError(problems)
   const authority = host.includes(':') ? `[${host}]` : host
   return {

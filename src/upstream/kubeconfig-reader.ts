@@ -10,16 +10,17 @@ import type { Kubeconfig } from './kubeconfig-schema.ts'
 export class KubeconfigReader {
   readonly problems: ConfigProblem[] = []
   readonly files: string[] = []
-  readonly #file: string
-  readonly #document: LoadedDocument<Kubeconfig>
+  /** Path of the kubeconfig. */
+  readonly document: string
+  readonly #source: LoadedDocument<Kubeconfig>
 
   constructor(file: string, document: LoadedDocument<Kubeconfig>) {
-    this.#file = file
-    this.#document = document
+    this.document = file
+    this.#source = document
   }
 
   problem(path: Path, message: string, mend: string): void {
-    this.problems.push(this.#document.problem(path, message, mend))
+    this.problems.push(this.#source.problem(path, message, mend))
   }
 
   fail(path: Path, message: string, mend: string): ConfigError {
@@ -29,7 +30,7 @@ export class KubeconfigReader {
 
   /** A file named in the kubeconfig, relative to it. */
   file(path: Path, name: string): string | undefined {
-    const file = resolve(dirname(this.#file), name)
+    const file = resolve(dirname(this.document), name)
     this.files.push(file)
     try {
       return readFileSync(file, 'utf8')
@@ -49,21 +50,31 @@ export class KubeconfigReader {
     field: string,
     object: Readonly<Record<string, unknown>>,
     isGood: (pem: string) => boolean,
-  ): string | undefined {
+  ): PemField {
     const data = object[`${field}-data`]
     const name = object[field]
     const inline = typeof data === 'string' && data !== ''
+    const named = typeof name === 'string' && name !== ''
     const at = [...path, inline ? `${field}-data` : field]
-    const pem = inline
-      ? Buffer.from(data, 'base64').toString('utf8')
-      : typeof name === 'string' && name !== ''
-        ? this.file(at, name)
-        : undefined
-    if (pem !== undefined && !isGood(pem)) {
-      this.problem(at, 'is not valid PEM', 'give PEM, in the -data form encoded as base64')
-    }
-    return pem
+    if (!inline && !named) return { at, isGiven: false, pem: undefined }
+    const pem = inline ? Buffer.from(data, 'base64').toString('utf8') : this.file(at, String(name))
+    if (pem === undefined || isGood(pem)) return { at, isGiven: true, pem }
+    this.problem(at, 'is not valid PEM', 'give PEM, in the -data form encoded as base64')
+    return { at, isGiven: true, pem: undefined }
   }
+}
+
+export interface PemField {
+  /** The field that it came from. */
+  readonly at: Path
+  /** Whether there is such a field; when it is of no use, that has been said. */
+  readonly isGiven: boolean
+  readonly pem: string | undefined
+}
+
+/** Both good PEM already. */
+export function belongsTo(key: string, certificate: string): boolean {
+  return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))
 }
 
 export function isCertificate(pem: string): boolean {

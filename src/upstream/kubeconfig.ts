@@ -6,7 +6,7 @@ import { loadDocument, type Path } from '../config/document.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { UpstreamCredential } from './credential.ts'
 import { endpointOf } from './endpoint.ts'
-import { isCertificate, isPrivateKey, KubeconfigReader } from './kubeconfig-reader.ts'
+import { belongsTo, isCertificate, isPrivateKey, KubeconfigReader } from './kubeconfig-reader.ts'
 import { kubeconfigSchema, type Cluster, type Kubeconfig, type User } from './kubeconfig-schema.ts'
 
 interface Chosen {
@@ -25,16 +25,7 @@ export function loadKubeconfig(source: {
   const document = loadDocument(file, kubeconfigSchema)
   const reader = new KubeconfigReader(file, document)
   const { cluster, clusterPath, user, userPath } = choose(document.value, source.context, reader)
-  checkCluster(cluster, clusterPath, reader)
-  checkUser(user, userPath, reader)
-  const ca = reader.pem(clusterPath, 'certificate-authority', cluster, isCertificate)
-  if (ca === undefined) {
-    reader.problem(
-      clusterPath,
-      'no certificate authority',
-      'add certificate-authority-data: Gatehouse sends its credential to nobody unverified',
-    )
-  }
+  const ca = readAuthority(cluster, clusterPath, reader)
   const { cert, key, token } = readCredential(user, userPath, reader)
   const url = serverUrl(cluster.server, [...clusterPath, 'server'], reader)
   if (reader.problems.length > 0 || ca === undefined || url === undefined) {
@@ -52,13 +43,7 @@ function choose(config: Kubeconfig, wanted: string | undefined, reader: Kubeconf
   const contextName = wanted ?? config['current-context'] ?? ''
   const contextIndex = config.contexts.findIndex(({ name }) => name === contextName)
   const context = config.contexts[contextIndex]?.context
-  if (context === undefined) {
-    throw reader.fail(
-      ['current-context'],
-      `there is no context ${JSON.stringify(contextName)}`,
-      `one of: ${config.contexts.map(({ name }) => name).join(', ')}`,
-    )
-  }
+  if (context === undefined) throw noContext(config, wanted, reader)
   const clusterIndex = config.clusters.findIndex(({ name }) => name === context.cluster)
   const userIndex = config.users.findIndex(({ name }) => name === context.user)
   const cluster = config.clusters[clusterIndex]?.cluster
@@ -79,6 +64,54 @@ function choose(config: Kubeconfig, wanted: string | undefined, reader: Kubeconf
   }
 }
 
+/** A context that gatehouse.yaml wants is a problem of its `upstream.context`, not of this file. */
+function noContext(
+  { contexts, 'current-context': current }: Kubeconfig,
+  wanted: string | undefined,
+  reader: KubeconfigReader,
+): ConfigError {
+  const names = contexts.map(({ name }) => name).join(', ')
+  const mend = names === '' ? 'add one' : `one of: ${names}`
+  if (wanted === undefined) {
+    const message =
+      current === undefined
+        ? 'is required, since upstream.context names no other'
+        : `there is no context ${JSON.stringify(current)}`
+    return reader.fail(['current-context'], message, mend)
+  }
+  return new ConfigError([
+    {
+      file: reader.document,
+      line: undefined,
+      column: undefined,
+      field: 'upstream.context',
+      message: `has no context ${JSON.stringify(wanted)}`,
+      mend,
+    },
+  ])
+}
+
+function readAuthority(cluster: Cluster, path: Path, reader: KubeconfigReader): string | undefined {
+  if (cluster['proxy-url'] !== undefined) {
+    reader.problem([...path, 'proxy-url'], 'is not supported', 'give Gatehouse a direct way')
+  }
+  const { isGiven, pem } = reader.pem(path, 'certificate-authority', cluster, isCertificate)
+  if (cluster['insecure-skip-tls-verify'] === true) {
+    reader.problem(
+      [...path, 'insecure-skip-tls-verify'],
+      'verification of the API server must not be skipped',
+      isGiven ? 'remove it' : 'remove it and give certificate-authority-data',
+    )
+  } else if (!isGiven) {
+    reader.problem(
+      path,
+      'no certificate authority',
+      'add certificate-authority-data: Gatehouse sends its credential to nobody unverified',
+    )
+  }
+  return pem
+}
+
 interface ReadCredential {
   readonly cert: string | undefined
   readonly key: string | undefined
@@ -87,45 +120,43 @@ interface ReadCredential {
 
 /** A certificate wins over a token, as at the API server; both are never sent. */
 function readCredential(user: User, path: Path, reader: KubeconfigReader): ReadCredential {
+  const refused = refuseOthers(user, path, reader)
   const cert = reader.pem(path, 'client-certificate', user, isCertificate)
   const key = reader.pem(path, 'client-key', user, isPrivateKey)
+  const hasToken = user.token !== undefined || user.tokenFile !== undefined
   const token = readToken(user, path, reader)
-  if ((cert === undefined) !== (key === undefined)) {
+  if (cert.isGiven !== key.isGiven) {
     reader.problem(path, 'client-certificate and client-key belong together', 'give both')
+  } else if (cert.pem !== undefined && key.pem !== undefined && !belongsTo(key.pem, cert.pem)) {
+    reader.problem(key.at, 'is not the key of the client certificate', 'give the key of that pair')
   }
-  if (cert === undefined && token === undefined) {
+  if (!cert.isGiven && !key.isGiven && !hasToken && !refused) {
     reader.problem(path, 'no credential', 'give a client certificate and key, token or tokenFile')
   }
-  return { cert, key, token: cert === undefined ? token : undefined }
+  return { cert: cert.pem, key: key.pem, token: cert.isGiven ? undefined : token }
 }
 
-function checkCluster(cluster: Cluster, path: Path, reader: KubeconfigReader): void {
-  if (cluster['insecure-skip-tls-verify'] === true) {
-    reader.problem(
-      [...path, 'insecure-skip-tls-verify'],
-      'verification of the API server must not be skipped',
-      'remove it and give certificate-authority-data',
-    )
-  }
-  if (cluster['proxy-url'] !== undefined) {
-    reader.problem([...path, 'proxy-url'], 'is not supported', 'give Gatehouse a direct way')
-  }
-}
-
-function checkUser(user: User, path: Path, reader: KubeconfigReader): void {
-  for (const field of ['exec', 'auth-provider', 'username', 'as'] as const) {
-    if (user[field] === undefined) continue
+/** True when there was one of another kind. */
+function refuseOthers(user: User, path: Path, reader: KubeconfigReader): boolean {
+  const others = (['exec', 'auth-provider', 'username', 'as'] as const).filter(
+    (field) => user[field] !== undefined,
+  )
+  for (const field of others) {
     reader.problem(
       [...path, field],
       'is not supported for Gatehouse’s own credential',
       'use a client certificate, token or tokenFile (a service account of its own)',
     )
   }
+  return others.some((field) => field !== 'as')
 }
 
 function readToken(user: User, path: Path, reader: KubeconfigReader): string | undefined {
   // client-go: tokenFile wins over token.
-  if (user.tokenFile === undefined) return user.token
+  if (user.tokenFile === undefined) {
+    if (user.token === '') reader.problem([...path, 'token'], 'is empty', 'write the token')
+    return user.token
+  }
   const token = reader.file([...path, 'tokenFile'], user.tokenFile)?.trim()
   if (token === '') reader.problem([...path, 'tokenFile'], 'the file is empty', 'write the token')
   return token

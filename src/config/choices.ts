@@ -1,0 +1,109 @@
+/** What the fields of gatehouse.yaml say of each other. */
+import type { Path, Source } from './document.ts'
+import { valueAt } from './issues.ts'
+import type { ConfigProblem } from './problem.ts'
+import { DEFAULTS } from './schema.ts'
+
+type AddProblem = (field: Path, message: string, mend: string) => void
+
+/** Looks at bare data, so that it is found beside other problems. */
+export function checkChoices(raw: unknown, source: Source): ConfigProblem[] {
+  return collect(raw, source, [checkUpstream, checkSigningIn, checkSinks, checkPorts])
+}
+
+/** What works, but perhaps not as meant. */
+export function warnOfChoices(raw: unknown, source: Source): ConfigProblem[] {
+  return collect(raw, source, [warnOfMasters, warnOfConcurrency])
+}
+
+function collect(
+  raw: unknown,
+  source: Source,
+  checks: readonly ((raw: object, add: AddProblem) => void)[],
+): ConfigProblem[] {
+  if (typeof raw !== 'object' || raw === null) return []
+  const problems: ConfigProblem[] = []
+  for (const check of checks) {
+    check(raw, (field, message, mend) => problems.push(source.problem(field, message, mend)))
+  }
+  return problems
+}
+
+function has(raw: object, ...field: Path): boolean {
+  return valueAt(raw, field) !== undefined
+}
+
+function checkUpstream(raw: object, add: AddProblem): void {
+  if (!has(raw, 'upstream')) return
+  const inCluster = valueAt(raw, ['upstream', 'inCluster']) === true
+  const kubeconfig = has(raw, 'upstream', 'kubeconfig')
+  if (!inCluster && !kubeconfig) {
+    add(['upstream'], 'names no API server', 'set kubeconfig, or inCluster: true')
+  }
+  if (inCluster && kubeconfig) {
+    add(['upstream', 'inCluster'], 'conflicts with kubeconfig', 'keep one of the two')
+  }
+  if (inCluster && has(raw, 'upstream', 'context')) {
+    add(['upstream', 'context'], 'means nothing with inCluster', 'remove it')
+  }
+  const mode = valueAt(raw, ['upstream', 'identity', 'mode'])
+  if (has(raw, 'upstream', 'identity', 'requestheader') && mode !== 'requestheader') {
+    add(
+      ['upstream', 'identity', 'requestheader'],
+      'conflicts with the mode impersonation',
+      'set mode: requestheader, or remove it',
+    )
+  }
+}
+
+function checkSigningIn(raw: object, add: AddProblem): void {
+  const authentication = valueAt(raw, ['authentication'])
+  if (typeof authentication !== 'object' || authentication === null) return
+  if (!has(authentication, 'x509') && !has(authentication, 'configFile')) {
+    add(['authentication'], 'nobody could sign in', 'set x509, configFile or both')
+  }
+}
+
+function checkSinks(raw: object, add: AddProblem): void {
+  const audit = valueAt(raw, ['audit'])
+  if (typeof audit !== 'object' || audit === null) return
+  const stdout = has(audit, 'stdout') && valueAt(audit, ['stdout', 'enabled']) !== false
+  if (!has(audit, 'file') && !stdout) {
+    add(['audit'], 'there is no sink', 'set file, or stdout: { enabled: true }')
+  }
+}
+
+function checkPorts(raw: object, add: AddProblem): void {
+  const listenerPort = valueAt(raw, ['listener', 'port']) ?? DEFAULTS.listenerPort
+  const probesPort = valueAt(raw, ['probes', 'port']) ?? DEFAULTS.probesPort
+  if (listenerPort !== 0 && listenerPort === probesPort) {
+    add(['probes', 'port'], 'is the port of the listener', 'choose another')
+  }
+}
+
+/** RBAC lets members of system:masters do everything and cannot take it from them. */
+function warnOfMasters(raw: object, add: AddProblem): void {
+  const field: Path = ['authentication', 'systemIdentities', 'groups']
+  const groups = valueAt(raw, field)
+  const position = Array.isArray(groups) ? groups.indexOf('system:masters') : -1
+  if (position < 0) return
+  add(
+    [...field, position],
+    'system:masters passes by all of RBAC: whoever signs in with it may do everything',
+    'remove it, and bind a group of your own to the ClusterRole cluster-admin',
+  )
+}
+
+function warnOfConcurrency(raw: object, add: AddProblem): void {
+  const field: Path = ['limits', 'concurrent', 'requests']
+  const pool: Path = ['upstream', 'connections', 'maxConnections']
+  const requests = valueAt(raw, field) ?? DEFAULTS.concurrentRequests
+  const connections = valueAt(raw, pool) ?? DEFAULTS.maxConnections
+  if (typeof requests !== 'number' || typeof connections !== 'number') return
+  if (requests < connections) return
+  add(
+    valueAt(raw, field) === undefined ? pool : field,
+    `one user may have ${requests} requests at a time, and so all ${connections} connections to the API server`,
+    `keep limits.concurrent.requests well below upstream.connections.maxConnections`,
+  )
+}
