@@ -28,7 +28,11 @@ const REQUEST_CODES: ReadonlySet<string> = new Set([
   'ERR_INVALID_HTTP_TOKEN',
 ])
 
+/** Code of an error of Gatehouse's own: an answer that is HTTP, but none that may be passed on. */
+export const INVALID_ANSWER = 'GATEHOUSE_INVALID_ANSWER'
+
 const PROTOCOL_CODES: ReadonlySet<string> = new Set([
+  INVALID_ANSWER,
   'UND_ERR_HEADERS_OVERFLOW',
   'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
   'HPE_HEADER_OVERFLOW',
@@ -96,15 +100,22 @@ interface Origin {
   readonly syscall: string
 }
 
+/** undici's error for bytes that are no HTTP; some of them have no code (a banner of SSH). */
+const NO_HTTP = 'HPE_UNKNOWN'
+
 /** The innermost error that says something: undici wraps those of sockets. */
 function originOf(error: unknown): Origin {
   if (typeof error !== 'object' || error === null) return { code: '', syscall: '' }
   if (error instanceof AggregateError && error.errors.length > 0) return originOf(error.errors[0])
   const { code, cause, syscall } = error as { code?: unknown; cause?: unknown; syscall?: unknown }
   const own = {
-    code: typeof code === 'string' ? code : '',
+    code: typeof code === 'string' ? code : codeless(error),
     syscall: typeof syscall === 'string' ? syscall : '',
   }
   if (own.code !== '' && own.code !== 'UND_ERR_SOCKET') return own
   return cause === undefined ? own : originOf(cause)
+}
+
+function codeless(error: object): string {
+  return error instanceof Error && error.name === 'HTTPParserError' ? NO_HTTP : ''
 }

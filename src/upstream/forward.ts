@@ -19,6 +19,7 @@ import { createPoolTransport } from './pool.ts'
 import { Relay } from './relay.ts'
 import { createRequestBody } from './request-body.ts'
 import { createSessionsTransport } from './sessions.ts'
+import { createStalls, type Stalls } from './stalls.ts'
 import type { ConnectionLimits, Transport } from './transport.ts'
 import { forwardUpgrade, type UpgradeOutcome } from './upgrade.ts'
 
@@ -78,6 +79,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       ? []
       : [identity.user, identity.group, identity.uid, identity.extraPrefix]
   let ways = openWays(options.credential, limits, effects.log)
+  const stalls = createStalls(limits.stallTimeout)
 
   const headersFor = (forward: ForwardOptions, { credential }: Ways): string[] => {
     const { request } = forward.exchange
@@ -112,7 +114,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       return counted(
         forward.exchange.request.isUpgrade
           ? upgrade(forward, way, headersFor(forward, way), limits)
-          : relay(forward, way, headersFor(forward, way)),
+          : relay(forward, way, headersFor(forward, way), stalls),
       )
     },
     updateCredential(credential) {
@@ -122,8 +124,12 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     },
     current: () => ways.credential,
     identityMode: identity.mode,
-    close: () => closeWays(ways),
+    async close() {
+      await closeWays(ways)
+      stalls.close()
+    },
     async destroy() {
+      stalls.close()
       await Promise.all([ways.short.destroy(), ways.longHttp1.destroy(), ways.long.destroy()])
     },
   }
@@ -149,6 +155,7 @@ async function relay(
   forward: ForwardOptions,
   ways: Ways,
   headers: readonly string[],
+  stalls: Stalls,
 ): Promise<UpgradeOutcome> {
   const { exchange, authorized, target } = forward
   const { request } = exchange
@@ -159,7 +166,11 @@ async function relay(
     isLongRunning: longRunning,
     isConnect: isConnect(authorized.info),
     onHead: forward.onHead,
+    stalls: longRunning ? undefined : stalls,
   })
+  if (request.hasBody) {
+    receiver.body = createRequestBody(exchange, (error) => receiver.clientGone(error))
+  }
   forward.onCut?.((reason) => receiver.cut(reason))
   const transport = longRunning ? (request.hasBody ? ways.longHttp1 : ways.long) : ways.short
   transport.send(
@@ -168,9 +179,7 @@ async function relay(
       path: target.raw,
       headers,
       contentLength: request.contentLength,
-      body: request.hasBody
-        ? createRequestBody(exchange, (error) => receiver.clientGone(error))
-        : undefined,
+      body: receiver.body,
       isLongRunning: longRunning,
     },
     receiver,

@@ -11,8 +11,11 @@ import type {
 } from './transport.ts'
 import { tlsOptions } from './tls-options.ts'
 
-/** Bytes of an answer's head; kube-apiserver's stay far below. */
-const MAX_ANSWER_HEAD = 65_536
+/**
+ * Bytes of an answer's head; kube-apiserver's stay far below. With the room that nghttp2 reserves for
+ * each field it stays under the 64 KiB that Gatehouse itself can send over HTTP/2.
+ */
+const MAX_ANSWER_HEAD = 49_152
 
 export interface PoolOptions {
   readonly endpoint: UpstreamEndpoint

@@ -1,8 +1,10 @@
 /** Carries one answer from a transport to the client, both ways aware of the other's pace and end. */
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
-import { mapUpstreamError } from './errors.ts'
+import { INVALID_ANSWER, mapUpstreamError } from './errors.ts'
+import type { RequestBody } from './request-body.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
+import type { Stallable, Stalls } from './stalls.ts'
 import type { AnswerReceiver, UpstreamControl } from './transport.ts'
 
 /** Interim answers (1xx) that are read and dropped before the API server is given up. */
@@ -11,6 +13,8 @@ const MAX_INTERIM = 10
 export interface ForwardOutcome {
   readonly code: number
   readonly abortedBy?: 'client' | 'upstream' | 'gatehouse'
+  /** Why, where `abortedBy` alone does not say; for the audit event. */
+  readonly cause?: string
 }
 
 export interface RelayOptions {
@@ -21,6 +25,8 @@ export interface RelayOptions {
   readonly isLongRunning: boolean
   readonly isConnect: boolean
   readonly onHead: (status: number) => void
+  /** Ends the exchange when its client stops moving; undefined for streams, which may be silent. */
+  readonly stalls: Stalls | undefined
 }
 
 const NEWLINE = 0x0a
@@ -32,16 +38,25 @@ const CLIENT_CLOSED_REQUEST = 499
  * Resolves when the exchange is over, however; rejects with `StatusError` while nothing has been
  * sent to the client yet.
  */
-export class Relay implements AnswerReceiver {
+export class Relay implements AnswerReceiver, Stallable {
   readonly done: Promise<ForwardOutcome>
+  /** The client's body, when it has one. */
+  body: RequestBody | undefined
+  readonly position = { place: -1, bytes: 0, looks: 0 }
   readonly #options: RelayOptions
   #control: UpstreamControl | undefined
+  /** Status of the head that was sent; 0: nothing has been sent. */
   #status = 0
+  /** A short answer's head, kept until its first byte or its end: what breaks before is a whole 502. */
+  #heldStatus = 0
+  #heldHead: readonly string[] = []
   #interim = 0
   #clientGone: Error | undefined
   #cutBy: StatusError | undefined
   #settled = false
   #atLineEnd = true
+  /** Whether all that is left is for the client to read. */
+  #isFull = false
   #resolve!: (outcome: ForwardOutcome) => void
   #reject!: (error: StatusError) => void
 
@@ -52,7 +67,21 @@ export class Relay implements AnswerReceiver {
       this.#reject = reject
     })
     options.exchange.onAbort((error) => this.clientGone(error))
-    options.exchange.response.onDrain(() => this.#control?.resume())
+    options.exchange.response.onDrain(() => {
+      this.#isFull = false
+      this.#control?.resume()
+    })
+  }
+
+  /** Body bytes both ways so far. */
+  get bytesMoved(): number {
+    const { exchange } = this.#options
+    return exchange.bytesReceived + exchange.response.bytesWritten
+  }
+
+  /** Whether it is the client's turn: to read, or to send more of its body. */
+  get waitsForClient(): boolean {
+    return this.#isFull || this.body?.waitsForClient === true
   }
 
   /** The client left, in the middle of its body or of the answer: upstream is told to stop. */
@@ -71,15 +100,25 @@ export class Relay implements AnswerReceiver {
    * them, the answer ends cleanly, as kube-apiserver ends a watch: clients just ask again.
    */
   cut(reason: StatusError): void {
-    const { exchange } = this.#options
+    this.#end(reason, this.#atLineEnd)
+  }
+
+  /** Ends an exchange whose client has stopped, and the upstream connection that it holds. */
+  stall(): void {
+    const message = this.#isFull
+      ? 'the client stopped reading the answer'
+      : 'the client stopped sending the request body'
+    this.#end(new StatusError('Timeout', message, { closeConnection: true }), false)
+  }
+
+  #end(reason: StatusError, clean: boolean): void {
+    const { response } = this.#options.exchange
     if (this.#settled) return
-    if (this.#status === 0) {
-      this.#settled = true
-      this.#reject(reason)
-    } else {
-      if (this.#atLineEnd) exchange.response.end()
-      else exchange.response.destroy(reason)
-      this.#settle({ code: this.#status, abortedBy: 'gatehouse' })
+    if (this.#status === 0) this.#refuse(reason)
+    else {
+      if (clean) response.end()
+      else response.destroy(reason)
+      this.#settle({ code: this.#status, abortedBy: 'gatehouse', cause: reason.message })
     }
     this.#cutBy = reason
     this.#control?.abort(reason)
@@ -90,10 +129,11 @@ export class Relay implements AnswerReceiver {
     // Whoever waited for a connection meanwhile is not sent at all.
     const over = this.#clientGone ?? this.#cutBy
     if (over !== undefined) control.abort(over)
+    else this.#options.stalls?.add(this)
   }
 
   onHead(status: number, headers: UpstreamResponseHeaders): void {
-    if (status < 200) {
+    if (status >= 100 && status < 200) {
       this.#interim += 1
       if (this.#interim > MAX_INTERIM) {
         throw new StatusError('BadGateway', 'the API server sent too many interim answers')
@@ -101,23 +141,29 @@ export class Relay implements AnswerReceiver {
       return
     }
     if (this.#settled) return
-    const { exchange, ownHeaders, isConnect, isLongRunning, onHead } = this.#options
+    const { ownHeaders, isConnect, isLongRunning } = this.#options
     checkResponse(status, headers, isConnect)
-    exchange.response.writeHead(status, responseHeaders(headers, ownHeaders))
-    if (isLongRunning) exchange.response.flushHead()
-    this.#status = status
-    onHead(status)
+    this.#heldStatus = status
+    this.#heldHead = responseHeaders(headers, ownHeaders)
+    if (!isLongRunning) return
+    this.#sendHead()
+    this.#options.exchange.response.flushHead()
   }
 
   onData(chunk: Buffer): void {
     if (this.#settled) return
+    if (this.#status === 0 && !this.#triesHead()) return
     if (this.#options.isLongRunning) this.#atLineEnd = chunk[chunk.length - 1] === NEWLINE
-    if (!this.#options.exchange.response.write(chunk)) this.#control?.pause()
+    if (this.#options.exchange.response.write(chunk)) return
+    this.#isFull = true
+    this.#control?.pause()
   }
 
   onEnd(): void {
     if (this.#settled) return
+    if (this.#status === 0 && !this.#triesHead()) return
     const { exchange } = this.#options
+    this.#isFull = true
     exchange.onClose(() => this.#settle({ code: this.#status }))
     exchange.response.end()
   }
@@ -126,8 +172,7 @@ export class Relay implements AnswerReceiver {
     if (this.#settled) return
     const { exchange } = this.#options
     if (this.#status === 0) {
-      this.#settled = true
-      this.#reject(error instanceof StatusError ? error : mapUpstreamError(error).error)
+      this.#refuse(error instanceof StatusError ? error : mapUpstreamError(error).error)
       return
     }
     // Too late for a Status: break off visibly, so that half an answer is not taken for a whole one.
@@ -135,9 +180,41 @@ export class Relay implements AnswerReceiver {
     this.#settle({ code: this.#status, abortedBy: 'upstream' })
   }
 
+  /** @throws StatusError 502 for a head that this client's protocol cannot carry */
+  #sendHead(): void {
+    const status = this.#heldStatus
+    try {
+      this.#options.exchange.response.writeHead(status, this.#heldHead)
+    } catch (error) {
+      const { code, message } = error as Error & { code?: string }
+      const cause = Object.assign(new Error(`${code ?? ''}: ${message}`), { code: INVALID_ANSWER })
+      throw new StatusError('BadGateway', "the API server's answer cannot be passed on", { cause })
+    }
+    this.#status = status
+    this.#options.onHead(status)
+  }
+
+  #triesHead(): boolean {
+    try {
+      this.#sendHead()
+      return true
+    } catch (error) {
+      this.onError(error as Error)
+      this.#control?.abort(error as Error)
+      return false
+    }
+  }
+
+  #refuse(error: StatusError): void {
+    this.#settled = true
+    this.#options.stalls?.remove(this)
+    this.#reject(error)
+  }
+
   #settle(outcome: ForwardOutcome): void {
     if (this.#settled) return
     this.#settled = true
+    this.#options.stalls?.remove(this)
     this.#resolve(outcome)
   }
 }

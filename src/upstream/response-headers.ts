@@ -15,11 +15,57 @@ const DROPPED: ReadonlySet<string> = new Set([
   'trailer',
   'transfer-encoding',
   'upgrade',
+  'http2-settings',
   'audit-id',
   'strict-transport-security',
   'alt-svc',
   'set-cookie',
 ])
+
+/**
+ * Fields of one value, which node refuses to write twice over HTTP/2. Of two the first counts: the
+ * second is a fault of whoever answers, and what was carried out must not be told as failed for it.
+ */
+const SINGLE: ReadonlySet<string> = new Set([
+  'access-control-allow-credentials',
+  'access-control-max-age',
+  'access-control-request-method',
+  'age',
+  'authorization',
+  'content-length',
+  'content-location',
+  'content-md5',
+  'content-range',
+  'content-type',
+  'date',
+  'dnt',
+  'etag',
+  'expires',
+  'from',
+  'host',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'last-modified',
+  'location',
+  'max-forwards',
+  'proxy-authorization',
+  'range',
+  'referer',
+  'retry-after',
+  'tk',
+  'upgrade-insecure-requests',
+  'user-agent',
+  'x-content-type-options',
+])
+
+/** Lists that node takes for fields of one value: two of them are one with a comma (RFC 9110 section 5.3). */
+const LISTS: ReadonlySet<string> = new Set(['content-encoding', 'content-language'])
+
+/** Fields of an answer. kube-apiserver sends a dozen; some thousand are more than HTTP/2 clients take. */
+const MAX_FIELDS = 256
 
 export type UpstreamResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
 
@@ -27,6 +73,7 @@ export type UpstreamResponseHeaders = Readonly<Record<string, string | string[] 
  * Copies what may pass.
  *
  * @param own Gatehouse's fields, put in front
+ * @throws StatusError 502 for more fields than an answer has
  */
 export function responseHeaders(upstream: UpstreamResponseHeaders, own: RawHeaders): string[] {
   const headers = [...own]
@@ -36,9 +83,18 @@ export function responseHeaders(upstream: UpstreamResponseHeaders, own: RawHeade
     if (DROPPED.has(name) || name.startsWith(':') || listed?.has(name) === true) continue
     const value = upstream[name]
     if (typeof value === 'string') headers.push(name, value)
-    else if (value !== undefined) for (const one of value) headers.push(name, one)
+    else if (value !== undefined) pushEach(headers, name, value)
+  }
+  if (headers.length - own.length > MAX_FIELDS * 2) {
+    throw new StatusError('BadGateway', "the API server's answer has too many header fields")
   }
   return headers
+}
+
+function pushEach(headers: string[], name: string, values: readonly string[]): void {
+  if (SINGLE.has(name)) headers.push(name, values[0] ?? '')
+  else if (LISTS.has(name)) headers.push(name, values.join(', '))
+  else for (const one of values) headers.push(name, one)
 }
 
 function connectionListed(value: string | string[] | undefined): Set<string> | undefined {
@@ -67,14 +123,7 @@ export function checkResponse(
   if (status > 599 || status < 200) {
     throw new StatusError('BadGateway', `the API server answered with status ${status}`)
   }
-  if (status === 401 && !isConnect) {
-    // The client's credential was good: it is Gatehouse's own that the API server does not take.
-    // Passed on, the 401 would send every user to log in again.
-    throw new StatusError(
-      'BadGateway',
-      "the API server does not accept Gatehouse's own credential; this is for whoever runs Gatehouse to mend",
-    )
-  }
+  if (!isConnect) refuseChallenge(status)
   const location = headers['location']
   if (status >= 300 && status < 400 && location !== undefined) {
     const target = typeof location === 'string' ? location : (location[0] ?? '')
@@ -86,5 +135,20 @@ export function checkResponse(
         'the API server answered with a redirect to another place',
       )
     }
+  }
+}
+
+/** The client's credential was good, and no answer of the API server asks it for another. */
+function refuseChallenge(status: number): void {
+  if (status === 401) {
+    // It is Gatehouse's own that the API server does not take. Passed on, the 401 would send every
+    // user to log in again.
+    throw new StatusError(
+      'BadGateway',
+      "the API server does not accept Gatehouse's own credential; this is for whoever runs Gatehouse to mend",
+    )
+  }
+  if (status === 407) {
+    throw new StatusError('BadGateway', 'a proxy before the API server asks for a credential (407)')
   }
 }

@@ -21,7 +21,8 @@ const STREAM_WINDOW = 131_072
 /** As client-go's transport: a PING after this much silence, and how long its answer may take. */
 const PING_INTERVAL_MS = 30_000
 const PING_TIMEOUT_MS = 15_000
-const MAX_ANSWER_HEAD = 65_536
+/** As the pool's. */
+const MAX_ANSWER_HEAD = 49_152
 
 export interface SessionsOptions {
   readonly endpoint: UpstreamEndpoint

@@ -65,4 +65,6 @@ export interface ConnectionLimits {
   readonly connectTimeout: number
   readonly idleTimeout: number
   readonly responseHeaderTimeout: number
+  /** How long a client may neither read its answer nor send its body, where that is its turn. */
+  readonly stallTimeout: number
 }
