@@ -1,16 +1,17 @@
-import { compactVerify } from 'jose'
+import { isDeepStrictEqual } from 'node:util'
 
 import type { Log } from '../log.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
-import type { Authentication } from './authenticator.ts'
+import type { Authentication, UserInfo } from './authenticator.ts'
 import { unauthorized } from './bearer.ts'
 import { checkRequiredClaims, mapClaims } from './claim-mappings.ts'
-import { readClaims, readCompactJws, type UnverifiedToken } from './compact-jws.ts'
+import { readClaims, readCompactJws } from './compact-jws.ts'
 import { createJsonFetcher } from './json-fetch.ts'
 import { createKeySource, SYSTEM_TIMING, type KeySource, type Timing } from './jwks.ts'
-import { keysFor, type KeySet } from './key-set.ts'
-import { checkRegisteredClaims } from './registered-claims.ts'
+import { checkParties, checkRegisteredClaims } from './registered-claims.ts'
+import type { JsonObject } from './strict-json.ts'
 import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
+import { verifySignature, type VerifiedPayload } from './token-signature.ts'
 
 export interface OidcAuthenticator {
   /**
@@ -19,6 +20,12 @@ export interface OidcAuthenticator {
    * cause, in words of the configuration and never of the token.
    */
   authenticate(token: string): Authentication | Promise<Authentication>
+  /**
+   * Why a sign-in of before would not be accepted by the configuration and the keys of now, its
+   * times aside; undefined when it would, and as the same user. Of others' sign-ins it says that
+   * they are not its own.
+   */
+  review(authentication: Authentication): string | undefined
   /** One entry an issuer, in the file's order; `problem`: why its keys were never loaded. */
   readiness(): readonly IssuerReadiness[]
   /**
@@ -40,11 +47,19 @@ export interface OidcDependencies {
   /** Verified tokens that are kept, at most; 10,000 unless said otherwise. */
   readonly tokenCacheSize?: number
   readonly timing?: Partial<Timing>
+  /** An issuer took a key back: what runs by it should be reviewed. */
+  readonly onKeyDropped?: () => void
 }
 
 interface ActiveIssuer {
   readonly configuration: Issuer
   readonly keys: KeySource
+}
+
+/** What it takes to judge a sign-in again; of the token, only what says who it was. */
+interface Proof extends VerifiedPayload {
+  readonly issuer: string
+  readonly user: UserInfo
 }
 
 /**
@@ -53,10 +68,12 @@ interface ActiveIssuer {
  */
 export function createOidcAuthenticator(
   configuration: AuthenticationConfiguration,
-  { log, tokenCacheSize = 10_000, timing: timingOverrides }: OidcDependencies,
+  { log, tokenCacheSize = 10_000, timing: timingOverrides, onKeyDropped }: OidcDependencies,
 ): OidcAuthenticator {
   const timing: Timing = { ...SYSTEM_TIMING, ...timingOverrides }
   const cache = createTokenCache(tokenCacheSize)
+  // By the member that goes on unchanged when the identity is guarded.
+  const proofs = new WeakMap<Authentication['annotations'], Proof>()
   let issuers = activate(configuration, new Map())
 
   /** Issuers of the configuration by URL; key sources that fit are taken over from `before`. */
@@ -76,7 +93,10 @@ export function createOidcAuthenticator(
                 fetcher: createJsonFetcher(issuer),
                 timing,
                 log,
-                onKeyDropped: () => cache.clear(),
+                onKeyDropped() {
+                  cache.clear()
+                  onKeyDropped?.()
+                },
               })
         return [issuer.url, { configuration: issuer, keys }]
       }),
@@ -88,16 +108,41 @@ export function createOidcAuthenticator(
     const unverified = readCompactJws(token)
     const issuer = issuers.get(unverified.issuer)
     if (issuer === undefined) throw unauthorized('the issuer (iss) is none of those configured')
-    const payload = await verifySignature(token, unverified, issuer.keys)
-    const verified = judgeClaims(payload, issuer.configuration, timing.clock())
-    cache.set(digest, verified, generation)
-    return verified.authentication
+    const verified = await verifySignature(token, unverified, issuer.keys)
+    // Configuration or keys have changed meanwhile: what would be let in now is let in.
+    if (cache.generation !== generation) return verify(token, digest)
+    const { authentication, proof, expiresAt } = judgeClaims(
+      verified,
+      issuer.configuration,
+      timing.clock(),
+    )
+    proofs.set(authentication.annotations, proof)
+    cache.set(digest, { authentication, expiresAt }, generation)
+    return authentication
+  }
+
+  function review(proof: Proof): string | undefined {
+    const issuer = issuers.get(proof.issuer)
+    if (issuer === undefined) return 'the issuer of the token is no longer configured'
+    if (!issuer.keys.current().some(({ fingerprint }) => fingerprint === proof.fingerprint)) {
+      return 'the key that verified the token is no longer known as its issuer’s'
+    }
+    try {
+      const user = userOf(readClaims(proof.payload), issuer.configuration)
+      return isDeepStrictEqual(user, proof.user) ? undefined : 'the token names another user now'
+    } catch (error) {
+      return causeOf(error)
+    }
   }
 
   return {
     authenticate(token) {
       const digest = tokenDigest(token)
       return cache.get(digest, timing.clock()) ?? verify(token, digest)
+    },
+    review({ annotations }) {
+      const proof = proofs.get(annotations)
+      return proof === undefined ? 'it was no token that signed in' : review(proof)
     },
     readiness: () =>
       [...issuers.values()].map(({ configuration: { url }, keys }) => ({
@@ -122,57 +167,31 @@ function hasSameKeys(a: Issuer, b: Issuer): boolean {
   return a.discoveryUrl === b.discoveryUrl && a.certificateAuthority === b.certificateAuthority
 }
 
-/**
- * The payload, once a key of the issuer has verified the signature. Only a token that no known key
- * is named for is worth asking the issuer: a wrong signature under a known key is just wrong.
- */
-async function verifySignature(
-  token: string,
-  unverified: UnverifiedToken,
-  source: KeySource,
-): Promise<Uint8Array> {
-  const known = source.current()
-  const payload = await tryKeys(token, unverified, known)
-  if (payload !== undefined) return payload
-  const isKeyKnown = known.some(({ kid }) => kid !== undefined && kid === unverified.kid)
-  const renewed = isKeyKnown ? known : await source.refetch()
-  const payloadByRenewed = renewed === known ? undefined : await tryKeys(token, unverified, renewed)
-  if (payloadByRenewed !== undefined) return payloadByRenewed
-  throw unauthorized(refusalOfKeys(unverified, renewed, source.problem()))
-}
-
-function refusalOfKeys(token: UnverifiedToken, keys: KeySet, problem: string | undefined): string {
-  if (problem !== undefined) return 'no keys of the issuer could be loaded yet'
-  return keysFor(keys, token).length === 0
-    ? 'the issuer has no key for the key id and algorithm of the token'
-    : 'the signature is wrong'
-}
-
-async function tryKeys(
-  token: string,
-  unverified: UnverifiedToken,
-  keys: KeySet,
-): Promise<Uint8Array | undefined> {
-  const algorithms = [unverified.algorithm]
-  for (const { key } of keysFor(keys, unverified)) {
-    try {
-      return (await compactVerify(token, key, { algorithms })).payload
-    } catch {
-      // Another key may fit; when none does, the token is refused.
-    }
-  }
-  return undefined
-}
-
-function judgeClaims(payload: Uint8Array, issuer: Issuer, now: number): VerifiedToken {
+function judgeClaims(
+  { payload, fingerprint }: VerifiedPayload,
+  issuer: Issuer,
+  now: number,
+): VerifiedToken & { readonly proof: Proof } {
   const claims = readClaims(payload)
   const { url, audiences } = issuer
   const expiresAt = checkRegisteredClaims(claims, { issuer: url, audiences, now })
-  checkRequiredClaims(claims, issuer.requiredClaims)
-  const authentication: Authentication = {
-    user: mapClaims(claims, issuer.claimMappings),
-    method: 'oidc',
-    annotations: { 'authentication.gatehouse/issuer': url },
+  const user = userOf(claims, issuer)
+  const annotations = { 'authentication.gatehouse/issuer': url }
+  return {
+    authentication: { user, method: 'oidc', annotations },
+    expiresAt,
+    proof: { issuer: url, payload, fingerprint, user },
   }
-  return { authentication, expiresAt }
+}
+
+/** What claims say of the user, whenever they say it. Throws StatusError 401. */
+function userOf(claims: JsonObject, issuer: Issuer): UserInfo {
+  checkParties(claims, { issuer: issuer.url, audiences: issuer.audiences })
+  checkRequiredClaims(claims, issuer.requiredClaims)
+  return mapClaims(claims, issuer.claimMappings)
+}
+
+function causeOf(error: unknown): string {
+  const { cause } = error as Error
+  return cause instanceof Error ? cause.message : String(error)
 }

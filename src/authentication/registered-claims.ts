@@ -19,6 +19,12 @@ export interface Expected {
  * StatusError 401.
  */
 export function checkRegisteredClaims(claims: JsonObject, expected: Expected): number {
+  checkParties(claims, expected)
+  return checkTimes(claims, expected.now)
+}
+
+/** Checks whose token it is and for whom: `iss` and `aud`. Throws StatusError 401. */
+export function checkParties(claims: JsonObject, expected: Omit<Expected, 'now'>): void {
   if (ownMember(claims, 'iss') !== expected.issuer) {
     throw unauthorized('the issuer (iss) is not the one whose keys verified the token')
   }
@@ -26,11 +32,14 @@ export function checkRegisteredClaims(claims: JsonObject, expected: Expected): n
   if (!audiences.some((audience) => expected.audiences.includes(audience))) {
     throw unauthorized('the token is for another audience (aud)')
   }
+}
+
+function checkTimes(claims: JsonObject, now: number): number {
   const expiresAt = readTime(claims, 'exp')
   if (expiresAt === undefined) throw unauthorized('the token does not expire (exp is missing)')
-  if (expected.now >= expiresAt) throw unauthorized('the token has expired (exp)')
+  if (now >= expiresAt) throw unauthorized('the token has expired (exp)')
   const notBefore = readTime(claims, 'nbf')
-  if (notBefore !== undefined && expected.now + NOT_BEFORE_LEEWAY < notBefore) {
+  if (notBefore !== undefined && now + NOT_BEFORE_LEEWAY < notBefore) {
     throw unauthorized('the token is not valid yet (nbf)')
   }
   return expiresAt

@@ -108,9 +108,7 @@ describe('a certificate is no longer accepted', () => {
 })
 
 test('a list whose lengths take several octets, is read to its end', async () => {
-  const certificates = Array.from({ length: 40 }, () =>
-    root.issue({ commonName: 'x', usages: [] }),
-  )
+  const certificates = Array.from({ length: 40 }, () => root.issue({ commonName: 'x', usages: [] }))
   const pems = (await Promise.all(certificates)).map(({ certificatePem }) => certificatePem)
   const list = await root.revoke([...pems, ada.certificatePem])
   expect(review([ada], pem(root), list)).toBe(REVOKED)
