@@ -35,11 +35,9 @@ export class KubeconfigReader {
     try {
       return readFileSync(file, 'utf8')
     } catch (error) {
-      this.problem(
-        path,
-        `${file} cannot be read: ${(error as Error).message}`,
-        'give a readable file',
-      )
+      const { code } = error as NodeJS.ErrnoException
+      const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? String(error)})`
+      this.problem(path, `${file} ${why}`, 'give a readable file')
       return undefined
     }
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
+import { digestsOf, type FileDigests } from '../../src/config/digests.ts'
 import { watchFiles, type Watcher } from '../../src/config/watch.ts'
 
 let folder = ''
@@ -23,11 +24,16 @@ afterEach(() => {
   rmSync(folder, { recursive: true })
 })
 
-function watch(files: () => readonly string[], reload: () => void = () => undefined): Watcher {
-  watcher = watchFiles([{ what: 'rules', files, reload }], {
-    onReloaded: (what) => reloads.push(what),
-    onFailed: (what) => failed.push(what),
-  })
+function watch(
+  files: () => readonly string[],
+  reload: () => void = () => undefined,
+  loaded?: FileDigests,
+): Watcher {
+  const effects = {
+    onReloaded: (what: string) => reloads.push(what),
+    onFailed: (what: string) => failed.push(what),
+  }
+  watcher = watchFiles([{ what: 'rules', files, reload }], effects, loaded)
   return watcher
 }
 
@@ -100,4 +106,51 @@ test('a file that disappears is a failed reload when it cannot be loaded', () =>
   rmSync(at('a'))
   watching.look()
   expect(failed).toEqual(['rules'])
+})
+
+test('what changed between loading and the first look is loaded again', () => {
+  writeFileSync(at('a'), '1')
+  const loaded = digestsOf([at('a')])
+  writeFileSync(at('a'), '2')
+  const watching = watch(() => [at('a')], undefined, loaded)
+  watching.look()
+  watching.look()
+  expect(reloads).toEqual(['rules'])
+})
+
+test('a failure that leaves no trace in the files is tried again, ever more seldom', () => {
+  writeFileSync(at('a'), '1')
+  let tries = 0
+  const watching = watch(
+    () => [at('a')],
+    () => {
+      tries += 1
+      throw new Error('EMFILE')
+    },
+  )
+  writeFileSync(at('a'), '2')
+  const triedAt = Array.from({ length: 20 }, (_, i) => i).filter(() => {
+    const before = tries
+    watching.look()
+    return tries > before
+  })
+  expect(triedAt).toEqual([0, 1, 3, 7, 15])
+  expect(failed).toEqual(['rules'])
+})
+
+test('a further try that succeeds is told, and the last', () => {
+  writeFileSync(at('a'), '1')
+  let isPassing = true
+  const watching = watch(
+    () => [at('a')],
+    () => {
+      if (isPassing) throw new Error('EMFILE')
+    },
+  )
+  writeFileSync(at('a'), '2')
+  watching.look()
+  isPassing = false
+  for (let looks = 0; looks < 5; looks++) watching.look()
+  expect({ failed, reloads }).toEqual({ failed: ['rules'], reloads: ['rules'] })
+  expect([...watching.failures()]).toEqual([])
 })
