@@ -24,6 +24,6 @@ test('of other errors the stack is', () => {
   expect(logged(new TypeError('out of the blue'))).toEqual({
     type: 'TypeError',
     message: 'out of the blue',
-    stack: expect.stringContaining('log.test.ts'),
+    stack: expect.stringContaining('log.test.ts') as string,
   })
 })

@@ -75,7 +75,7 @@ const claimMappings = z.strictObject({
     prefix: z
       .string()
       .optional()
-      .describe('what is put before the name, such as "oidc:"; "" for nothing'),
+      .describe('what is put before the name; such as "oidc:", or "" for nothing'),
     expression: refused(CEL, 'write claim and prefix'),
   }),
   groups: z
@@ -84,7 +84,7 @@ const claimMappings = z.strictObject({
       prefix: z
         .string()
         .optional()
-        .describe('what is put before each group, such as "oidc:"; "" for nothing'),
+        .describe('what is put before each group; such as "oidc:", or "" for nothing'),
       expression: refused(CEL, 'write claim and prefix'),
     })
     .optional(),

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 
-import { isMap, isNode, isPair, isSeq, LineCounter, parseDocument as parseYaml } from 'yaml'
+import { isMap, isNode, isPair, isSeq, LineCounter, parseDocument as parseYaml, visit } from 'yaml'
 import type { Document, Pair, YAMLError } from 'yaml'
 import type { z } from 'zod'
 
@@ -82,9 +82,11 @@ export function parseDocument<S extends z.ZodType>(
     version: '1.2',
   })
   const source = createSource(file, document, lines)
-  const problems = document.errors.map((error) => yamlProblem(file, error, lines))
-  const isBroken = document.errors.some(({ code }) => code !== 'DUPLICATE_KEY')
-  if (isBroken) return { ...source, raw: undefined, value: undefined, problems }
+  const aliases = unresolvedAliases(file, document, lines)
+  const errors = withoutFollowers(document.errors)
+  const problems = [...errors.map((error) => yamlProblem(file, error, lines)), ...aliases]
+  const isReadable = aliases.length === 0 && errors.every(({ code }) => code in READABLE)
+  if (!isReadable) return { ...source, raw: undefined, value: undefined, problems }
 
   let raw: unknown
   try {
@@ -123,17 +125,37 @@ function unread(file: string, why: string): DocumentReading<never> {
   }
 }
 
+/** What leaves the rest of the text, or its first document, readable. */
+const READABLE: Readonly<Record<string, readonly [message: string, mend: string]>> = {
+  DUPLICATE_KEY: ['the same key stands twice', 'keep one of them'],
+  MULTIPLE_DOCS: ['another document begins here', 'keep one document'],
+}
+
+/** Of a parser's errors the first: what it makes of the text behind that is seldom meant. */
+function withoutFollowers(errors: readonly YAMLError[]): YAMLError[] {
+  const first = errors.find(({ code }) => !(code in READABLE))
+  return errors.filter((error) => error.code in READABLE || error === first)
+}
+
 function yamlProblem(file: string, error: YAMLError, lines: LineCounter): ConfigProblem {
   const { line, col } = lines.linePos(error.pos[0])
-  const isDuplicate = error.code === 'DUPLICATE_KEY'
-  return {
-    file,
-    line,
-    column: col,
-    field: '',
-    message: isDuplicate ? 'the same key stands twice' : `no valid YAML: ${error.message}`,
-    mend: isDuplicate ? 'keep one of them' : 'correct the syntax',
-  }
+  const syntax = [`no valid YAML: ${error.message}`, 'correct the syntax'] as const
+  const [message, mend] = READABLE[error.code] ?? syntax
+  return { file, line, column: col, field: '', message, mend }
+}
+
+function unresolvedAliases(file: string, document: Document, lines: LineCounter): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  visit(document, {
+    Alias(_key, alias) {
+      if (alias.resolve(document) !== undefined) return
+      const { line, col } = lines.linePos(alias.range?.[0] ?? 0)
+      const message = `*${alias.source} stands for nothing: no &${alias.source} stands before it`
+      const mend = 'write the value out, or quote what begins with "*"'
+      problems.push({ file, line, column: col, field: '', message, mend })
+    },
+  })
+  return problems
 }
 
 function createSource(file: string, document: Document, lines: LineCounter): Source {

@@ -48,9 +48,26 @@ function describeIssue(issue: Issue, schema: z.ZodType, raw: unknown): Described
       const text = typeof mend === 'string' ? mend : mendFor(schema, path)
       return [{ path, message: issue.message, mend: text }]
     }
+    case 'invalid_value':
+      return [{ path, ...describeChoice(issue.values.map(String), valueAt(raw, path)) }]
     default:
       return [{ path, message: messageOf(issue, path, raw), mend: mendFor(schema, path) }]
   }
+}
+
+/** A value that is none of those there are: they are told once, the one that was meant beside them. */
+function describeChoice(choices: readonly string[], value: unknown): Omit<DescribedIssue, 'path'> {
+  const [only = ''] = choices
+  const mend =
+    choices.length === 1
+      ? `write ${only}`
+      : `one of: ${choices.map((choice) => (choice === '' ? '""' : choice)).join(', ')}`
+  if (value === undefined) return { message: 'is required', mend }
+  if (value === null) return { message: 'has no value', mend }
+  const told = JSON.stringify(value)
+  const message = choices.length === 1 ? `${told} is not supported` : `${told} is no choice`
+  const near = choices.length === 1 ? undefined : nearest(String(value), choices)
+  return { message, mend: near === undefined ? mend : `did you mean ${near}? ${mend}` }
 }
 
 function depth(issues: readonly Issue[]): number {
@@ -80,15 +97,29 @@ export function valueAt(raw: unknown, path: Path): unknown {
 function mendFor(schema: z.ZodType, path: Path): string {
   const at = schemaAt(schema, path)
   const description = at === undefined ? undefined : descriptionOf(at)
-  if (description !== undefined) return description
+  if (description !== undefined) return howToWrite(description)
   const known = knownKeys(at)
-  return known.length === 0 ? 'see the annotated example' : `fields are: ${known.join(', ')}`
+  if (known.length > 0) return `fields are: ${known.join(', ')}`
+  // Items of a list are often described by it.
+  return typeof path.at(-1) === 'number'
+    ? mendFor(schema, path.slice(0, -1))
+    : 'see the annotated example'
+}
+
+/** Descriptions say what a field is for and, behind a ";", how it is written. */
+function howToWrite(description: string): string {
+  const semicolon = description.indexOf('; ')
+  return semicolon < 0 ? description : description.slice(semicolon + 2)
 }
 
 function unknownMend(key: string, known: readonly string[]): string {
-  const near = known.find((candidate) => isNear(candidate.toLowerCase(), key.toLowerCase()))
+  const near = nearest(key, known)
   if (near !== undefined) return `did you mean ${near}?`
   return known.length === 0 ? 'remove it' : `remove it; fields are: ${known.join(', ')}`
+}
+
+function nearest(word: string, known: readonly string[]): string | undefined {
+  return known.find((candidate) => isNear(candidate.toLowerCase(), word.toLowerCase()))
 }
 
 /** One edit apart: a letter more, less, or another; or two swapped. */

@@ -44,7 +44,9 @@ const sniCertificate = z.strictObject({
   names: z
     .array(z.string().min(1))
     .default([])
-    .describe('server names it is for, "*.example.com" too; empty: those in the certificate'),
+    .describe(
+      'server names it is for; a list, "*.example.com" too, empty for those in the certificate',
+    ),
 })
 
 const listener = z.strictObject({
@@ -61,7 +63,9 @@ const listener = z.strictObject({
     cipherSuites: z
       .array(z.string())
       .default([])
-      .describe('TLS 1.2 suites by kube-apiserver’s names; empty: all with ECDHE and AEAD'),
+      .describe(
+        'TLS 1.2 suites; a list of kube-apiserver’s names, empty for all with ECDHE and AEAD',
+      ),
   }),
   http2: z
     .strictObject({
@@ -96,6 +100,11 @@ const listener = z.strictObject({
     .prefault({}),
 })
 
+const systemName = z
+  .string()
+  .startsWith('system:', 'does not begin with "system:"')
+  .describe('a name; beginning with "system:", since others need not stand here')
+
 const authentication = z.strictObject({
   configFile: path('AuthenticationConfiguration with the OIDC issuers').optional(),
   x509: z
@@ -107,11 +116,11 @@ const authentication = z.strictObject({
   systemIdentities: z
     .strictObject({
       users: z
-        .array(z.string().startsWith('system:', 'does not begin with "system:"'))
+        .array(systemName)
         .default([])
         .describe('user names beginning with "system:" that may pass'),
       groups: z
-        .array(z.string().startsWith('system:', 'does not begin with "system:"'))
+        .array(systemName)
         .default([])
         .describe('groups beginning with "system:" that may pass'),
     })
@@ -183,7 +192,11 @@ const audit = z.strictObject({
 
 const upstream = z.strictObject({
   kubeconfig: path('kubeconfig with Gatehouse’s own credential').optional(),
-  context: z.string().min(1).optional().describe('context in it; its current-context if left out'),
+  context: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('context in it; a name, or leave it out for its current-context'),
   inCluster: z
     .boolean()
     .default(false)

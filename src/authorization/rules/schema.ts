@@ -3,7 +3,8 @@ import { z } from 'zod'
 
 const nonEmpty = (what: string) => z.array(z.string()).min(1, 'is empty').describe(what)
 
-const patterns = (what: string) => nonEmpty(`${what}; a trailing "*" matches any rest`)
+const patterns = (what: string) =>
+  nonEmpty(`${what}; a list of texts, where a trailing "*" matches any rest`)
 
 const resourceRule = z.strictObject({
   apiGroups: nonEmpty('API groups: "" is core, "*" is every group'),
@@ -11,7 +12,9 @@ const resourceRule = z.strictObject({
     'resources: pods, pods/exec, "pods/*" (its subresources), "*/scale", or "*" for everything',
   ),
   resourceNames: patterns('object names').optional(),
-  namespaces: patterns('namespaces; "" is cluster-scoped and all-namespace requests').optional(),
+  namespaces: patterns(
+    'namespaces, of which "" is cluster-scoped and all-namespace requests',
+  ).optional(),
 })
 
 const ruleSchema = z.strictObject({
@@ -30,7 +33,9 @@ const ruleSchema = z.strictObject({
       groups: patterns('groups').optional(),
     })
     .optional()
-    .describe('users, groups or both (either is enough); leave it out to mean everybody'),
+    .describe(
+      'who is meant; users, groups or both (either is enough), or leave it out for everybody',
+    ),
   verbs: nonEmpty('RBAC verbs, connect (exec, attach, portforward, proxy) or "*"'),
   resources: z.array(resourceRule).min(1, 'is empty').optional(),
   nonResourceURLs: patterns('paths such as /healthz or "/metrics/*"').optional(),
@@ -52,7 +57,10 @@ const testSchema = z.strictObject({
     .describe('who asks'),
   request: z.string().describe('METHOD /path?query, such as GET /api/v1/pods'),
   expect: z.enum(['allow', 'deny']).describe('allow or deny'),
-  rule: z.string().optional().describe('name of the rule that must decide; "" is the default'),
+  rule: z
+    .string()
+    .optional()
+    .describe('the rule that must decide; its name, or "" for the default'),
 })
 
 export const rulesSchema = z.strictObject({
@@ -62,7 +70,7 @@ export const rulesSchema = z.strictObject({
     .enum(['allow', 'deny'])
     .default('deny')
     .describe('what becomes of a request that no rule matches: allow or deny'),
-  rules: z.array(ruleSchema).describe('rules; the order does not matter'),
+  rules: z.array(ruleSchema).describe('the rules, in any order; a list'),
   tests: z.array(testSchema).default([]).describe('checked at every load'),
 })
 
