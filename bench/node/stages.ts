@@ -20,6 +20,7 @@ import { startListener } from '../../src/server/listener.ts'
 import { loadAll } from '../../src/server/load-all.ts'
 import { tlsOptions } from '../../src/server/reloads.ts'
 import { createLiveStreams } from '../../src/server/streams.ts'
+import { listenerLimits } from '../../src/server/serve.ts'
 import { buildListenerTls } from '../../src/server/tls.ts'
 
 const { values } = parseArgs({
@@ -92,7 +93,7 @@ await startListener(
   {
     address: listener.address,
     port: listener.port,
-    limits: { ...listener.limits, maxConcurrentStreams: listener.http2.maxConcurrentStreams },
+    limits: listenerLimits(loaded.configuration),
     http2: true,
     tls: buildListenerTls(tlsOptions(listener.tls, loaded.certificates, loaded.clientTrust)),
     requestClientCertificate: false,

@@ -5,9 +5,11 @@ import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
+import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { StatusError, statusBody } from '../status.ts'
 import { framingProblem, upgradeProblem } from './framing.ts'
+import { createGuard, guarded, type Guard } from './guarded.ts'
 import { createHttp1Exchange, responseForUpgrade, type BreakableExchange } from './http1.ts'
 
 /** client-go does not pipeline; a few requests in a row wait their turn, a flood does not. */
@@ -15,6 +17,7 @@ const MAX_PIPELINED = 16
 const NO_CONNECT = 'CONNECT is not served here'
 
 interface Effects {
+  readonly log: Log
   readonly metrics: Metrics
   readonly handle: (exchange: Exchange) => void
   readonly onMalformed: (connection: ClientConnection, code: number, reason: string) => void
@@ -22,6 +25,7 @@ interface Effects {
 
 interface State {
   readonly connection: ClientConnection
+  readonly guard: Guard
   /** Whether a request is being served. */
   busy: boolean
   retired: boolean
@@ -39,7 +43,7 @@ interface State {
  */
 export function attachHttp1(
   server: Server,
-  { metrics, handle, onMalformed }: Effects,
+  { log, metrics, handle, onMalformed }: Effects,
 ): (socket: TLSSocket, connection: ClientConnection) => () => void {
   const states = new WeakMap<Duplex, State>()
 
@@ -55,7 +59,7 @@ export function attachHttp1(
   const occupy = (state: State, message: IncomingMessage, response: ServerResponse): void => {
     state.busy = true
     if (state.retired) response.shouldKeepAlive = false
-    response.once('close', () => {
+    const onClose = state.guard(() => {
       state.busy = false
       // RFC 9112 section 9.6: after `close` nothing more is processed, pipelined as it may be.
       if (state.last?.exchange.endsConnection === true) state.ending = true
@@ -63,6 +67,7 @@ export function attachHttp1(
       if (next !== undefined) serve(state, ...next)
       else if (state.retired) message.socket.end()
     })
+    response.once('close', onClose)
   }
 
   const serve = (state: State, message: IncomingMessage, response: ServerResponse): void => {
@@ -72,7 +77,7 @@ export function attachHttp1(
       return
     }
     occupy(state, message, response)
-    const exchange = createHttp1Exchange({ message, response, connection: state.connection })
+    const exchange = createHttp1Exchange({ ...state, message, response })
     state.last = { message, exchange }
     handle(exchange)
   }
@@ -85,7 +90,7 @@ export function attachHttp1(
   }
 
   const onUpgrade = (message: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    socket.on('error', () => socket.destroy())
+    socket.on('error', giveUp(socket))
     const state = states.get(message.socket)
     // An upgrade behind unanswered pipelined requests would hand their answers' socket away.
     // Behind a refused request the socket still belongs to that answer, and nothing more is looked at.
@@ -100,28 +105,17 @@ export function attachHttp1(
     }
     const response = responseForUpgrade(message)
     occupy(state, message, response)
-    handle(
-      createHttp1Exchange({
-        message,
-        response,
-        connection: state.connection,
-        upgrade: { socket, head },
-      }),
-    )
+    handle(createHttp1Exchange({ ...state, message, response, upgrade: { socket, head } }))
   }
 
-  server.on('request', onRequest)
-  // Without these three, node answers 100 or 417 itself, before anybody has judged the request.
-  server.on('checkContinue', onRequest)
-  server.on('checkExpectation', onRequest)
-  server.on('upgrade', onUpgrade)
-  server.on('connect', (message: IncomingMessage, socket: Duplex) => {
-    socket.on('error', () => socket.destroy())
+  const onConnect = (message: IncomingMessage, socket: Duplex): void => {
+    socket.on('error', giveUp(socket))
     const state = states.get(message.socket)
     if (state === undefined || state.ending) socket.destroy()
     else refuseRaw(state, message.socket, new StatusError('MethodNotAllowed', NO_CONNECT))
-  })
-  server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {
+  }
+
+  const onClientError = (error: Error & { code?: string }, socket: Duplex): void => {
     const state = states.get(socket)
     if (error.code === 'ECONNRESET' || !socket.writable || state === undefined) {
       socket.destroy()
@@ -140,11 +134,25 @@ export function attachHttp1(
     // RFC 9110 section 15.5.9; the API machinery has no reason of its own for 408.
     const code = refusal.reason === 'Timeout' ? 408 : refusal.code
     refuseRaw(state, socket, refusal, code)
-  })
+  }
+
+  const socketOf = (message: IncomingMessage): Duplex => message.socket
+  const guardedRequest = guarded(log, onRequest, socketOf)
+  server.on('request', guardedRequest)
+  // Without these three, node answers 100 or 417 itself, before anybody has judged the request.
+  server.on('checkContinue', guardedRequest)
+  server.on('checkExpectation', guardedRequest)
+  server.on('upgrade', guarded(log, onUpgrade, socketOf))
+  server.on('connect', guarded(log, onConnect, socketOf))
+  server.on(
+    'clientError',
+    guarded(log, onClientError, (_error, socket) => socket),
+  )
 
   return (socket, connection) => {
     const state: State = {
       connection,
+      guard: createGuard(log, socket),
       busy: false,
       retired: false,
       ending: false,
@@ -156,6 +164,12 @@ export function attachHttp1(
       state.retired = true
       if (!state.busy) socket.end()
     }
+  }
+}
+
+function giveUp(socket: Duplex): () => void {
+  return () => {
+    socket.destroy()
   }
 }
 

@@ -11,6 +11,7 @@ import type {
   RawHeaders,
 } from '../http/exchange.ts'
 import type { StatusError } from '../status.ts'
+import type { Guard } from './guarded.ts'
 
 /**
  * Bytes of an unwanted body that are still read after an early answer, so that the client gets to
@@ -25,6 +26,8 @@ export interface Http1Parts {
   readonly message: IncomingMessage
   readonly response: ServerResponse
   readonly connection: ClientConnection
+  /** For all that is called back later. */
+  readonly guard: Guard
   /** Only for upgrade requests. */
   readonly upgrade?: { readonly socket: Duplex; readonly head: Buffer }
 }
@@ -88,16 +91,18 @@ class Http1Exchange implements BreakableExchange {
   bytesReceived = 0
   readonly #message: IncomingMessage
   readonly #serverResponse: ServerResponse
+  readonly #guard: Guard
   readonly #upgrade: { readonly socket: Duplex; readonly release: () => Buffer } | undefined
   #socketTaken = false
   #bodyError: Error | undefined
   #onBodyError: ((error: Error) => void) | undefined
 
-  constructor({ message, response, connection, upgrade }: Http1Parts) {
+  constructor({ message, response, connection, guard, upgrade }: Http1Parts) {
     const length = message.headers['content-length']
     const chunked = message.headers['transfer-encoding'] !== undefined
     this.#message = message
     this.#serverResponse = response
+    this.#guard = guard
     this.#upgrade = upgrade && {
       socket: upgrade.socket,
       release: holdEarlyBytes(upgrade.socket, upgrade.head),
@@ -113,7 +118,7 @@ class Http1Exchange implements BreakableExchange {
       contentLength: length === undefined ? undefined : Number(length),
       hasBody: chunked || (length !== undefined && Number(length) > 0),
     }
-    this.response = new Http1Response(response)
+    this.response = new Http1Response(response, guard)
   }
 
   get endsConnection(): boolean {
@@ -133,19 +138,21 @@ class Http1Exchange implements BreakableExchange {
     }
     if (this.header('expect') !== undefined) this.#serverResponse.writeContinue()
     let over = false
-    message.on('data', (chunk: Buffer) => {
+    const onData = this.#guard((chunk: Buffer) => {
       this.bytesReceived += chunk.length
       receiver.onData(chunk)
     })
-    message.on('end', () => {
+    const onEnd = this.#guard(() => {
       over = true
       receiver.onEnd()
     })
-    const broken = (error?: Error): void => {
+    const broken = this.#guard((error?: Error) => {
       if (over) return
       over = true
       receiver.onError(error ?? new Error('the client left before the end of its body'))
-    }
+    })
+    message.on('data', onData)
+    message.on('end', onEnd)
     this.#onBodyError = broken
     if (this.#bodyError !== undefined) broken(this.#bodyError)
     message.on('error', broken)
@@ -168,11 +175,11 @@ class Http1Exchange implements BreakableExchange {
   }
 
   onAbort(callback: (error: Error) => void): void {
-    const tell = (): void => {
+    const tell = this.#guard(() => {
       if (!this.#socketTaken && !this.#serverResponse.writableFinished) {
         callback(new Error('the client left before the end of the answer'))
       }
-    }
+    })
     // The client may have left while its credential was being verified.
     if (this.#serverResponse.closed || this.#serverResponse.destroyed) queueMicrotask(tell)
     else this.#serverResponse.once('close', tell)
@@ -180,7 +187,7 @@ class Http1Exchange implements BreakableExchange {
 
   onClose(callback: () => void): void {
     if (this.#serverResponse.closed) callback()
-    else this.#serverResponse.once('close', callback)
+    else this.#serverResponse.once('close', this.#guard(callback))
   }
 
   takeSocket(): { readonly socket: Duplex; readonly head: Buffer } {
@@ -197,9 +204,11 @@ class Http1Response implements ClientResponse {
   bytesWritten = 0
   endsConnection = false
   readonly #response: ServerResponse
+  readonly #guard: Guard
 
-  constructor(response: ServerResponse) {
+  constructor(response: ServerResponse, guard: Guard) {
     this.#response = response
+    this.#guard = guard
   }
 
   get headersSent(): boolean {
@@ -224,7 +233,7 @@ class Http1Response implements ClientResponse {
   }
 
   onDrain(callback: () => void): void {
-    this.#response.on('drain', callback)
+    this.#response.on('drain', this.#guard(callback))
   }
 
   end(chunk?: Buffer | string): void {

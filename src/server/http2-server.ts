@@ -1,10 +1,11 @@
 /** HTTP/2 on the listener: one session's streams, its idle time and its end. */
-import type { ServerHttp2Session } from 'node:http2'
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
 
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { StatusError } from '../status.ts'
+import { createGuard } from './guarded.ts'
 import { createHttp2Exchange } from './http2.ts'
 import { writeRefusal } from './refusal.ts'
 
@@ -23,6 +24,13 @@ interface Effects {
   readonly onMalformed: (connection: ClientConnection, code: number, reason: string) => void
 }
 
+type StreamArguments = readonly [
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: readonly string[],
+]
+
 /** RFC 9113 section 6.5.2: what a field counts beside its name and value. */
 const FIELD_OVERHEAD = 32
 
@@ -33,33 +41,37 @@ export function serveHttp2(
   limits: Http2Limits,
   { log, metrics, handle, onMalformed }: Effects,
 ): () => void {
+  const guard = createGuard(log, session)
   let open = 0
-  session.on('error', (error) => {
+  const onError = guard((error: Error) => {
     metrics.connectionsRefused.inc({ reason: 'http2' })
     log.debug({ err: error, address: connection.remoteAddress }, 'HTTP/2 session failed')
   })
+  session.on('error', onError)
   // node keeps this timer fresh on every frame; an open but silent watch is no idleness.
   let silent = false
   session.setTimeout(limits.idleTimeout)
-  session.on('timeout', () => {
+  const onTimeout = guard(() => {
     silent = true
     if (open === 0) session.close()
   })
+  session.on('timeout', onTimeout)
   const first = setTimeout(() => session.destroy(), limits.headerTimeout)
   first.unref()
   session.once('close', () => clearTimeout(first))
 
-  session.on('stream', (stream, headers, _flags, rawHeaders) => {
+  const onStream = guard<StreamArguments>((stream, headers, _flags, rawHeaders) => {
     clearTimeout(first)
     open += 1
     stream.on('error', (error) => log.trace({ err: error }, 'HTTP/2 stream failed'))
-    stream.once('close', () => {
+    const onClose = guard(() => {
       open -= 1
       // The end of a watch is no frame that would start the timer again once it has run out.
       if (open === 0 && silent) session.setTimeout(limits.idleTimeout)
     })
+    stream.once('close', onClose)
     if (stream.destroyed) return
-    const exchange = createHttp2Exchange({ stream, headers, rawHeaders, connection })
+    const exchange = createHttp2Exchange({ stream, headers, rawHeaders, connection, guard })
     // node holds only those clients to it that have acknowledged SETTINGS.
     if (headerListSize(rawHeaders) <= limits.maxHeaderBytes) handle(exchange)
     else {
@@ -67,6 +79,7 @@ export function serveHttp2(
       writeRefusal(exchange, HEADERS_TOO_LARGE, [])
     }
   })
+  session.on('stream', onStream)
   return () => {
     if (!session.closed) session.close()
   }

@@ -9,12 +9,15 @@ import type {
   Exchange,
   RawHeaders,
 } from '../http/exchange.ts'
+import type { Guard } from './guarded.ts'
 
 export interface Http2Parts {
   readonly stream: ServerHttp2Stream
   readonly headers: IncomingHttpHeaders
   readonly rawHeaders: RawHeaders
   readonly connection: ClientConnection
+  /** For all that is called back later. */
+  readonly guard: Guard
 }
 
 /** Wraps one request stream. */
@@ -29,12 +32,14 @@ class Http2Exchange implements Exchange {
   #isClosed = false
   readonly #stream: ServerHttp2Stream
   readonly #headers: IncomingHttpHeaders
+  readonly #guard: Guard
 
-  constructor({ stream, headers, rawHeaders, connection }: Http2Parts) {
+  constructor({ stream, headers, rawHeaders, connection, guard }: Http2Parts) {
     const length = headers['content-length']
     this.#stream = stream
     stream.once('close', () => (this.#isClosed = true))
     this.#headers = headers
+    this.#guard = guard
     this.request = {
       protocol: 'HTTP/2.0',
       method: headers[':method'] ?? '',
@@ -48,6 +53,7 @@ class Http2Exchange implements Exchange {
     }
     this.response = new Http2Response(
       stream,
+      guard,
       headers[':method'] === 'HEAD',
       () => this.request.hasBody && !stream.readableEnded,
     )
@@ -66,25 +72,27 @@ class Http2Exchange implements Exchange {
     }
     // The client may have reset the stream while its credential was being verified.
     if (this.#isClosed || stream.closed || stream.destroyed) {
-      queueMicrotask(() => receiver.onError(new Error('the client reset the stream')))
+      const tell = this.#guard(() => receiver.onError(new Error('the client reset the stream')))
+      queueMicrotask(tell)
       return
     }
     if (this.header('expect') !== undefined && !stream.headersSent) {
       stream.additionalHeaders({ ':status': 100 })
     }
     let over = false
-    const broken = (error?: Error): void => {
+    const broken = this.#guard((error?: Error) => {
       if (over) return
       over = true
       receiver.onError(error ?? new Error('the client reset the stream before the end of its body'))
-    }
-    stream.on('data', (chunk: Buffer) => {
+    })
+    const onData = this.#guard((chunk: Buffer) => {
       this.bytesReceived += chunk.length
       receiver.onData(chunk)
     })
+    stream.on('data', onData)
     // `end` also follows a reset, one with NO_ERROR too, which closes the stream first: only
     // END_STREAM makes a body whole.
-    stream.on('end', () => {
+    const onEnd = this.#guard(() => {
       if (stream.closed || stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
         broken()
         return
@@ -92,6 +100,7 @@ class Http2Exchange implements Exchange {
       over = true
       receiver.onEnd()
     })
+    stream.on('end', onEnd)
     stream.on('aborted', () => broken())
     stream.on('error', broken)
     stream.on('close', () => broken())
@@ -107,18 +116,18 @@ class Http2Exchange implements Exchange {
 
   onAbort(callback: (error: Error) => void): void {
     // Not by `writableEnded`: node ends the writable side itself when the client resets with NO_ERROR.
-    const tell = (): void => {
+    const tell = this.#guard(() => {
       if (!this.response.ended || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
         callback(new Error('the client reset the stream before the end of the answer'))
       }
-    }
+    })
     if (this.#isClosed) queueMicrotask(tell)
     else this.#stream.once('close', tell)
   }
 
   onClose(callback: () => void): void {
     if (this.#isClosed) callback()
-    else this.#stream.once('close', callback)
+    else this.#stream.once('close', this.#guard(callback))
   }
 
   takeSocket(): never {
@@ -134,9 +143,11 @@ class Http2Response implements ClientResponse {
   /** node has ended the writable side of an answer to HEAD already. */
   readonly #isHead: boolean
   readonly #bodyUnread: () => boolean
+  readonly #guard: Guard
 
-  constructor(stream: ServerHttp2Stream, isHead: boolean, bodyUnread: () => boolean) {
+  constructor(stream: ServerHttp2Stream, guard: Guard, isHead: boolean, bodyUnread: () => boolean) {
     this.#stream = stream
+    this.#guard = guard
     this.#isHead = isHead
     this.#bodyUnread = bodyUnread
   }
@@ -161,7 +172,7 @@ class Http2Response implements ClientResponse {
   }
 
   onDrain(callback: () => void): void {
-    this.#stream.on('drain', callback)
+    this.#stream.on('drain', this.#guard(callback))
   }
 
   end(chunk?: Buffer | string): void {

@@ -10,15 +10,16 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
-import { addressKey } from '../limits/address-key.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { canonicalAddress, describeConnection } from './connection.ts'
+import { createAcceptedSockets, type AddressBounds } from './accepted-sockets.ts'
+import { describeConnection } from './connection.ts'
+import { createGuard, guarded } from './guarded.ts'
 import { attachHttp1 } from './http1-server.ts'
 import { serveHttp2, type Http2Limits } from './http2-server.ts'
 import type { ListenerTls } from './tls.ts'
 
-export interface ListenerLimits extends Http2Limits {
+export interface ListenerLimits extends Http2Limits, AddressBounds {
   readonly maxHeaders: number
   /** Milliseconds from a connection or a request's first byte to the end of its head. */
   readonly headerTimeout: number
@@ -26,7 +27,6 @@ export interface ListenerLimits extends Http2Limits {
   readonly idleTimeout: number
   readonly handshakeTimeout: number
   readonly maxConnections: number
-  readonly maxConnectionsPerAddress: number
 }
 
 export interface ListenerOptions {
@@ -72,9 +72,10 @@ export async function startListener(
   effects: ListenerEffects,
 ): Promise<Listener> {
   const { limits } = options
+  const { log, metrics } = effects
   let { tls } = options
   let generation = 1
-  const accepted = new AcceptedSockets()
+  const accepted = createAcceptedSockets(limits)
   const live = new Set<LiveConnection>()
 
   const server = createServer({
@@ -102,42 +103,58 @@ export async function startListener(
   server.maxConnections = limits.maxConnections
   server.maxHeadersCount = limits.maxHeaders
 
-  server.on('drop', () => effects.metrics.connectionsRefused.inc({ reason: 'total' }))
-  server.on('connection', (socket: Socket) => {
-    const refused = accepted.add(socket, generation, limits.maxConnectionsPerAddress)
-    if (refused) {
-      effects.metrics.connectionsRefused.inc({ reason: 'address' })
-      socket.destroy()
+  server.on('drop', () => metrics.connectionsRefused.inc({ reason: 'total' }))
+
+  // node's one listener begins TLS; a connection over its bounds must not cost even that.
+  const [beginTls] = server.listeners('connection')
+  server.removeAllListeners('connection')
+  const onConnection = (socket: Socket): void => {
+    const refusal = accepted.add(socket, generation)
+    if (refusal === undefined) {
+      beginTls?.call(server, socket)
+      return
     }
-  })
-  server.on('tlsClientError', (error, socket) => {
-    effects.metrics.connectionsRefused.inc({ reason: 'handshake' })
-    effects.log.debug({ err: error, address: socket.remoteAddress }, 'TLS handshake failed')
+    metrics.connectionsRefused.inc({ reason: refusal })
     socket.destroy()
-  })
+  }
+  server.on(
+    'connection',
+    guarded(log, onConnection, (socket) => socket),
+  )
+  const onTlsClientError = (error: Error, socket: TLSSocket): void => {
+    metrics.connectionsRefused.inc({ reason: 'handshake' })
+    log.debug({ err: error, address: socket.remoteAddress }, 'TLS handshake failed')
+    socket.destroy()
+  }
+  server.on(
+    'tlsClientError',
+    guarded(log, onTlsClientError, (_error, socket) => socket),
+  )
 
   const serveHttp1 = attachHttp1(server, effects)
   // The only listener so far is the HTTP/1.1 one of node:https; it goes on serving what is no h2.
   const [http1Listener] = server.listeners('secureConnection')
   server.removeAllListeners('secureConnection')
-  server.on('secureConnection', (socket: TLSSocket) => {
+  const onSecureConnection = (socket: TLSSocket): void => {
     const isHttp2 = socket.alpnProtocol === 'h2'
-    const key = socketKey(socket)
     const entry: LiveConnection = {
       socket,
-      connection: describeConnection(socket, accepted.generationOf(key), () => entry.retire()),
+      connection: describeConnection(socket, accepted.generationOf(socket), () => entry.retire()),
       retire: () => undefined,
     }
     live.add(entry)
     const protocol = isHttp2 ? 'h2' : 'http/1.1'
-    effects.metrics.connections.inc({ protocol })
-    socket.once('close', () => {
+    metrics.connections.inc({ protocol })
+    const onClose = (): void => {
       live.delete(entry)
-      effects.metrics.connections.dec({ protocol })
-    })
-    socket.on('error', (error) => {
-      effects.log.trace({ err: error }, 'client connection failed')
-    })
+      metrics.connections.dec({ protocol })
+    }
+    const ofSocket = createGuard(log, socket)
+    socket.once('close', ofSocket(onClose))
+    const onError = ofSocket((error: Error) =>
+      log.trace({ err: error }, 'client connection failed'),
+    )
+    socket.on('error', onError)
     if (isHttp2) {
       // Half-open is for tunnels. Here node would wait for a session that nobody reads any more, and
       // its watches with it; a server of Go's ends it as well.
@@ -148,7 +165,11 @@ export async function startListener(
       entry.retire = serveHttp1(socket, entry.connection)
       http1Listener?.call(server, socket)
     }
-  })
+  }
+  server.on(
+    'secureConnection',
+    guarded(log, onSecureConnection, (socket) => socket),
+  )
 
   await listen(server, options.port, options.address)
   const bound = server.address() as AddressInfo
@@ -208,39 +229,4 @@ function listen(server: Server, port: number, host: string): Promise<void> {
       resolve()
     })
   })
-}
-
-function socketKey(socket: Socket): string {
-  return `${socket.remoteAddress ?? ''}|${socket.remotePort ?? 0}`
-}
-
-/**
- * TCP connections from accept on, before TLS: counted by address, and remembering which loading of
- * the client CA was current, since a handshake may straddle a reload.
- */
-class AcceptedSockets {
-  readonly #generations = new Map<string, number>()
-  readonly #byAddress = new Map<string, number>()
-
-  /** True: the address has too many already; the socket is not counted. */
-  add(socket: Socket, generation: number, maxPerAddress: number): boolean {
-    const key = socketKey(socket)
-    const address = addressKey(canonicalAddress(socket.remoteAddress ?? ''))
-    const count = this.#byAddress.get(address) ?? 0
-    if (count >= maxPerAddress) return true
-    this.#byAddress.set(address, count + 1)
-    this.#generations.set(key, generation)
-    socket.once('close', () => {
-      this.#generations.delete(key)
-      const left = (this.#byAddress.get(address) ?? 1) - 1
-      if (left === 0) this.#byAddress.delete(address)
-      else this.#byAddress.set(address, left)
-    })
-    return false
-  }
-
-  /** 0, which no certificate can match, for a socket that was never accepted. */
-  generationOf(key: string): number {
-    return this.#generations.get(key) ?? 0
-  }
 }

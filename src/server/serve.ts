@@ -8,7 +8,12 @@ import { binding } from './bind.ts'
 import { buildStages, identityNames } from './build.ts'
 import { createHandlerChain } from './handler-chain.ts'
 import { createLifecycle } from './lifecycle.ts'
-import { startListener, type Listener, type ListenerOptions } from './listener.ts'
+import {
+  startListener,
+  type Listener,
+  type ListenerLimits,
+  type ListenerOptions,
+} from './listener.ts'
 import { loadAll, type Loaded } from './load-all.ts'
 import { startProbes } from './probes.ts'
 import { readinessChecks } from './readiness-checks.ts'
@@ -161,20 +166,25 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
 }
 
 function listenerOptions({ configuration, certificates, clientTrust }: Loaded): ListenerOptions {
-  const { address, port, limits, http2, tls } = configuration.listener
-  const { handshakes, maxTrackedKeys } = configuration.limits
+  const { address, port, http2, tls } = configuration.listener
   return {
     address,
     port,
-    limits: {
-      ...limits,
-      maxConcurrentStreams: http2.maxConcurrentStreams,
-      handshakes: { requestsPerSecond: handshakes.handshakesPerSecond, burst: handshakes.burst },
-      maxTrackedKeys,
-    },
+    limits: listenerLimits(configuration),
     http2: http2.enabled,
     tls: buildListenerTls(tlsOptions(tls, certificates, clientTrust)),
     requestClientCertificate: clientTrust !== undefined,
+  }
+}
+
+/** All bounds of the listener, from wherever in the configuration they stand. */
+export function listenerLimits({ listener, limits }: Configuration): ListenerLimits {
+  const { handshakesPerSecond, burst } = limits.handshakes
+  return {
+    ...listener.limits,
+    maxConcurrentStreams: listener.http2.maxConcurrentStreams,
+    handshakes: { requestsPerSecond: handshakesPerSecond, burst },
+    maxTrackedKeys: limits.maxTrackedKeys,
   }
 }
 

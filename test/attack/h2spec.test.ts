@@ -29,6 +29,8 @@ const LIMITS = {
   maxConnections: 10_000,
   maxConnectionsPerAddress: 1_000,
   maxConcurrentStreams: 10,
+  handshakes: { requestsPerSecond: 1_000, burst: 1_000 },
+  maxTrackedKeys: 100,
 }
 
 const NEVER_READ =

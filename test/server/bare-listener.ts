@@ -1,0 +1,79 @@
+/** The listener alone, with stages of the test's own behind it. */
+import { createAuthority } from '../../certs-dev/pki.ts'
+import { createLog } from '../../src/log.ts'
+import { createMetrics, type Metrics } from '../../src/metrics.ts'
+import {
+  startListener,
+  type Listener,
+  type ListenerEffects,
+  type ListenerLimits,
+} from '../../src/server/listener.ts'
+import { buildListenerTls } from '../../src/server/tls.ts'
+import type { RawTarget } from '../support/raw.ts'
+
+export interface BareListener {
+  readonly listener: Listener
+  readonly target: RawTarget
+  readonly metrics: Metrics
+  /** Messages of the operational log so far, from level error on. */
+  readonly errors: readonly string[]
+  close(): Promise<void>
+}
+
+const LIMITS: ListenerLimits = {
+  maxHeaderBytes: 65_536,
+  maxHeaders: 200,
+  headerTimeout: 10_000,
+  idleTimeout: 90_000,
+  handshakeTimeout: 10_000,
+  maxConnections: 10_000,
+  maxConnectionsPerAddress: 1_000,
+  maxConcurrentStreams: 10,
+  handshakes: { requestsPerSecond: 1_000, burst: 1_000 },
+  maxTrackedKeys: 100,
+}
+
+export async function startBareListener(
+  effects: Pick<ListenerEffects, 'handle' | 'onMalformed'>,
+  limits: Partial<ListenerLimits> = {},
+): Promise<BareListener> {
+  const authority = await createAuthority({ commonName: 'serving' })
+  const serving = await authority.issue({
+    commonName: 'gatehouse',
+    ipAddresses: ['127.0.0.1'],
+    dnsNames: ['localhost'],
+    usages: ['server'],
+  })
+  const errors: string[] = []
+  const destination = {
+    write: (line: string) => errors.push((JSON.parse(line) as { msg: string }).msg),
+  }
+  const metrics = createMetrics({ processMetrics: false })
+  const listener = await startListener(
+    {
+      address: '127.0.0.1',
+      port: 0,
+      limits: { ...LIMITS, ...limits },
+      http2: true,
+      tls: buildListenerTls({
+        minVersion: 'VersionTLS12',
+        cipherSuites: [],
+        serving: { certificate: serving.certificatePem, privateKey: serving.keyPem, names: [] },
+        sni: [],
+        clientTrust: undefined,
+      }),
+      requestClientCertificate: false,
+    },
+    { log: createLog({ level: 'error', destination }), metrics, ...effects },
+  )
+  return {
+    listener,
+    target: { port: listener.address.port, ca: authority.certificatePem },
+    metrics,
+    errors,
+    async close() {
+      listener.drain()
+      await listener.destroy()
+    },
+  }
+}
