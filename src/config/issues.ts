@@ -66,7 +66,7 @@ function describeChoice(choices: readonly string[], value: unknown): Omit<Descri
   if (value === null) return { message: 'has no value', mend }
   const told = JSON.stringify(value)
   const message = choices.length === 1 ? `${told} is not supported` : `${told} is no choice`
-  const near = choices.length === 1 ? undefined : nearest(String(value), choices)
+  const near = choices.length > 1 && typeof value === 'string' ? nearest(value, choices) : undefined
   return { message, mend: near === undefined ? mend : `did you mean ${near}? ${mend}` }
 }
 

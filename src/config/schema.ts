@@ -2,12 +2,11 @@
  * GatehouseConfiguration: the one source of the checks at load, of the defaults and of the JSON
  * Schema for editors. The annotated example is config/gatehouse.yaml.
  */
-import { isIP } from 'node:net'
-
 import { z } from 'zod'
 
 import { LOG_LEVELS } from '../log.ts'
 import { duration } from './duration.ts'
+import { address, count, headerName, path, port, systemName } from './fields.ts'
 
 /** Defaults that checks across fields need as well. */
 export const DEFAULTS = {
@@ -16,27 +15,6 @@ export const DEFAULTS = {
   concurrentRequests: 100,
   maxConnections: 256,
 } as const
-
-const path = (what: string) =>
-  z.string().min(1, 'is empty').describe(`${what}; a path relative to this file`)
-
-const count = (what: string, max = 1_000_000) =>
-  z.int().min(1).max(max).describe(`${what}; a whole number from 1 to ${max}`)
-
-const port = (what: string) =>
-  z.int().min(0).max(65_535).describe(`${what}; a port, 0 for any free one`)
-
-const address = (what: string) =>
-  z
-    .string()
-    .refine((text) => isIP(text) !== 0, 'is no IP address')
-    .describe(`${what}; an IP address to bind, such as 127.0.0.1, 0.0.0.0 or ::`)
-
-const headerName = (what: string) =>
-  z
-    .string()
-    .regex(/^[A-Za-z0-9-]{1,64}$/, 'is no header name')
-    .describe(`${what}; letters, digits and "-"`)
 
 const sniCertificate = z.strictObject({
   certFile: path('PEM of the certificate and its intermediates'),
@@ -99,11 +77,6 @@ const listener = z.strictObject({
     })
     .prefault({}),
 })
-
-const systemName = z
-  .string()
-  .startsWith('system:', 'does not begin with "system:"')
-  .describe('a name; beginning with "system:", since others need not stand here')
 
 const authentication = z.strictObject({
   configFile: path('AuthenticationConfiguration with the OIDC issuers').optional(),
