@@ -14,6 +14,9 @@ export interface Metrics {
   readonly shadowDecisions: Counter<'rule' | 'effect'>
   readonly auditEvents: Counter<'sink' | 'result'>
   readonly reloads: Counter<'what' | 'result'>
+  /** 1 or 0, and when it last was 1, in seconds since the epoch: as Prometheus tells of its own. */
+  readonly lastReloadSuccessful: Gauge<'what'>
+  readonly lastReloadSuccess: Gauge<'what'>
   readonly upstreamErrors: Counter<'reason'>
   readonly upstreamConnections: Gauge<'kind'>
 }
@@ -71,6 +74,16 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
     ),
     auditEvents: counter('audit_events_total', 'Audit events by sink.', ['sink', 'result']),
     reloads: counter('reloads_total', 'Reloads of files.', ['what', 'result']),
+    lastReloadSuccessful: gauge(
+      'config_last_reload_successful',
+      'Whether the last reload of files succeeded (1) or an older version is in force (0).',
+      ['what'],
+    ),
+    lastReloadSuccess: gauge(
+      'config_last_reload_success_timestamp_seconds',
+      'When files were last loaded with success.',
+      ['what'],
+    ),
     upstreamErrors: counter(
       'upstream_errors_total',
       'Requests that the API server did not answer.',

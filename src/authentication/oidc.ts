@@ -33,6 +33,8 @@ export interface OidcAuthenticator {
    * tokens are judged anew.
    */
   update(configuration: AuthenticationConfiguration): void
+  /** Calls back whenever an issuer has taken a key back: what runs by it should be reviewed. */
+  onKeyDropped(callback: () => void): void
   /** Ends fetches and timers. */
   close(): void
 }
@@ -47,8 +49,6 @@ export interface OidcDependencies {
   /** Verified tokens that are kept, at most; 10,000 unless said otherwise. */
   readonly tokenCacheSize?: number
   readonly timing?: Partial<Timing>
-  /** An issuer took a key back: what runs by it should be reviewed. */
-  readonly onKeyDropped?: () => void
 }
 
 interface ActiveIssuer {
@@ -68,12 +68,13 @@ interface Proof extends VerifiedPayload {
  */
 export function createOidcAuthenticator(
   configuration: AuthenticationConfiguration,
-  { log, tokenCacheSize = 10_000, timing: timingOverrides, onKeyDropped }: OidcDependencies,
+  { log, tokenCacheSize = 10_000, timing: timingOverrides }: OidcDependencies,
 ): OidcAuthenticator {
   const timing: Timing = { ...SYSTEM_TIMING, ...timingOverrides }
   const cache = createTokenCache(tokenCacheSize)
   // By the member that goes on unchanged when the identity is guarded.
   const proofs = new WeakMap<Authentication['annotations'], Proof>()
+  let keyDropped = (): void => undefined
   let issuers = activate(configuration, new Map())
 
   /** Issuers of the configuration by URL; key sources that fit are taken over from `before`. */
@@ -95,7 +96,7 @@ export function createOidcAuthenticator(
                 log,
                 onKeyDropped() {
                   cache.clear()
-                  onKeyDropped?.()
+                  keyDropped()
                 },
               })
         return [issuer.url, { configuration: issuer, keys }]
@@ -155,6 +156,9 @@ export function createOidcAuthenticator(
       const kept = new Set([...issuers.values()].map(({ keys }) => keys))
       for (const { keys } of before.values()) if (!kept.has(keys)) keys.close()
       cache.clear()
+    },
+    onKeyDropped(callback) {
+      keyDropped = callback
     },
     close() {
       for (const { keys } of issuers.values()) keys.close()

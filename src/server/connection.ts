@@ -1,4 +1,5 @@
 /** What is known of a client connection once TLS is done: its address and its certificate. */
+import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 
 import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
@@ -14,12 +15,30 @@ export function describeConnection(
   generation: number,
   retire: () => void,
 ): ClientConnection {
-  return {
+  const connection: ClientConnection = {
     remoteAddress: canonicalAddress(socket.remoteAddress ?? ''),
     remotePort: socket.remotePort ?? 0,
     peerCertificate: peerCertificate(socket, generation),
     retire,
   }
+  if (connection.peerCertificate !== undefined) sockets.set(connection, socket)
+  return connection
+}
+
+/** Asked for rarely, at reloads, so that certificates are not kept twice for it. */
+const sockets = new WeakMap<ClientConnection, TLSSocket>()
+
+/**
+ * The certificates that the client sent, its own first; empty when it sent none or is gone.
+ */
+export function peerChain(connection: ClientConnection): readonly X509Certificate[] {
+  const chain: X509Certificate[] = []
+  let certificate = sockets.get(connection)?.getPeerX509Certificate()
+  while (certificate !== undefined && certificate !== chain.at(-1)) {
+    chain.push(certificate)
+    certificate = certificate.issuerCertificate
+  }
+  return chain
 }
 
 /** IPv4-mapped IPv6 (a dual-stack listener's view of IPv4) as plain IPv4; zone ids cut. */

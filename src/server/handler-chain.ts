@@ -2,7 +2,7 @@
  * The life of a request, top to bottom. Each stage returns what the next one takes; any of them may
  * refuse by throwing; the audit record is closed whatever happens.
  */
-import { webSocketToken } from '../authentication/bearer.ts'
+import { unauthorized, webSocketToken } from '../authentication/bearer.ts'
 import type { Authenticator } from '../authentication/authenticator.ts'
 import { admit, type Authorizer, type Decision } from '../authorization/authorizer.ts'
 import type { AuditRecord, Auditor } from '../audit/record.ts'
@@ -81,7 +81,7 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     exchange: Exchange,
     record: AuditRecord,
     progress: Progress,
-  ): Promise<UpgradeOutcome> {
+  ): Promise<UpgradeOutcome & { readonly cause?: string }> {
     const { request } = exchange
     const { remoteAddress } = request.connection
 
@@ -96,12 +96,13 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     await stages.limiter.admitAddress(remoteAddress)
     record.mark('limits')
 
-    const authentication = await stages.authenticate({
+    const recognised = await stages.authenticate({
       connection: request.connection,
       authorization: headers.authorization,
       webSocketToken: webSocketToken(headers.webSocketProtocols),
     })
-    if (authentication === undefined) throw new StatusError('Unauthorized', 'Unauthorized')
+    if (recognised === undefined) throw unauthorized('no credential')
+    const authentication = recognised
     record.authenticated(authentication)
     record.mark('authentication')
     const { user } = authentication
@@ -124,12 +125,12 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
 
       return await forward()
 
-      async function forward(): Promise<UpgradeOutcome> {
-        let done: (() => void) | undefined
+      async function forward(): Promise<UpgradeOutcome & { readonly cause?: string }> {
+        let remove: ReturnType<LiveStreams['add']> | undefined
         const inFlight = { class: classOf }
         metrics.requestsInFlight.inc(inFlight)
         try {
-          return await stages.upstream.forward({
+          const outcome = await stages.upstream.forward({
             exchange,
             authorized,
             target,
@@ -140,11 +141,19 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
               record.responseStarted(status)
             },
             onCut: (cut) => {
-              done = options.streams.add({ attributes: authorized, cut })
+              const { connection } = request
+              remove = options.streams.add({
+                attributes: authorized,
+                authentication,
+                connection,
+                cut,
+              })
             },
           })
+          const cause = outcome.abortedBy === 'gatehouse' ? remove?.() : undefined
+          return cause === undefined ? outcome : { ...outcome, cause }
         } finally {
-          done?.()
+          remove?.()
           metrics.requestsInFlight.dec(inFlight)
         }
       }

@@ -3,6 +3,7 @@
  * puts it in place of the old one: what does not load changes nothing.
  */
 import { loadAuthenticationConfiguration } from '../authentication/authentication-config.ts'
+import { createCertificateReview } from '../authentication/certificate-review.ts'
 import { loadClientTrust, type ClientTrust } from '../authentication/client-ca.ts'
 import { loadRules } from '../authorization/rules/load.ts'
 import type { InClusterEnvironment } from '../config/environment.ts'
@@ -14,9 +15,10 @@ import type { Metrics } from '../metrics.ts'
 import { loadUpstreamCredential } from '../upstream/credential.ts'
 import type { Built } from './build.ts'
 import { loadServingCertificates, type ServingCertificates } from './certificates.ts'
+import { peerChain } from './connection.ts'
 import type { Listener } from './listener.ts'
 import { upstreamSource, type Loaded } from './load-all.ts'
-import type { LiveStreams } from './streams.ts'
+import type { LiveStreams, Review } from './streams.ts'
 import { buildListenerTls } from './tls.ts'
 
 export interface ReloadParts {
@@ -80,20 +82,33 @@ function credentialReload({ loaded, built, inCluster }: ReloadParts): WatchedFil
   }
 }
 
-function issuers({ loaded, built: { oidc } }: ReloadParts): WatchedFiles[] {
+function issuers({ loaded, built: { oidc }, streams, log }: ReloadParts): WatchedFiles[] {
   const { configFile } = loaded.configuration.authentication
   if (configFile === undefined || oidc === undefined) return []
+  const review = (): void =>
+    endUnaccepted(streams, log, ({ authentication }) =>
+      authentication.method === 'oidc' ? oidc.review(authentication) : undefined,
+    )
+  oidc.onKeyDropped(review)
   return [
     {
       what: 'authentication configuration',
       files: () => [configFile],
-      reload: () => oidc.update(loadAuthenticationConfiguration(configFile)),
+      reload() {
+        oidc.update(loadAuthenticationConfiguration(configFile))
+        review()
+      },
     },
   ]
 }
 
+function endUnaccepted(streams: LiveStreams, log: Log, review: Review): void {
+  const ended = streams.review(review)
+  if (ended > 0) log.info({ streams: ended }, 'ended streams whose sign-in is no longer accepted')
+}
+
 /** Serving certificates and client CA both end in the listener's TLS, each from its last good state. */
-function listenerReloads({ loaded, listener }: ReloadParts): WatchedFiles[] {
+function listenerReloads({ loaded, listener, streams, log }: ReloadParts): WatchedFiles[] {
   const { tls } = loaded.configuration.listener
   const { x509 } = loaded.configuration.authentication
   let { certificates, clientTrust } = loaded
@@ -119,6 +134,10 @@ function listenerReloads({ loaded, listener }: ReloadParts): WatchedFiles[] {
       const next = loadClientTrust(x509.clientCAFile, x509.crlFile)
       listener.updateTls(buildListenerTls(tlsOptions(tls, certificates, next)), true)
       clientTrust = next
+      const review = createCertificateReview(next)
+      endUnaccepted(streams, log, ({ authentication, connection }) =>
+        authentication.method === 'x509' ? review(peerChain(connection)) : undefined,
+      )
     },
   }
   return [serving, trust]

@@ -39,8 +39,8 @@ beforeEach(async () => {
   oidc = createOidcAuthenticator(configuration(issuerConfiguration(issuer)), {
     log: createLog({ level: 'silent' }),
     timing: { clock: () => now },
-    onKeyDropped: () => dropped++,
   })
+  oidc.onKeyDropped(() => dropped++)
   const claims = { hd: 'example.com', groups: ['dev'] }
   signedIn = await oidc.authenticate(await signToken(issuer, key, { claims, now }))
 })

@@ -1,0 +1,87 @@
+import { expect, test } from 'vitest'
+
+import type { Authorizer } from '../../src/authorization/authorizer.ts'
+import { createLiveStreams, type LiveStream } from '../../src/server/streams.ts'
+import { StatusError } from '../../src/status.ts'
+
+/** A stream of a user, and what it is told. */
+function streamOf(username: string): LiveStream & { readonly told: StatusError[] } {
+  const told: StatusError[] = []
+  const user = { username, uid: '', groups: [], extra: {} }
+  return {
+    attributes: {
+      user,
+      info: {
+        isResourceRequest: false,
+        path: '/x',
+        verb: 'get',
+      } as unknown as LiveStream['attributes']['info'],
+    },
+    authentication: { user, method: 'oidc', annotations: {} },
+    connection: {
+      remoteAddress: '127.0.0.1',
+      remotePort: 1,
+      peerCertificate: undefined,
+      retire: () => undefined,
+    },
+    cut: (reason) => told.push(reason),
+    told,
+  }
+}
+
+const allowOnly =
+  (allowed: string, rule = ''): Authorizer =>
+  ({ user }) => ({
+    decision: user.username === allowed ? 'allow' : 'deny',
+    rule,
+    reason: 'not you',
+    shadow: [],
+  })
+
+test('new rules end what they forbid, and the record is told by which', () => {
+  const streams = createLiveStreams()
+  const [ada, grace] = [streamOf('ada'), streamOf('grace')]
+  const [removeAda, removeGrace] = [streams.add(ada), streams.add(grace)]
+  expect(streams.recheck(allowOnly('ada', 'no-grace'))).toBe(1)
+  expect(ada.told).toEqual([])
+  expect(grace.told).toMatchObject([{ code: 403 }])
+  expect([removeAda(), removeGrace()]).toEqual([
+    undefined,
+    'new rules: no longer allowed, by the rule "no-grace"',
+  ])
+  expect(streams.size).toBe(0)
+})
+
+test('a review ends what it says something about; the client is told no more than 401', () => {
+  const streams = createLiveStreams()
+  const [ada, grace] = [streamOf('ada'), streamOf('grace')]
+  const [removeAda, removeGrace] = [streams.add(ada), streams.add(grace)]
+  const review = ({ authentication }: LiveStream) =>
+    authentication.user.username === 'grace' ? 'her CA is gone' : undefined
+  expect(streams.review(review)).toBe(1)
+  expect(ada.told).toEqual([])
+  expect(grace.told).toMatchObject([{ code: 401, message: 'Unauthorized' }])
+  expect([removeAda(), removeGrace()]).toEqual([
+    undefined,
+    'the sign-in is no longer accepted: her CA is gone',
+  ])
+})
+
+test('what ended a stream first is the reason', () => {
+  const streams = createLiveStreams()
+  const remove = streams.add(streamOf('ada'))
+  streams.recheck(allowOnly('nobody'))
+  streams.review(() => 'its CA is gone')
+  streams.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+  expect(remove()).toBe('new rules: no longer allowed, by the default')
+})
+
+test('a shutdown ends all; what was taken out is told nothing', () => {
+  const streams = createLiveStreams()
+  const [ada, grace] = [streamOf('ada'), streamOf('grace')]
+  streams.add(ada)()
+  const remove = streams.add(grace)
+  streams.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+  expect({ ada: ada.told.length, grace: grace.told.length }).toEqual({ ada: 0, grace: 1 })
+  expect(remove()).toBe('shutting down')
+})
