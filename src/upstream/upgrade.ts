@@ -6,17 +6,16 @@
 import { request as httpsRequest } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { connect as tlsConnect, type ConnectionOptions } from 'node:tls'
 
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
+import { connectTls } from './connect.ts'
 import { mapUpstreamError } from './errors.ts'
 import { checkSwitchingProtocols, type Handshake } from './handshake.ts'
 import type { ForwardOutcome } from './relay.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import type { ConnectionLimits, UpstreamEndpoint } from './transport.ts'
 import { joinTunnel, type Tunnel } from './tunnel.ts'
-import { tlsOptions } from './tls-options.ts'
 
 /** Bound on a refusal's body and on the time that it may take to arrive. */
 const MAX_REFUSAL_BYTES = 1_048_576
@@ -58,7 +57,9 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome>
 
     const upstream = httpsRequest({
       // No `agent`, not even false: an agent would connect by itself, to nobody knows whom.
-      createConnection: () => connectTo(endpoint, limits),
+      createConnection: () =>
+        // A side that is done sending may still receive: the tunnel passes the half-close on.
+        connectTls(endpoint, limits, { protocols: ['http/1.1'], allowHalfOpen: true }),
       method: exchange.request.method,
       path: options.path,
       headers: headers as unknown as Record<string, string>,
@@ -117,26 +118,6 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome>
     })
     upstream.end()
   })
-}
-
-function connectTo(endpoint: UpstreamEndpoint, limits: ConnectionLimits): Socket {
-  const options: ConnectionOptions & { allowHalfOpen: boolean } = {
-    host: endpoint.hostname,
-    port: endpoint.port,
-    ...tlsOptions(endpoint.tls),
-    ALPNProtocols: ['http/1.1'],
-    // A side that is done sending may still receive: the tunnel passes the half-close on.
-    allowHalfOpen: true,
-  }
-  const socket = tlsConnect(options)
-  socket.setNoDelay(true)
-  socket.setKeepAlive(true, 30_000)
-  const timer = setTimeout(() => {
-    socket.destroy(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }))
-  }, limits.connectTimeout)
-  socket.once('secureConnect', () => clearTimeout(timer))
-  socket.once('close', () => clearTimeout(timer))
-  return socket
 }
 
 async function join(

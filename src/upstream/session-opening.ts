@@ -1,0 +1,101 @@
+/** Opens HTTP/2 sessions to the API server and notices when they die. */
+import { connect, type ClientHttp2Session } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
+
+import type { Log } from '../log.ts'
+import { connectTls } from './connect.ts'
+import type { ConnectionLimits, UpstreamEndpoint } from './transport.ts'
+
+/** Streams a session at most, below what Go's server grants (100 or 250). */
+export const MAX_STREAMS = 100
+/** Flow-control window a stream; the session's window holds all of them, so none blocks another. */
+const STREAM_WINDOW = 131_072
+/** As client-go's transport: a PING after this much silence, and how long its answer may take. */
+const PING_INTERVAL_MS = 30_000
+const PING_TIMEOUT_MS = 15_000
+/** As the pool's. */
+const MAX_ANSWER_HEAD = 49_152
+
+export interface SessionOptions {
+  readonly endpoint: UpstreamEndpoint
+  readonly limits: ConnectionLimits
+  readonly log: Log
+}
+
+/**
+ * Connects and waits for the API server's SETTINGS.
+ *
+ * @returns undefined when it chose HTTP/1.1; the session may have ended again already
+ * @throws Error of the connection, the handshake or the session
+ */
+export async function openSession(
+  options: SessionOptions,
+): Promise<ClientHttp2Session | undefined> {
+  const { endpoint, limits } = options
+  const socket = connectTls(endpoint, limits, { protocols: ['h2', 'http/1.1'] })
+  await new Promise<void>((resolve, reject) => {
+    socket.once('secureConnect', resolve)
+    socket.once('error', reject)
+    socket.once('close', () => reject(closed()))
+  })
+  if (socket.alpnProtocol === 'h2') return begin(socket, options)
+  socket.destroy()
+  return undefined
+}
+
+function begin(
+  socket: TLSSocket,
+  { endpoint, limits, log }: SessionOptions,
+): Promise<ClientHttp2Session> {
+  return new Promise((resolve, reject) => {
+    const session = connect(`https://${endpoint.host}`, {
+      createConnection: () => socket,
+      maxHeaderListPairs: 256,
+      maxSessionMemory: 64,
+      settings: {
+        enablePush: false,
+        initialWindowSize: STREAM_WINDOW,
+        maxHeaderListSize: MAX_ANSWER_HEAD,
+      },
+    })
+    const timer = setTimeout(() => {
+      session.destroy(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }))
+    }, limits.connectTimeout)
+    // Stays for good: the packet that brings SETTINGS may bring the end as well.
+    session.on('error', (error) => {
+      log.debug({ err: error }, 'HTTP/2 session to the API server failed')
+      reject(error)
+    })
+    session.once('remoteSettings', () => {
+      clearTimeout(timer)
+      if (!session.destroyed) {
+        session.setLocalWindowSize(STREAM_WINDOW * MAX_STREAMS)
+        session.unref()
+        keepAlive(session)
+      }
+      resolve(session)
+    })
+    session.once('close', () => {
+      clearTimeout(timer)
+      reject(closed())
+    })
+  })
+}
+
+function closed(): Error {
+  return Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' })
+}
+
+/** PINGs a silent session, so that a dead peer is noticed though watches are quiet. */
+function keepAlive(session: ClientHttp2Session): void {
+  const interval = setInterval(() => {
+    // Between its end and its `close` a session takes no PING.
+    if (session.destroyed) return
+    const late = setTimeout(() => session.destroy(new Error('no answer to PING')), PING_TIMEOUT_MS)
+    late.unref()
+    const sent = session.ping(() => clearTimeout(late))
+    if (!sent) clearTimeout(late)
+  }, PING_INTERVAL_MS)
+  interval.unref()
+  session.once('close', () => clearInterval(interval))
+}

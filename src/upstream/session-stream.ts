@@ -1,0 +1,68 @@
+/** One HTTP/2 stream to the API server, told to an `AnswerReceiver`. */
+import { constants, type ClientHttp2Stream } from 'node:http2'
+
+import type { AnswerReceiver } from './transport.ts'
+
+/**
+ * Tells what becomes of the stream.
+ *
+ * @param onRefused the API server has surely not begun with the request (RFC 9113 section 8.7); true:
+ * it is taken care of in another way
+ */
+export function relayStream(
+  stream: ClientHttp2Stream,
+  receiver: AnswerReceiver,
+  onRefused: () => boolean,
+): void {
+  let headSeen = false
+  let over = false
+  let ended = false
+  let failure: Error | undefined
+
+  const guarded = (step: () => void): void => {
+    try {
+      step()
+    } catch (error) {
+      failure = error as Error
+      stream.close(constants.NGHTTP2_CANCEL)
+    }
+  }
+
+  receiver.onStart({
+    pause: () => stream.pause(),
+    resume: () => stream.resume(),
+    abort: (reason) => {
+      failure = reason
+      stream.close(constants.NGHTTP2_CANCEL)
+    },
+  })
+  stream.on('headers', (headers) => {
+    guarded(() => receiver.onHead(headers[':status'] ?? 100, headers))
+  })
+  stream.on('response', (headers) => {
+    headSeen = true
+    guarded(() => receiver.onHead(headers[':status'] ?? 0, headers))
+  })
+  stream.on('data', (chunk: Buffer) => {
+    if (failure === undefined) guarded(() => receiver.onData(chunk))
+  })
+  stream.on('end', () => {
+    ended = true
+  })
+  stream.on('error', (error) => {
+    failure ??= error
+  })
+  stream.on('close', () => {
+    if (over) return
+    over = true
+    const code = stream.rstCode
+    if (!headSeen && code === constants.NGHTTP2_REFUSED_STREAM && onRefused()) return
+    if (failure === undefined && ended && headSeen && code === constants.NGHTTP2_NO_ERROR) {
+      receiver.onEnd()
+      return
+    }
+    receiver.onError(
+      failure ?? Object.assign(new Error('the stream was reset'), { code: 'ECONNRESET' }),
+    )
+  })
+}
