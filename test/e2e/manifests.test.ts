@@ -37,7 +37,7 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
     const dryRun = await apply(['--dry-run=server'])
     if (dryRun.code !== 0) throw new Error(dryRun.stderr)
     applied = await apply([])
-    kubeconfig = await writeServiceAccountKubeconfig(controlPlane, admin)
+    kubeconfig = (await writeServiceAccountKubeconfig(controlPlane, admin)).kubeconfig
     gatehouse = createKubectl(controlPlane, kubeconfig)
   })
 

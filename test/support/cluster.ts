@@ -3,11 +3,9 @@
  * rights for the users that tests sign in as. Gatehouse's upstream credential is a token of the
  * service account from there: it may do what that ClusterRole says and nothing else.
  */
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-
-import { stringify } from 'yaml'
 
 import {
   runPod,
@@ -16,6 +14,7 @@ import {
 } from '../../dev/parts/control-plane.ts'
 import { createKubectl, type Kubectl } from './kubectl.ts'
 import { manifestsFolder } from './manifests.ts'
+import { writeServiceAccountKubeconfig } from './service-account.ts'
 
 /** Who Gatehouse is upstream. */
 export const GATEHOUSE_USERNAME = 'system:serviceaccount:gatehouse:gatehouse'
@@ -75,15 +74,13 @@ export async function startCluster(options: { readonly pod?: boolean } = {}): Pr
     const binding = ['create', 'rolebinding', 'engineers', '--clusterrole=edit', ...groups]
     await succeed(admin, ['-n', 'team-a', ...binding])
 
-    const gatehouseTokenFile = join(controlPlane.directory, 'gatehouse.token')
-    const token = await succeed(admin, ['-n', 'gatehouse', 'create', 'token', 'gatehouse'])
-    await writeFile(gatehouseTokenFile, token, { mode: 0o600 })
+    const { kubeconfig, tokenFile } = await writeServiceAccountKubeconfig(controlPlane, admin)
     const events = () => readEvents(controlPlane.auditLogFile)
     return {
       controlPlane,
       admin,
-      gatehouseKubeconfig: await writeGatehouseKubeconfig(controlPlane, gatehouseTokenFile),
-      gatehouseTokenFile,
+      gatehouseKubeconfig: kubeconfig,
+      gatehouseTokenFile: tokenFile,
       events,
       async eventOf(auditID) {
         for (let i = 0; i < 200; i++) {
@@ -111,28 +108,9 @@ export async function startCluster(options: { readonly pod?: boolean } = {}): Pr
   }
 }
 
-async function succeed(kubectl: Kubectl, args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await kubectl(args)
+async function succeed(kubectl: Kubectl, args: readonly string[]): Promise<void> {
+  const { code, stderr } = await kubectl(args)
   if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`)
-  return stdout.trim()
-}
-
-async function writeGatehouseKubeconfig(
-  { url, caFile, directory }: RunningControlPlane,
-  tokenFile: string,
-): Promise<string> {
-  const file = join(directory, 'gatehouse.kubeconfig')
-  const cluster = { server: url, 'certificate-authority': caFile }
-  const kubeconfig = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'upstream', cluster }],
-    users: [{ name: 'gatehouse', user: { tokenFile } }],
-    contexts: [{ name: 'upstream', context: { cluster: 'upstream', user: 'gatehouse' } }],
-    'current-context': 'upstream',
-  }
-  await writeFile(file, stringify(kubeconfig), { mode: 0o600 })
-  return file
 }
 
 async function readEvents(file: string): Promise<readonly ApiServerEvent[]> {
