@@ -16,6 +16,8 @@ export interface KeySource {
   refetch(): Promise<KeySet>
   /** Why no keys were ever loaded; undefined once they were. */
   problem(): string | undefined
+  /** Whether a first attempt to load them is over, however it ended. */
+  wasTried(): boolean
   close(): void
 }
 
@@ -128,6 +130,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
       return keys
     },
     problem: () => (everLoaded ? undefined : failure),
+    wasTried: () => everLoaded || failures > 0,
     close() {
       closing.abort(new Error('closed'))
       cancelTimer()

@@ -42,6 +42,8 @@ export interface OidcAuthenticator {
 export interface IssuerReadiness {
   readonly issuer: string
   readonly problem: string | undefined
+  /** False while the first attempt to load its keys is under way. */
+  readonly wasTried: boolean
 }
 
 export interface OidcDependencies {
@@ -149,6 +151,7 @@ export function createOidcAuthenticator(
       [...issuers.values()].map(({ configuration: { url }, keys }) => ({
         issuer: url,
         problem: keys.problem(),
+        wasTried: keys.wasTried(),
       })),
     update(next) {
       const before = issuers

@@ -25,16 +25,17 @@ export function describeConnection(
   return connection
 }
 
+/** Certificates of one client that are looked at; chains have two or three. */
+const MAX_CHAIN = 10
+
 /** Asked for rarely, at reloads, so that certificates are not kept twice for it. */
 const sockets = new WeakMap<ClientConnection, TLSSocket>()
 
-/**
- * The certificates that the client sent, its own first; empty when it sent none or is gone.
- */
+/** The certificates that the client sent, its own first; empty when it sent none or is gone. */
 export function peerChain(connection: ClientConnection): readonly X509Certificate[] {
   const chain: X509Certificate[] = []
   let certificate = sockets.get(connection)?.getPeerX509Certificate()
-  while (certificate !== undefined && certificate !== chain.at(-1)) {
+  while (certificate !== undefined && chain.length < MAX_CHAIN) {
     chain.push(certificate)
     certificate = certificate.issuerCertificate
   }

@@ -118,6 +118,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
           reloads: () => reloads,
           auditor: built.stages.auditor,
           oidc: built.oidc,
+          x509: loaded.clientTrust !== undefined,
           upstream,
         }),
         registry: metrics.registry,

@@ -91,7 +91,9 @@ test.for([
     annotations: { 'authentication.gatehouse/issuer': provider.issuer },
   })
   expect(authenticator.authenticate(token)).not.toBeInstanceOf(Promise)
-  expect(authenticator.readiness()).toEqual([{ issuer: provider.issuer, problem: undefined }])
+  expect(authenticator.readiness()).toEqual([
+    { issuer: provider.issuer, problem: undefined, wasTried: true },
+  ])
 })
 
 test('an ID token for another client is refused', async () => {

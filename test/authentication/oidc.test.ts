@@ -187,14 +187,18 @@ describe('readiness', () => {
     await gone.close()
     const oidc = start(configuration(issuerConfiguration(gone), issuerConfiguration(issuer)))
     expect(oidc.readiness()).toEqual([
-      { issuer: gone.url, problem: 'its keys are not loaded yet' },
-      { issuer: issuer.url, problem: 'its keys are not loaded yet' },
+      { issuer: gone.url, problem: 'its keys are not loaded yet', wasTried: false },
+      { issuer: issuer.url, problem: 'its keys are not loaded yet', wasTried: false },
     ])
     await expect
       .poll(() => oidc.readiness(), SOON)
       .toEqual([
-        { issuer: gone.url, problem: expect.stringContaining('ECONNREFUSED') as string },
-        { issuer: issuer.url, problem: undefined },
+        {
+          issuer: gone.url,
+          problem: expect.stringContaining('ECONNREFUSED') as string,
+          wasTried: true,
+        },
+        { issuer: issuer.url, problem: undefined, wasTried: true },
       ])
     const token = await signToken(gone, key)
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/could be loaded yet/)
@@ -246,7 +250,7 @@ describe('another configuration', () => {
     const fetches = issuer.keySetFetches
     oidc.update(configuration(audienceOther()))
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/audience/)
-    expect(oidc.readiness()).toEqual([{ issuer: issuer.url, problem: undefined }])
+    expect(oidc.readiness()).toEqual([{ issuer: issuer.url, problem: undefined, wasTried: true }])
     expect(issuer.keySetFetches).toBe(fetches)
   })
 
@@ -271,7 +275,9 @@ describe('another configuration', () => {
     oidc.update(configuration(issuerConfiguration(otherIssuer)))
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/none of those/)
     expect(await oidc.authenticate(otherToken)).toMatchObject({ user: { username: 'oidc:ada' } })
-    expect(oidc.readiness()).toEqual([{ issuer: otherIssuer.url, problem: undefined }])
+    expect(oidc.readiness()).toEqual([
+      { issuer: otherIssuer.url, problem: undefined, wasTried: true },
+    ])
   })
 
   test('fetches keys anew where they come from elsewhere', async () => {

@@ -13,7 +13,7 @@ import type { Duplex } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
-import { createSigningKey, signToken, SOON } from '../authentication/issuer.ts'
+import { createSigningKey, signToken, SOON, startIssuer } from '../authentication/issuer.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
 
@@ -260,6 +260,27 @@ describe('an authentication configuration', () => {
     expect(ports.size).toBe(1)
     agent.destroy()
   })
+})
+
+test('an issuer that is added and out of reach fails nobody’s readiness; it is a note', async () => {
+  const gone = await startIssuer([])
+  await gone.close()
+  const added = [
+    '  - issuer:',
+    `      url: ${gone.url}`,
+    '      audiences: [kubernetes]',
+    '    claimMappings:',
+    '      username: { claim: sub, prefix: "gone:" }',
+  ].join('\n')
+  await changeIssuers((yaml) => `${yaml.trimEnd()}\n${added}\n`)
+  const readyz = async () => {
+    const answer = await fetch(`${gatehouse.probesUrl}/readyz?verbose`)
+    return `${answer.status} ${await answer.text()}`
+  }
+  expect(await readyz()).toMatch(/^200 /)
+  await expect.poll(readyz, SOON).toContain(`[+]jwks ${gone.url} ok (connect ECONNREFUSED`)
+  expect(await readyz()).toMatch(/^200 /)
+  expect(await statusOf(await gatehouse.token())).toBe(200)
 })
 
 test('a key that its issuer takes back ends the streams of tokens signed with it', async () => {
