@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 
 import type { Authorizer } from '../../src/authorization/authorizer.ts'
@@ -84,4 +85,40 @@ test('a shutdown ends all; what was taken out is told nothing', () => {
   streams.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
   expect({ ada: ada.told.length, grace: grace.told.length }).toEqual({ ada: 0, grace: 1 })
   expect(remove()).toBe('shutting down')
+})
+
+test('whatever comes and goes in whatever order, those that are in are those that are told', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(9), { maxLength: 60 }), (toggles) => {
+      const streams = createLiveStreams()
+      const all = Array.from({ length: 10 }, (_, i) => streamOf(`user-${i}`))
+      const inside = new Map<number, () => string | undefined>()
+      for (const i of toggles) {
+        const takeOut = inside.get(i)
+        if (takeOut === undefined) inside.set(i, streams.add(all[i]!))
+        else {
+          takeOut()
+          // A second time takes nobody else out.
+          takeOut()
+          inside.delete(i)
+        }
+      }
+      expect(streams.size).toBe(inside.size)
+      streams.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+      expect(all.flatMap(({ told }, i) => (told.length > 0 ? [i] : []))).toEqual(
+        [...inside.keys()].sort((a, b) => a - b),
+      )
+    }),
+  )
+})
+
+test('a stream that ends another one does not make a third be left out', () => {
+  const streams = createLiveStreams()
+  const [a, b, c] = [streamOf('a'), streamOf('b'), streamOf('c')]
+  const takeOutB = { current: (): string | undefined => undefined }
+  streams.add({ ...a, cut: (reason) => void (a.cut(reason), takeOutB.current()) })
+  takeOutB.current = streams.add(b)
+  streams.add(c)
+  streams.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+  expect([a, b, c].map(({ told }) => told.length)).toEqual([1, 0, 1])
 })
