@@ -1,4 +1,4 @@
-import { Agent, request } from 'undici'
+import { Agent, get } from '../http/undici.ts'
 
 /** Longest discovery document or key set that is read, in bytes. */
 export const MAX_DOCUMENT_BYTES = 1_048_576
@@ -39,7 +39,7 @@ export function createJsonFetcher({ certificateAuthority }: JsonFetcherOptions):
   return {
     async fetchJson(url, signal) {
       refuseOtherThanHttps(url)
-      const { statusCode, headers, body } = await request(url, {
+      const { statusCode, headers, body } = await get(url, {
         dispatcher: agent,
         signal,
         headers: { accept: 'application/json', 'accept-encoding': 'identity' },

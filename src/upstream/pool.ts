@@ -1,6 +1,7 @@
 /** HTTP/1.1 to the API server over undici's keep-alive pool. */
-import { buildConnector, Pool, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 
+import { buildConnector, Pool } from '../http/undici.ts'
 import { StatusError } from '../status.ts'
 import type {
   AnswerReceiver,
