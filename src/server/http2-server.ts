@@ -66,6 +66,7 @@ export function serveHttp2(
     stream.on('error', (error) => log.trace({ err: error }, 'HTTP/2 stream failed'))
     const onClose = guard(() => {
       open -= 1
+      letGo(stream)
       // The end of a watch is no frame that would start the timer again once it has run out.
       if (open === 0 && silent) session.setTimeout(limits.idleTimeout)
     })
@@ -83,6 +84,20 @@ export function serveHttp2(
   return () => {
     if (!session.closed) session.close()
   }
+}
+
+/**
+ * node keeps a session's streams in a Map, and V8 keeps the entries of outgrown tables of a Map until
+ * the next full collection (as `streams.ts` tells): a closed stream must not hold its whole exchange
+ * for that long. The listeners of the `close` that is being told still run.
+ */
+function letGo(stream: ServerHttp2Stream): void {
+  stream.removeAllListeners()
+  stream.on('error', ignore)
+}
+
+function ignore(): void {
+  // Nobody is left to tell.
 }
 
 const HEADERS_TOO_LARGE = new StatusError(
