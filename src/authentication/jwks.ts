@@ -1,7 +1,7 @@
 import type { Log } from '../log.ts'
 import { discoverJwksUri } from './discovery.ts'
 import type { JsonFetcher } from './json-fetch.ts'
-import { parseKeySet, type KeySet } from './key-set.ts'
+import { parseKeySet, type KeySet, type SkippedKey } from './key-set.ts'
 
 /** The keys of one issuer, kept and renewed. */
 export interface KeySource {
@@ -59,6 +59,8 @@ const REFETCH_COOLDOWN = 10_000
 const REFRESH_INTERVAL = 3_600_000
 const FIRST_RETRY = 1_000
 const LAST_RETRY = 60_000
+/** Keys named in one line of log. */
+const MAX_TOLD = 10
 
 /**
  * Loads an issuer's keys at once, retries with growing pauses until that succeeds, and renews them
@@ -71,6 +73,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
   let everLoaded = false
   let failures = 0
   let failure = 'its keys are not loaded yet'
+  let skippedBefore = '[]'
   let underWay: Promise<void> | undefined
   let refetchedAt = -Infinity
   let cancelTimer = (): void => undefined
@@ -79,9 +82,21 @@ export function createKeySource(options: KeySourceOptions): KeySource {
     const signal = AbortSignal.any([AbortSignal.timeout(timing.fetchTimeout), closing.signal])
     const fetchJson = (url: URL, within: AbortSignal) => fetcher.fetchJson(url, within)
     const uri = await discoverJwksUri({ ...options, fetchJson, signal })
-    const loaded = parseKeySet(await fetchJson(uri, signal))
+    const skipped: SkippedKey[] = []
+    const loaded = parseKeySet(await fetchJson(uri, signal), (key) => skipped.push(key))
+    tellSkipped(skipped)
     if (loaded.length === 0 && !everLoaded) throw new Error(`${uri.href} has no usable key`)
     return loaded
+  }
+
+  /** Once, not with every fetch of the same set. */
+  function tellSkipped(skipped: readonly SkippedKey[]): void {
+    const text = JSON.stringify(skipped)
+    if (text === skippedBefore) return
+    skippedBefore = text
+    if (skipped.length === 0) return
+    const shown = skipped.slice(0, MAX_TOLD)
+    log.warn({ issuer, keys: shown, count: skipped.length }, 'keys of an issuer are not used')
   }
 
   function replace(loaded: KeySet): void {

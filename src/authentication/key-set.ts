@@ -3,6 +3,7 @@ import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from './compact-jws.ts'
+import { isJsonObject, ownMember } from './strict-json.ts'
 
 /** A public key that signatures of an issuer may be verified with. */
 export interface VerificationKey {
@@ -15,11 +16,25 @@ export interface VerificationKey {
 
 export type KeySet = readonly VerificationKey[]
 
-/** Issuers publish one to ten; without a bound, a token that names none would try them all. */
-const MAX_KEYS = 64
+/** A key of a set that is not used, though it could be meant for tokens, and why. */
+export interface SkippedKey {
+  readonly kid: string | undefined
+  readonly why: string
+}
 
-/** RFC 7518 section 3.3: 2048 bits or more. */
+/** Issuers publish one to ten. */
+const MAX_KEYS = 100
+
+/** RFC 7518 section 3.3 asks for 2048 bits or more; what a signature costs grows with the square. */
 const MIN_RSA_BITS = 2048
+const MAX_RSA_BITS = 8192
+
+/** Odd (else it is no RSA), not 1 (else everything is a signature), and small, as all in use are. */
+const MIN_EXPONENT = 3n
+const MAX_EXPONENT = 2n ** 32n
+
+/** Longest member of a JWK that is read, in characters of base64url: a modulus of 8192 bits. */
+const MAX_MEMBER_LENGTH = Math.ceil(MAX_RSA_BITS / 6)
 
 /** RFC 7518 section 3.4: the curve decides the algorithm. */
 const CURVE_ALGORITHMS = {
@@ -32,6 +47,8 @@ const RSA_ALGORITHMS = SIGNATURE_ALGORITHMS.filter((name) => !name.startsWith('E
 
 const jwkSet = z.looseObject({ keys: z.array(z.unknown()) })
 
+const member = z.string().max(MAX_MEMBER_LENGTH)
+
 const common = {
   kid: z.string().optional(),
   use: z.string().optional(),
@@ -40,12 +57,12 @@ const common = {
 }
 
 const jwk = z.discriminatedUnion('kty', [
-  z.object({ kty: z.literal('RSA'), n: z.string(), e: z.string(), ...common }),
+  z.object({ kty: z.literal('RSA'), n: member, e: member, ...common }),
   z.object({
     kty: z.literal('EC'),
     crv: z.enum(['P-256', 'P-384', 'P-521']),
-    x: z.string(),
-    y: z.string(),
+    x: member,
+    y: member,
     ...common,
   }),
 ])
@@ -53,19 +70,36 @@ const jwk = z.discriminatedUnion('kty', [
 type Jwk = z.infer<typeof jwk>
 
 /**
- * Reads a JWK Set (RFC 7517 section 5). Keys that are for something else, too weak, symmetric or not
- * understood are left out, as that section says; only the public part of a key is taken. Throws an
- * Error for what is no JWK Set, and for one of more than 64 keys.
+ * Reads a JWK Set (RFC 7517 section 5). Keys that are for something else, too weak, too costly,
+ * symmetric or not understood are left out, as that section says, and the others kept; of one that
+ * stands twice, one. Only the public part of a key is taken. Throws an Error for what is no JWK Set,
+ * and for one of more than 100 keys.
+ *
+ * @param onSkipped told of keys that a token may be signed with all the same; not of those for
+ * encryption
  */
-export function parseKeySet(value: unknown): KeySet {
+export function parseKeySet(
+  value: unknown,
+  onSkipped: (skipped: SkippedKey) => void = () => undefined,
+): KeySet {
   const { success, data } = jwkSet.safeParse(value)
   if (!success) throw new Error('not a JWK Set')
   if (data.keys.length > MAX_KEYS) throw new Error(`a JWK Set of more than ${MAX_KEYS} keys`)
-  return data.keys.flatMap((item) => {
-    const parsed = jwk.safeParse(item)
-    const key = parsed.success ? verificationKey(parsed.data) : undefined
-    return key === undefined ? [] : [key]
-  })
+  const keys = new Map<string, VerificationKey>()
+  for (const item of data.keys) {
+    const { success: isJwk, data: parsed } = jwk.safeParse(item)
+    if (isJwk && !isForVerification(parsed)) continue
+    const key = isJwk ? verificationKey(parsed) : 'it is no RSA or EC key that is understood'
+    if (typeof key === 'string') onSkipped({ kid: kidOf(item), why: key })
+    else keys.set(key.fingerprint, key)
+  }
+  return [...keys.values()]
+}
+
+/** Of something that need not be a key. */
+function kidOf(item: unknown): string | undefined {
+  const kid = isJsonObject(item) ? ownMember(item, 'kid') : undefined
+  return typeof kid === 'string' ? kid.slice(0, 64) : undefined
 }
 
 /**
@@ -81,11 +115,14 @@ export function keysFor(
   )
 }
 
-function verificationKey(item: Jwk): VerificationKey | undefined {
+/** The key, or why it is not used. */
+function verificationKey(item: Jwk): VerificationKey | string {
   const algorithms = algorithmsOf(item)
-  if (algorithms.length === 0 || !isForVerification(item)) return undefined
+  if (algorithms.length === 0) return 'its alg is none that is supported, or not of its kty and crv'
   const key = importKey(item)
-  if (key === undefined || !isStrong(key)) return undefined
+  if (key === undefined) return 'its numbers are no key'
+  const problem = weakness(key)
+  if (problem !== undefined) return problem
   const { kid } = item
   return { kid, algorithms, key, fingerprint: fingerprint(kid, algorithms, key) }
 }
@@ -112,9 +149,16 @@ function importKey(item: Jwk): KeyObject | undefined {
   }
 }
 
-function isStrong(key: KeyObject): boolean {
-  if (key.asymmetricKeyType !== 'rsa') return true
-  return (key.asymmetricKeyDetails?.modulusLength ?? 0) >= MIN_RSA_BITS
+/** Why a key is not to be trusted, or not to be computed with; undefined when it is. */
+function weakness(key: KeyObject): string | undefined {
+  if (key.asymmetricKeyType !== 'rsa') return undefined
+  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
+  if (modulusLength < MIN_RSA_BITS || modulusLength > MAX_RSA_BITS) {
+    return `it has ${modulusLength} bits, not ${MIN_RSA_BITS} to ${MAX_RSA_BITS}`
+  }
+  const isUsual =
+    publicExponent >= MIN_EXPONENT && publicExponent < MAX_EXPONENT && publicExponent % 2n === 1n
+  return isUsual ? undefined : 'its exponent is none of an RSA key: odd, 3 or more, below 2^32'
 }
 
 function fingerprint(

@@ -101,6 +101,42 @@ async function loaded(): Promise<KeySource> {
   return source
 }
 
+test('a key that is no good costs one line of log, not the good ones', async () => {
+  const weak = {
+    kty: 'RSA',
+    kid: 'weak',
+    n: Buffer.alloc(128, 0xff).toString('base64url'),
+    e: 'AQAB',
+  }
+  world.keys = [null, weak, first]
+  const source = await loaded()
+  expect(kids(source)).toEqual(['first'])
+  await fire(source)
+  await fire(source)
+  const lines = world.logged.filter((line) => line.includes('are not used'))
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+    {
+      issuer: ISSUER,
+      count: 2,
+      keys: [{}, { kid: 'weak', why: 'it has 1024 bits, not 2048 to 8192' }],
+    },
+  ])
+  world.keys = [null, first]
+  await fire(source)
+  expect(world.logged.filter((line) => line.includes('are not used'))).toHaveLength(2)
+  source.close()
+})
+
+test('a hundred keys that are no good are told in one line of ten', async () => {
+  world.keys = [...Array.from({ length: 99 }, (_, i) => ({ kty: 'oct', kid: `k${i}` })), first]
+  const source = await loaded()
+  const line = world.logged.find((text) => text.includes('are not used')) ?? ''
+  expect(line).toContain('"k9"')
+  expect(line).not.toContain('"k10"')
+  expect(line).toContain('"count":99')
+  source.close()
+})
+
 describe('the first load', () => {
   test('begins at once, and who asks meanwhile joins it', async () => {
     const source = start()

@@ -18,6 +18,9 @@ beforeAll(async () => {
 const without = (jwk: JWK, ...names: string[]) =>
   Object.fromEntries(Object.entries(jwk).filter(([name]) => !names.includes(name)))
 
+/** An odd number of so many bytes; nobody has factors of it. */
+const modulus = (bytes: number) => Buffer.alloc(bytes, 0xff).toString('base64url')
+
 describe('a key serves', () => {
   test('the algorithm that it names, and no other', () => {
     expect(parseKeySet({ keys: [rsa, ec] }).map(({ algorithms }) => algorithms)).toEqual([
@@ -54,7 +57,20 @@ describe('left out is a key that', () => {
     ['is of an unknown kind', () => ({ kty: 'OKP', crv: 'Ed25519', x: 'AAAA' })],
     ['is not on its curve', () => ({ ...ec, y: ec.x })],
     ['lacks a part', () => without(ec, 'y')],
-    ['has 1024 bits', () => ({ ...rsa, n: Buffer.alloc(128, 0xff).toString('base64url') })],
+    ['has 1024 bits', () => ({ ...rsa, n: modulus(128) })],
+    ['has a bit more than 8192', () => ({ ...rsa, n: modulus(1_025) })],
+    ['has a million bits', () => ({ ...rsa, n: modulus(125_000) })],
+    ['has the exponent 1, under which everything is a signature', () => ({ ...rsa, e: 'AQ' })],
+    ['has the exponent 0', () => ({ ...rsa, e: 'AA' })],
+    ['has an even exponent', () => ({ ...rsa, e: 'AQAA' })],
+    ['has an exponent of 33 bits', () => ({ ...rsa, e: 'AQAAAAE' })],
+    ['has an exponent as long as its modulus', () => ({ ...rsa, e: rsa.n })],
+    ['has no modulus', () => ({ ...rsa, n: '' })],
+    ['has a point at infinity', () => ({ ...ec, x: '', y: '' })],
+    [
+      'is on P-384 by its crv and on P-256 by its point',
+      () => ({ ...ec, crv: 'P-384', alg: 'ES384' }),
+    ],
     ['has a kid that is no string', () => ({ ...ec, kid: 7 })],
     ['is null', () => null],
     ['is a string', () => 'key'],
@@ -63,14 +79,51 @@ describe('left out is a key that', () => {
   })
 })
 
+test('bounds are what they say: 8192 bits and the exponents 3 and 65537 are good', () => {
+  const keys = [{ ...rsa, n: modulus(1_024), kid: 'long' }, { ...rsa, e: 'Aw', kid: 'three' }, rsa]
+  expect(parseKeySet({ keys }).map(({ kid }) => kid)).toEqual(['long', 'three', 'rsa'])
+})
+
+test('what is left out is told, by name and reason; what is for encryption is not', () => {
+  const told: unknown[] = []
+  const keys = [
+    rsa,
+    { ...rsa, kid: 'weak', n: modulus(128) },
+    { ...rsa, kid: 'one', e: 'AQ' },
+    { ...rsa, kid: 'enc', use: 'enc', alg: 'RSA-OAEP' },
+    { ...ec, kid: 'off', y: ec.x },
+    { kty: 'oct', kid: 'k'.repeat(1_000), k: 'c2VjcmV0' },
+    { ...ec, kid: 'alg', alg: 'ES512' },
+    null,
+  ]
+  expect(parseKeySet({ keys }, (skipped) => told.push(skipped))).toHaveLength(1)
+  expect(told).toEqual([
+    { kid: 'weak', why: 'it has 1024 bits, not 2048 to 8192' },
+    { kid: 'one', why: expect.stringContaining('exponent') as string },
+    { kid: 'off', why: 'its numbers are no key' },
+    { kid: 'k'.repeat(64), why: expect.stringContaining('no RSA or EC key') as string },
+    { kid: 'alg', why: expect.stringContaining('its alg is none') as string },
+    { kid: undefined, why: expect.stringContaining('no RSA or EC key') as string },
+  ])
+})
+
+test('two keys of one name are both kept; one key twice is kept once', () => {
+  const twins = [ec, { ...p384, kid: 'ec' }, ec]
+  expect(parseKeySet({ keys: twins }).map(({ kid, algorithms }) => [kid, ...algorithms])).toEqual([
+    ['ec', 'ES256'],
+    ['ec', 'ES384'],
+  ])
+})
+
 describe('no key set is', () => {
   test.for([undefined, null, [], {}, { keys: {} }, { keys: 'x' }])('%j', (value) => {
     expect(() => parseKeySet(value)).toThrow('not a JWK Set')
   })
 
-  test('one of more than 64 keys', () => {
-    expect(parseKeySet({ keys: Array<unknown>(64).fill(ec) })).toHaveLength(64)
-    expect(() => parseKeySet({ keys: Array<unknown>(65).fill(ec) })).toThrow(/more than 64/)
+  test('one of more than 100 keys', () => {
+    const keys = Array.from({ length: 100 }, (_, i) => ({ ...ec, kid: String(i) }))
+    expect(parseKeySet({ keys })).toHaveLength(100)
+    expect(() => parseKeySet({ keys: [...keys, ec] })).toThrow(/more than 100/)
   })
 })
 

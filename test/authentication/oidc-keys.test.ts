@@ -155,6 +155,43 @@ describe('an issuer that is away', () => {
   })
 })
 
+describe('among many keys', () => {
+  const others = async (count: number, kid?: string) =>
+    Promise.all(
+      Array.from({ length: count }, async (_, i) => {
+        const { publicJwk } = await createSigningKey(kid ?? `other-${i}`)
+        return publicJwk
+      }),
+    )
+  const nameless = (jwk: object) => ({ ...jwk, kid: undefined })
+
+  test('a token that names none is tried with eight, and with no more', async () => {
+    issuer.keys = [...(await others(7)), oldKey.publicJwk]
+    const eighth = await ready(start())
+    const token = await signToken(issuer, oldKey, { header: { kid: undefined }, now })
+    expect(await refusalOf(() => eighth.authenticate(token))).toBe('not refused')
+    issuer.keys = [...(await others(8)), oldKey.publicJwk]
+    const ninth = await ready(start())
+    expect(await refusalOf(() => ninth.authenticate(token))).toMatch(/none of the first 8 keys/)
+    expect(await answer(ninth, oldKey)).toBe('not refused')
+  })
+
+  test('a token finds its own among several of the same name', async () => {
+    issuer.keys = [...(await others(3, 'old')), oldKey.publicJwk]
+    const oidc = await ready(start())
+    expect(await answer(oidc, oldKey)).toBe('not refused')
+    expect(await answer(oidc, { ...newKey, kid: 'old' })).toBe('the signature is wrong')
+  })
+
+  test('a token that names one is not tried with those that have no name', async () => {
+    issuer.keys = [nameless(oldKey.publicJwk)]
+    const oidc = await ready(start())
+    expect(await answer(oidc, oldKey)).toMatch(/no key for/)
+    const token = await signToken(issuer, oldKey, { header: { kid: undefined }, now })
+    expect(await refusalOf(() => oidc.authenticate(token))).toBe('not refused')
+  })
+})
+
 const hang: Handler = () => undefined
 const trickle: Handler = (_, response) => {
   response.writeHead(200)
