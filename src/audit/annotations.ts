@@ -12,6 +12,7 @@
  * | `gatehouse/abortedBy` | who broke the exchange off: `client`, `upstream`, `gatehouse` |
  * | `gatehouse/httpMethod` | the method, of a request that was refused before it had a verb |
  * | `gatehouse/bytesReceived`, `gatehouse/bytesSent` | body or tunnel bytes from and to the client |
+ * | `gatehouse/suppressedEvents` | how many refusals of strangers this one event stands for |
  * | `gatehouse/duration` | reception to the event's stage, such as `12.345ms` |
  * | `latency.gatehouse/<stage>` | time in one stage of the pipeline |
  */
@@ -82,9 +83,12 @@ function bounded(text: string | undefined): string | undefined {
   return text === undefined || text === '' ? undefined : truncate(text, MAX_REASON_LENGTH)
 }
 
-function outcomeMembers({ abortedBy, bytesReceived, bytesSent }: Outcome): string {
+function outcomeMembers(outcome: Outcome): string {
+  const { abortedBy, bytesReceived, bytesSent, suppressedEvents } = outcome
   const aborted = abortedBy === undefined ? '' : `"gatehouse/abortedBy":"${abortedBy}",`
-  return `${aborted}"gatehouse/bytesReceived":"${bytesReceived}","gatehouse/bytesSent":"${bytesSent}",`
+  const suppressed =
+    suppressedEvents === undefined ? '' : `"gatehouse/suppressedEvents":"${suppressedEvents}",`
+  return `${aborted}${suppressed}"gatehouse/bytesReceived":"${bytesReceived}","gatehouse/bytesSent":"${bytesSent}",`
 }
 
 function latency(stage: PipelineStage, milliseconds: number | undefined): string {

@@ -16,6 +16,9 @@ import type { Outcome } from './record.ts'
 import { redactTarget, redactUnparsed, truncate } from './redaction.ts'
 
 const MAX_MESSAGE_LENGTH = 2_048
+/** In events of those who were not recognised: each of them costs a stranger nothing. */
+const MAX_STRANGER_URI_LENGTH = 512
+const MAX_STRANGER_USER_AGENT_LENGTH = 128
 
 /** What is known of a request at the moment of an event. */
 export interface RecordFacts {
@@ -49,16 +52,18 @@ export interface StageFacts {
 /** The event's line with its newline, in kube-apiserver's order of fields. */
 export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
   const { target, info } = facts
+  const isStranger = facts.authentication === undefined
+  const uri =
+    target === undefined
+      ? redactUnparsed(facts.rawTarget)
+      : redactTarget(target.raw, target.rawQuery)
   const asked = {
-    requestURI:
-      target === undefined
-        ? redactUnparsed(facts.rawTarget)
-        : redactTarget(target.raw, target.rawQuery),
+    requestURI: isStranger ? truncate(uri, MAX_STRANGER_URI_LENGTH) : uri,
     verb: info === undefined ? '' : info.verb,
   }
   const caller = {
     sourceIPs: facts.remoteAddress === '' ? [] : [facts.remoteAddress],
-    userAgent: facts.userAgent,
+    userAgent: isStranger ? strangersUserAgent(facts.userAgent) : facts.userAgent,
     objectRef: info?.isResourceRequest === true ? objectReference(info) : undefined,
   }
   return (
@@ -70,6 +75,10 @@ export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
     `"stageTimestamp":"${formatMicroTime(stageFacts.at)}",` +
     `"annotations":{${annotationMembers(facts, stageFacts)}}}\n`
   )
+}
+
+function strangersUserAgent(userAgent: string | undefined): string | undefined {
+  return userAgent === undefined ? undefined : truncate(userAgent, MAX_STRANGER_USER_AGENT_LENGTH)
 }
 
 function objectReference(info: RequestInfo): object {

@@ -21,6 +21,8 @@ export interface Outcome {
   /** Body bytes from and to the client; for an upgraded connection the tunnel's bytes. */
   readonly bytesReceived: number
   readonly bytesSent: number
+  /** Refusals of strangers that this one event stands for; see refusal-summary.ts. */
+  readonly suppressedEvents?: number
   /** An exception that nobody foresaw: stage Panic instead of ResponseComplete. */
   readonly panic?: boolean
 }

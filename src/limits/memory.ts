@@ -61,7 +61,7 @@ export function createMemoryLimiter(
     state?: RateLimitState,
   ): never => {
     metrics.limited.inc({ limit })
-    throw tooMany(message, seconds, state)
+    throw tooMany(message, seconds, state, limit === 'address')
   }
 
   return {
@@ -112,13 +112,22 @@ function retrySeconds({ waitMs }: Taken): number {
   return Math.max(1, Math.ceil(waitMs / 1_000))
 }
 
-/** client-go waits as long as an integer `Retry-After` says, and asks again, up to ten times. */
-function tooMany(message: string, seconds: number, state: RateLimitState | undefined): StatusError {
+/**
+ * client-go waits as long as an integer `Retry-After` says, and asks again, up to ten times. A
+ * stranger's connection ends with it, so that the next one meets the bounds on connections.
+ */
+function tooMany(
+  message: string,
+  seconds: number,
+  state: RateLimitState | undefined,
+  closeConnection: boolean,
+): StatusError {
   const headers: Record<string, string> = { 'Retry-After': String(seconds) }
   const fields = state === undefined ? [] : rateLimitHeaders(state)
   for (let i = 0; i < fields.length; i += 2) headers[fields[i] ?? ''] = fields[i + 1] ?? ''
   return new StatusError('TooManyRequests', `${message}, retry after ${seconds}s`, {
     details: { retryAfterSeconds: seconds },
     headers,
+    closeConnection,
   })
 }

@@ -19,8 +19,11 @@ import type { RequestClass } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import type { Upstream } from '../upstream/forward.ts'
 import type { UpgradeOutcome } from '../upstream/upgrade.ts'
-import { asStatusError, writeRefusal } from './refusal.ts'
+import { createAddressGate } from './address-gate.ts'
+import { noRequest } from './no-request.ts'
+import { asStatusError, causeOf, writeRefusal } from './refusal.ts'
 import type { LiveStreams } from './streams.ts'
+import { refuseImpersonation, refuseOtherExpectations } from './unserved.ts'
 
 /** Read anew for every request: a reload swaps a member, and the next request sees it. */
 export interface Stages {
@@ -45,6 +48,8 @@ export interface HandlerChain {
   handle(exchange: Exchange): Promise<void>
   /** Records what was no request (and has been answered). */
   recordMalformed(connection: ClientConnection, code: number, message: string): void
+  /** Writes what was counted only of those beyond their limit; the auditor is still open. */
+  close(): void
 }
 
 /** What the stages have found out so far; for the metrics and the log at the end. */
@@ -56,6 +61,7 @@ interface Progress {
 
 export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
   const { stages, log, metrics } = options
+  const gate = createAddressGate({ stages, log })
 
   async function handle(exchange: Exchange): Promise<void> {
     const receivedAt = performance.now()
@@ -63,7 +69,14 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     let record: AuditRecord | undefined
     let code: number
     try {
+      const admission = gate.admit(exchange.request.connection.remoteAddress)
+      const over = admission instanceof Promise ? await admission : admission
+      if (over !== undefined) {
+        if (over.hasEvent) record = stages.auditor.open(exchange.request, receivedAt)
+        throw over.refusal
+      }
       record = stages.auditor.open(exchange.request, receivedAt)
+      record.mark('limits')
       const outcome = await run(exchange, record, progress)
       code = outcome.code
       record.close({
@@ -83,7 +96,6 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     progress: Progress,
   ): Promise<UpgradeOutcome & { readonly cause?: string }> {
     const { request } = exchange
-    const { remoteAddress } = request.connection
 
     const target = parseTarget(request.method, request.rawTarget)
     const info = resolveRequestInfo(request.method, target)
@@ -92,9 +104,6 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     const headers = inspectHeaders(request.rawHeaders)
     refuseOtherExpectations(exchange)
     record.mark('request')
-
-    await stages.limiter.admitAddress(remoteAddress)
-    record.mark('limits')
 
     const recognised = await stages.authenticate({
       connection: request.connection,
@@ -204,56 +213,28 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     }
   }
 
+  async function malformed(
+    connection: ClientConnection,
+    code: number,
+    message: string,
+  ): Promise<void> {
+    const receivedAt = performance.now()
+    try {
+      const over = await gate.admit(connection.remoteAddress, code)
+      if (over?.hasEvent !== false) {
+        const reason = code === 431 ? 'RequestHeaderFieldsTooLarge' : 'BadRequest'
+        const record = stages.auditor.open(noRequest(connection), receivedAt)
+        record.close({ code, reason, message, bytesReceived: 0, bytesSent: 0 })
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'malformed bytes could not be recorded')
+    }
+    metrics.requests.inc({ verb: boundedVerb(''), code: String(code), decision: 'none' })
+  }
+
   return {
     handle,
-    recordMalformed(connection, code, message) {
-      try {
-        const record = stages.auditor.open(malformedRequest(connection), performance.now())
-        const reason = code === 431 ? 'RequestHeaderFieldsTooLarge' : 'BadRequest'
-        record.close({ code, reason, message, bytesReceived: 0, bytesSent: 0 })
-      } catch (error) {
-        log.warn({ err: error }, 'malformed bytes could not be recorded')
-      }
-      metrics.requests.inc({ verb: boundedVerb(''), code: String(code), decision: 'none' })
-    },
-  }
-}
-
-/** Code and message, such as `ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:6443`. */
-function causeOf(cause: Error & { readonly code?: unknown }): string {
-  const { code, message } = cause
-  return typeof code === 'string' && !message.includes(code) ? `${code}: ${message}` : message
-}
-
-/** `kubectl --as` has an issue of its own; until then it is refused rather than ignored. */
-function refuseImpersonation(header: string | undefined): void {
-  if (header === undefined) return
-  throw new StatusError(
-    'Forbidden',
-    'impersonation through Gatehouse is not allowed: leave out --as, --as-group and --as-uid ' +
-      `(the request carries ${JSON.stringify(header)})`,
-  )
-}
-
-/** RFC 9110 section 10.1.1 knows one expectation; others are refused, not passed on unread. */
-function refuseOtherExpectations(exchange: Exchange): void {
-  const expect = exchange.header('expect')
-  if (expect === undefined || expect.toLowerCase() === '100-continue') return
-  throw new StatusError('ExpectationFailed', 'the only expectation served is 100-continue', {
-    closeConnection: true,
-  })
-}
-
-function malformedRequest(connection: ClientConnection): Exchange['request'] {
-  return {
-    protocol: 'HTTP/1.1',
-    method: '',
-    rawTarget: '',
-    authority: undefined,
-    rawHeaders: [],
-    connection,
-    isUpgrade: false,
-    contentLength: undefined,
-    hasBody: false,
+    recordMalformed: (connection, code, message) => void malformed(connection, code, message),
+    close: () => gate.close(),
   }
 }

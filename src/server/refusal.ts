@@ -42,3 +42,9 @@ export function writeRefusal(
     request.connection.retire()
   }
 }
+
+/** What an error says for the audit record: code and message, such as `ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:6443`. */
+export function causeOf(cause: Error & { readonly code?: unknown }): string {
+  const { code, message } = cause
+  return typeof code === 'string' && !message.includes(code) ? `${code}: ${message}` : message
+}

@@ -92,6 +92,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     reloads?.stop()
     upstream.stop()
     built.oidc?.close()
+    chain.close()
   }
 
   try {
@@ -102,7 +103,13 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
         metrics,
         handle(exchange) {
           open += 1
-          void chain.handle(exchange).finally(() => (open -= 1))
+          void chain
+            .handle(exchange)
+            .catch((error: unknown) => {
+              log.error({ err: error }, 'a request failed beyond its stages')
+              exchange.response.destroy()
+            })
+            .finally(() => (open -= 1))
         },
         onMalformed: (connection, code, message) =>
           chain.recordMalformed(connection, code, message),

@@ -1,0 +1,30 @@
+/** What a client may ask for by header and Gatehouse does not serve: refused, never ignored. */
+import type { Exchange } from '../http/exchange.ts'
+import { StatusError } from '../status.ts'
+
+/**
+ * `kubectl --as` has an issue of its own; until then it is refused rather than ignored.
+ *
+ * @throws StatusError 403
+ */
+export function refuseImpersonation(header: string | undefined): void {
+  if (header === undefined) return
+  throw new StatusError(
+    'Forbidden',
+    'impersonation through Gatehouse is not allowed: leave out --as, --as-group and --as-uid ' +
+      `(the request carries ${JSON.stringify(header)})`,
+  )
+}
+
+/**
+ * RFC 9110 section 10.1.1 knows one expectation; others are refused, not passed on unread.
+ *
+ * @throws StatusError 417
+ */
+export function refuseOtherExpectations(exchange: Exchange): void {
+  const expect = exchange.header('expect')
+  if (expect === undefined || expect.toLowerCase() === '100-continue') return
+  throw new StatusError('ExpectationFailed', 'the only expectation served is 100-continue', {
+    closeConnection: true,
+  })
+}

@@ -1,0 +1,125 @@
+/**
+ * A stranger who wants the history gone: whatever he sends beyond the limit of his address, the
+ * audit log grows by a bounded number of bytes, and says how much there was.
+ */
+import { readFile, stat } from 'node:fs/promises'
+
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+import { startAttack, type Attack } from '../support/attack.ts'
+import { headers } from '../support/http2-frames.ts'
+import type { AuditEvent } from '../support/gatehouse.ts'
+import { readAnswer } from '../support/raw.ts'
+
+const ATTACKER = { localAddress: '127.0.0.2' }
+const BURST = 20
+/** The burst, ten refusals and one summary; an event of a stranger is below 2 kB. */
+const BOUND = (BURST + 10 + 1) * 2_048
+
+let attack: Attack
+
+beforeEach(async () => {
+  attack = await startAttack({
+    configuration: {
+      limits: {
+        address: { requestsPerSecond: 0.001, burst: BURST },
+        handshakes: { handshakesPerSecond: 10_000, burst: 10_000 },
+      },
+    },
+  })
+})
+
+afterEach(() => attack.close())
+
+const LONG = 'a'.repeat(6_000)
+const REQUEST = `GET /${LONG} HTTP/1.1\r\nHost: x\r\nUser-Agent: ${LONG}\r\n\r\n`
+
+const FLOODS: readonly (readonly [what: string, bytes: string])[] = [
+  ['requests without a credential', REQUEST],
+  ['targets that are refused', REQUEST.replace('/a', '/../%00')],
+  ['bytes that are no HTTP', `${LONG}\r\n\r\n`],
+  [
+    'two lengths',
+    REQUEST.replace('\r\n\r\n', '\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'),
+  ],
+]
+
+async function closeAndRead(): Promise<{ size: number; events: readonly AuditEvent[] }> {
+  const file = attack.gatehouse.file('audit.log')
+  await attack.gatehouse.gatehouse.close(true)
+  const { size } = await stat(file)
+  const lines = (await readFile(file, 'utf8')).trimEnd().split('\n')
+  return { size, events: lines.map((line) => JSON.parse(line) as AuditEvent) }
+}
+
+function suppressed(events: readonly AuditEvent[]): readonly (readonly [string, number])[] {
+  return events.flatMap(({ annotations, sourceIPs }) => {
+    const count = annotations['gatehouse/suppressedEvents']
+    return count === undefined ? [] : [[sourceIPs.join(), Number(count)] as const]
+  })
+}
+
+test.for(FLOODS)('%s, 300 times: every one is audited, in bounded bytes', async ([, bytes]) => {
+  for (let i = 0; i < 300; i++) {
+    const connection = await attack.connect(ATTACKER)
+    connection.write(bytes)
+    await readAnswer(connection)
+    connection.destroy()
+  }
+  const { size, events } = await closeAndRead()
+  expect(size).toBeLessThan(BOUND)
+  const count = 300 - BURST - 10
+  expect(suppressed(events)).toEqual([['127.0.0.2', count]])
+  expect(events).toHaveLength(BURST + 10 + 1)
+  expect(events.at(-1)?.responseStatus?.message).toMatch(
+    new RegExp(
+      `^${count} more refused beyond the limit of 127\\.0\\.0\\.2: ${count} with 4\\d\\d$`,
+    ),
+  )
+})
+
+test('over HTTP/1.1 the connection ends with the 429', async () => {
+  const connection = await attack.connect(ATTACKER)
+  for (let i = 0; i < BURST; i++) {
+    connection.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    expect((await readAnswer(connection)).status).toBe(401)
+  }
+  connection.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  const { status, head } = await readAnswer(connection)
+  expect([status, /\r\nconnection: close\r\n/i.test(head)]).toEqual([429, true])
+  expect((await connection.rest()).length).toBe(0)
+})
+
+test('over HTTP/2 the session ends with it, and thousands of streams more are not even refused', async () => {
+  const connection = await attack.connectHttp2(ATTACKER)
+  const fields = [
+    [':method', 'GET'],
+    [':scheme', 'https'],
+    [':authority', 'x'],
+    [':path', `/${LONG}`],
+  ] as const
+  const end = connection.end()
+  connection.send(...Array.from({ length: 5_000 }, (_, i) => headers(2 * i + 1, fields)))
+  await end
+  const { size, events } = await closeAndRead()
+  expect(size).toBeLessThan(BOUND)
+  const count = events.length + suppressed(events).reduce((sum, [, more]) => sum + more - 1, 0)
+  expect(count).toBeLessThan(5_000)
+})
+
+test('others are served and audited meanwhile, each on his own', async () => {
+  for (let i = 0; i < BURST + 30; i++) {
+    const connection = await attack.connect(ATTACKER)
+    connection.write(REQUEST)
+    await readAnswer(connection)
+    connection.destroy()
+  }
+  const { answer } = await attack.send(
+    `GET /version HTTP/1.1\r\nHost: x\r\nUser-Agent: ${LONG}\r\n${await attack.bearer()}Connection: close\r\n\r\n`,
+  )
+  expect(answer.status).toBe(200)
+  const { events } = await closeAndRead()
+  const own = events.find(({ user }) => user.username === 'oidc:ada')
+  expect(own).toMatchObject({ requestURI: '/version', responseStatus: { code: 200 } })
+  expect(own?.userAgent).toHaveLength(1_024 + '...TRUNCATED'.length)
+})
