@@ -1,4 +1,5 @@
 /** The certificates of a development set-up, as files. */
+import { X509Certificate } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { createAuthority, type CertificateRequest, type KeyPair } from './pki.ts'
@@ -31,6 +32,8 @@ export interface DevelopmentCertificates {
   readonly upstreamCA: CertificateFiles
   /** Gatehouse as a client of that API server, signed by {@link upstreamCA}. */
   readonly upstream: CertificateFiles
+  /** When the first of them is over. */
+  readonly validUntil: Date
 }
 
 /** The user whom the client certificate names. */
@@ -85,6 +88,7 @@ export async function writeDevelopmentCertificates(
     client: clientFiles,
     upstreamCA: upstreamCAFiles,
     upstream: upstreamFiles,
+    validUntil: new X509Certificate(ca.certificatePem).validToDate,
   }
 }
 

@@ -18,6 +18,9 @@ const program = new Command('certs')
     line('client "ada"', made.client)
     line('upstream CA', made.upstreamCA)
     line('upstream client "gatehouse"', made.upstream)
+    console.log(
+      `\nvalid until ${made.validUntil.toISOString().slice(0, 10)}, servers for loopback only`,
+    )
   })
 
 await program.parseAsync().catch((error: unknown) => {

@@ -82,6 +82,9 @@ test('npm run certs writes into the folder given and says what is where', async 
     'upstream.key',
   ])
   for (const file of files) expect(stdout).toContain(join(folder, file))
+  const { validToDate } = await certificate(join(folder, 'serving.crt'))
+  expect(stdout).toContain(`valid until ${validToDate.toISOString().slice(0, 10)}`)
+  expect(stdout).toContain('for loopback only')
 })
 
 test('npm run certs writes into a folder that git ignores when none is given', async () => {
