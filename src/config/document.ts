@@ -6,10 +6,14 @@ import { readFileSync } from 'node:fs'
 
 import { isMap, isNode, isPair, isSeq, LineCounter, parseDocument as parseYaml, visit } from 'yaml'
 import type { Document, Pair, YAMLError } from 'yaml'
-import type { z } from 'zod'
+import { z } from 'zod'
 
 import { ConfigError, type ConfigProblem } from './problem.ts'
 import { describeIssues } from './issues.ts'
+
+// A schema is used once at each load: code made for it at run time would take longer than it saves, and
+// without it no text ever becomes code in this process.
+z.config({ jitless: true })
 
 export type Path = readonly (string | number)[]
 

@@ -19,7 +19,7 @@ const FAILING_EVERY_MS = 1_000
 
 const NOT_YET = 'not checked yet'
 
-/** Asks now, then every 10 seconds, every second while something is wrong. */
+/** Asks soon, then every 10 seconds, every second while something is wrong. */
 export function watchUpstream(options: () => UpstreamCheckOptions, log: Log): UpstreamReadiness {
   let last: UpstreamChecks = {
     reachable: NOT_YET,
@@ -58,7 +58,8 @@ export function watchUpstream(options: () => UpstreamCheckOptions, log: Log): Up
     timer.unref()
   }
 
-  void look()
+  // Behind what is under way now: at a start the listeners come first.
+  schedule(0)
   return {
     last: () => last,
     again: () => schedule(0),
