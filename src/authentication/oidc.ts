@@ -8,6 +8,7 @@ import { checkRequiredClaims, mapClaims } from './claim-mappings.ts'
 import { readClaims, readCompactJws } from './compact-jws.ts'
 import { createJsonFetcher } from './json-fetch.ts'
 import { createKeySource, SYSTEM_TIMING, type KeySource, type Timing } from './jwks.ts'
+import { quote } from './quote.ts'
 import { checkParties, checkRegisteredClaims } from './registered-claims.ts'
 import type { JsonObject } from './strict-json.ts'
 import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
@@ -110,7 +111,10 @@ export function createOidcAuthenticator(
     const { generation } = cache
     const unverified = readCompactJws(token)
     const issuer = issuers.get(unverified.issuer)
-    if (issuer === undefined) throw unauthorized('the issuer (iss) is none of those configured')
+    if (issuer === undefined) {
+      const { issuer: named } = unverified
+      throw unauthorized(`the issuer (iss) is none of those configured: ${quote(named)}`)
+    }
     const verified = await verifySignature(token, unverified, issuer.keys)
     // Configuration or keys have changed meanwhile: what would be let in now is let in.
     if (cache.generation !== generation) return verify(token, digest)

@@ -1,8 +1,10 @@
 import { unauthorized } from './bearer.ts'
+import { quote } from './quote.ts'
 import { ownMember, type JsonObject } from './strict-json.ts'
 
 /** How far the issuer's clock may be ahead, in milliseconds. It lengthens no token's life. */
 const NOT_BEFORE_LEEWAY = 60_000
+const MAX_SHOWN = 4
 
 export interface Expected {
   readonly issuer: string
@@ -30,19 +32,31 @@ export function checkParties(claims: JsonObject, expected: Omit<Expected, 'now'>
   }
   const audiences = readAudiences(ownMember(claims, 'aud'))
   if (!audiences.some((audience) => expected.audiences.includes(audience))) {
-    throw unauthorized('the token is for another audience (aud)')
+    throw unauthorized(`the token is for another audience (aud): ${shown(audiences)}`)
   }
 }
 
 function checkTimes(claims: JsonObject, now: number): number {
   const expiresAt = readTime(claims, 'exp')
   if (expiresAt === undefined) throw unauthorized('the token does not expire (exp is missing)')
-  if (now >= expiresAt) throw unauthorized('the token has expired (exp)')
+  if (now >= expiresAt) throw unauthorized(`the token has expired (exp)${dateOf(expiresAt)}`)
   const notBefore = readTime(claims, 'nbf')
   if (notBefore !== undefined && now + NOT_BEFORE_LEEWAY < notBefore) {
-    throw unauthorized('the token is not valid yet (nbf)')
+    throw unauthorized(`the token is not valid yet (nbf)${dateOf(notBefore)}`)
   }
   return expiresAt
+}
+
+/** The first few; a token may be for hundreds. */
+function shown(audiences: readonly string[]): string {
+  const few = audiences.slice(0, MAX_SHOWN).map(quote)
+  return few.length === 0 ? 'none' : few.join(', ') + (audiences.length > MAX_SHOWN ? ', …' : '')
+}
+
+/** Seconds may be numbers that are no date. */
+function dateOf(time: number): string {
+  const date = new Date(time)
+  return Number.isNaN(date.getTime()) ? '' : `: ${date.toISOString()}`
 }
 
 function readAudiences(aud: unknown): readonly string[] {

@@ -52,6 +52,7 @@ export function createUnion(options: UnionOptions): Authenticator {
       throw new StatusError(
         'Unauthorized',
         'Unauthorized: the request carries a client certificate and a token; send one of them',
+        { cause: new Error('two credentials: a client certificate and a token') },
       )
     }
     if (peerCertificate !== undefined) {
@@ -71,7 +72,7 @@ export function createUnion(options: UnionOptions): Authenticator {
 function tokenOf({ authorization, webSocketToken }: Credentials): string | undefined {
   const bearer = bearerToken(authorization)
   if (bearer !== undefined && webSocketToken !== undefined) {
-    throw unauthorized('a token in Authorization and another among the subprotocols')
+    throw unauthorized('two credentials: a token in Authorization, another in the subprotocols')
   }
   return bearer ?? webSocketToken
 }

@@ -6,6 +6,7 @@
 import type { PeerCertificate } from '../http/exchange.ts'
 import type { Authentication, Credentials } from './authenticator.ts'
 import { unauthorized } from './bearer.ts'
+import { describeVerifyError, timeProblem } from './verify-errors.ts'
 
 const UID_ATTRIBUTE = '1.3.6.1.4.1.57683.2'
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
@@ -41,13 +42,16 @@ export function createX509Authenticator({
 
 function checkVerdict(certificate: PeerCertificate, generation: number, now: number): void {
   const { verifyError, extKeyUsage } = certificate
-  if (verifyError !== undefined) throw unauthorized(`client certificate: ${verifyError}`)
+  if (verifyError !== undefined) {
+    throw unauthorized(`client certificate: ${describeVerifyError(verifyError, certificate, now)}`)
+  }
   // The CA bundle or the CRL has changed since the handshake: the client must shake hands anew.
   if (certificate.generation !== generation) {
     throw unauthorized('client certificate: judged by a CA bundle that is no longer in force')
   }
-  if (now < certificate.notBefore || now > certificate.notAfter) {
-    throw unauthorized('client certificate: not within its validity')
+  if (!(certificate.notBefore <= now && now <= certificate.notAfter)) {
+    const problem = timeProblem(certificate.notBefore, certificate.notAfter, now)
+    throw unauthorized(`client certificate: ${problem ?? 'its validity is no time'}`)
   }
   // Go's x509.Verify: without the extension every usage is meant; kube-apiserver asks for clientAuth.
   const usages = extKeyUsage ?? [CLIENT_AUTH]

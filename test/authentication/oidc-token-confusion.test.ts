@@ -276,12 +276,13 @@ describe('a token has one spelling', () => {
   })
 })
 
-test('nothing of a token gets into the reason why it was refused', async () => {
+test('of a token nothing but its iss and aud gets into the reason why it was refused', async () => {
   const secret = 'SECRET'
   const hostile = [
     `${secret}.${secret}.${secret}`,
-    await signToken({ url: `https://${secret}` }, ec),
-    await signToken(issuer, ec, { claims: { aud: secret } }),
+    await signToken({ url: 'https://evil.example' }, ec, { claims: { sub: secret } }),
+    await signToken(issuer, ec, { claims: { aud: 'other', sub: secret } }),
+    await signToken(issuer, ec, { claims: { aud: 'other', exp: secret } }),
     await signToken(issuer, ec, { claims: { sub: 1, groups: [secret] } }),
     await signToken(issuer, { ...ec, kid: secret, privateKey: createPrivateKey('ES256') }),
     `${encode({ alg: secret })}.${payload}.${signature}`,
@@ -293,7 +294,32 @@ test('nothing of a token gets into the reason why it was refused', async () => {
       .catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(Error)
     const { cause } = error as Error
+    for (const part of one.split('.')) expect((cause as Error).message).not.toContain(part)
     expect(`${(error as Error).message} ${(cause as Error).message}`).not.toContain(secret)
     expect((cause as Error).cause).toBeUndefined()
   }
+})
+
+describe('the reason names what iss and aud say', () => {
+  const hostile = 'a\r\n"\u202e\u001b[31m\u{1f600}'
+  const shown = String.raw`"a\r\n\"\u202e\u001b[31m\ud83d\ude00"`
+
+  test('in ASCII, escaped', async () => {
+    const otherAudience = await signToken(issuer, ec, { claims: { aud: ['x', hostile] } })
+    expect(await refused(otherAudience)).toBe(
+      `the token is for another audience (aud): "x", ${shown}`,
+    )
+    expect(await refused(await signToken({ url: hostile }, ec))).toBe(
+      `the issuer (iss) is none of those configured: ${shown}`,
+    )
+  })
+
+  test('within bounds', async () => {
+    const aud = Array.from({ length: 20 }, (_, i) => `${i}${'a'.repeat(400)}`)
+    const reason = await refused(await signToken(issuer, ec, { claims: { aud } }))
+    expect(reason.length).toBeLessThan(1_024)
+    expect(reason).toMatch(/"0a{199}"…, "1a{199}"…, "2a{199}"…, "3a{199}"…, …$/)
+    const issuerOfMany = await refused(await signToken({ url: 'i'.repeat(5_000) }, ec))
+    expect(issuerOfMany).toMatch(/: "i{200}"…$/)
+  })
 })

@@ -63,19 +63,31 @@ test('the same user of an authenticator is the same object afterwards', async ()
 })
 
 describe('is refused', () => {
-  const cases: { name: string; given: Parameters<typeof credentials>[0] }[] = [
-    { name: 'a certificate with a token', given: { certificate: true, authorization: 'Bearer t' } },
+  const cases: { name: string; given: Parameters<typeof credentials>[0]; cause: string }[] = [
+    {
+      name: 'a certificate with a token',
+      given: { certificate: true, authorization: 'Bearer t' },
+      cause: 'two credentials: a client certificate and a token',
+    },
     {
       name: 'a certificate with a token among the subprotocols',
       given: { certificate: true, webSocketToken: 't' },
+      cause: 'two credentials: a client certificate and a token',
     },
-    { name: 'two tokens', given: { authorization: 'Bearer t', webSocketToken: 'u' } },
-    { name: 'Basic', given: { authorization: 'Basic YTpi' } },
+    {
+      name: 'two tokens',
+      given: { authorization: 'Bearer t', webSocketToken: 'u' },
+      cause: 'two credentials: a token in Authorization, another in the subprotocols',
+    },
+    { name: 'Basic', given: { authorization: 'Basic YTpi' }, cause: 'not a bearer token' },
   ]
 
-  test.for(cases)('$name', ({ given }) => {
+  test.for(cases)('$name', ({ given, cause }) => {
     expect(() => union().authenticate(credentials(given))).toThrow(
-      expect.objectContaining({ code: 401 }),
+      expect.objectContaining({
+        code: 401,
+        cause: expect.objectContaining({ message: cause }) as Error,
+      }),
     )
   })
 

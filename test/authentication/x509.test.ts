@@ -67,7 +67,27 @@ describe('is refused with 401', () => {
     {
       name: 'a chain that did not verify',
       overrides: { verifyError: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' },
-      cause: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+      cause: 'it was issued by none of the client CAs (UNABLE_TO_VERIFY_LEAF_SIGNATURE)',
+    },
+    {
+      name: 'an expired one, by its own date',
+      overrides: { verifyError: 'CERT_HAS_EXPIRED', notAfter: NOW - 1_000 },
+      cause: 'the certificate expired on 2025-12-31T23:59:59Z (CERT_HAS_EXPIRED)',
+    },
+    {
+      name: 'one whose CA has expired',
+      overrides: { verifyError: 'CERT_HAS_EXPIRED' },
+      cause: 'a CA above the certificate has expired (CERT_HAS_EXPIRED)',
+    },
+    {
+      name: 'a code that has no words',
+      overrides: { verifyError: 'constructor' },
+      cause: 'client certificate: constructor',
+    },
+    {
+      name: 'a validity that is no time',
+      overrides: { notAfter: Number.NaN },
+      cause: 'its validity is no time',
     },
     {
       name: 'a verdict of a CA bundle that is gone',
@@ -77,12 +97,12 @@ describe('is refused with 401', () => {
     {
       name: 'one that expired',
       overrides: { notAfter: NOW - 1 },
-      cause: 'not within its validity',
+      cause: 'the certificate expired on 2025-12-31T23:59:59.999Z',
     },
     {
       name: 'one not yet valid',
       overrides: { notBefore: NOW + 1 },
-      cause: 'not within its validity',
+      cause: 'the certificate is valid from 2026-01-01T00:00:00.001Z only',
     },
     {
       name: 'one for servers',
