@@ -1,15 +1,17 @@
 /** Prometheus metrics; every label is from a bounded set: no user, no path, no name. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
+import { Tally } from './tally.ts'
+
 export interface Metrics {
   readonly registry: Registry
   /** Requests ended. `verb` is bounded by `boundedVerb`. */
-  readonly requests: Counter<'verb' | 'code' | 'decision'>
+  readonly requests: Tally<'verb' | 'code' | 'decision'>
   readonly requestDuration: Histogram<'class'>
-  readonly requestsInFlight: Gauge<'class'>
+  readonly requestsInFlight: Tally<'class'>
   readonly connections: Gauge<'protocol'>
   readonly connectionsRefused: Counter<'reason'>
-  readonly authentications: Counter<'method' | 'result'>
+  readonly authentications: Tally<'method' | 'result'>
   readonly limited: Counter<'limit'>
   readonly shadowDecisions: Counter<'rule' | 'effect'>
   readonly auditEvents: Counter<'sink' | 'result'>
@@ -39,11 +41,34 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
   if (options.processMetrics) collectDefaultMetrics({ register: registry })
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Counter({ name: `gatehouse_${name}`, help, labelNames, registers })
+  const tallied = <L extends string>(name: string, help: string, labelNames: readonly L[]) => {
+    const tally = new Tally(labelNames)
+    new Counter({
+      name: `gatehouse_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        for (const { labels, count } of tally.take()) this.inc(labels, count)
+      },
+    })
+    return tally
+  }
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Gauge({ name: `gatehouse_${name}`, help, labelNames, registers })
+  const inFlight = new Tally(['class'])
+  new Gauge({
+    name: 'gatehouse_requests_in_flight',
+    help: 'Authorized requests being forwarded.',
+    labelNames: ['class'],
+    registers,
+    collect() {
+      for (const { labels, count } of inFlight.take()) this.inc(labels, count)
+    },
+  })
   return {
     registry,
-    requests: counter('requests_total', 'Requests ended, whatever became of them.', [
+    requests: tallied('requests_total', 'Requests ended, whatever became of them.', [
       'verb',
       'code',
       'decision',
@@ -55,14 +80,12 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
       registers,
     }),
-    requestsInFlight: gauge('requests_in_flight', 'Authorized requests being forwarded.', [
-      'class',
-    ]),
+    requestsInFlight: inFlight,
     connections: gauge('connections', 'Open client connections.', ['protocol']),
     connectionsRefused: counter('connections_refused_total', 'Client connections refused or cut.', [
       'reason',
     ]),
-    authentications: counter('authentications_total', 'Authentication attempts.', [
+    authentications: tallied('authentications_total', 'Authentication attempts.', [
       'method',
       'result',
     ]),

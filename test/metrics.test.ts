@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest'
+
+import { createMetrics } from '../src/metrics.ts'
+
+test('a counter shows all that was counted, however often it is asked', async () => {
+  const { registry, requests } = createMetrics({ processMetrics: false })
+  requests.inc({ verb: 'get', code: '200', decision: 'allow' })
+  requests.inc({ code: '200', decision: 'allow', verb: 'get' })
+  requests.inc({ verb: 'get', code: '403', decision: 'deny' })
+  const twice = 'gatehouse_requests_total{verb="get",code="200",decision="allow"} 2'
+  expect(await registry.metrics()).toContain(twice)
+  expect(await registry.metrics()).toContain(twice)
+  requests.inc({ verb: 'get', code: '200', decision: 'allow' })
+  const text = await registry.metrics()
+  expect(text).toContain('gatehouse_requests_total{verb="get",code="200",decision="allow"} 3')
+  expect(text).toContain('gatehouse_requests_total{verb="get",code="403",decision="deny"} 1')
+})
+
+test('what is in flight goes up and down, between two questions too', async () => {
+  const { registry, requestsInFlight } = createMetrics({ processMetrics: false })
+  requestsInFlight.inc({ class: 'read' })
+  requestsInFlight.inc({ class: 'read' })
+  expect(await registry.metrics()).toContain('gatehouse_requests_in_flight{class="read"} 2')
+  requestsInFlight.dec({ class: 'read' })
+  requestsInFlight.inc({ class: 'list' })
+  requestsInFlight.dec({ class: 'list' })
+  const text = await registry.metrics()
+  expect(text).toContain('gatehouse_requests_in_flight{class="read"} 1')
+  expect(text).toContain('gatehouse_requests_in_flight{class="list"} 0')
+})
