@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest'
+import {
+  redactIdentityValue,
+  redactTarget,
+  redactUnparsed,
+  userAgentOf,
+} from '../../src/audit/redaction.ts'
+import { scanWork } from './scan-work.ts'
+
+const length = 16_000
+/** Work a character. One scan costs up to 20, a scan for every character thousands. */
+const most = 100
+
+const hostile = [
+  'a',
+  'eyJ',
+  'eyJ.',
+  'eyJaaaaaaaa',
+  'eyJaaaaaaaa.',
+  'eyJaaaaaaaaaaaa/',
+  'eyJaaaaaaaaaaaa&',
+  '.',
+  '-',
+  '_a',
+  '&',
+  '=',
+  'a&',
+  'a=&',
+  'limit=&',
+  'limit&',
+  'a.',
+  '@',
+  '@/',
+  '\\',
+  '%3D',
+  ';',
+  '?',
+  'token',
+  'tokens',
+] as const
+
+const functions = {
+  'a query': (text: string) => redactTarget(`/p?${text}`, text),
+  'a path': (text: string) => redactTarget(`/${text}`, ''),
+  'a refused target': (text: string) => redactUnparsed(`/${text}`),
+  'a refused query': (text: string) => redactUnparsed(`/?${text}`),
+  'a value of an extra': (text: string) => redactIdentityValue('example.com/x', text),
+  'a key of an extra': (text: string) => redactIdentityValue(text, 'value'),
+  'a user agent': (text: string) => userAgentOf(['User-Agent', text]),
+}
+
+test.for(Object.entries(functions))('%s is scanned once, whatever it holds', ([, redact]) => {
+  const dear = hostile.filter((piece) => {
+    const text = piece.repeat(length / piece.length)
+    return scanWork(() => redact(text)) > most * text.length
+  })
+  expect(dear).toEqual([])
+})
+
+test.for([
+  {
+    name: 'a regex that looks for the end of a token from every beginning',
+    scan: (text: string) => /eyJ[\w-]{8,}\.[\w-]*\.[\w-]*/.test(text),
+    piece: 'eyJ',
+  },
+  {
+    name: 'a search for the next = from every parameter',
+    scan: (text: string) => text.split('&').map((_, start) => text.indexOf('=', start)),
+    piece: '&',
+  },
+])('the measure finds $name', ({ scan, piece }) => {
+  const text = piece.repeat(length / 4 / piece.length)
+  expect(scanWork(() => scan(text))).toBeGreaterThan(most * text.length)
+})
