@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net'
 
 import type { Registry } from 'prom-client'
 
+import { keepRoom } from './room.ts'
+
 /** A named readiness check; what it returns says what is wrong. */
 export interface Check {
   readonly name: string
@@ -24,14 +26,25 @@ export interface Probes {
   close(): Promise<void>
 }
 
+const MAX_CONNECTIONS = 100
+
+/** Whoever asks here has his request ready; kubelet makes a connection for each. */
+const LIMITS = {
+  maxHeaderSize: 8_192,
+  headersTimeout: 2_000,
+  requestTimeout: 2_000,
+  keepAliveTimeout: 2_000,
+  connectionsCheckingInterval: 500,
+} as const
+
 /** Starts the listener; rejects when the address cannot be had. */
 export async function startProbes(options: ProbesOptions): Promise<Probes> {
-  const server = createServer({ maxHeaderSize: 8_192 }, (request, response) => {
+  const server = createServer(LIMITS, (request, response) => {
     answer(options, request, response).catch(() => response.destroy())
   })
-  server.headersTimeout = 5_000
-  server.requestTimeout = 10_000
-  server.maxConnections = 100
+  // Also of a client that does not read its answer.
+  server.timeout = 5_000
+  keepRoom(server, MAX_CONNECTIONS)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port, options.address, resolve)
