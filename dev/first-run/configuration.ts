@@ -1,9 +1,10 @@
 /** Gatehouse's configuration for a first run. */
-import { copyFile, readFile, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { DevelopmentCertificates } from '../../certs-dev/generate.ts'
 import type { IdentityProvider } from '../identity-provider.ts'
+import { copyShippedRules } from './rules.ts'
 import { oidcPrefix } from './users.ts'
 
 export interface ConfigurationOptions {
@@ -24,9 +25,6 @@ export interface ConfigurationFiles {
   readonly rulesFile: string
   readonly auditFile: string
 }
-
-/** config/rules.yaml as it is shipped: everything that RBAC allows, but for the proxy subresources. */
-const shippedRules = resolve(import.meta.dirname, '../../config/rules.yaml')
 
 /** Writes it into the folder. The rules are a copy, which may be edited while Gatehouse runs. */
 export async function writeConfiguration(
@@ -60,7 +58,7 @@ export async function writeConfiguration(
     audit: { file: { path: auditFile } },
     upstream: { kubeconfig: options.upstreamKubeconfig },
   }
-  await copyFile(shippedRules, rulesFile)
+  await copyShippedRules(rulesFile)
   await writeFile(authenticationFile, await authentication(options))
   await writeFile(configFile, stringify(configuration))
   return { configFile, rulesFile, auditFile }
