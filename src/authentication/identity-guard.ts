@@ -4,6 +4,7 @@
  */
 import { StatusError } from '../status.ts'
 import type { UserInfo } from './authenticator.ts'
+import { quote } from './quote.ts'
 
 export interface SystemIdentities {
   /** Exact names that begin with `system:` and may pass. */
@@ -21,6 +22,15 @@ const MAX_TOTAL_BYTES = 24_576
 
 // eslint-disable-next-line no-control-regex -- they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]/
+
+/**
+ * What does not show, or turns the direction of writing: a name with it looks like another one to
+ * whoever reads rules and logs. The joiners of Persian and Indic scripts (U+200C, U+200D) are not
+ * among it. U+FFFD is what readers put in place of bytes that they could not read, so that several
+ * names would become one.
+ */
+const INVISIBLE =
+  /[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufff9-\ufffd\u{e0000}-\u{e007f}]/u
 
 /**
  * Gives back the user with `system:authenticated` among the groups, once.
@@ -59,9 +69,12 @@ function isReserved(name: string): boolean {
 function checkName(what: string, value: string): void {
   if (value === '') throw refused(`an empty ${what} cannot be asserted`)
   if (CONTROL.test(value)) throw refused(`the ${what} ${quote(value)} holds control characters`)
+  if (!value.isWellFormed()) throw refused(`the ${what} is not Unicode`)
+  if (INVISIBLE.test(value)) {
+    throw refused(`the ${what} ${quote(value)} holds characters that do not show`)
+  }
   if (value !== value.trim())
     throw refused(`the ${what} ${quote(value)} begins or ends with a blank`)
-  if (!value.isWellFormed()) throw refused(`the ${what} is not Unicode`)
   if (Buffer.byteLength(value) > MAX_NAME_BYTES) {
     throw refused(`the ${what} is longer than ${MAX_NAME_BYTES} bytes`)
   }
@@ -76,10 +89,6 @@ function checkSize({ groups, extra }: UserInfo): void {
   if (total > MAX_TOTAL_BYTES) {
     throw refused(`the user's groups take ${total} bytes, more than ${MAX_TOTAL_BYTES}`)
   }
-}
-
-function quote(value: string): string {
-  return JSON.stringify(value.slice(0, 200))
 }
 
 function refused(message: string): StatusError {

@@ -5,6 +5,8 @@ import { ownMember, type JsonObject } from './strict-json.ts'
 /** How far the issuer's clock may be ahead, in milliseconds. It lengthens no token's life. */
 const NOT_BEFORE_LEEWAY = 60_000
 const MAX_SHOWN = 4
+/** Last second that ECMAScript, and so this file's words, can name; in the year 275760. */
+const MAX_SECONDS = 8_640_000_000_000
 
 export interface Expected {
   readonly issuer: string
@@ -39,10 +41,11 @@ export function checkParties(claims: JsonObject, expected: Omit<Expected, 'now'>
 function checkTimes(claims: JsonObject, now: number): number {
   const expiresAt = readTime(claims, 'exp')
   if (expiresAt === undefined) throw unauthorized('the token does not expire (exp is missing)')
-  if (now >= expiresAt) throw unauthorized(`the token has expired (exp)${dateOf(expiresAt)}`)
+  if (now >= expiresAt)
+    throw unauthorized(`the token has expired (exp): ${new Date(expiresAt).toISOString()}`)
   const notBefore = readTime(claims, 'nbf')
   if (notBefore !== undefined && now + NOT_BEFORE_LEEWAY < notBefore) {
-    throw unauthorized(`the token is not valid yet (nbf)${dateOf(notBefore)}`)
+    throw unauthorized(`the token is not valid yet (nbf): ${new Date(notBefore).toISOString()}`)
   }
   return expiresAt
 }
@@ -51,12 +54,6 @@ function checkTimes(claims: JsonObject, now: number): number {
 function shown(audiences: readonly string[]): string {
   const few = audiences.slice(0, MAX_SHOWN).map(quote)
   return few.length === 0 ? 'none' : few.join(', ') + (audiences.length > MAX_SHOWN ? ', …' : '')
-}
-
-/** Seconds may be numbers that are no date. */
-function dateOf(time: number): string {
-  const date = new Date(time)
-  return Number.isNaN(date.getTime()) ? '' : `: ${date.toISOString()}`
 }
 
 function readAudiences(aud: unknown): readonly string[] {
@@ -71,9 +68,8 @@ function readAudiences(aud: unknown): readonly string[] {
 function readTime(claims: JsonObject, name: 'exp' | 'nbf'): number | undefined {
   const value = ownMember(claims, name)
   if (value === undefined) return undefined
+  if (typeof value !== 'number') throw unauthorized(`the claim ${name} is no number`)
   // 1e999 is valid JSON and parses to Infinity: a token for ever.
-  if (typeof value !== 'number' || !Number.isFinite(value)) {
-    throw unauthorized(`the claim ${name} is no number`)
-  }
+  if (!(Math.abs(value) <= MAX_SECONDS)) throw unauthorized(`the claim ${name} is no time`)
   return value * 1000
 }

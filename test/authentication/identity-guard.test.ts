@@ -46,7 +46,7 @@ describe('is refused', () => {
     {
       name: 'a no-break space behind a name',
       identity: { username: 'ada\u00a0' },
-      message: 'the user name "ada\u00a0" begins or ends with a blank',
+      message: String.raw`the user name "ada\u00a0" begins or ends with a blank`,
     },
     {
       name: 'a line break in a name',
@@ -57,7 +57,7 @@ describe('is refused', () => {
     {
       name: 'a C1 control character',
       identity: { extra: { key: ['a\u0085b'] } },
-      message: 'the extra value "a\u0085b" holds control characters',
+      message: String.raw`the extra value "a\u0085b" holds control characters`,
     },
     { name: 'an empty user name', identity: { username: '' }, message: 'an empty user name' },
     { name: 'an empty group', identity: { groups: [''] }, message: 'an empty group' },
@@ -89,6 +89,43 @@ describe('is refused', () => {
     )
   })
 })
+
+test.for([
+  ['a zero width space', 'ad\u200ba'],
+  ['a soft hyphen', 'ad\u00ada'],
+  ['a word joiner', 'ad\u2060a'],
+  ['a right-to-left override', 'ada\u202emoc.elpmaxe'],
+  ['an isolate', 'ada\u2066'],
+  ['a right-to-left mark', '\u200fada'],
+  ['a tag, outside the basic plane', 'ada\u{e0041}'],
+  ['a replacement character, which many bytes become', 'ad\ufffd'],
+] as const)('a name with %s is refused, wherever it stands', ([, name]) => {
+  for (const identity of [
+    { username: name },
+    { uid: name },
+    { groups: [name] },
+    { extra: { key: [name] } },
+    { extra: { [name]: ['value'] } },
+  ]) {
+    expect(() => guardIdentity(user(identity), NOBODY)).toThrow(
+      expect.objectContaining({
+        code: 403,
+        message: expect.stringMatching(/^[\x20-\x7e]*holds characters that do not show$/) as string,
+      }),
+    )
+  }
+})
+
+test.for(['علی‌رضا', 'क्‍ष', 'Zoë', 'zoe\u0308', '李', '👩‍💻', 'ada@example.com', 'a b', "o'neil"])(
+  'the name %s is let through as it is',
+  (name) => {
+    const identity = user({ username: name, groups: [name] })
+    expect(guardIdentity(identity, NOBODY)).toMatchObject({
+      username: name,
+      groups: [name, 'system:authenticated'],
+    })
+  },
+)
 
 test('what the operator names passes, and nothing else', () => {
   const allowed = { users: ['system:serviceaccount:ci:runner'], groups: ['system:ci'] }
