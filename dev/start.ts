@@ -19,7 +19,10 @@ const program = new Command('npm start --')
   .option('--port <port>', 'where Gatehouse listens; 0: any free port', parsePort, 0)
   .option('--probes-port <port>', 'where /livez, /readyz and /metrics are', parsePort, 0)
   .addOption(
-    new Option('--kubeconfig <file>', 'put Gatehouse before this cluster').conflicts('cluster'),
+    new Option(
+      '--kubeconfig <file>',
+      'put Gatehouse before this cluster; a certificate or token has to be in it (docs/installing.md)',
+    ).conflicts('cluster'),
   )
   .option('--cluster', 'put it before a real control plane, built first where that is needed')
   .addOption(

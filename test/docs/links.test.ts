@@ -9,9 +9,25 @@ const documents = execFileSync('git', ['ls-files', '*.md'], { cwd: root, encodin
   .trim()
   .split('\n')
 
-test.for(documents)('every file that %s links to is there', (document) => {
+test.for(documents)('everything that %s links to is there', (document) => {
   const text = readFileSync(join(root, document), 'utf8')
-  const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(([, link]) => link)
-  const missing = links.filter((link) => !existsSync(join(root, dirname(document), link ?? '')))
-  expect(missing).toEqual([])
+  const links = [...text.matchAll(/\]\((?!https?:|mailto:)([^)\s]+)/g)].map(([, link]) => link!)
+  expect(links.filter((link) => !isThere(join(root, document), link))).toEqual([])
 })
+
+function isThere(document: string, link: string): boolean {
+  const [path = '', anchor] = link.split('#')
+  const file = path === '' ? document : join(dirname(document), path)
+  return existsSync(file) && (anchor === undefined || anchorsOf(file).includes(anchor))
+}
+
+/** As GitHub makes them of headings. */
+function anchorsOf(file: string): readonly string[] {
+  const headings = readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)
+  return [...headings].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}
