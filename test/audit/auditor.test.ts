@@ -6,7 +6,7 @@ import type { Outcome } from '../../src/audit/record.ts'
 import type { Decision } from '../../src/authorization/authorizer.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { StatusError } from '../../src/status.ts'
-import { ada, clientRequest, memoryLog, memorySink, resolved } from './fixtures.ts'
+import { ada, auditorInto, clientRequest, memoryLog, memorySink, resolved } from './fixtures.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const MICRO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/
@@ -438,12 +438,7 @@ test('every sink gets the same line, and what was taken is counted', async () =>
 
 test('the default clock stamps the time of day', () => {
   const sink = memorySink()
-  const auditor = createAuditor({
-    sinks: [sink],
-    onFailure: 'refuse',
-    metrics: createMetrics({ processMetrics: false }),
-    log: memoryLog().log,
-  })
+  const auditor = auditorInto(sink)
   const before = Date.now()
   auditor.open(clientRequest(), performance.now()).close(ok)
   const received = Date.parse(sink.events[0]!.requestReceivedTimestamp)

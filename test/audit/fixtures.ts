@@ -1,6 +1,8 @@
+import { createAuditor } from '../../src/audit/auditor.ts'
 import { createLog, type Log } from '../../src/log.ts'
+import { createMetrics } from '../../src/metrics.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
-import type { AuditSink } from '../../src/audit/record.ts'
+import type { Auditor, AuditSink } from '../../src/audit/record.ts'
 import type { Authentication } from '../../src/authentication/authenticator.ts'
 import type { ClientRequest } from '../../src/http/exchange.ts'
 import type { RequestInfo, Target } from '../../src/request/types.ts'
@@ -51,6 +53,16 @@ export function memoryLog(): { log: Log; lines: LogLine[] } {
   const lines: LogLine[] = []
   const destination = { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) }
   return { log: createLog({ level: 'info', destination }), lines }
+}
+
+/** An auditor with one sink and its own clock, for tests that look at lines only. */
+export function auditorInto(sink: AuditSink): Auditor {
+  return createAuditor({
+    sinks: [sink],
+    onFailure: 'refuse',
+    metrics: createMetrics({ processMetrics: false }),
+    log: memoryLog().log,
+  })
 }
 
 export function clientRequest(overrides: Partial<ClientRequest> = {}): ClientRequest {

@@ -1,22 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { createAuditor } from '../../src/audit/auditor.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import { jsonMembers } from '../../src/audit/json-members.ts'
-import { createMetrics } from '../../src/metrics.ts'
-import { clientRequest, memoryLog, memorySink, resolved } from './fixtures.ts'
+import { auditorInto, clientRequest, memorySink, resolved } from './fixtures.ts'
 
 /** Everything but printable ASCII, letters, marks, numbers, punctuation and symbols. */
 const VISIBLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u
 
 const sink = memorySink()
-const auditor = createAuditor({
-  sinks: [sink],
-  onFailure: 'refuse',
-  metrics: createMetrics({ processMetrics: false }),
-  log: memoryLog().log,
-})
+const auditor = auditorInto(sink)
 
 /** The line of a request in which every string that somebody else chose is `text`. */
 function lineWith(text: string): string {

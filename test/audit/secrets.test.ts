@@ -1,11 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { createAuditor } from '../../src/audit/auditor.ts'
-import { createMetrics } from '../../src/metrics.ts'
 import type { Authentication } from '../../src/authentication/authenticator.ts'
 import { redactTarget, redactUnparsed } from '../../src/audit/redaction.ts'
-import { ada, clientRequest, memoryLog, memorySink, resolved } from './fixtures.ts'
+import { ada, auditorInto, clientRequest, memorySink, resolved } from './fixtures.ts'
 
 const JWT = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl'
 
@@ -96,12 +94,7 @@ describe('target that was refused', () => {
 /** The line of a request that carries a secret wherever one can be. */
 function lineOf(rawTarget: string, authentication: Authentication = ada): string {
   const sink = memorySink()
-  const auditor = createAuditor({
-    sinks: [sink],
-    onFailure: 'refuse',
-    metrics: createMetrics({ processMetrics: false }),
-    log: memoryLog().log,
-  })
+  const auditor = auditorInto(sink)
   const rawHeaders = [
     'User-Agent',
     'kubectl',
