@@ -94,28 +94,24 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     })
   }
 
-  const counted = async <T>(work: Promise<T>): Promise<T> => {
-    try {
-      return await work
-    } catch (error) {
-      const cause = error instanceof StatusError ? error.cause : error
-      if (cause !== undefined) {
-        const { kind } = mapUpstreamError(cause)
-        effects.metrics.upstreamErrors.inc({ reason: kind })
-        effects.log.warn({ err: cause, reason: kind }, 'the API server did not answer')
-      }
-      throw error
+  const count = (error: unknown): never => {
+    const cause = error instanceof StatusError ? error.cause : error
+    if (cause !== undefined) {
+      const { kind } = mapUpstreamError(cause)
+      effects.metrics.upstreamErrors.inc({ reason: kind })
+      effects.log.warn({ err: cause, reason: kind }, 'the API server did not answer')
     }
+    throw error
   }
 
   return {
     forward(forward) {
       const way = ways
-      return counted(
-        forward.exchange.request.isUpgrade
-          ? upgrade(forward, way, headersFor(forward, way), limits)
-          : relay(forward, way, headersFor(forward, way), stalls),
-      )
+      const headers = headersFor(forward, way)
+      const work: Promise<UpgradeOutcome> = forward.exchange.request.isUpgrade
+        ? upgrade(forward, way, headers, limits)
+        : relay(forward, way, headers, stalls)
+      return work.catch(count)
     },
     updateCredential(credential) {
       const old = ways
@@ -151,7 +147,7 @@ async function closeWays(ways: Ways): Promise<void> {
   await ways.longHttp1.close()
 }
 
-async function relay(
+function relay(
   forward: ForwardOptions,
   ways: Ways,
   headers: readonly string[],
