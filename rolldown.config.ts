@@ -3,8 +3,11 @@
  * runs wherever it is installed, and starts in a fraction of the time of many files. Before it comes
  * a small one that any Node can read and that looks which Node it is.
  */
+import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { chmod, readdir, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { promisify } from 'node:util'
 
 import { defineConfig, type Plugin } from 'rolldown'
 
@@ -13,7 +16,7 @@ export default defineConfig([
     input: 'src/main.ts',
     platform: 'node',
     output: { dir: 'dist', entryFileNames: 'gatehouse.js', format: 'esm', codeSplitting: false },
-    plugins: [withoutFacade('node:http'), thirdPartyNotices()],
+    plugins: [withoutFacade('node:http'), thirdPartyNotices(), compileCache()],
   },
   {
     input: 'src/start.ts',
@@ -39,6 +42,27 @@ function withoutFacade(builtin: string): Plugin {
       return `const builtin = process.getBuiltinModule('${builtin}')
 export default builtin
 export const { ${names.join(', ')} } = builtin`
+    },
+  }
+}
+
+/**
+ * Compiles the file as Node does and keeps that beside it, so that a first start need not: a fifth of
+ * its time. Another version of Node does without.
+ */
+function compileCache(): Plugin {
+  return {
+    name: 'compile-cache',
+    async writeBundle({ dir = '' }) {
+      const directory = join(dir, 'compile-cache')
+      await rm(directory, { recursive: true, force: true })
+      const env = { NODE_COMPILE_CACHE: directory, NODE_COMPILE_CACHE_PORTABLE: '1' }
+      await promisify(execFile)(process.execPath, [join(dir, 'gatehouse.js'), '--help'], { env })
+      // Node makes them for the user that builds alone; they are to be read as the rest is.
+      for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+        await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644)
+      }
+      await chmod(directory, 0o755)
     },
   }
 }

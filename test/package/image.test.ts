@@ -53,6 +53,12 @@ describe('the content of the image', () => {
     )
     expect(run).toMatchObject({ code: 0, stderr: '' })
     expect(await readdir(image)).not.toContain('node_modules')
+    const again = await command(join(image, 'node'), [join(image, 'dist/main.js'), '--version'], {
+      ...stranger(),
+      cwd: '/',
+      env: { NODE_ENV: 'production', NODE_DEBUG_NATIVE: 'COMPILE_CACHE' },
+    })
+    expect(again.stderr).toMatch(/code cache for ESM .*gatehouse\.js was accepted/)
   })
 })
 

@@ -54,6 +54,15 @@ describe('gatehouse installed globally', () => {
     })
   })
 
+  test('finds itself compiled, and leaves its folder as it was', async () => {
+    const { stderr } = await command(join(prefix(), 'bin', 'gatehouse'), ['--version'], {
+      cwd: folder,
+      env: { ...env, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' },
+    })
+    expect(stderr).toMatch(/code cache for ESM .*gatehouse\.js was accepted/)
+    expect(stderr).not.toContain('writing cache')
+  })
+
   test('run by an older Node says which one it needs, and nothing else', async () => {
     const NODE_OPTIONS = asNode('20.20.2')
     const run = await command(join(prefix(), 'bin', 'gatehouse'), ['--version'], {
