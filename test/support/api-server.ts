@@ -82,6 +82,10 @@ export async function startApiServer(): Promise<ApiServer> {
     ca: clientAuthority.certificatePem,
     requestCert: true,
     rejectUnauthorized: false,
+    // kube-apiserver takes heads of a megabyte over either protocol (http.DefaultMaxHeaderBytes).
+    ...{ maxHeaderSize: 1_048_576 },
+    maxHeaderListPairs: 10_000,
+    settings: { maxHeaderListSize: 1_048_576 },
   })
   const numbers = new Map<number, number>()
   const sockets = new Set<TLSSocket>()

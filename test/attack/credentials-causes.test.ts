@@ -1,0 +1,147 @@
+/**
+ * What the audit record says of a credential that was refused, and the client does not hear: enough
+ * for an operator to help, nothing of the credential itself. And the largest identities that pass.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { createAuthority, type KeyPair } from '../../certs-dev/pki.ts'
+import { headerValues } from '../support/api-server.ts'
+import { startAttack, type Attack } from '../support/attack.ts'
+
+const PATH = '/api/v1/namespaces/d/pods'
+
+let attack: Attack
+
+beforeAll(async () => {
+  attack = await startAttack()
+})
+
+afterAll(async () => {
+  await attack.expectNoSecretLeaked()
+  await attack.close()
+})
+
+interface Tried {
+  readonly fields?: string
+  readonly certificate?: KeyPair
+}
+
+async function causeOf({ fields = '', certificate }: Tried) {
+  const bytes = `GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\n${fields}\r\n`
+  const { value, received, events } = await attack.watching(
+    async () => (await attack.send(bytes, certificate)).answer,
+  )
+  expect(received).toEqual([])
+  expect(value.status).toBe(401)
+  const { message } = JSON.parse(value.body) as { message: string }
+  return { message, cause: events[0]!.annotations['gatehouse/cause'] }
+}
+
+const TWO = 'Unauthorized: the request carries a client certificate and a token; send one of them'
+const HOUR = 3_600_000
+const now = Date.now()
+const past = new Date(now - HOUR)
+
+describe('the record says why, the client hears Unauthorized', () => {
+  test.for<readonly [what: string, make: () => Promise<Tried>, cause: string]>([
+    ['no credential', async () => ({}), 'no credential'],
+    ['Basic', async () => ({ fields: 'Authorization: Basic YTpi\r\n' }), 'not a bearer token'],
+    [
+      'a token of another issuer',
+      async () => ({ fields: await attack.bearer({ iss: 'https://evil.example/\u202e' }) }),
+      String.raw`the issuer (iss) is none of those configured: "https://evil.example/\u202e"`,
+    ],
+    [
+      'a token for another audience',
+      async () => ({ fields: await attack.bearer({ aud: ['other', 'third'] }) }),
+      'the token is for another audience (aud): "other", "third"',
+    ],
+    [
+      'an expired token',
+      async () => ({ fields: await attack.bearer({ exp: 1_000_000_000 }) }),
+      'the token has expired (exp): 2001-09-09T01:46:40.000Z',
+    ],
+    [
+      'an expired certificate',
+      async () => ({ certificate: await attack.gatehouse.certificate({ notAfter: past }) }),
+      expect.stringMatching(
+        /^client certificate: the certificate expired on \d{4}-\d\d-\d\dT[\d:]+Z \(CERT_HAS_EXPIRED\)$/,
+      ) as string,
+    ],
+    [
+      'a certificate from tomorrow',
+      async () => ({
+        certificate: await attack.gatehouse.certificate({
+          notBefore: new Date(now + HOUR),
+          notAfter: new Date(now + 2 * HOUR),
+        }),
+      }),
+      expect.stringMatching(
+        /^client certificate: the certificate is valid from \S+ only \(CERT_NOT_YET_VALID\)$/,
+      ) as string,
+    ],
+    [
+      'a certificate of a stranger',
+      async () => ({
+        certificate: await (
+          await createAuthority({ commonName: 'strangers' })
+        ).issue({ commonName: 'ada', usages: ['client'] }),
+      }),
+      expect.stringMatching(
+        /^client certificate: it was issued by none of the client CAs \(UNABLE_TO_\w+\)$/,
+      ) as string,
+    ],
+  ])('%s', async ([, make, cause]) => {
+    const found = await causeOf(await make())
+    expect(found.message).toBe('Unauthorized')
+    expect(found.cause).toEqual(cause)
+  })
+
+  test('two credentials, of which the client hears', async () => {
+    const certificate = await attack.gatehouse.certificate()
+    expect(await causeOf({ fields: await attack.bearer(), certificate })).toEqual({
+      message: TWO,
+      cause: 'two credentials: a client certificate and a token',
+    })
+  })
+
+  test('a token as audience of a token is not written down', async () => {
+    const inner = (await attack.bearer()).slice('Authorization: Bearer '.length).trim()
+    const { cause } = await causeOf({ fields: await attack.bearer({ aud: inner }) })
+    expect(cause).toBe('[redacted]')
+  })
+})
+
+describe('the largest identity that is let through arrives whole', () => {
+  /** 500 groups that take all the bytes there are, less what system:authenticated takes. */
+  const groups = Array.from({ length: 499 }, (_, i) => `${i}-`.padEnd(49, 'g'))
+  const long = 'X-Long: ' + 'x'.repeat(8_000) + '\r\n'
+
+  test.for([
+    ['a read', PATH],
+    ['a list that is a watch', `${PATH}?watch=true&timeoutSeconds=1`],
+  ] as const)('with %s', async ([, target]) => {
+    const certificate = await attack.gatehouse.certificate({ organizations: groups })
+    const { value, received } = await attack.watching(async () => {
+      const bytes = `GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n${long.repeat(2)}\r\n`
+      return (await attack.send(bytes, certificate)).answer
+    })
+    expect(value.status).toBe(200)
+    expect(headerValues(received[0]!, 'impersonate-group')).toEqual([
+      ...groups,
+      'system:authenticated',
+    ])
+  })
+
+  test('and one with a group more is refused', async () => {
+    const certificate = await attack.gatehouse.certificate({
+      organizations: [...groups, 'one', 'two'],
+    })
+    const { value, received } = await attack.watching(async () => {
+      const bytes = `GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\n\r\n`
+      return (await attack.send(bytes, certificate)).answer
+    })
+    expect(value.status).toBe(403)
+    expect(received).toEqual([])
+  })
+})
