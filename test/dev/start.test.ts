@@ -256,7 +256,7 @@ describe('what cannot be started', () => {
     const { port } = taken.address() as AddressInfo
     const run = started(['--port', String(port)])
     expect([await run.ended, run.lines]).toEqual([1, []])
-    expect(run.stderr()).toContain(`address already in use 127.0.0.1:${port}`)
+    expect(run.stderr()).toContain(`127.0.0.1:${port} is in use`)
   })
 
   test.for([
