@@ -190,13 +190,6 @@ async function upgrade(
   limits: ConnectionLimits,
 ): Promise<UpgradeOutcome> {
   const { exchange, authorized, target } = forward
-  // A right taken away while the API server still thinks about the handshake ends what comes of it.
-  let isCut = false
-  let cutTunnel: (() => void) | undefined
-  forward.onCut?.(() => {
-    isCut = true
-    cutTunnel?.()
-  })
   return forwardUpgrade({
     exchange,
     endpoint: ways.credential.endpoint,
@@ -207,9 +200,6 @@ async function upgrade(
     ownHeaders: forward.ownHeaders,
     isConnect: isConnect(authorized.info),
     onHead: forward.onHead,
-    onTunnel: (tunnel) => {
-      cutTunnel = () => tunnel.cut()
-      if (isCut) tunnel.cut()
-    },
+    onCut: forward.onCut,
   })
 }

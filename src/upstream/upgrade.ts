@@ -15,7 +15,7 @@ import { checkSwitchingProtocols, type Handshake } from './handshake.ts'
 import type { ForwardOutcome } from './relay.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import type { ConnectionLimits, UpstreamEndpoint } from './transport.ts'
-import { joinTunnel, type Tunnel } from './tunnel.ts'
+import { joinTunnel, type Tunnel, type TunnelEnd } from './tunnel.ts'
 
 /** Bound on a refusal's body and on the time that it may take to arrive. */
 const MAX_REFUSAL_BYTES = 1_048_576
@@ -33,7 +33,8 @@ export interface UpgradeOptions {
   readonly ownHeaders: RawHeaders
   readonly isConnect: boolean
   readonly onHead: (status: number) => void
-  readonly onTunnel: (tunnel: Tunnel) => void
+  /** Told how to end it: a handshake that is not answered yet, or the tunnel that came of it. */
+  readonly onCut: ((cut: (reason: StatusError) => void) => void) | undefined
 }
 
 export interface UpgradeOutcome extends ForwardOutcome {
@@ -77,19 +78,29 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome>
       answered = true
       reject(error instanceof StatusError ? error : mapUpstreamError(error).error)
     }
+    let tunnel: Tunnel | undefined
+    options.onCut?.((reason) => {
+      if (tunnel === undefined) fail(reason)
+      else tunnel.cut()
+    })
     upstream.on('error', fail)
     // An aggregate of interim answers is bounded by the header timeout; each by MAX_ANSWER_HEAD.
     upstream.on('upgrade', (message, socket, head) => {
       clearTimeout(timer)
+      if (answered) {
+        socket.destroy()
+        return
+      }
       try {
         checkSwitchingProtocols(handshake, message.headers)
+        tunnel = join(options, message, socket, head)
       } catch (error) {
         socket.destroy()
         fail(error)
         return
       }
       answered = true
-      resolve(join(options, message, socket, head))
+      resolve(tunnel.done.then(outcomeOf))
     })
     upstream.on('response', (message) => {
       clearTimeout(timer)
@@ -120,12 +131,12 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome>
   })
 }
 
-async function join(
+function join(
   options: UpgradeOptions,
   message: IncomingMessage,
   upstreamSocket: Socket,
   upstreamHead: Buffer,
-): Promise<UpgradeOutcome> {
+): Tunnel {
   const { socket, head } = options.exchange.takeSocket()
   options.onHead(101)
   const fields = switchingHeaders(options, message.headers)
@@ -133,9 +144,10 @@ async function join(
   // Only now: bytes that came behind the request head may not reach a server that refused.
   if (head.length > 0) socket.unshift(head)
   if (upstreamHead.length > 0) upstreamSocket.unshift(upstreamHead)
-  const tunnel = joinTunnel(socket, upstreamSocket)
-  options.onTunnel(tunnel)
-  const end = await tunnel.done
+  return joinTunnel(socket, upstreamSocket)
+}
+
+function outcomeOf(end: TunnelEnd): UpgradeOutcome {
   return {
     code: 101,
     bytesReceived: end.bytesFromClient,

@@ -1,0 +1,177 @@
+/**
+ * A right that is taken away, or a shutdown, reaches what the API server has not answered yet: a
+ * handshake, and a request that still waits for one of the pool's connections.
+ */
+import { rename, writeFile } from 'node:fs/promises'
+
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { stringify } from 'yaml'
+
+import { ALLOW_ALL } from '../support/gatehouse.ts'
+import { startAttack, type Attack } from '../support/attack.ts'
+import {
+  startRawApiServer,
+  type RawApiServer,
+  type RawExchange,
+} from '../support/raw-api-server.ts'
+import { readAnswer, type RawConnection } from '../support/raw.ts'
+
+const EXEC = '/api/v1/namespaces/d/pods/web/exec?command=sh'
+const PODS = '/api/v1/namespaces/d/pods/web'
+const OTHER = '/api/v1/namespaces/d/configmaps/a'
+const UPGRADE =
+  'Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n'
+const SWITCHED =
+  'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n' +
+  'X-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n'
+
+const WITHOUT_PODS = {
+  ...ALLOW_ALL,
+  rules: [
+    ...ALLOW_ALL.rules,
+    {
+      name: 'no-pods',
+      effect: 'deny',
+      verbs: ['*'],
+      resources: [{ apiGroups: [''], resources: ['pods', 'pods/exec'] }],
+    },
+  ],
+}
+
+let api: RawApiServer
+let attack: Attack
+let exchanges: RawExchange[]
+
+beforeAll(async () => {
+  api = await startRawApiServer()
+})
+
+beforeEach(async () => {
+  exchanges = []
+  // Answers nothing by itself.
+  api.script = (exchange) => void exchanges.push(exchange)
+  attack = await startAttack({
+    api,
+    configuration: { upstream: { connections: { maxConnections: 1 } } },
+  })
+})
+
+afterEach(() => attack.close())
+afterAll(() => api.close())
+
+async function send(method: string, path: string, more = ''): Promise<RawConnection> {
+  const connection = await attack.connect()
+  connection.write(
+    `${method} ${path} HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}${more}\r\n`,
+  )
+  return connection
+}
+
+async function forbidPods(): Promise<void> {
+  const { gatehouse } = attack
+  await writeFile(gatehouse.file('rules.new'), stringify(WITHOUT_PODS))
+  await rename(gatehouse.file('rules.new'), gatehouse.file('rules.yaml'))
+  gatehouse.gatehouse.reload()
+}
+
+const reached = (count: number): Promise<void> =>
+  expect.poll(() => exchanges.length, { timeout: 10_000 }).toBe(count)
+
+/** Gone from the API server's side, too. */
+async function expectGone(exchange: RawExchange | undefined): Promise<void> {
+  await expect.poll(() => exchange?.socket.destroyed, { timeout: 10_000 }).toBe(true)
+}
+
+async function finalEvents(path: string) {
+  return attack.gatehouse.eventsWhere(
+    ({ requestURI, stage }) => requestURI.startsWith(path) && stage === 'ResponseComplete',
+  )
+}
+
+test('an exec that is forbidden while its handshake waits is 403, and ends at the API server', async () => {
+  const connection = await send('POST', EXEC, UPGRADE)
+  await reached(1)
+  await forbidPods()
+  const { status, body } = await readAnswer(connection)
+  expect(status).toBe(403)
+  expect(JSON.parse(body)).toMatchObject({ kind: 'Status', reason: 'Forbidden' })
+  await expectGone(exchanges[0])
+  expect(await connection.rest()).toHaveLength(0)
+  const [event] = await finalEvents(PODS)
+  expect(event?.responseStatus).toMatchObject({ code: 403, reason: 'Forbidden' })
+})
+
+test('an exec whose 101 comes with the end of the right joins nobody', async () => {
+  const connection = await send('POST', EXEC, UPGRADE)
+  await reached(1)
+  await forbidPods()
+  expect(await readAnswer(connection)).toMatchObject({ status: 403 })
+  exchanges[0]?.write(`${SWITCHED}secret`)
+  const rest = await connection.rest()
+  expect(rest.toString()).not.toContain('secret')
+})
+
+test('an exec that runs is cut when it is forbidden', async () => {
+  const connection = await send('POST', EXEC, UPGRADE)
+  await reached(1)
+  exchanges[0]?.take()
+  exchanges[0]?.write(SWITCHED)
+  expect(await readAnswer(connection)).toMatchObject({ status: 101 })
+  await forbidPods()
+  await connection.rest()
+  await expectGone(exchanges[0])
+  const [event] = await finalEvents(PODS)
+  expect(event?.annotations).toMatchObject({ 'gatehouse/abortedBy': 'gatehouse' })
+})
+
+test('a shutdown does not wait for a handshake that is not answered', async () => {
+  const connection = await send('POST', EXEC, UPGRADE)
+  await reached(1)
+  const closed = attack.gatehouse.gatehouse.close(true)
+  await connection.rest()
+  await closed
+  await expectGone(exchanges[0])
+})
+
+test('a request that is forbidden while it waits for a connection is 403 and never sent', async () => {
+  const first = await send('GET', OTHER)
+  await reached(1)
+  const queued = await send('DELETE', PODS)
+  await expect.poll(() => inFlight(attack), { timeout: 10_000 }).toBe(2)
+  await forbidPods()
+  expect(await readAnswer(queued)).toMatchObject({ status: 403 })
+  exchanges[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
+  expect(await readAnswer(first)).toMatchObject({ status: 200 })
+
+  // The next one gets the connection; the one before it never came.
+  const next = await send('GET', OTHER)
+  await reached(2)
+  exchanges[1]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
+  expect(await readAnswer(next)).toMatchObject({ status: 200 })
+  expect(exchanges.map(({ request }) => request.method)).toEqual(['GET', 'GET'])
+})
+
+test('a request whose client leaves while it waits for a connection is never sent', async () => {
+  const first = await send('GET', OTHER)
+  await reached(1)
+  const queued = await send('DELETE', PODS)
+  await expect.poll(() => inFlight(attack), { timeout: 10_000 }).toBe(2)
+  queued.destroy()
+  const [event] = await finalEvents(PODS)
+  expect(event?.responseStatus?.code).toBe(499)
+  exchanges[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
+  expect(await readAnswer(first)).toMatchObject({ status: 200 })
+  const next = await send('GET', OTHER)
+  await reached(2)
+  expect(exchanges[1]?.request.method).toBe('GET')
+  exchanges[1]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
+  expect(await readAnswer(next)).toMatchObject({ status: 200 })
+})
+
+/** As /metrics tells. */
+async function inFlight({ gatehouse }: Attack): Promise<number> {
+  const text = await (await fetch(`${gatehouse.probesUrl}/metrics`)).text()
+  return [...text.matchAll(/^gatehouse_requests_in_flight\{.*\} (\d+)$/gm)]
+    .map(([, count]) => Number(count))
+    .reduce((sum, count) => sum + count, 0)
+}
