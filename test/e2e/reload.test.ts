@@ -1,4 +1,4 @@
-import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { stringify } from 'yaml'
@@ -121,9 +121,26 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     const both = gatehouse.clientAuthority.certificatePem + next.certificatePem
     await replaceFile(gatehouse.file('client-ca.crt'), both)
     await expect.poll(answers, patience).toEqual([0, 0])
+    const running = ada.start(['get', 'configmaps', '--watch', '-o', 'name'])
+    await running.until(/kube-root-ca/)
     await replaceFile(gatehouse.file('client-ca.crt'), next.certificatePem)
     await expect.poll(answers, patience).toEqual([1, 0])
+    await running.ended
+    expect(await causesOfEnds()).toEqual([
+      'the sign-in is no longer accepted: no client CA vouches for the certificate any more',
+    ])
     await expectWatchGoesOn()
+  })
+
+  test('that no longer name an issuer’s audience end what its users have running', async () => {
+    const file = gatehouse.file('authentication.yaml')
+    const text = await readFile(file, 'utf8')
+    await replaceFile(file, text.replace('- kubernetes', '- another'))
+    expect(await watch.ended).toMatchObject({ code: 0 })
+    expect(await causesOfEnds()).toEqual([
+      'the sign-in is no longer accepted: the token is for another audience (aud): "kubernetes"',
+    ])
+    expect((await user.kubectl(VERSION)).stderr).toContain('Unauthorized')
   })
 
   test('of another serving certificate shows it, and an open watch goes on', async () => {
@@ -154,6 +171,15 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     const name = `created-${++created}`
     await cluster.admin(['-n', 'team-a', 'create', 'configmap', name])
     expect(await watch.until(new RegExp(`^configmap/${name}$`, 'm'))).toContain(name)
+  }
+
+  /** Why Gatehouse has ended watches. */
+  async function causesOfEnds(): Promise<(string | undefined)[]> {
+    const ends = await gatehouse.eventsWhere(
+      ({ stage, annotations }) =>
+        stage === 'ResponseComplete' && annotations['gatehouse/abortedBy'] === 'gatehouse',
+    )
+    return ends.map(({ annotations }) => annotations['gatehouse/cause'])
   }
 
   async function readyz(): Promise<string> {
