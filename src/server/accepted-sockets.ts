@@ -1,6 +1,6 @@
 /**
- * TCP connections from accept on, before TLS: bounded by address, and remembering which loading of
- * the client CA was current, since a handshake may straddle a reload.
+ * TCP connections from accept on, before TLS: bounded, by address and altogether, and remembering
+ * which loading of the client CA was current, since a handshake may straddle a reload.
  */
 import type { Socket } from 'node:net'
 
@@ -8,7 +8,8 @@ import { addressKey } from '../limits/address-key.ts'
 import { createTokenBuckets, type BucketSize } from '../limits/token-bucket.ts'
 import { canonicalAddress } from './connection.ts'
 
-export interface AddressBounds {
+export interface AcceptBounds {
+  readonly maxConnections: number
   readonly maxConnectionsPerAddress: number
   /** New connections of one address, each of which costs a TLS handshake. */
   readonly handshakes: BucketSize
@@ -17,7 +18,7 @@ export interface AddressBounds {
 }
 
 /** Why a connection is not taken, as the metric calls it. */
-export type AcceptRefusal = 'address' | 'handshake_rate'
+export type AcceptRefusal = 'address' | 'handshake_rate' | 'total'
 
 export interface AcceptedSockets {
   /** Undefined: counted until it closes. Else it is not, and is to be destroyed before TLS begins. */
@@ -26,36 +27,83 @@ export interface AcceptedSockets {
   generationOf(socket: Socket): number
 }
 
-/** @param now milliseconds of a clock that only goes forward */
+export interface AcceptEffects {
+  /** Whether nothing runs on a connection, by `socketKey`: it may go when there is no room. */
+  readonly isIdle: (key: string) => boolean
+  readonly onEvicted: () => void
+  /** Milliseconds of a clock that only goes forward. */
+  readonly now?: () => number
+}
+
+interface Accepted {
+  readonly key: string
+  readonly address: string
+  readonly socket: Socket
+  readonly generation: number
+}
+
+/**
+ * When all places are taken, an idle connection makes room, one of the address that holds most if it
+ * has any: nobody can keep others out by holding connections open.
+ */
 export function createAcceptedSockets(
-  bounds: AddressBounds,
-  now: () => number = () => performance.now(),
+  bounds: AcceptBounds,
+  { isIdle, onEvicted, now = () => performance.now() }: AcceptEffects,
 ): AcceptedSockets {
   const handshakes = createTokenBuckets(bounds.handshakes, bounds.maxTrackedKeys)
-  const generations = new Map<string, number>()
-  const byAddress = new Map<string, number>()
+  const all = new Map<string, Accepted>()
+  /** The oldest first. */
+  const byAddress = new Map<string, Set<Accepted>>()
+
+  const remove = (accepted: Accepted): void => {
+    const { key, address } = accepted
+    const ofAddress = byAddress.get(address)
+    // Its port may be somebody else's already.
+    if (ofAddress?.delete(accepted) !== true) return
+    all.delete(key)
+    if (ofAddress.size === 0) byAddress.delete(address)
+  }
+
+  const makeRoom = (): boolean => {
+    let most: Set<Accepted> | undefined
+    for (const sockets of byAddress.values()) {
+      if (sockets.size > (most?.size ?? 0)) most = sockets
+    }
+    const leaving = firstIdle(most ?? []) ?? firstIdle(all.values())
+    if (leaving === undefined) return false
+    remove(leaving)
+    leaving.socket.destroy()
+    onEvicted()
+    return true
+  }
+
+  const firstIdle = (sockets: Iterable<Accepted>): Accepted | undefined => {
+    for (const accepted of sockets) if (isIdle(accepted.key)) return accepted
+    return undefined
+  }
 
   return {
     add(socket, generation) {
       const key = socketKey(socket)
       const address = addressKey(canonicalAddress(socket.remoteAddress ?? ''))
-      const count = byAddress.get(address) ?? 0
+      const count = byAddress.get(address)?.size ?? 0
       if (count >= bounds.maxConnectionsPerAddress) return 'address'
       if (!handshakes.take(address, now()).allowed) return 'handshake_rate'
-      byAddress.set(address, count + 1)
-      generations.set(key, generation)
+      if (all.size >= bounds.maxConnections && !makeRoom()) return 'total'
+      const accepted = { key, address, socket, generation }
+      all.set(key, accepted)
+      const ofAddress = byAddress.get(address) ?? new Set()
+      byAddress.set(address, ofAddress.add(accepted))
       socket.once('close', () => {
-        generations.delete(key)
-        const left = (byAddress.get(address) ?? 1) - 1
-        if (left === 0) byAddress.delete(address)
-        else byAddress.set(address, left)
+        remove(accepted)
       })
       return undefined
     },
-    generationOf: (socket) => generations.get(socketKey(socket)) ?? 0,
+    generationOf: (socket) => all.get(socketKey(socket))?.generation ?? 0,
   }
 }
 
-function socketKey(socket: Socket): string {
+/** What a connection is called before and after TLS. */
+export function socketKey(socket: Socket): string {
   return `${socket.remoteAddress ?? ''}|${socket.remotePort ?? 0}`
 }

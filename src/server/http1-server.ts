@@ -11,6 +11,7 @@ import { StatusError, statusBody } from '../status.ts'
 import { framingProblem, upgradeProblem } from './framing.ts'
 import { createGuard, guarded, type Guard } from './guarded.ts'
 import { createHttp1Exchange, responseForUpgrade, type BreakableExchange } from './http1.ts'
+import type { ServedConnection } from './listener.ts'
 
 /** client-go does not pipeline; a few requests in a row wait their turn, a flood does not. */
 const MAX_PIPELINED = 16
@@ -38,13 +39,12 @@ interface State {
 }
 
 /**
- * Attaches the handlers once. The returned function prepares one connection and gives the way to
- * retire it.
+ * Attaches the handlers once. The returned function prepares one connection.
  */
 export function attachHttp1(
   server: Server,
   { log, metrics, handle, onMalformed }: Effects,
-): (socket: TLSSocket, connection: ClientConnection) => () => void {
+): (socket: TLSSocket, connection: ClientConnection) => ServedConnection {
   const states = new WeakMap<Duplex, State>()
 
   /** Answers what has no framing to rely on, and ends the connection. */
@@ -160,9 +160,12 @@ export function attachHttp1(
       waiting: [],
     }
     states.set(socket, state)
-    return () => {
-      state.retired = true
-      if (!state.busy) socket.end()
+    return {
+      retire() {
+        state.retired = true
+        if (!state.busy) socket.end()
+      },
+      isIdle: () => !state.busy,
     }
   }
 }

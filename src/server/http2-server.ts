@@ -7,6 +7,7 @@ import type { Metrics } from '../metrics.ts'
 import { StatusError } from '../status.ts'
 import { createGuard } from './guarded.ts'
 import { createHttp2Exchange } from './http2.ts'
+import type { ServedConnection } from './listener.ts'
 import { writeRefusal } from './refusal.ts'
 
 export interface Http2Limits {
@@ -34,13 +35,13 @@ type StreamArguments = readonly [
 /** RFC 9113 section 6.5.2: what a field counts beside its name and value. */
 const FIELD_OVERHEAD = 32
 
-/** Serves a session; the returned function retires it: GOAWAY, open streams go on to their end. */
+/** Serves a session; when retired it sends GOAWAY, and open streams go on to their end. */
 export function serveHttp2(
   session: ServerHttp2Session,
   connection: ClientConnection,
   limits: Http2Limits,
   { log, metrics, handle, onMalformed }: Effects,
-): () => void {
+): ServedConnection {
   const guard = createGuard(log, session)
   let open = 0
   const onError = guard((error: Error) => {
@@ -81,8 +82,11 @@ export function serveHttp2(
     }
   })
   session.on('stream', onStream)
-  return () => {
-    if (!session.closed) session.close()
+  return {
+    retire() {
+      if (!session.closed) session.close()
+    },
+    isIdle: () => open === 0,
   }
 }
 

@@ -12,21 +12,20 @@ import type { TLSSocket } from 'node:tls'
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { createAcceptedSockets, type AddressBounds } from './accepted-sockets.ts'
+import { createAcceptedSockets, socketKey, type AcceptBounds } from './accepted-sockets.ts'
 import { describeConnection } from './connection.ts'
 import { createGuard, guarded } from './guarded.ts'
 import { attachHttp1 } from './http1-server.ts'
 import { serveHttp2, type Http2Limits } from './http2-server.ts'
 import type { ListenerTls } from './tls.ts'
 
-export interface ListenerLimits extends Http2Limits, AddressBounds {
+export interface ListenerLimits extends Http2Limits, AcceptBounds {
   readonly maxHeaders: number
   /** Milliseconds from a connection or a request's first byte to the end of its head. */
   readonly headerTimeout: number
   /** Milliseconds that a connection without a request may stay open. */
   readonly idleTimeout: number
   readonly handshakeTimeout: number
-  readonly maxConnections: number
 }
 
 export interface ListenerOptions {
@@ -63,7 +62,16 @@ export interface Listener {
 export interface LiveConnection {
   readonly connection: ClientConnection
   readonly socket: TLSSocket
+  /** Undefined until the protocol is known. */
+  served: ServedConnection | undefined
+}
+
+/** What a protocol's server knows of a connection that it serves. */
+export interface ServedConnection {
+  /** Finish what runs, take nothing new. */
   retire(): void
+  /** Whether no request runs. */
+  isIdle(): boolean
 }
 
 /** Starts listening; resolves when bound, rejects when the address cannot be had. */
@@ -75,8 +83,11 @@ export async function startListener(
   const { log, metrics } = effects
   let { tls } = options
   let generation = 1
-  const accepted = createAcceptedSockets(limits)
-  const live = new Set<LiveConnection>()
+  const live = new Map<string, LiveConnection>()
+  const accepted = createAcceptedSockets(limits, {
+    isIdle: (key) => live.get(key)?.served?.isIdle() ?? true,
+    onEvicted: () => metrics.connectionsRefused.inc({ reason: 'evicted' }),
+  })
 
   const server = createServer({
     ...tls.options,
@@ -100,10 +111,7 @@ export async function startListener(
     noDelay: true,
     keepAlive: true,
   })
-  server.maxConnections = limits.maxConnections
   server.maxHeadersCount = limits.maxHeaders
-
-  server.on('drop', () => metrics.connectionsRefused.inc({ reason: 'total' }))
 
   // node's one listener begins TLS; a connection over its bounds must not cost even that.
   const [beginTls] = server.listeners('connection')
@@ -137,16 +145,18 @@ export async function startListener(
   server.removeAllListeners('secureConnection')
   const onSecureConnection = (socket: TLSSocket): void => {
     const isHttp2 = socket.alpnProtocol === 'h2'
+    const judgedBy = accepted.generationOf(socket)
     const entry: LiveConnection = {
       socket,
-      connection: describeConnection(socket, accepted.generationOf(socket), () => entry.retire()),
-      retire: () => undefined,
+      connection: describeConnection(socket, judgedBy, () => entry.served?.retire()),
+      served: undefined,
     }
-    live.add(entry)
+    const key = socketKey(socket)
+    live.set(key, entry)
     const protocol = isHttp2 ? 'h2' : 'http/1.1'
     metrics.connections.inc({ protocol })
     const onClose = (): void => {
-      live.delete(entry)
+      if (live.get(key) === entry) live.delete(key)
       metrics.connections.dec({ protocol })
     }
     const ofSocket = createGuard(log, socket)
@@ -160,9 +170,9 @@ export async function startListener(
       // its watches with it; a server of Go's ends it as well.
       socket.once('end', () => socket.destroy())
       const session: ServerHttp2Session = performServerHandshake(socket, http2Options(limits))
-      entry.retire = serveHttp2(session, entry.connection, limits, effects)
+      entry.served = serveHttp2(session, entry.connection, limits, effects)
     } else {
-      entry.retire = serveHttp1(socket, entry.connection)
+      entry.served = serveHttp1(socket, entry.connection)
       http1Listener?.call(server, socket)
     }
   }
@@ -182,19 +192,19 @@ export async function startListener(
       tls = next
       if (!trustChanged) return
       generation += 1
-      for (const entry of live) {
-        if (entry.connection.peerCertificate !== undefined) entry.retire()
+      for (const { connection } of live.values()) {
+        if (connection.peerCertificate !== undefined) connection.retire()
       }
     },
     drain() {
       server.close()
-      for (const entry of live) entry.retire()
+      for (const { connection } of live.values()) connection.retire()
     },
     async destroy() {
-      const gone = [...live].map(
+      const gone = [...live.values()].map(
         ({ socket }) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
       )
-      for (const { socket } of live) socket.destroy()
+      for (const { socket } of live.values()) socket.destroy()
       await Promise.all(gone)
     },
   }

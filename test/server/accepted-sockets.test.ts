@@ -1,11 +1,16 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
-import { createAcceptedSockets, type AddressBounds } from '../../src/server/accepted-sockets.ts'
+import {
+  createAcceptedSockets,
+  socketKey,
+  type AcceptBounds,
+} from '../../src/server/accepted-sockets.ts'
 
-const BOUNDS: AddressBounds = {
+const BOUNDS: AcceptBounds = {
+  maxConnections: 100,
   maxConnectionsPerAddress: 3,
   handshakes: { requestsPerSecond: 1, burst: 5 },
   maxTrackedKeys: 10,
@@ -14,16 +19,34 @@ const BOUNDS: AddressBounds = {
 let ports = 1_024
 
 function socket(remoteAddress: string): Socket {
-  return Object.assign(new EventEmitter(), {
+  const emitter = new EventEmitter()
+  const destroy = (): unknown => emitter.emit('close')
+  return Object.assign(emitter, {
     remoteAddress,
     remotePort: ports++,
+    destroy,
   }) as unknown as Socket
 }
 
-function setup(bounds: Partial<AddressBounds> = {}) {
+function setup(bounds: Partial<AcceptBounds> = {}) {
   const clock = { now: 0 }
-  const accepted = createAcceptedSockets({ ...BOUNDS, ...bounds }, () => clock.now)
-  return { accepted, clock }
+  const busy = new Set<string>()
+  const evicted = { count: 0 }
+  const accepted = createAcceptedSockets(
+    { ...BOUNDS, ...bounds },
+    {
+      isIdle: (key) => !busy.has(key),
+      onEvicted: () => (evicted.count += 1),
+      now: () => clock.now,
+    },
+  )
+  const open = (remoteAddress: string) => {
+    const one = socket(remoteAddress)
+    const closed = { yet: false }
+    one.once('close', () => (closed.yet = true))
+    return { one, closed, refusal: accepted.add(one, 1) }
+  }
+  return { accepted, clock, busy, evicted, open }
 }
 
 test('so many are open at once of one address, and one more when one has closed', () => {
@@ -70,6 +93,42 @@ test.for<readonly [string, string, string]>([
   const { accepted } = setup({ maxConnectionsPerAddress: 1 })
   expect(accepted.add(socket(first), 1)).toBeUndefined()
   expect(accepted.add(socket(second), 1)).toBe('address')
+})
+
+describe('when all places are taken', () => {
+  test('the oldest idle connection of the address with most makes room', () => {
+    const { busy, evicted, open } = setup({ maxConnections: 4 })
+    const early = open('192.0.2.1')
+    const held = [open('192.0.2.2'), open('192.0.2.2'), open('192.0.2.2')]
+    busy.add(socketKey(held[0]!.one))
+    expect(open('192.0.2.3').refusal).toBeUndefined()
+    expect([early, ...held].map(({ closed }) => closed.yet)).toEqual([false, false, true, false])
+    expect(evicted.count).toBe(1)
+  })
+
+  test('if all of that address are busy, it is the oldest idle one of all', () => {
+    const { busy, open } = setup({ maxConnections: 4 })
+    const idle = [open('192.0.2.1'), open('192.0.2.3')]
+    for (const { one } of [open('192.0.2.2'), open('192.0.2.2')]) busy.add(socketKey(one))
+    expect(open('192.0.2.4').refusal).toBeUndefined()
+    expect(idle.map(({ closed }) => closed.yet)).toEqual([true, false])
+  })
+
+  test('a newcomer is refused if all are busy', () => {
+    const { busy, evicted, open } = setup({ maxConnections: 3 })
+    busy.add(socketKey(open('192.0.2.1').one))
+    for (const { one } of [open('192.0.2.2'), open('192.0.2.2')]) busy.add(socketKey(one))
+    expect(open('192.0.2.3').refusal).toBe('total')
+    expect(evicted.count).toBe(0)
+  })
+
+  test('there is room again when one has closed', () => {
+    const { evicted, open } = setup({ maxConnections: 2 })
+    open('192.0.2.1').one.emit('close')
+    open('192.0.2.1')
+    expect(open('192.0.2.2').refusal).toBeUndefined()
+    expect(evicted.count).toBe(0)
+  })
 })
 
 test('the loading of the client CA at accept is remembered until the end; 0 for a stranger to it', () => {

@@ -1,0 +1,80 @@
+/** Connections held open for nothing, from one address and from several: others get in. */
+import { once } from 'node:events'
+import { connect as connectTcp, type Socket } from 'node:net'
+
+import { afterEach, expect, test } from 'vitest'
+
+import { startApiServer, type ApiResponse } from '../support/api-server.ts'
+import { startAttack, type Attack } from '../support/attack.ts'
+import { readAnswer, type RawConnection } from '../support/raw.ts'
+
+let attack: Attack
+const held: Socket[] = []
+
+afterEach(async () => {
+  for (const socket of held.splice(0)) socket.destroy()
+  await attack.close()
+})
+
+async function hold(localAddress: string): Promise<Socket> {
+  const socket = connectTcp({ port: attack.gatehouse.port, host: '127.0.0.1', localAddress })
+  socket.on('error', () => undefined)
+  socket.resume()
+  held.push(socket)
+  await once(socket, 'connect')
+  return socket
+}
+
+async function isServed(): Promise<boolean> {
+  const connection = await attack.connect()
+  connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}\r\n`)
+  const { status } = await readAnswer(connection)
+  connection.destroy()
+  return status === 200
+}
+
+const open = (): number => held.filter(({ destroyed }) => !destroyed).length
+
+test('of 10,000 silent connections of one address a thousand are kept, and others served meanwhile', async () => {
+  attack = await startAttack()
+  for (let i = 0; i < 10; i++) {
+    await Promise.all(Array.from({ length: 1_000 }, () => hold('127.0.0.2')))
+    expect(await isServed()).toBe(true)
+  }
+  await expect.poll(open).toBeLessThanOrEqual(1_000)
+})
+
+test('when all places are held by several addresses, theirs go for a newcomer, and not those in use', async () => {
+  const api = await startApiServer()
+  const watches: ApiResponse[] = []
+  api.handler = (request, response) => {
+    response.writeHead(200, {})
+    if (request.url?.includes('watch') !== true) response.end('{}')
+    else {
+      response.write('{"type":"BOOKMARK"}\n')
+      watches.push(response)
+    }
+  }
+  attack = await startAttack({
+    api,
+    configuration: { listener: { limits: { maxConnections: 20 } } },
+  })
+  const watch: RawConnection = await attack.connect()
+  watch.write(
+    `GET /api/v1/pods?watch=true HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}\r\n`,
+  )
+  const has = (text: string) => (received: Buffer) =>
+    received.includes(text) ? { value: true, bytes: 0 } : undefined
+  await watch.read(has('BOOKMARK'))
+  await Promise.all(
+    ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5'].flatMap((address) => [
+      ...Array.from({ length: 10 }, () => hold(address)),
+    ]),
+  )
+  expect(await isServed()).toBe(true)
+  watches[0]?.write('{"type":"ADDED"}\n')
+  expect(await watch.read(has('ADDED'))).toBe(true)
+  watch.destroy()
+  await expect.poll(open).toBeLessThan(20)
+  await api.close()
+})
