@@ -30,24 +30,17 @@ const MAX_METHOD_LENGTH = 32
 /** Time spent in each stage in milliseconds; undefined for a stage that did not end. */
 export type Latencies = Record<PipelineStage, number | undefined>
 
+/** Decisions are made when rules are loaded, so their text is made once, too. */
+const decisions = new WeakMap<Decision, string>()
+
 /** The annotations of an event, all of them strings, as JSON without braces. */
 export function annotationMembers(facts: RecordFacts, { duration, outcome }: StageFacts): string {
   const { authentication, decision, latencies } = facts
-  const named = {
-    'authorization.k8s.io/decision': decisionWord(decision),
-    'authorization.k8s.io/reason': bounded(decision?.reason),
-    'gatehouse/cause': shownCause(outcome?.cause),
-    'gatehouse/httpMethod': facts.info === undefined ? refusedMethod(facts.method) : undefined,
-    'gatehouse/identity': facts.identityMode,
-    'gatehouse/method': authentication?.method,
-    'gatehouse/rule': bounded(decision?.rule),
-    'gatehouse/wouldAllow': shadowRules('allow', decision),
-    'gatehouse/wouldDeny': shadowRules('deny', decision),
-  }
-  const text = jsonMembers(named)
   return (
-    (authentication === undefined ? '' : originMembers(authentication.annotations)) +
-    (text === '' ? '' : `${text},`) +
+    (authentication === undefined ? '' : originMembers(authentication)) +
+    (decision === undefined ? '' : decisionMembers(decision)) +
+    rareMembers(facts, outcome) +
+    identityMember(facts.identityMode) +
     (outcome === undefined ? '' : outcomeMembers(outcome)) +
     `"gatehouse/duration":"${formatDuration(duration)}"` +
     latency('request', latencies.request) +
@@ -58,14 +51,58 @@ export function annotationMembers(facts: RecordFacts, { duration, outcome }: Sta
   )
 }
 
+let lastMode: string | undefined
+let lastIdentityMember = ''
+
+/** There is one mode in a process, so the last text is the next one. With a comma behind it. */
+function identityMember(mode: string | undefined): string {
+  if (mode === undefined) return ''
+  if (mode !== lastMode) {
+    lastIdentityMember = `${jsonMembers({ 'gatehouse/identity': mode })},`
+    lastMode = mode
+  }
+  return lastIdentityMember
+}
+
+/** With a comma behind each. */
+function decisionMembers(decision: Decision): string {
+  let json = decisions.get(decision)
+  if (json === undefined) {
+    json = commaBehind(
+      jsonMembers({
+        'authorization.k8s.io/decision': decisionWord(decision),
+        'authorization.k8s.io/reason': bounded(decision.reason),
+        'gatehouse/rule': bounded(decision.rule),
+        'gatehouse/wouldAllow': shadowRules('allow', decision),
+        'gatehouse/wouldDeny': shadowRules('deny', decision),
+      }),
+    )
+    decisions.set(decision, json)
+  }
+  return json
+}
+
+/** What stands in events of refused requests only. With a comma behind each. */
+function rareMembers(facts: RecordFacts, outcome: Outcome | undefined): string {
+  if (facts.info !== undefined && outcome?.cause === undefined) return ''
+  return commaBehind(
+    jsonMembers({
+      'gatehouse/cause': shownCause(outcome?.cause),
+      'gatehouse/httpMethod': facts.info === undefined ? refusedMethod(facts.method) : undefined,
+    }),
+  )
+}
+
+function commaBehind(members: string): string {
+  return members === '' ? '' : `${members},`
+}
+
 /** kube-apiserver's words (apiserver/pkg/endpoints/filters/authorization.go). */
-function decisionWord(decision: Decision | undefined): 'allow' | 'forbid' | undefined {
-  if (decision === undefined) return undefined
+function decisionWord(decision: Decision): 'allow' | 'forbid' {
   return decision.decision === 'allow' ? 'allow' : 'forbid'
 }
 
-function shadowRules(effect: 'allow' | 'deny', decision: Decision | undefined): string | undefined {
-  if (decision === undefined || decision.shadow.length === 0) return undefined
+function shadowRules(effect: 'allow' | 'deny', decision: Decision): string | undefined {
   const rules = decision.shadow.filter((entry) => entry.effect === effect).map(({ rule }) => rule)
   return bounded(rules.join(','))
 }

@@ -5,10 +5,8 @@ import { redactIdentityValue, truncate } from './redaction.ts'
 
 const MAX_ANNOTATION_LENGTH = 1_024
 
-type Annotations = Authentication['annotations']
-
 const users = new WeakMap<UserInfo, string>()
-const origins = new WeakMap<Annotations, string>()
+const origins = new WeakMap<Authentication, string>()
 
 /**
  * `user` of an event as JSON: kube-apiserver's `UserInfo` (authentication/v1) with empty fields
@@ -25,19 +23,20 @@ export function userJson(user: UserInfo | undefined): string {
 }
 
 /**
- * What the authenticator says of the identity's origin, as JSON members, each with a comma behind
- * it. A key without a prefix gets `authentication.gatehouse/`; no key can pass for one of the
- * auditor's own.
+ * What recognised the caller and what it says of the identity's origin, as JSON members, each with a
+ * comma behind it. A key without a prefix gets `authentication.gatehouse/`; no key can pass for one
+ * of the auditor's own.
  */
-export function originMembers(annotations: Annotations): string {
-  let json = origins.get(annotations)
+export function originMembers(authentication: Authentication): string {
+  let json = origins.get(authentication)
   if (json === undefined) {
-    const shown = Object.entries(annotations).map(([key, value]) => [
+    const shown = Object.entries(authentication.annotations).map(([key, value]) => [
       prefixed(key),
       truncate(redactIdentityValue(key, value), MAX_ANNOTATION_LENGTH),
     ])
-    json = shown.length === 0 ? '' : `${jsonMembers(Object.fromEntries(shown) as Annotations)},`
-    origins.set(annotations, json)
+    const method = ['gatehouse/method', authentication.method]
+    json = `${jsonMembers(Object.fromEntries([...shown, method]) as object)},`
+    origins.set(authentication, json)
   }
   return json
 }

@@ -98,11 +98,11 @@ test('an allowed request is one event of the shape and field order of kube-apise
     stageTimestamp: expect.stringMatching(MICRO_TIME) as string,
     annotations: {
       'authentication.gatehouse/issuer': 'https://issuer.test',
+      'gatehouse/method': 'oidc',
       'authorization.k8s.io/decision': 'allow',
       'authorization.k8s.io/reason': 'rule "engineers-read"',
-      'gatehouse/identity': 'impersonation',
-      'gatehouse/method': 'oidc',
       'gatehouse/rule': 'engineers-read',
+      'gatehouse/identity': 'impersonation',
       'gatehouse/bytesReceived': '3',
       'gatehouse/bytesSent': '4096',
       'gatehouse/duration': '13.753ms',
