@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { mapUpstreamError } from '../../src/upstream/errors.ts'
+import { INVALID_ANSWER, mapUpstreamError } from '../../src/upstream/errors.ts'
 
 function systemError(code: string, syscall?: string): Error {
   return Object.assign(new Error(`${syscall ?? ''} ${code}`), { code, syscall })
@@ -64,6 +64,20 @@ describe('a failure of the way upstream', () => {
     {
       name: 'to speak HTTP is 502',
       error: systemError('HPE_INVALID_CONSTANT'),
+      kind: 'protocol',
+      code: 502,
+      retry: false,
+    },
+    {
+      name: 'to speak HTTP at all is 502',
+      error: Object.assign(new Error('Expected HTTP/'), { name: 'HTTPParserError' }),
+      kind: 'protocol',
+      code: 502,
+      retry: false,
+    },
+    {
+      name: 'to give an answer that can be passed on is 502',
+      error: systemError(INVALID_ANSWER),
       kind: 'protocol',
       code: 502,
       retry: false,

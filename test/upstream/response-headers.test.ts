@@ -32,6 +32,27 @@ test('hop-by-hop, cookies and other endpoints stay behind; the rest passes', () 
   ])
 })
 
+test('of a field of one value the first counts; a list stays a list', () => {
+  expect(
+    responseHeaders(
+      { 'content-type': ['a/b', 'c/d'], 'content-encoding': ['gzip', 'br'], vary: ['a', 'b'] },
+      [],
+    ),
+  ).toEqual(['content-type', 'a/b', 'content-encoding', 'gzip, br', 'vary', 'a', 'vary', 'b'])
+})
+
+test.for([
+  {
+    what: 'names',
+    headers: Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`x${i}`, ''])),
+  },
+  { what: 'values', headers: { warning: Array.from({ length: 257 }, () => '') } },
+])('more than 256 $what are no answer', ({ headers }) => {
+  expect(() => responseHeaders(headers, [])).toThrow(
+    expect.objectContaining({ reason: 'BadGateway' }),
+  )
+})
+
 describe('answers that must not be relayed', () => {
   test.for([
     { status: 302, location: 'https://evil.example/' },
@@ -40,6 +61,8 @@ describe('answers that must not be relayed', () => {
     { status: 308, location: 'http:evil' },
     { status: 303, location: '/ok\r\nSet-Cookie: a' },
     { status: 401, location: undefined },
+    { status: 407, location: undefined },
+    { status: 0, location: undefined },
     { status: 999, location: undefined },
     { status: 101, location: undefined },
   ])('$status to $location', ({ status, location }) => {
@@ -51,6 +74,7 @@ describe('answers that must not be relayed', () => {
     { status: 301, location: '/api/v1/namespaces/a/services/b/proxy/', isConnect: true },
     { status: 304, location: undefined, isConnect: false },
     { status: 401, location: undefined, isConnect: true },
+    { status: 407, location: undefined, isConnect: true },
     { status: 201, location: 'https://anywhere/', isConnect: false },
   ])('$status to $location passes', ({ status, location, isConnect }) => {
     expect(() => checkResponse(status, { location }, isConnect)).not.toThrow()
