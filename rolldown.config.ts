@@ -34,7 +34,9 @@ function withoutFacade(builtin: string): Plugin {
   const facade = `\0${builtin}`
   return {
     name: 'without-facade',
-    resolveId: (id) => (id === builtin ? facade : undefined),
+    // A `require` makes none, and wants the getters too.
+    resolveId: (id, _importer, { kind }) =>
+      id === builtin && kind === 'import-statement' ? facade : undefined,
     load(id) {
       if (id !== facade) return undefined
       const all = Object.getOwnPropertyDescriptors(process.getBuiltinModule(builtin) ?? {})
