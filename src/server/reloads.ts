@@ -36,21 +36,36 @@ export interface ReloadParts {
 /** Begins to watch; stop the watcher at the end. */
 export function startReloads(parts: ReloadParts): Watcher {
   const { log, metrics } = parts
+  const watched = [
+    ...listenerReloads(parts),
+    rulesReload(parts),
+    credentialReload(parts),
+    ...issuers(parts),
+  ]
+  // What was loaded at the start is the first success.
+  for (const { what } of watched) recordSuccess(metrics, what)
   return watchFiles(
-    [...listenerReloads(parts), rulesReload(parts), credentialReload(parts), ...issuers(parts)],
+    watched,
     {
       onReloaded(what) {
         metrics.reloads.inc({ what, result: 'ok' })
+        recordSuccess(metrics, what)
         log.info({ what }, 'reloaded')
         parts.onReloaded()
       },
       onFailed(what, error) {
         metrics.reloads.inc({ what, result: 'failed' })
+        metrics.lastReloadSuccessful.set({ what }, 0)
         log.error({ what, err: error }, 'reload failed; the last good version stays in force')
       },
     },
     parts.loaded.digests,
   )
+}
+
+function recordSuccess(metrics: Metrics, what: string): void {
+  metrics.lastReloadSuccessful.set({ what }, 1)
+  metrics.lastReloadSuccess.set({ what }, Date.now() / 1_000)
 }
 
 /** Problems that do not keep a file from working, one line of log each. */
