@@ -1,9 +1,12 @@
-import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { stringify } from 'yaml'
+import { createSigningKey, startIssuer, type TestIssuer } from '../authentication/issuer.ts'
 import { asNode } from '../support/older-node.ts'
 import { command, output, type CommandResult } from '../support/command.ts'
+import { startProgram } from '../support/program.ts'
 import { writeConfigurations } from './configuration.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -81,6 +84,26 @@ describe('gatehouse installed globally', () => {
     expect(await gatehouse('validate', '--config', good)).toMatchObject({ code: 0, stderr: '' })
   })
 
+  test('fetches the keys of an issuer', async () => {
+    const issuer = await startIssuer([(await createSigningKey('key')).publicJwk])
+    onTestFinished(() => issuer.close())
+    const { good } = await writeConfigurations(folder)
+    const withIssuer = join(folder, 'issuer.yaml')
+    await writeFile(join(folder, 'authentication.yaml'), authenticationOf(issuer))
+    const text = (await readFile(good, 'utf8'))
+      .replace('authentication:', 'authentication:\n  configFile: authentication.yaml')
+      .concat('probes: { port: 0 }\n')
+    await writeFile(withIssuer, text)
+    const file = join(prefix(), 'bin', 'gatehouse')
+    const args = ['serve', '--config', withIssuer]
+    const serving = startProgram(file, args, { cwd: folder, env })
+    await serving.until(/"probes":\{"host":"127\.0\.0\.1","port":\d+\}/)
+    const port = /"probes":\{[^}]*"port":(\d+)/.exec(serving.stderr)?.[1] ?? ''
+    const ready = () => fetch(`http://127.0.0.1:${port}/readyz?verbose`).then((r) => r.text())
+    await expect.poll(ready, { timeout: 20_000 }).toContain(`[+]jwks ${issuer.url} ok`)
+    expect(issuer.keySetFetches).toBeGreaterThan(0)
+  })
+
   test('names the place of a mistake and ends with exit code 2', async () => {
     const { bad } = await writeConfigurations(folder)
     const { code, stderr } = await gatehouse('validate', '--config', bad)
@@ -89,6 +112,19 @@ describe('gatehouse installed globally', () => {
     expect(stderr).toContain('privateKeyFiel')
   })
 })
+
+function authenticationOf({ url, certificateAuthority }: TestIssuer): string {
+  return stringify({
+    apiVersion: 'apiserver.config.k8s.io/v1',
+    kind: 'AuthenticationConfiguration',
+    jwt: [
+      {
+        issuer: { url, certificateAuthority, audiences: ['gatehouse'] },
+        claimMappings: { username: { claim: 'sub', prefix: 'oidc:' } },
+      },
+    ],
+  })
+}
 
 function prefix(): string {
   return join(folder, 'prefix')
