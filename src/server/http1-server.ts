@@ -29,6 +29,8 @@ interface State {
   readonly guard: Guard
   /** Whether a request is being served. */
   busy: boolean
+  /** Since when none is, on the clock of `performance.now()`. */
+  idleSince: number
   retired: boolean
   /** Whether the last answer has been given: nothing behind it is looked at. */
   ending: boolean
@@ -61,6 +63,7 @@ export function attachHttp1(
     if (state.retired) response.shouldKeepAlive = false
     const onClose = state.guard(() => {
       state.busy = false
+      state.idleSince = performance.now()
       // RFC 9112 section 9.6: after `close` nothing more is processed, pipelined as it may be.
       if (state.last?.exchange.endsConnection === true) state.ending = true
       const next = state.ending || message.socket.destroyed ? undefined : state.waiting.shift()
@@ -154,6 +157,7 @@ export function attachHttp1(
       connection,
       guard: createGuard(log, socket),
       busy: false,
+      idleSince: performance.now(),
       retired: false,
       ending: false,
       last: undefined,
@@ -166,6 +170,7 @@ export function attachHttp1(
         if (!state.busy) socket.end()
       },
       isIdle: () => !state.busy,
+      idleSince: () => (state.busy ? undefined : state.idleSince),
     }
   }
 }

@@ -1,5 +1,10 @@
 /** HTTP/2 on the listener: one session's streams, its idle time and its end. */
-import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import type {
+  IncomingHttpHeaders,
+  performServerHandshake,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2'
 
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import type { Log } from '../log.ts'
@@ -12,6 +17,7 @@ import { writeRefusal } from './refusal.ts'
 
 export interface Http2Limits {
   readonly maxHeaderBytes: number
+  readonly maxHeaders: number
   readonly maxConcurrentStreams: number
   /** Milliseconds. */
   readonly headerTimeout: number
@@ -34,6 +40,29 @@ type StreamArguments = readonly [
 
 /** RFC 9113 section 6.5.2: what a field counts beside its name and value. */
 const FIELD_OVERHEAD = 32
+
+/** Bounds for nghttp2: CVE-2023-44487, CVE-2023-45288, CVE-2019-9512/9514/9515/9516. */
+export function sessionOptions(
+  limits: Http2Limits,
+): NonNullable<Parameters<typeof performServerHandshake>[1]> {
+  return {
+    settings: {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderBytes,
+      initialWindowSize: 262_144,
+      enablePush: false,
+      enableConnectProtocol: false,
+    },
+    maxHeaderListPairs: limits.maxHeaders,
+    maxOutstandingPings: 10,
+    maxSettings: 32,
+    maxSessionInvalidFrames: 20,
+    maxSessionRejectedStreams: 100,
+    maxSessionMemory: 16,
+    streamResetBurst: 1_000,
+    streamResetRate: 33,
+  }
+}
 
 /** Serves a session; when retired it sends GOAWAY, and open streams go on to their end. */
 export function serveHttp2(
@@ -87,6 +116,7 @@ export function serveHttp2(
       if (!session.closed) session.close()
     },
     isIdle: () => open === 0,
+    idleSince: () => undefined,
   }
 }
 

@@ -16,11 +16,10 @@ import { createAcceptedSockets, socketKey, type AcceptBounds } from './accepted-
 import { describeConnection } from './connection.ts'
 import { createGuard, guarded } from './guarded.ts'
 import { attachHttp1 } from './http1-server.ts'
-import { serveHttp2, type Http2Limits } from './http2-server.ts'
+import { serveHttp2, sessionOptions, type Http2Limits } from './http2-server.ts'
 import type { ListenerTls } from './tls.ts'
 
 export interface ListenerLimits extends Http2Limits, AcceptBounds {
-  readonly maxHeaders: number
   /** Milliseconds from a connection or a request's first byte to the end of its head. */
   readonly headerTimeout: number
   /** Milliseconds that a connection without a request may stay open. */
@@ -72,6 +71,8 @@ export interface ServedConnection {
   retire(): void
   /** Whether no request runs. */
   isIdle(): boolean
+  /** Since when, by `performance.now()`; undefined when a request runs, or when it looks itself. */
+  idleSince(): number | undefined
 }
 
 /** Starts listening; resolves when bound, rejects when the address cannot be had. */
@@ -169,7 +170,7 @@ export async function startListener(
       // Half-open is for tunnels. Here node would wait for a session that nobody reads any more, and
       // its watches with it; a server of Go's ends it as well.
       socket.once('end', () => socket.destroy())
-      const session: ServerHttp2Session = performServerHandshake(socket, http2Options(limits))
+      const session: ServerHttp2Session = performServerHandshake(socket, sessionOptions(limits))
       entry.served = serveHttp2(session, entry.connection, limits, effects)
     } else {
       entry.served = serveHttp1(socket, entry.connection)
@@ -183,6 +184,15 @@ export async function startListener(
 
   await listen(server, options.port, options.address)
   const bound = server.address() as AddressInfo
+
+  // node's own timer starts again with every byte, empty lines between requests among them.
+  const longestIdle = limits.idleTimeout + limits.headerTimeout
+  const sweep = setInterval(() => {
+    for (const { socket, served } of live.values()) {
+      const since = served?.idleSince() ?? Infinity
+      if (performance.now() - since > longestIdle) socket.destroy()
+    }
+  }, limits.headerTimeout).unref()
 
   return {
     address: { host: bound.address, port: bound.port },
@@ -201,33 +211,13 @@ export async function startListener(
       for (const { connection } of live.values()) connection.retire()
     },
     async destroy() {
+      clearInterval(sweep)
       const gone = [...live.values()].map(
         ({ socket }) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
       )
       for (const { socket } of live.values()) socket.destroy()
       await Promise.all(gone)
     },
-  }
-}
-
-/** Bounds for nghttp2: CVE-2023-44487, CVE-2023-45288, CVE-2019-9512/9514/9515/9516. */
-function http2Options(limits: ListenerLimits): Parameters<typeof performServerHandshake>[1] {
-  return {
-    settings: {
-      maxConcurrentStreams: limits.maxConcurrentStreams,
-      maxHeaderListSize: limits.maxHeaderBytes,
-      initialWindowSize: 262_144,
-      enablePush: false,
-      enableConnectProtocol: false,
-    },
-    maxHeaderListPairs: limits.maxHeaders,
-    maxOutstandingPings: 10,
-    maxSettings: 32,
-    maxSessionInvalidFrames: 20,
-    maxSessionRejectedStreams: 100,
-    maxSessionMemory: 16,
-    streamResetBurst: 1_000,
-    streamResetRate: 33,
   }
 }
 

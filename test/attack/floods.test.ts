@@ -210,6 +210,17 @@ describe('slow clients', () => {
     expect((await connection.rest()).length).toBe(0)
   })
 
+  test('so is one that sends empty lines meanwhile, which no request begins with', async () => {
+    const connection = await attack.connect(ATTACKER)
+    connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}\r\n`)
+    expect((await readAnswer(connection)).status).toBe(200)
+    await drip(
+      connection,
+      Array.from({ length: 1_000 }, () => '\r\n'),
+    )
+    expect(connection.ended).toBe(true)
+  })
+
   test('an HTTP/2 session without a request is closed, PINGs or not', async () => {
     const connection = await attack.connectHttp2(ATTACKER)
     const end = connection.end()
