@@ -189,8 +189,9 @@ class Http2Response implements ClientResponse {
     }
   }
 
-  destroy(): void {
-    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  destroy(error = new Error('the answer was broken off')): void {
+    // Not `close`: that ends the writable side first, and END_STREAM makes half an answer a whole one.
+    if (!this.#stream.destroyed) this.#stream.destroy(error)
   }
 
   /** A stream that the client reset takes nothing more; `onAbort` has told so already. */

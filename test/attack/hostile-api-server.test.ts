@@ -216,10 +216,12 @@ describe('over HTTP/1.1 to the API server', () => {
     ['fewer bytes than announced', answered(head('Content-Length: 9\r\n') + '{}\n', true)],
   ]
 
-  describe.for([GET, WATCH])('GET %s', (path) => {
+  const WAYS = FRONTS.flatMap((front) => [GET, WATCH].map((path) => ({ front, path })))
+
+  describe.for(WAYS)('GET $path over $front', ({ front, path }) => {
     test.for(HALF)('%s after a good beginning breaks the answer off', async ([, script]) => {
       api.script = script
-      const watched = await attack.watching(() => ask(attack, 'HTTP/1.1', path))
+      const watched = await attack.watching(() => ask(attack, front, path))
       expect(watched.value.body).toMatch(/^\{\}\n/)
       expectBrokenOff(watched)
     })
@@ -377,9 +379,11 @@ describe('a watch over HTTP/2 to the API server', () => {
     ['a frame of another stream', frames((id) => [...begun(id), data(id + 2, 'x')])],
   ]
 
-  test.for(HALF)('is broken off by %s', async ([, answer]) => {
-    api.onStream = answer
-    expectBrokenOff(await attack.watching(() => ask(attack, 'HTTP/1.1', WATCH)))
+  describe.for(FRONTS)('of a client of %s', (front) => {
+    test.for(HALF)('is broken off by %s', async ([, answer]) => {
+      api.onStream = answer
+      expectBrokenOff(await attack.watching(() => ask(attack, front, WATCH)))
+    })
   })
 
   test('keeps no field whose value would be a line of its own', async () => {
