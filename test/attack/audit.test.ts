@@ -31,7 +31,9 @@ const FORGED =
   '"}}\n{"kind":"Event","auditID":"forged","user":{"username":"mallory"}}\r\n\u001b[2J\u001b[1A' +
   '\u2028{"auditID":"forged"}\u2029\u0085\u009b31m\u007f\u202e\u2066\u200b\ufeff\\u000a\\"'
 /** What may be a name. */
-const QUOTES = 'a"}\\n{"auditID":"forged"}\u202e\u200b\\'
+const QUOTES = 'a"}\\n{"auditID":"forged"}\u200c\u00e9\\'
+/** Looks like another name. */
+const REVERSED = 'a\u202eda\u200b'
 
 let attack: Attack
 /** Everything that anybody has signed in with. */
@@ -135,6 +137,7 @@ describe('nobody can write a line of the log, nor change how one looks', () => {
     ['as user', { sub: FORGED }, 403],
     ['as group', { groups: ['a', FORGED] }, 403],
     ['as jti', { jti: FORGED }, 403],
+    ['as user that does not show what it is', { sub: REVERSED }, 403],
     ['as user, without controls', { sub: QUOTES }, 200],
     ['as group, without controls', { groups: [QUOTES] }, 200],
     ['as jti, without controls', { jti: QUOTES }, 200],
