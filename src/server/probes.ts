@@ -97,14 +97,20 @@ export function readiness(
   const lines: string[] = []
   let failed = false
   for (const { name, run, note } of checks) {
-    const problem = run()
-    const remark = note?.()
+    const problem = oneLine(run())
+    const remark = oneLine(note?.())
     if (problem !== undefined) failed = true
     const ok = remark === undefined ? `[+]${name} ok` : `[+]${name} ok (${remark})`
     lines.push(problem === undefined ? ok : `[-]${name} failed: ${problem}`)
   }
   lines.push(failed ? 'readyz check failed' : 'readyz check passed')
   return { code: failed ? 503 : 200, text: failed || verbose ? `${lines.join('\n')}\n` : 'ok\n' }
+}
+
+/** What a check says may come from elsewhere; a line of its own would pass for another check. */
+function oneLine(text: string | undefined): string | undefined {
+  const lines = text?.split(/[\n\v\f\r\u0085\u2028\u2029]/).map((line) => line.trim())
+  return lines?.filter((line) => line !== '').join('; ')
 }
 
 function send(response: ServerResponse, code: number, text: string, type?: string): void {

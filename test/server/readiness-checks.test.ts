@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 
 import type { IssuerReadiness } from '../../src/authentication/oidc.ts'
+import { ConfigError } from '../../src/config/problem.ts'
 import { readiness } from '../../src/server/probes.ts'
-import { createIssuerChecks } from '../../src/server/readiness-checks.ts'
+import { createIssuerChecks, readinessChecks } from '../../src/server/readiness-checks.ts'
 
 const GOOD: IssuerReadiness = { issuer: 'https://good', problem: undefined, wasTried: true }
 const DOWN: IssuerReadiness = { issuer: 'https://down', problem: 'ECONNREFUSED', wasTried: true }
@@ -50,5 +51,59 @@ describe('after a reload', () => {
   test('that leaves only issuers out of reach, readiness fails, and comes back with one', () => {
     const codes = answers(false, [GOOD], [DOWN], [{ ...DOWN, problem: undefined }])
     expect(codes.map(([code]) => code)).toEqual([200, 503, 200])
+  })
+})
+
+describe('a check is one line', () => {
+  const problem = {
+    file: 'rules.yaml',
+    line: 1,
+    column: 1,
+    field: '',
+    message: 'bad',
+    mend: 'mend',
+  }
+  const parts = {
+    listening: () => true,
+    ending: () => undefined,
+    reloads: () => undefined,
+    auditor: {
+      open: () => expect.fail('no request'),
+      healthy: () => undefined,
+      close: () => Promise.resolve(),
+    },
+    oidc: undefined,
+    x509: true,
+    upstream: {
+      last: () => ({
+        reachable: undefined,
+        rejectsAnonymous: undefined,
+        assertsIdentity: undefined,
+      }),
+      again: () => undefined,
+      stop: () => undefined,
+    },
+  }
+
+  test('however many problems a reload has', () => {
+    const { message } = new ConfigError([problem, { ...problem, line: 7 }])
+    const failures = () => new Map([['rules', message]])
+    const reloads = () => ({ failures, look: () => undefined, stop: () => undefined })
+    const { code, text } = readiness(readinessChecks({ ...parts, reloads })(), true)
+    expect(code).toBe(200)
+    expect(text.split('\n')).toContain(
+      '[+]configuration ok (reload of rules failed: rules.yaml:1:1: bad (mend); rules.yaml:7:1: bad (mend))',
+    )
+  })
+
+  test.for(['\n', '\r', '\r\n', '\u2028'])('whatever the API server says, %j in it', (end) => {
+    const assertsIdentity = `refused: no${end}[+]upstream-asserts-identity ok${end}`
+    const last = () => ({ ...parts.upstream.last(), assertsIdentity })
+    const upstream = { ...parts.upstream, last }
+    const { code, text } = readiness(readinessChecks({ ...parts, upstream })(), true)
+    expect(code).toBe(503)
+    expect(text.split(/[\r\n\u2028]/)).toContain(
+      '[-]upstream-asserts-identity failed: refused: no; [+]upstream-asserts-identity ok',
+    )
   })
 })
