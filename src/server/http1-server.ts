@@ -40,9 +40,7 @@ interface State {
   readonly waiting: (readonly [IncomingMessage, ServerResponse])[]
 }
 
-/**
- * Attaches the handlers once. The returned function prepares one connection.
- */
+/** Attaches the handlers once. The returned function prepares one connection. */
 export function attachHttp1(
   server: Server,
   { log, metrics, handle, onMalformed }: Effects,
@@ -80,7 +78,8 @@ export function attachHttp1(
       return
     }
     occupy(state, message, response)
-    const exchange = createHttp1Exchange({ ...state, message, response })
+    const { connection, guard } = state
+    const exchange = createHttp1Exchange({ message, response, connection, guard })
     state.last = { message, exchange }
     handle(exchange)
   }
@@ -108,7 +107,9 @@ export function attachHttp1(
     }
     const response = responseForUpgrade(message)
     occupy(state, message, response)
-    handle(createHttp1Exchange({ ...state, message, response, upgrade: { socket, head } }))
+    const { connection, guard } = state
+    const upgrade = { socket, head }
+    handle(createHttp1Exchange({ message, response, connection, guard, upgrade }))
   }
 
   const onConnect = (message: IncomingMessage, socket: Duplex): void => {
