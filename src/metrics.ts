@@ -20,7 +20,6 @@ export interface Metrics {
   readonly lastReloadSuccessful: Gauge<'what'>
   readonly lastReloadSuccess: Gauge<'what'>
   readonly upstreamErrors: Counter<'reason'>
-  readonly upstreamConnections: Gauge<'kind'>
 }
 
 const KNOWN_VERBS: ReadonlySet<string> = new Set(
@@ -112,8 +111,5 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
       'Requests that the API server did not answer.',
       ['reason'],
     ),
-    upstreamConnections: gauge('upstream_connections', 'Open connections to the API server.', [
-      'kind',
-    ]),
   }
 }

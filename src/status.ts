@@ -4,13 +4,11 @@
  */
 
 /** `metav1.StatusReason`s that Gatehouse answers with, and the HTTP code of each. */
-export const STATUS_CODES = {
+const STATUS_CODES = {
   BadRequest: 400,
   Unauthorized: 401,
   Forbidden: 403,
-  NotFound: 404,
   MethodNotAllowed: 405,
-  RequestEntityTooLarge: 413,
   ExpectationFailed: 417,
   TooManyRequests: 429,
   RequestHeaderFieldsTooLarge: 431,
