@@ -1,4 +1,4 @@
-# The image of deploy/kubernetes: node and one JavaScript file; nothing is written at run time. The
+# The image of deploy/kubernetes: node and the files of dist; nothing is written at run time. The
 # Node version is the one of package.json, which the tests check.
 ARG NODE_IMAGE=node:26.10.0-slim
 
@@ -9,7 +9,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY tsconfig.json rolldown.config.ts ./
 COPY src ./src
-# The libraries that Gatehouse needs are in the file; those that only build it stay behind here.
+# The libraries that Gatehouse needs are in gatehouse.js; those that only build it stay behind here.
 RUN node node_modules/rolldown/bin/cli.mjs -c rolldown.config.ts
 
 FROM ${NODE_IMAGE}

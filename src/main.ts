@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: argv in, exit code out. Nothing else reads `process`. */
+/** The command line: argv in, exit code out. Beside start.ts nothing else reads `process`. */
 import { readFileSync } from 'node:fs'
 
 import { Command } from 'commander'

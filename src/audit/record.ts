@@ -27,7 +27,10 @@ export interface Outcome {
   readonly panic?: boolean
 }
 
-/** One request's record, open from before anything can refuse until the exchange has ended. */
+/**
+ * One request's record, open until the exchange has ended. Only the limit of an address comes before:
+ * of those beyond it a bounded number has a record (server/address-gate.ts).
+ */
 export interface AuditRecord {
   /** Minted here (a UUID), sent upstream and returned as `Audit-ID`. */
   readonly auditID: string

@@ -3,8 +3,9 @@
  * parameter is known to carry no secret: commands of exec, tokens that a client put into the URL
  * and whatever a proxied backend takes are not.
  */
+
 /** Longest `requestURI`, in characters. */
-export const MAX_URI_LENGTH = 4_096
+const MAX_URI_LENGTH = 4_096
 const MAX_USER_AGENT_LENGTH = 1_024
 
 const TRUNCATED = '...TRUNCATED'

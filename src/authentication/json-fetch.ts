@@ -1,7 +1,7 @@
 import { Agent, get } from '../http/undici.ts'
 
 /** Longest discovery document or key set that is read, in bytes. */
-export const MAX_DOCUMENT_BYTES = 1_048_576
+const MAX_DOCUMENT_BYTES = 1_048_576
 
 export interface JsonFetcher {
   /**

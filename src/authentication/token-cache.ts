@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto'
 
-import { LRUCache } from 'lru-cache'
-
+import { createLru } from '../lru.ts'
 import type { Authentication } from './authenticator.ts'
 
 /** Verified tokens, so that a signature is verified once and not for every request. */
@@ -35,7 +34,7 @@ export function tokenDigest(token: string): string {
 
 /** Makes a cache of at most `maxTokens`; the least recently used one leaves first. */
 export function createTokenCache(maxTokens: number): TokenCache {
-  const entries = new LRUCache<string, VerifiedToken>({ max: maxTokens })
+  const entries = createLru<VerifiedToken>(maxTokens)
   let generation = 0
   return {
     get(digest, now) {

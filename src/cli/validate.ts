@@ -10,7 +10,10 @@ export interface ValidateOptions {
   readonly stderr: { write(text: string): unknown }
 }
 
-/** Loads everything that `serve` would, and starts nothing. Exit code: 0 good, 2 bad configuration. */
+/**
+ * Loads everything that `serve` would, and starts nothing. Exit code: 0 good, 2 bad configuration, 1
+ * for what is no fault of it.
+ */
 export async function validate(options: ValidateOptions): Promise<number> {
   try {
     const { warnings } = loadAll(options.configFile, options.inCluster)

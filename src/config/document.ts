@@ -72,7 +72,7 @@ export function readDocument<S extends z.ZodType>(
 }
 
 /** Checks a text as if it stood in `file`. */
-export function parseDocument<S extends z.ZodType>(
+function parseDocument<S extends z.ZodType>(
   file: string,
   text: string,
   schema: S,

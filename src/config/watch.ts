@@ -1,11 +1,11 @@
 /**
- * Tells when the content of files changed. By looking every few seconds rather than by inotify: it
- * sees renames, symlink swaps (ConfigMaps, Secrets) and network file systems alike.
+ * Tells when the content of files changed. By looking every second rather than by inotify: it sees
+ * renames, symlink swaps (ConfigMaps, Secrets) and network file systems alike.
  */
 import { digestOfFile, type FileDigests } from './digests.ts'
 
 export interface WatchedFiles {
-  /** What is re-read, for log and metric: `rules`, `serving certificate`… */
+  /** What is re-read, for log and metric: `rules`, `serving certificates`… */
   readonly what: string
   /** Read anew at each look, since a kubeconfig may name other files after a change. */
   readonly files: () => readonly string[]
@@ -27,7 +27,7 @@ export interface WatchEffects {
   readonly onFailed: (what: string, error: unknown) => void
 }
 
-export const LOOK_EVERY_MS = 1_000
+const LOOK_EVERY_MS = 1_000
 
 /** The longest wait, in looks, until what failed is tried again though its files stayed the same. */
 const MAX_PAUSE = 64

@@ -16,7 +16,7 @@ export interface Slot {
 
 /** Both throw `StatusError` 429 with an integer `Retry-After`. */
 export interface Limiter {
-  /** By client address, before any cryptography on the client's behalf. */
+  /** By client address, before anything of the request is looked at. */
   admitAddress(address: string): void | Promise<void>
   /** By user and class, after authentication; the slot counts concurrent requests and streams. */
   admitUser(user: UserInfo, requestClass: RequestClass): Slot | Promise<Slot>

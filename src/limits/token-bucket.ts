@@ -1,6 +1,5 @@
 /** Token buckets by key, in bounded memory (golang.org/x/time/rate, as far as `AllowN(now, 1)` goes). */
-import { LRUCache } from 'lru-cache'
-
+import { createLru } from '../lru.ts'
 import type { RateLimitState } from './limiter.ts'
 
 export interface BucketSize {
@@ -31,7 +30,7 @@ interface Bucket {
  */
 export function createTokenBuckets(size: BucketSize, maxKeys: number): TokenBuckets {
   const { requestsPerSecond, burst } = size
-  const buckets = new LRUCache<string, Bucket>({ max: maxKeys })
+  const buckets = createLru<Bucket>(maxKeys)
 
   return {
     take(key, now) {

@@ -1,7 +1,7 @@
 /**
  * What a request asks of the API: an exact port of kube-apiserver's `RequestInfoFactory`
  * (apiserver/pkg/endpoints/request/requestinfo.go) with the prefixes `api` and `apis`. Routing
- * upstream reads the URL by itself; test/request/vectors.json holds what the Go code makes of it.
+ * upstream reads the URL by itself; test/request/vectors.jsonl holds what the Go code makes of it.
  */
 import { StatusError } from '../status.ts'
 import { decodeListOptions, selectorsOf } from './list-options.ts'

@@ -1,4 +1,4 @@
-/** An HTTP/2 stream as an `Exchange`, without the compatibility API (design: it costs more). */
+/** An HTTP/2 stream as an `Exchange`, without the compatibility API, which costs more. */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 
 import type {

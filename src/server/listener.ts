@@ -58,7 +58,7 @@ export interface Listener {
 }
 
 /** One live connection, whichever protocol. */
-export interface LiveConnection {
+interface LiveConnection {
   readonly connection: ClientConnection
   readonly socket: TLSSocket
   /** Undefined until the protocol is known. */

@@ -1,4 +1,7 @@
-/** The one writer of refusals: whatever a stage threw becomes a `metav1.Status` answer. */
+/**
+ * Whatever a stage threw becomes a `metav1.Status` answer. What has no framing to rely on never gets
+ * to a stage, and is answered by http1-server.ts.
+ */
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError, statusBody } from '../status.ts'
 

@@ -92,14 +92,12 @@ function opensslCiphers(names: readonly string[]): string {
   return [TLS13_SUITES, ...new Set(tls12)].join(':')
 }
 
-/** DNS names and addresses in the certificate; without any, its common name. */
+/** DNS names and addresses in the certificate; clients do not look at its common name. */
 function certificateNames(pem: string): readonly string[] {
-  const certificate = new X509Certificate(pem)
-  const alternative = certificate.subjectAltName ?? ''
-  const names = alternative
+  const alternative = new X509Certificate(pem).subjectAltName ?? ''
+  return alternative
     .split(', ')
     .flatMap((entry) => /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1] ?? [])
-  return names
 }
 
 /** `*.example.com` for `a.example.com`: one label, as kube-apiserver matches. */

@@ -3,7 +3,7 @@ import type { Exchange } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 
 /**
- * `kubectl --as` has an issue of its own; until then it is refused rather than ignored.
+ * Refuses `kubectl --as`: ignored, the request would run as the user's own self.
  *
  * @throws StatusError 403
  */

@@ -26,7 +26,7 @@ export interface Stalls {
   close(): void
 }
 
-/** @param timeout milliseconds without a byte; each ends at most a quarter later */
+/** @param timeout milliseconds without a byte; each ends at most half as much later */
 export function createStalls(timeout: number): Stalls {
   const list: Stallable[] = []
   const timer = setInterval(look, Math.max(1, timeout / LOOKS))

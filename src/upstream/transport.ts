@@ -51,7 +51,7 @@ export interface UpstreamTls {
 }
 
 export interface UpstreamEndpoint {
-  /** `https:` always. */
+  /** Name or address, without brackets; the scheme is always `https`. */
   readonly hostname: string
   readonly port: number
   /** `host[:port]` as it goes into `Host`. */
