@@ -4,7 +4,8 @@ import { StatusError } from '../status.ts'
 /** Longest token looked at, in characters; a header may hold no more than this either way. */
 export const MAX_TOKEN_LENGTH = 16_384
 
-const PROTOCOL_PREFIX = 'base64url.bearer.authorization.k8s.io.'
+/** What stands before a token among WebSocket subprotocols (apiserver request/websocket/protocol.go). */
+export const BEARER_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.'
 
 /**
  * The token of `Authorization: Bearer TOKEN`; undefined without the header.
@@ -30,12 +31,12 @@ export function bearerToken(authorization: string | undefined): string | undefin
 export function webSocketToken(values: readonly string[]): string | undefined {
   if (values.length === 0) return undefined
   const protocols = values.flatMap((value) => value.split(',')).map((protocol) => protocol.trim())
-  const carriers = protocols.filter((protocol) => protocol.startsWith(PROTOCOL_PREFIX))
+  const carriers = protocols.filter((protocol) => protocol.startsWith(BEARER_SUBPROTOCOL))
   const [carrier] = carriers
   if (carrier === undefined) return undefined
   if (carriers.length > 1) throw unauthorized('more than one token among the subprotocols')
   if (protocols.length === 1) throw unauthorized('the token must not be the only subprotocol')
-  return decodeToken(carrier.slice(PROTOCOL_PREFIX.length))
+  return decodeToken(carrier.slice(BEARER_SUBPROTOCOL.length))
 }
 
 function decodeToken(encoded: string): string {

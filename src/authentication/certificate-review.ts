@@ -5,7 +5,8 @@
  */
 import { X509Certificate } from 'node:crypto'
 
-import { CERTIFICATE, type ClientTrust } from './client-ca.ts'
+import type { ClientTrust } from './client-ca.ts'
+import { CERTIFICATE } from './pem.ts'
 import { readRevocationLists, type RevocationState } from './revocation.ts'
 
 /** Gives why a certificate is no longer accepted, undefined when it is. */

@@ -4,16 +4,13 @@ import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
+import { CERTIFICATE, REVOCATION_LIST } from './pem.ts'
 
 export interface ClientTrust {
   readonly ca: string
   /** Undefined: nothing is looked up; otherwise a certificate whose issuer has no list is refused. */
   readonly crl: string | undefined
 }
-
-/** One certificate of a PEM bundle. */
-export const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
-const REVOCATION_LIST = /-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g
 
 /**
  * Reads both.

@@ -2,14 +2,13 @@
 import type { X509Certificate } from 'node:crypto'
 
 import { CONTEXT_0, derElements, derSequence, INTEGER, SEQUENCE, type DerElement } from './der.ts'
+import { REVOCATION_LIST } from './pem.ts'
 
 /** Serial numbers by issuer; both are the hex of their DER, since names are compared as encoded. */
 type Revoked = ReadonlyMap<string, ReadonlySet<string>>
 
 /** `unlisted`: there is no list of the certificate's issuer, so nobody can say. */
 export type RevocationState = 'good' | 'revoked' | 'unlisted'
-
-const LIST = /-----BEGIN X509 CRL-----([^-]+)-----END X509 CRL-----/g
 
 /**
  * Reads lists that OpenSSL has taken already (PEM, one after the other), and makes the look-up.
@@ -22,7 +21,7 @@ export function readRevocationLists(
   pem: string,
 ): (certificate: X509Certificate) => RevocationState {
   const revoked = new Map<string, Set<string>>()
-  for (const [, base64 = ''] of pem.matchAll(LIST)) {
+  for (const [, base64 = ''] of pem.matchAll(REVOCATION_LIST)) {
     const { issuer, serials } = readList(Buffer.from(base64, 'base64'))
     const known = revoked.get(issuer) ?? new Set<string>()
     for (const serial of serials) known.add(serial)

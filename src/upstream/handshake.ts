@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 
+import { BEARER_SUBPROTOCOL } from '../authentication/bearer.ts'
 import type { RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 import type { UpstreamResponseHeaders } from './response-headers.ts'
@@ -16,9 +17,6 @@ export interface Handshake {
   /** Subprotocols or stream protocol versions offered. */
   readonly offered: readonly string[]
 }
-
-/** The token that kube-apiserver takes from a subprotocol; authentication has read it by now. */
-const BEARER_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.'
 
 /** 24 characters of base64: 16 bytes (RFC 6455 section 4.1). */
 const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/
@@ -50,6 +48,7 @@ function webSocketHandshake(method: string, values: (name: string) => string[]):
   if (version.length !== 1 || version[0] !== '13') {
     throw badHandshake('Sec-WebSocket-Version must be 13')
   }
+  // Authentication has read the client's token; the API server must not get it.
   const offered = list(values('sec-websocket-protocol')).filter(
     (protocol) => !protocol.startsWith(BEARER_SUBPROTOCOL),
   )
