@@ -19,7 +19,7 @@ import { parseTarget } from '../request/target.ts'
 import type { RequestClass } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import type { Upstream } from '../upstream/forward.ts'
-import type { UpgradeOutcome } from '../upstream/upgrade.ts'
+import type { ForwardOutcome } from '../upstream/outcome.ts'
 import { createAddressGate } from './address-gate.ts'
 import { noRequest } from './no-request.ts'
 import { asStatusError, causeOf, writeRefusal } from './refusal.ts'
@@ -95,7 +95,7 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     exchange: Exchange,
     record: AuditRecord,
     progress: Progress,
-  ): Promise<UpgradeOutcome & { readonly cause?: string }> {
+  ): Promise<ForwardOutcome> {
     const { request } = exchange
 
     const target = parseTarget(request.method, request.rawTarget)
@@ -138,7 +138,7 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
 
       return await forward()
 
-      async function forward(): Promise<UpgradeOutcome & { readonly cause?: string }> {
+      async function forward(): Promise<ForwardOutcome> {
         let remove: ReturnType<LiveStreams['add']> | undefined
         const inFlight = { class: classOf }
         metrics.requestsInFlight.inc(inFlight)

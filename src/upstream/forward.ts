@@ -15,13 +15,14 @@ import { parseHandshake } from './handshake.ts'
 import { upstreamHeaders } from './headers.ts'
 import { createIdentityWriter, type IdentityNames } from './identity.ts'
 import type { UpstreamCredential } from './credential.ts'
+import type { ForwardOutcome } from './outcome.ts'
 import { createPoolTransport } from './pool.ts'
 import { Relay } from './relay.ts'
 import { createRequestBody } from './request-body.ts'
 import { createSessionsTransport } from './sessions.ts'
 import { createStalls, type Stalls } from './stalls.ts'
 import type { ConnectionLimits, Transport } from './transport.ts'
-import { forwardUpgrade, type UpgradeOutcome } from './upgrade.ts'
+import { forwardUpgrade } from './upgrade.ts'
 
 export interface ForwardOptions {
   readonly exchange: Exchange
@@ -42,7 +43,7 @@ export interface Upstream {
    *
    * @throws StatusError while nothing has been sent to the client
    */
-  forward(options: ForwardOptions): Promise<UpgradeOutcome>
+  forward(options: ForwardOptions): Promise<ForwardOutcome>
   /** New requests use this credential; the connections of the old one end as they come free. */
   updateCredential(credential: UpstreamCredential): void
   readonly current: () => UpstreamCredential
@@ -108,7 +109,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     forward(forward) {
       const way = ways
       const headers = headersFor(forward, way)
-      const work: Promise<UpgradeOutcome> = forward.exchange.request.isUpgrade
+      const work: Promise<ForwardOutcome> = forward.exchange.request.isUpgrade
         ? upgrade(forward, way, headers, limits)
         : relay(forward, way, headers, stalls)
       return work.catch(count)
@@ -152,7 +153,7 @@ function relay(
   ways: Ways,
   headers: readonly string[],
   stalls: Stalls,
-): Promise<UpgradeOutcome> {
+): Promise<ForwardOutcome> {
   const { exchange, authorized, target } = forward
   const { request } = exchange
   const longRunning = isLongRunning(authorized.info)
@@ -188,7 +189,7 @@ async function upgrade(
   ways: Ways,
   headers: readonly string[],
   limits: ConnectionLimits,
-): Promise<UpgradeOutcome> {
+): Promise<ForwardOutcome> {
   const { exchange, authorized, target } = forward
   return forwardUpgrade({
     exchange,

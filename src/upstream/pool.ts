@@ -3,20 +3,15 @@ import type { Dispatcher } from 'undici'
 
 import { buildConnector, Pool } from '../http/undici.ts'
 import { StatusError } from '../status.ts'
-import type {
-  AnswerReceiver,
-  ConnectionLimits,
-  Transport,
-  UpstreamEndpoint,
-  UpstreamRequest,
-} from './transport.ts'
 import { tlsOptions } from './tls-options.ts'
-
-/**
- * Bytes of an answer's head; kube-apiserver's stay far below. With the room that nghttp2 reserves for
- * each field it stays under the 64 KiB that Gatehouse itself can send over HTTP/2.
- */
-const MAX_ANSWER_HEAD = 49_152
+import {
+  MAX_ANSWER_HEAD,
+  type AnswerReceiver,
+  type ConnectionLimits,
+  type Transport,
+  type UpstreamEndpoint,
+  type UpstreamRequest,
+} from './transport.ts'
 
 export interface PoolOptions {
   readonly endpoint: UpstreamEndpoint

@@ -2,6 +2,7 @@
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 import { INVALID_ANSWER, mapUpstreamError } from './errors.ts'
+import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import type { Stallable, Stalls } from './stalls.ts'
@@ -9,13 +10,6 @@ import type { AnswerReceiver, UpstreamControl } from './transport.ts'
 
 /** Interim answers (1xx) that are read and dropped before the API server is given up. */
 const MAX_INTERIM = 10
-
-export interface ForwardOutcome {
-  readonly code: number
-  readonly abortedBy?: 'client' | 'upstream' | 'gatehouse'
-  /** Why, where `abortedBy` alone does not say; for the audit event. */
-  readonly cause?: string
-}
 
 export interface RelayOptions {
   readonly exchange: Exchange
@@ -30,9 +24,6 @@ export interface RelayOptions {
 }
 
 const NEWLINE = 0x0a
-
-/** Recorded for a client that left before any answer; nginx's number, never sent. */
-const CLIENT_CLOSED_REQUEST = 499
 
 /**
  * Resolves when the exchange is over, however; rejects with `StatusError` while nothing has been

@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls'
 
 import type { Log } from '../log.ts'
 import { connectTls } from './connect.ts'
-import type { ConnectionLimits, UpstreamEndpoint } from './transport.ts'
+import { MAX_ANSWER_HEAD, type ConnectionLimits, type UpstreamEndpoint } from './transport.ts'
 
 /** Streams a session at most, below what Go's server grants (100 or 250). */
 export const MAX_STREAMS = 100
@@ -13,8 +13,6 @@ const STREAM_WINDOW = 131_072
 /** As client-go's transport: a PING after this much silence, and how long its answer may take. */
 const PING_INTERVAL_MS = 30_000
 const PING_TIMEOUT_MS = 15_000
-/** As the pool's. */
-const MAX_ANSWER_HEAD = 49_152
 
 export interface SessionOptions {
   readonly endpoint: UpstreamEndpoint

@@ -3,6 +3,12 @@ import type { Readable } from 'node:stream'
 
 import type { UpstreamResponseHeaders } from './response-headers.ts'
 
+/**
+ * Bytes of an answer's head; kube-apiserver's stay far below. With the room that nghttp2 reserves for
+ * each field it stays under the 64 KiB that Gatehouse itself can send over HTTP/2.
+ */
+export const MAX_ANSWER_HEAD = 49_152
+
 export interface UpstreamRequest {
   readonly method: string
   /** The judged target, byte for byte. */

@@ -12,7 +12,7 @@ import { StatusError } from '../status.ts'
 import { connectTls } from './connect.ts'
 import { mapUpstreamError } from './errors.ts'
 import { checkSwitchingProtocols, type Handshake } from './handshake.ts'
-import type { ForwardOutcome } from './relay.ts'
+import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import type { ConnectionLimits, UpstreamEndpoint } from './transport.ts'
 import { joinTunnel, type Tunnel, type TunnelEnd } from './tunnel.ts'
@@ -20,7 +20,8 @@ import { joinTunnel, type Tunnel, type TunnelEnd } from './tunnel.ts'
 /** Bound on a refusal's body and on the time that it may take to arrive. */
 const MAX_REFUSAL_BYTES = 1_048_576
 const REFUSAL_MS = 10_000
-const MAX_ANSWER_HEAD = 65_536
+/** Bytes; the client of an upgrade speaks HTTP/1.1, which has no bound like that of `MAX_ANSWER_HEAD`. */
+const MAX_UPGRADE_HEAD = 65_536
 
 export interface UpgradeOptions {
   readonly exchange: Exchange
@@ -37,18 +38,12 @@ export interface UpgradeOptions {
   readonly onCut: ((cut: (reason: StatusError) => void) => void) | undefined
 }
 
-export interface UpgradeOutcome extends ForwardOutcome {
-  /** Bytes through the tunnel; undefined when there was none. */
-  readonly bytesReceived?: number
-  readonly bytesSent?: number
-}
-
 /**
  * Asks upstream to switch and, when it does, joins the two connections.
  *
  * @throws StatusError while nothing has been sent to the client
  */
-export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome> {
+export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome> {
   const { exchange, endpoint, limits, handshake } = options
   return new Promise((resolve, reject) => {
     let answered = false
@@ -65,7 +60,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome>
       path: options.path,
       headers: headers as unknown as Record<string, string>,
       setHost: false,
-      maxHeaderSize: MAX_ANSWER_HEAD,
+      maxHeaderSize: MAX_UPGRADE_HEAD,
     })
     const timer = setTimeout(() => {
       upstream.destroy(Object.assign(new Error('no answer'), { code: 'UND_ERR_HEADERS_TIMEOUT' }))
@@ -84,7 +79,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome>
       else tunnel.cut()
     })
     upstream.on('error', fail)
-    // An aggregate of interim answers is bounded by the header timeout; each by MAX_ANSWER_HEAD.
+    // An aggregate of interim answers is bounded by the header timeout; each by MAX_UPGRADE_HEAD.
     upstream.on('upgrade', (message, socket, head) => {
       clearTimeout(timer)
       if (answered) {
@@ -125,7 +120,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<UpgradeOutcome>
       upstream.destroy(error)
       if (answered) return
       answered = true
-      resolve({ code: 499, abortedBy: 'client' })
+      resolve({ code: CLIENT_CLOSED_REQUEST, abortedBy: 'client' })
     })
     upstream.end()
   })
@@ -147,7 +142,7 @@ function join(
   return joinTunnel(socket, upstreamSocket)
 }
 
-function outcomeOf(end: TunnelEnd): UpgradeOutcome {
+function outcomeOf(end: TunnelEnd): ForwardOutcome {
   return {
     code: 101,
     bytesReceived: end.bytesFromClient,
@@ -170,7 +165,7 @@ function switchingHeaders(options: UpgradeOptions, upstream: UpstreamResponseHea
 }
 
 /** Relays an error answer within bounds; the client's connection ends with it, upstream's too. */
-function relayRefusal(options: UpgradeOptions, message: IncomingMessage): Promise<UpgradeOutcome> {
+function relayRefusal(options: UpgradeOptions, message: IncomingMessage): Promise<ForwardOutcome> {
   const { response } = options.exchange
   const status = message.statusCode ?? 502
   response.writeHead(status, [
