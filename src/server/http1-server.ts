@@ -4,25 +4,16 @@ import type { Server } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 
-import type { ClientConnection, Exchange } from '../http/exchange.ts'
-import type { Log } from '../log.ts'
-import type { Metrics } from '../metrics.ts'
+import type { ClientConnection } from '../http/exchange.ts'
 import { StatusError, statusBody } from '../status.ts'
 import { framingProblem, upgradeProblem } from './framing.ts'
 import { createGuard, guarded, type Guard } from './guarded.ts'
 import { createHttp1Exchange, responseForUpgrade, type BreakableExchange } from './http1.ts'
-import type { ServedConnection } from './listener.ts'
+import type { ListenerEffects, ServedConnection } from './listener.ts'
 
 /** client-go does not pipeline; a few requests in a row wait their turn, a flood does not. */
 const MAX_PIPELINED = 16
 const NO_CONNECT = 'CONNECT is not served here'
-
-interface Effects {
-  readonly log: Log
-  readonly metrics: Metrics
-  readonly handle: (exchange: Exchange) => void
-  readonly onMalformed: (connection: ClientConnection, code: number, reason: string) => void
-}
 
 interface State {
   readonly connection: ClientConnection
@@ -43,7 +34,7 @@ interface State {
 /** Attaches the handlers once. The returned function prepares one connection. */
 export function attachHttp1(
   server: Server,
-  { log, metrics, handle, onMalformed }: Effects,
+  { log, metrics, handle, onMalformed }: ListenerEffects,
 ): (socket: TLSSocket, connection: ClientConnection) => ServedConnection {
   const states = new WeakMap<Duplex, State>()
 

@@ -12,15 +12,7 @@ import type {
 } from '../http/exchange.ts'
 import type { StatusError } from '../status.ts'
 import type { Guard } from './guarded.ts'
-
-/**
- * Bytes of an unwanted body that are still read after an early answer, so that the client gets to
- * read the answer instead of a reset (RFC 9112 section 9.6); more breaks the connection.
- */
-const LINGER_BYTES = 1_048_576
-const LINGER_MS = 5_000
-/** Bytes behind an upgrade request that are kept until it is answered; then its sender waits. */
-const MAX_EARLY_BYTES = 65_536
+import { holdEarlyBytes, lingerOver } from './unasked-bytes.ts'
 
 export interface Http1Parts {
   readonly message: IncomingMessage
@@ -57,32 +49,6 @@ export function responseForUpgrade(message: IncomingMessage): ServerResponse {
     socket.destroySoon()
   })
   return response
-}
-
-/**
- * Reads on while an upgrade is being decided, or nobody would notice that the client has left. The
- * returned function ends that and gives what came.
- */
-function holdEarlyBytes(socket: Duplex, head: Buffer): () => Buffer {
-  const held = [head]
-  let length = head.length
-  const onData = (chunk: Buffer): void => {
-    held.push(chunk)
-    length += chunk.length
-    if (length > MAX_EARLY_BYTES) socket.pause()
-  }
-  // As node does with every other request: a client that says goodbye before the answer is gone.
-  const onEnd = (): void => {
-    socket.destroy()
-  }
-  socket.on('data', onData)
-  socket.on('end', onEnd)
-  return () => {
-    socket.off('data', onData)
-    socket.off('end', onEnd)
-    socket.pause()
-    return Buffer.concat(held)
-  }
 }
 
 class Http1Exchange implements BreakableExchange {
@@ -245,23 +211,4 @@ class Http1Response implements ClientResponse {
   destroy(error?: Error): void {
     this.#response.destroy(error)
   }
-}
-
-/** After an early answer: reads a bounded rest of the body away, then gives the connection up. */
-function lingerOver(message: IncomingMessage): void {
-  if (message.complete || message.destroyed) return
-  let left = LINGER_BYTES
-  const socket = message.socket
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
-  timer.unref()
-  message.on('data', (chunk: Buffer) => {
-    left -= chunk.length
-    if (left < 0) socket.destroy()
-  })
-  const over = (): void => {
-    clearTimeout(timer)
-  }
-  message.on('end', over)
-  message.on('close', over)
-  message.resume()
 }

@@ -6,13 +6,11 @@ import type {
   ServerHttp2Stream,
 } from 'node:http2'
 
-import type { ClientConnection, Exchange } from '../http/exchange.ts'
-import type { Log } from '../log.ts'
-import type { Metrics } from '../metrics.ts'
+import type { ClientConnection } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 import { createGuard } from './guarded.ts'
 import { createHttp2Exchange } from './http2.ts'
-import type { ServedConnection } from './listener.ts'
+import type { ListenerEffects, ServedConnection } from './listener.ts'
 import { writeRefusal } from './refusal.ts'
 
 export interface Http2Limits {
@@ -22,13 +20,6 @@ export interface Http2Limits {
   /** Milliseconds. */
   readonly headerTimeout: number
   readonly idleTimeout: number
-}
-
-interface Effects {
-  readonly log: Log
-  readonly metrics: Metrics
-  readonly handle: (exchange: Exchange) => void
-  readonly onMalformed: (connection: ClientConnection, code: number, reason: string) => void
 }
 
 type StreamArguments = readonly [
@@ -69,7 +60,7 @@ export function serveHttp2(
   session: ServerHttp2Session,
   connection: ClientConnection,
   limits: Http2Limits,
-  { log, metrics, handle, onMalformed }: Effects,
+  { log, metrics, handle, onMalformed }: ListenerEffects,
 ): ServedConnection {
   const guard = createGuard(log, session)
   let open = 0
