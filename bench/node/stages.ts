@@ -14,14 +14,12 @@ import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { resolveRequestInfo } from '../../src/request/request-info.ts'
 import { parseTarget } from '../../src/request/target.ts'
-import { buildStages } from '../../src/server/build.ts'
+import { buildStages, buildTls } from '../../src/server/build.ts'
 import { createHandlerChain } from '../../src/server/handler-chain.ts'
 import { startListener } from '../../src/server/listener.ts'
 import { loadAll } from '../../src/server/load-all.ts'
-import { tlsOptions } from '../../src/server/reloads.ts'
 import { createLiveStreams } from '../../src/server/streams.ts'
 import { listenerLimits } from '../../src/server/serve.ts'
-import { buildListenerTls } from '../../src/server/tls.ts'
 
 const { values } = parseArgs({
   options: { config: { type: 'string' }, stages: { type: 'string' } },
@@ -95,7 +93,7 @@ await startListener(
     port: listener.port,
     limits: listenerLimits(loaded.configuration),
     http2: true,
-    tls: buildListenerTls(tlsOptions(listener.tls, loaded.certificates, loaded.clientTrust)),
+    tls: buildTls(listener.tls, loaded.certificates, loaded.clientTrust),
     requestClientCertificate: false,
   },
   {

@@ -1,4 +1,5 @@
 /** Configuration -> stages: the one file that knows every folder. Nothing listens yet. */
+import type { ClientTrust } from '../authentication/client-ca.ts'
 import { createOidcAuthenticator, type OidcAuthenticator } from '../authentication/oidc.ts'
 import { createUnion } from '../authentication/union.ts'
 import { createX509Authenticator } from '../authentication/x509.ts'
@@ -13,8 +14,10 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { createUpstream } from '../upstream/forward.ts'
 import { IMPERSONATION, type IdentityNames } from '../upstream/identity.ts'
+import type { ServingCertificates } from './certificates.ts'
 import type { Stages } from './handler-chain.ts'
 import type { Loaded } from './load-all.ts'
+import { buildListenerTls, type ListenerTls } from './tls.ts'
 
 export interface BuildEffects {
   readonly log: Log
@@ -71,6 +74,19 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     stages: { auditor, limiter, authenticate, authorize: loaded.rules.authorize, upstream },
     oidc,
   }
+}
+
+/**
+ * The listener's TLS, of the configuration and what was loaded for it.
+ *
+ * @throws Error of OpenSSL, which loading the files has ruled out
+ */
+export function buildTls(
+  { minVersion, cipherSuites }: Configuration['listener']['tls'],
+  { serving, sni }: ServingCertificates,
+  clientTrust: ClientTrust | undefined,
+): ListenerTls {
+  return buildListenerTls({ minVersion, cipherSuites, serving, sni, clientTrust })
 }
 
 /** Header names as configured, in the lower case that upstream writes. */

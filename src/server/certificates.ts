@@ -2,10 +2,10 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
-import { fieldName, type Path, type Source } from '../config/document.ts'
+import { fieldName, type Path } from '../config/document.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
-import { CIPHER_SUITES, type ServingCertificate } from './tls.ts'
+import type { ServingCertificate } from './tls.ts'
 
 type TlsConfiguration = Pick<
   Configuration['listener']['tls'],
@@ -95,28 +95,4 @@ function parsePrivateKey(pem: string, add: Add): KeyObject | undefined {
     add('is no PEM private key', 'give an unencrypted PKCS#8 key')
     return undefined
   }
-}
-
-const TLS13_NAMES = new Set([
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_CHACHA20_POLY1305_SHA256',
-])
-
-/** Names of suites that are not served, each a problem; TLS 1.3's are always on and may be listed. */
-export function checkCipherSuites(names: readonly unknown[], source: Source): ConfigProblem[] {
-  const path = ['listener', 'tls', 'cipherSuites']
-  const unknown = names.flatMap((name, i) => {
-    if (typeof name !== 'string' || TLS13_NAMES.has(name) || Object.hasOwn(CIPHER_SUITES, name)) {
-      return []
-    }
-    const known = Object.keys(CIPHER_SUITES).join(', ')
-    return [
-      source.problem([...path, i], `${JSON.stringify(name)} is not served`, `one of ${known}`),
-    ]
-  })
-  const only13 = names.length > 0 && names.every((name) => TLS13_NAMES.has(String(name)))
-  if (!only13) return unknown
-  const mend = 'add suites of TLS 1.2, or set minVersion: VersionTLS13 and leave the list out'
-  return [source.problem(path, 'leaves TLS 1.2 without a suite', mend)]
 }

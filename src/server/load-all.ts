@@ -21,11 +21,11 @@ import {
   type UpstreamSource,
 } from '../upstream/credential.ts'
 import {
-  checkCipherSuites,
   checkServingPair,
   loadServingCertificates,
   type ServingCertificates,
 } from './certificates.ts'
+import { checkCipherSuites } from './cipher-suites.ts'
 
 export interface Loaded {
   readonly configuration: Configuration

@@ -4,22 +4,20 @@
  */
 import { loadAuthenticationConfiguration } from '../authentication/authentication-config.ts'
 import { createCertificateReview } from '../authentication/certificate-review.ts'
-import { loadClientTrust, type ClientTrust } from '../authentication/client-ca.ts'
+import { loadClientTrust } from '../authentication/client-ca.ts'
 import { loadRules } from '../authorization/rules/load.ts'
 import type { InClusterEnvironment } from '../config/environment.ts'
 import { formatProblem, type ConfigProblem } from '../config/problem.ts'
-import type { Configuration } from '../config/schema.ts'
 import { watchFiles, type WatchedFiles, type Watcher } from '../config/watch.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { loadUpstreamCredential } from '../upstream/credential.ts'
-import type { Built } from './build.ts'
-import { loadServingCertificates, type ServingCertificates } from './certificates.ts'
+import { buildTls, type Built } from './build.ts'
+import { loadServingCertificates } from './certificates.ts'
 import { peerChain } from './connection.ts'
 import type { Listener } from './listener.ts'
 import { upstreamSource, type Loaded } from './load-all.ts'
 import type { LiveStreams, Review } from './streams.ts'
-import { buildListenerTls } from './tls.ts'
 
 export interface ReloadParts {
   readonly loaded: Loaded
@@ -137,7 +135,7 @@ function listenerReloads({ loaded, listener, streams, log }: ReloadParts): Watch
     ],
     reload() {
       const next = loadServingCertificates(tls)
-      listener.updateTls(buildListenerTls(tlsOptions(tls, next, clientTrust)), false)
+      listener.updateTls(buildTls(tls, next, clientTrust), false)
       certificates = next
     },
   }
@@ -147,7 +145,7 @@ function listenerReloads({ loaded, listener, streams, log }: ReloadParts): Watch
     files: () => [x509.clientCAFile, ...(x509.crlFile === undefined ? [] : [x509.crlFile])],
     reload() {
       const next = loadClientTrust(x509.clientCAFile, x509.crlFile)
-      listener.updateTls(buildListenerTls(tlsOptions(tls, certificates, next)), true)
+      listener.updateTls(buildTls(tls, certificates, next), true)
       clientTrust = next
       const review = createCertificateReview(next)
       endUnaccepted(streams, log, ({ authentication, connection }) =>
@@ -156,12 +154,4 @@ function listenerReloads({ loaded, listener, streams, log }: ReloadParts): Watch
     },
   }
   return [serving, trust]
-}
-
-export function tlsOptions(
-  { minVersion, cipherSuites }: Configuration['listener']['tls'],
-  { serving, sni }: ServingCertificates,
-  clientTrust: ClientTrust | undefined,
-): Parameters<typeof buildListenerTls>[0] {
-  return { minVersion, cipherSuites, serving, sni, clientTrust }
 }

@@ -5,7 +5,7 @@ import type { Watcher } from '../config/watch.ts'
 import { createLog, type Log } from '../log.ts'
 import { createMetrics, type Metrics } from '../metrics.ts'
 import { binding } from './bind.ts'
-import { buildStages, identityNames } from './build.ts'
+import { buildStages, buildTls, identityNames } from './build.ts'
 import { createHandlerChain } from './handler-chain.ts'
 import { createLifecycle } from './lifecycle.ts'
 import {
@@ -17,9 +17,8 @@ import {
 import { loadAll, type Loaded } from './load-all.ts'
 import { startProbes } from './probes.ts'
 import { readinessChecks } from './readiness-checks.ts'
-import { logWarnings, startReloads, tlsOptions } from './reloads.ts'
+import { logWarnings, startReloads } from './reloads.ts'
 import { createLiveStreams } from './streams.ts'
-import { buildListenerTls } from './tls.ts'
 import { watchUpstream } from './upstream-readiness.ts'
 
 export interface GatehouseOptions {
@@ -180,7 +179,7 @@ function listenerOptions({ configuration, certificates, clientTrust }: Loaded): 
     port,
     limits: listenerLimits(configuration),
     http2: http2.enabled,
-    tls: buildListenerTls(tlsOptions(tls, certificates, clientTrust)),
+    tls: buildTls(tls, certificates, clientTrust),
     requestClientCertificate: clientTrust !== undefined,
   }
 }

@@ -1,27 +1,13 @@
 /**
- * TLS of the listener in kube-apiserver's words: version and cipher suite names, serving and SNI
- * certificates (component-base/cli/flag; apiserver/pkg/server/dynamiccertificates).
+ * TLS of the listener: serving and SNI certificates, chosen as kube-apiserver does it
+ * (apiserver/pkg/server/dynamiccertificates), and the client CA.
  */
 import { constants, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 
 import type { ClientTrust } from '../authentication/client-ca.ts'
-
-/** kube-apiserver's names of the suites offered over TLS 1.2, with OpenSSL's; AEAD with ECDHE only. */
-export const CIPHER_SUITES: Readonly<Record<string, string>> = {
-  TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: 'ECDHE-ECDSA-AES128-GCM-SHA256',
-  TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: 'ECDHE-RSA-AES128-GCM-SHA256',
-  TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: 'ECDHE-ECDSA-AES256-GCM-SHA384',
-  TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: 'ECDHE-RSA-AES256-GCM-SHA384',
-  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: 'ECDHE-ECDSA-CHACHA20-POLY1305',
-  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256: 'ECDHE-RSA-CHACHA20-POLY1305',
-  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305: 'ECDHE-ECDSA-CHACHA20-POLY1305',
-  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305: 'ECDHE-RSA-CHACHA20-POLY1305',
-}
-
-/** As in Go, TLS 1.3 suites are not configurable; AES-128 first, for the bulk of small answers. */
-const TLS13_SUITES = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256'
+import { opensslCiphers } from './cipher-suites.ts'
 
 /** A key pair as PEM, with the names that it is chosen for. */
 export interface ServingCertificate {
@@ -33,7 +19,7 @@ export interface ServingCertificate {
 
 export interface ListenerTlsOptions {
   readonly minVersion: 'VersionTLS12' | 'VersionTLS13'
-  /** kube-apiserver's names; empty: all of `CIPHER_SUITES`. */
+  /** kube-apiserver's names; empty: all that there are. */
   readonly cipherSuites: readonly string[]
   readonly serving: ServingCertificate
   readonly sni: readonly ServingCertificate[]
@@ -84,12 +70,6 @@ function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): Secu
     ...(clientTrust === undefined ? {} : { ca: clientTrust.ca }),
     ...(clientTrust?.crl === undefined ? {} : { crl: clientTrust.crl }),
   }
-}
-
-function opensslCiphers(names: readonly string[]): string {
-  const chosen = names.length === 0 ? Object.keys(CIPHER_SUITES) : names
-  const tls12 = chosen.flatMap((name) => CIPHER_SUITES[name] ?? [])
-  return [TLS13_SUITES, ...new Set(tls12)].join(':')
 }
 
 /** DNS names and addresses in the certificate; clients do not look at its common name. */

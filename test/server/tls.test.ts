@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
-import { checkCipherSuites } from '../../src/server/certificates.ts'
+import { checkCipherSuites } from '../../src/server/cipher-suites.ts'
 import { buildListenerTls } from '../../src/server/tls.ts'
 import type { Source } from '../../src/config/document.ts'
 
