@@ -50,6 +50,7 @@ interface Refused {
   readonly codes: Map<number, number>
 }
 
+/** Makes a summary whose first window begins with the first refusal. */
 export function createRefusalSummary(
   { window, fullEvents, maxAddresses }: RefusalSummaryOptions,
   { write, now }: RefusalSummaryEffects,

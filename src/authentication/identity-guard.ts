@@ -37,7 +37,8 @@ const INVISIBLE =
  *
  * @throws StatusError 403 naming what must not be asserted: a `system:` identity that the operator
  * did not name, an empty name, blanks at the ends (header readers trim: `" system:masters"` would
- * arrive as `system:masters`), control characters, or more than fits a request
+ * arrive as `system:masters`), control characters and others that do not show, or more than fits
+ * a request
  */
 export function guardIdentity(user: UserInfo, allowed: SystemIdentities): UserInfo {
   checkName('user name', user.username)

@@ -8,6 +8,7 @@ export interface InClusterEnvironment {
   readonly folder: string
 }
 
+/** @param environment such as `process.env` */
 export function inClusterFrom(
   environment: Readonly<Record<string, string | undefined>>,
 ): InClusterEnvironment {

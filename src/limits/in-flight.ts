@@ -5,6 +5,7 @@ export interface InFlight {
   leave(key: string): void
 }
 
+/** @param max for each key */
 export function createInFlight(max: number): InFlight {
   const running = new Map<string, number>()
   return {

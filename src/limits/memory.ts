@@ -39,6 +39,7 @@ const WHAT: Readonly<Record<RequestClass, string>> = {
   stream: 'new streams (watch, logs -f, exec, attach, port-forward)',
 }
 
+/** Makes the limiter; every key begins with a full bucket. */
 export function createMemoryLimiter(
   options: MemoryLimiterOptions,
   { metrics, now = () => performance.now() }: MemoryLimiterEffects,

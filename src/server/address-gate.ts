@@ -41,6 +41,7 @@ export interface AddressGateParts {
   readonly now?: () => number
 }
 
+/** Makes the gate; its timer runs only while there is something to sum up. */
 export function createAddressGate({
   stages,
   log,

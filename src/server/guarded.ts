@@ -34,6 +34,7 @@ export function guarded<A extends readonly unknown[]>(
   }
 }
 
+/** The guard of one connection, which is destroyed when a callback throws. */
 export function createGuard(log: Log, connection: Destroyable): Guard {
   return (callback) => guarded(log, callback, () => connection)
 }

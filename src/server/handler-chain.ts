@@ -60,6 +60,7 @@ interface Progress {
   decision: Decision['decision'] | 'none'
 }
 
+/** Puts the stages in order; nothing runs before the first request. */
 export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
   const { stages, log, metrics } = options
   const gate = createAddressGate({ stages, log })

@@ -5,7 +5,7 @@
  * 2. after `delay`: the listener takes no new connection; idle ones end, HTTP/2 gets GOAWAY
  * 3. until `gracePeriod` is over: requests and streams under way go on
  * 4. at the deadline: streams that are left are ended, connections closed
- * 5. the audit log is flushed; upstream connections end
+ * 5. upstream connections end; the audit log is flushed; the probes close last
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -44,6 +44,7 @@ const POLL_MS = 20
 /** How long the end of cut streams may take before their sockets are destroyed. */
 const CUT_MS = 1_000
 
+/** Makes the end, which does not begin before `shutdown`. */
 export function createLifecycle(parts: LifecycleParts): Lifecycle {
   let ending: Promise<void> | undefined
   const hurry = new AbortController()

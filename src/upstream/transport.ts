@@ -41,6 +41,7 @@ export interface AnswerReceiver {
 }
 
 export interface Transport {
+  /** @throws StatusError 503 when too many requests wait already, or of the receiver's own */
   send(request: UpstreamRequest, receiver: AnswerReceiver): void
   /** Requests under way go on; resolves when they are done. */
   close(): Promise<void>

@@ -6,6 +6,7 @@ import type { Attributes } from '../authorizer.ts'
 import { matchesPattern } from './pattern-index.ts'
 import type { AccessRule, ResourceRule } from './schema.ts'
 
+/** Verb, resource or path, and subject; the effect and mode of the rule are the caller's business. */
 export function ruleMatches(rule: AccessRule, { user, info }: Attributes): boolean {
   if (!verbMatches(rule, info)) return false
   const speaksOfIt = info.isResourceRequest
