@@ -1,5 +1,5 @@
-import type { DocumentReading, Path } from '../config/document.ts'
-import { valueAt } from '../config/issues.ts'
+import type { DocumentReading } from '../config/document.ts'
+import { valueAt, type Path } from '../config/path.ts'
 import type { ConfigProblem } from '../config/problem.ts'
 
 /**

@@ -1,6 +1,6 @@
 /** What the fields of gatehouse.yaml say of each other. */
-import type { Path, Source } from './document.ts'
-import { valueAt } from './issues.ts'
+import type { Source } from './document.ts'
+import { valueAt, type Path } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
 import { DEFAULTS } from './schema.ts'
 

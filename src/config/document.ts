@@ -10,12 +10,11 @@ import { z } from 'zod'
 
 import { ConfigError, type ConfigProblem } from './problem.ts'
 import { describeIssues } from './issues.ts'
+import { fieldName, type Path } from './path.ts'
 
 // A schema is used once at each load: code made for it at run time would take longer than it saves, and
 // without it no text ever becomes code in this process.
 z.config({ jitless: true })
-
-export type Path = readonly (string | number)[]
 
 /** Where something stands; undefined when it stands nowhere. 1-based. */
 export interface Place {
@@ -180,16 +179,6 @@ function createSource(file: string, document: Document, lines: LineCounter): Sou
       mend,
     }),
   }
-}
-
-/** `rules[3].resources[0].apiGroups` */
-export function fieldName(path: Path): string {
-  let name = ''
-  for (const part of path) {
-    if (typeof part === 'number') name += `[${part}]`
-    else name += name === '' ? part : `.${part}`
-  }
-  return name
 }
 
 /** The key of a field, or the item of a list; of a path that leads nowhere the last part found. */

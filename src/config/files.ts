@@ -2,8 +2,8 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-import { fieldName, type Path, type Source } from './document.ts'
-import { valueAt } from './issues.ts'
+import type { Source } from './document.ts'
+import { fieldName, valueAt, type Path } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
 
 /** The path in a field, made absolute, whether or not the rest of the document is right. */

@@ -1,7 +1,7 @@
 /** What a schema found wrong, in an operator's words: where, what, and what to write instead. */
 import { z } from 'zod'
 
-import type { Path } from './document.ts'
+import { valueAt, type Path } from './path.ts'
 
 export interface DescribedIssue {
   readonly path: Path
@@ -82,16 +82,6 @@ function messageOf(issue: Issue, path: Path, raw: unknown): string {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
     ? `${JSON.stringify(value)}: ${text}`
     : text
-}
-
-/** The value at a path of bare data; undefined when there is none. */
-export function valueAt(raw: unknown, path: Path): unknown {
-  let value = raw
-  for (const part of path) {
-    if (typeof value !== 'object' || value === null) return undefined
-    value = (value as Record<string | number, unknown>)[part]
-  }
-  return value
 }
 
 function mendFor(schema: z.ZodType, path: Path): string {

@@ -2,7 +2,7 @@
 import { dirname, resolve } from 'node:path'
 
 import { checkChoices, warnOfChoices } from './choices.ts'
-import { fieldName, readDocument, type Source } from './document.ts'
+import { readDocument, type Source } from './document.ts'
 import {
   AUDIT_FILE,
   checkFiles,
@@ -11,7 +11,7 @@ import {
   inputFileFields,
   type FileAt,
 } from './files.ts'
-import { valueAt } from './issues.ts'
+import { fieldName, valueAt } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
 import { configurationSchema, type Configuration } from './schema.ts'
 

@@ -2,7 +2,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
-import { fieldName, type Path } from '../config/document.ts'
+import { fieldName, type Path } from '../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { ServingCertificate } from './tls.ts'

@@ -2,7 +2,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 
-import type { LoadedDocument, Path } from '../config/document.ts'
+import type { LoadedDocument } from '../config/document.ts'
+import type { Path } from '../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Kubeconfig } from './kubeconfig-schema.ts'
 

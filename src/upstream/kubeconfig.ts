@@ -2,7 +2,8 @@
  * Endpoint and credential out of a kubeconfig. What would weaken the way to the API server, or what
  * Gatehouse could not keep to for every request, is refused.
  */
-import { loadDocument, type Path } from '../config/document.ts'
+import { loadDocument } from '../config/document.ts'
+import type { Path } from '../config/path.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { UpstreamCredential } from './credential.ts'
 import { endpointOf } from './endpoint.ts'

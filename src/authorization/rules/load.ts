@@ -1,5 +1,6 @@
 /** A rules file: read, checked for what cannot work, compiled, and its own tests run. */
-import { loadDocument, type LoadedDocument, type Path } from '../../config/document.ts'
+import { loadDocument, type LoadedDocument } from '../../config/document.ts'
+import type { Path } from '../../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../../config/problem.ts'
 import { resolveRequestInfo } from '../../request/request-info.ts'
 import { parseTarget } from '../../request/target.ts'
