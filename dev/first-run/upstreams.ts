@@ -115,7 +115,8 @@ async function grantRights(controlPlane: ControlPlane): Promise<void> {
       roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: role },
       subjects,
     })
-  const role = 'gatehouse-impersonator'
+  // Not the manifest's name: to apply that here must not take these rights away.
+  const role = 'gatehouse-dev-impersonator'
   await create('clusterroles', { metadata: { name: role }, rules: impersonation })
   await bind(role, role, [user(upstreamCommonName)])
   await bind('development-users', 'cluster-admin', [user(ada.username), user(grace.username)])
