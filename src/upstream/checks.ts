@@ -6,6 +6,7 @@
 import { request as httpsRequest } from 'node:https'
 
 import type { UserInfo } from '../authentication/authenticator.ts'
+import { upstreamReason } from './errors.ts'
 import { identityHeaders, type IdentityNames } from './identity.ts'
 import type { UpstreamCredential } from './credential.ts'
 import { tlsOptions } from './tls-options.ts'
@@ -32,6 +33,9 @@ const REVIEW_PATH = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 const REVIEW = JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' })
 const MAX_BODY = 65_536
 
+/** What is wrong is told once, by the check of reachability. */
+const NOT_KNOWN = 'not known while the API server is not reachable'
+
 interface Answer {
   readonly status: number
   readonly body: string
@@ -45,14 +49,18 @@ export async function checkUpstream(options: UpstreamCheckOptions): Promise<Upst
   ])
   return {
     reachable:
-      probe instanceof Error ? `the API server cannot be reached: ${reason(probe)}` : undefined,
-    rejectsAnonymous: options.allowAnonymous ? undefined : anonymousProblem(anonymous),
+      probe instanceof Error
+        ? `the API server cannot be reached: ${upstreamReason(probe)}`
+        : undefined,
+    rejectsAnonymous: options.allowAnonymous ? undefined : anonymousProblem(anonymous, probe),
     assertsIdentity: identityProblem(probe, options.identity),
   }
 }
 
-function anonymousProblem(answer: Answer | Error): string | undefined {
-  if (answer instanceof Error) return `not known: ${reason(answer)}`
+function anonymousProblem(answer: Answer | Error, probe: Answer | Error): string | undefined {
+  if (answer instanceof Error) {
+    return probe instanceof Error ? NOT_KNOWN : `not known: ${upstreamReason(answer)}`
+  }
   if (answer.status === 401) return undefined
   return (
     `the API server let a request without any credential in (status ${answer.status}): start it with ` +
@@ -61,7 +69,7 @@ function anonymousProblem(answer: Answer | Error): string | undefined {
 }
 
 function identityProblem(answer: Answer | Error, identity: IdentityNames): string | undefined {
-  if (answer instanceof Error) return `not known: ${reason(answer)}`
+  if (answer instanceof Error) return NOT_KNOWN
   if (answer.status === 401) return "the API server does not accept Gatehouse's own credential"
   if (answer.status !== 201) {
     return `the API server refused the asserted identity (status ${answer.status}): ${statusMessage(answer.body)}`
@@ -119,10 +127,6 @@ async function settle(answer: Promise<Answer>): Promise<Answer | Error> {
   } catch (error) {
     return error as Error
   }
-}
-
-function reason(error: Error & { code?: string }): string {
-  return error.code ?? error.message
 }
 
 function reviewedUser(body: string): string {

@@ -41,6 +41,31 @@ const PROTOCOL_CODES: ReadonlySet<string> = new Set([
 /** OpenSSL's and node's names of "this is not the server that the CA vouches for". */
 const TLS_CODE = /CERT|SELF_SIGNED|^UNABLE_TO|^ERR_TLS|^ERR_SSL|^EPROTO$/
 
+/** OpenSSL's names of "no CA that was given vouches for this chain". */
+const FOREIGN_CODES: ReadonlySet<string> = new Set([
+  'CERT_SIGNATURE_FAILURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
+
+const FOREIGN =
+  "its certificate is signed by none of the CAs of the upstream kubeconfig's certificate-authority " +
+  "(in a pod: of the service account's ca.crt)"
+
+/** Why the API server cannot be reached, for readiness: in words where a CA is wrong, or a code. */
+export function upstreamReason(error: Error & { readonly code?: string }): string {
+  const { code, message } = error
+  return code === undefined ? message : (foreignWords(code) ?? code)
+}
+
+/** Node's own message proposes an option of Node, which would not help. */
+function foreignWords(code: string): string | undefined {
+  return FOREIGN_CODES.has(code) ? `${FOREIGN} (${code})` : undefined
+}
+
 /**
  * Turns a transport's error into a refusal. `Retry-After` only where nothing can have been sent:
  * client-go repeats any request then, mutating ones included (client-go/rest/with_retry.go).
@@ -63,11 +88,12 @@ export function mapUpstreamError(cause: unknown): MappedFailure {
     )
   }
   if (TLS_CODE.test(code)) {
+    const words = foreignWords(code)
     return failure(
       'tls',
       'BadGateway',
       `the API server's certificate is not trusted (${code})`,
-      cause,
+      words === undefined ? cause : Object.assign(new Error(words, { cause }), { code }),
     )
   }
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {

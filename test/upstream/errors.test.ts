@@ -105,3 +105,17 @@ describe('a failure of the way upstream', () => {
     expect('Retry-After' in mapped.error.headers).toBe(retry)
   })
 })
+
+test('a certificate of a foreign CA is told in words, without an option of Node', () => {
+  const cause = Object.assign(new Error('…; try running Node.js with --use-system-ca'), {
+    code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  })
+  const { error, kind } = mapUpstreamError(cause)
+  expect(error.cause).toMatchObject({
+    message: expect.stringMatching(
+      /^its certificate is signed by none of the CAs of the upstream kubeconfig's certificate-authority .*\(UNABLE_TO_VERIFY_LEAF_SIGNATURE\)$/,
+    ) as string,
+    cause,
+  })
+  expect(mapUpstreamError(error.cause).kind).toBe(kind)
+})
