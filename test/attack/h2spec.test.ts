@@ -10,28 +10,10 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { createAuthority } from '../../certs-dev/pki.ts'
 import { part, partsAvailable } from '../../dev/parts/parts.ts'
 import type { Exchange } from '../../src/http/exchange.ts'
-import { createLog } from '../../src/log.ts'
-import { createMetrics } from '../../src/metrics.ts'
-import { startListener, type Listener } from '../../src/server/listener.ts'
-import { buildListenerTls } from '../../src/server/tls.ts'
+import { startBareListener, type BareListener } from '../support/bare-listener.ts'
 import { connectHttp2, data, FLAG, headers, reset, type Fields } from '../support/http2-frames.ts'
-
-/** The configuration's defaults, but for streams: h2spec opens one more than are allowed. */
-const LIMITS = {
-  maxHeaderBytes: 65_536,
-  maxHeaders: 200,
-  headerTimeout: 10_000,
-  idleTimeout: 90_000,
-  handshakeTimeout: 10_000,
-  maxConnections: 10_000,
-  maxConnectionsPerAddress: 1_000,
-  maxConcurrentStreams: 10,
-  handshakes: { requestsPerSecond: 1_000, burst: 1_000 },
-  maxTrackedKeys: 100,
-}
 
 const NEVER_READ =
   'nghttp2 reads and drops what comes on a stream that has ended, as RFC 9113 section 5.1 allows'
@@ -61,56 +43,22 @@ interface Case {
 }
 
 describe.skipIf(!availability.available)('HTTP/2 of the listener under h2spec', () => {
-  let listener: Listener
+  let bare: BareListener
   let cases: readonly Case[]
-  let ca: string
   const served: string[] = []
 
   beforeAll(async () => {
-    const authority = await createAuthority({ commonName: 'serving' })
-    const serving = await authority.issue({
-      commonName: 'gatehouse',
-      ipAddresses: ['127.0.0.1'],
-      dnsNames: ['localhost'],
-      usages: ['server'],
+    bare = await startBareListener({
+      handle(exchange) {
+        served.push(exchange.request.rawTarget)
+        answer(exchange)
+      },
+      onMalformed: () => undefined,
     })
-    ca = authority.certificatePem
-    listener = await startListener(
-      {
-        address: '127.0.0.1',
-        port: 0,
-        limits: LIMITS,
-        http2: true,
-        tls: buildListenerTls({
-          minVersion: 'VersionTLS12',
-          cipherSuites: [],
-          serving: {
-            certificate: serving.certificatePem,
-            privateKey: serving.keyPem,
-            names: [],
-          },
-          sni: [],
-          clientTrust: undefined,
-        }),
-        requestClientCertificate: true,
-      },
-      {
-        log: createLog({ level: 'silent' }),
-        metrics: createMetrics({ processMetrics: false }),
-        handle(exchange) {
-          served.push(exchange.request.rawTarget)
-          answer(exchange)
-        },
-        onMalformed: () => undefined,
-      },
-    )
-    cases = await runH2spec(listener.address.port)
+    cases = await runH2spec(bare.target.port)
   }, 600_000)
 
-  afterAll(async () => {
-    listener.drain()
-    await listener.destroy()
-  })
+  afterAll(() => bare.close())
 
   test('every case passes, save those that are known', () => {
     expect(cases).toHaveLength(146)
@@ -130,7 +78,7 @@ describe.skipIf(!availability.available)('HTTP/2 of the listener under h2spec', 
     ],
   ])('%s reaches nobody', async ([, frames]) => {
     served.length = 0
-    const connection = await connectHttp2({ port: listener.address.port, ca })
+    const connection = await connectHttp2(bare.target)
     connection.send(get(1, '/before'))
     await connection.answer(1)
     connection.send(...frames)

@@ -5,7 +5,7 @@ import { createGuard, guarded } from '../../src/server/guarded.ts'
 import { memoryLog } from '../audit/fixtures.ts'
 import { connectHttp2, data, FLAG, headers, type Fields } from '../support/http2-frames.ts'
 import { connectRaw, readAnswer } from '../support/raw.ts'
-import { startBareListener, type BareListener } from './bare-listener.ts'
+import { startBareListener, type BareListener } from '../support/bare-listener.ts'
 
 const UNEXPECTED = 'a client connection failed unexpectedly and is closed'
 

@@ -10,7 +10,8 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex, Writable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 
-import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
+import type { Authority, KeyPair } from '../../certs-dev/pki.ts'
+import { createApiServerCertificates } from './api-server-certificates.ts'
 
 export interface ReceivedRequest {
   readonly method: string
@@ -67,14 +68,7 @@ export function headerValues(received: ReceivedRequest, name: string): string[] 
 }
 
 export async function startApiServer(): Promise<ApiServer> {
-  const [authority, clientAuthority] = await Promise.all([
-    createAuthority({ commonName: 'api-server' }),
-    createAuthority({ commonName: 'api-clients' }),
-  ])
-  const [serving, gatehouse] = await Promise.all([
-    authority.issue({ commonName: 'api', ipAddresses: ['127.0.0.1'], usages: ['server'] }),
-    clientAuthority.issue({ commonName: 'gatehouse', usages: ['client'] }),
-  ])
+  const { authority, clientAuthority, serving, gatehouse } = await createApiServerCertificates()
   const server = createSecureServer({
     allowHTTP1: true,
     cert: serving.certificatePem,

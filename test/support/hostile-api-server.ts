@@ -11,7 +11,8 @@ import {
 import type { AddressInfo } from 'node:net'
 import { createServer, type TLSSocket } from 'node:tls'
 
-import { createAuthority, type KeyPair } from '../../certs-dev/pki.ts'
+import type { KeyPair } from '../../certs-dev/pki.ts'
+import { createApiServerCertificates } from './api-server-certificates.ts'
 import type { ApiServer } from './api-server.ts'
 import {
   FLAG,
@@ -67,14 +68,7 @@ export function headFrame(
 }
 
 export async function startHostileApiServer(): Promise<HostileApiServer> {
-  const [authority, clientAuthority] = await Promise.all([
-    createAuthority({ commonName: 'api-server' }),
-    createAuthority({ commonName: 'api-clients' }),
-  ])
-  const [serving, gatehouse] = await Promise.all([
-    authority.issue({ commonName: 'api', ipAddresses: ['127.0.0.1'], usages: ['server'] }),
-    clientAuthority.issue({ commonName: 'gatehouse', usages: ['client'] }),
-  ])
+  const { authority, clientAuthority, serving, gatehouse } = await createApiServerCertificates()
   const secureContext = (pair: KeyPair): { cert: string; key: string; ca: string } => ({
     cert: pair.certificatePem,
     key: pair.keyPem,

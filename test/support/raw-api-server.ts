@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer, type TLSSocket } from 'node:tls'
 
-import { createAuthority } from '../../certs-dev/pki.ts'
+import { createApiServerCertificates } from './api-server-certificates.ts'
 import type { ApiServer, ReceivedRequest } from './api-server.ts'
 
 export interface RawExchange {
@@ -39,14 +39,7 @@ interface Head {
 }
 
 export async function startRawApiServer(): Promise<RawApiServer> {
-  const [authority, clientAuthority] = await Promise.all([
-    createAuthority({ commonName: 'api-server' }),
-    createAuthority({ commonName: 'api-clients' }),
-  ])
-  const [serving, gatehouse] = await Promise.all([
-    authority.issue({ commonName: 'api', ipAddresses: ['127.0.0.1'], usages: ['server'] }),
-    clientAuthority.issue({ commonName: 'gatehouse', usages: ['client'] }),
-  ])
+  const { authority, clientAuthority, serving, gatehouse } = await createApiServerCertificates()
   const server = createServer({
     cert: serving.certificatePem,
     key: serving.keyPem,

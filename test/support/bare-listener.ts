@@ -9,7 +9,7 @@ import {
   type ListenerLimits,
 } from '../../src/server/listener.ts'
 import { buildListenerTls } from '../../src/server/tls.ts'
-import type { RawTarget } from '../support/raw.ts'
+import type { RawTarget } from './raw.ts'
 
 export interface BareListener {
   readonly listener: Listener
@@ -20,6 +20,7 @@ export interface BareListener {
   close(): Promise<void>
 }
 
+/** The configuration's defaults, but for streams: h2spec opens one more than are allowed. */
 const LIMITS: ListenerLimits = {
   maxHeaderBytes: 65_536,
   maxHeaders: 200,
