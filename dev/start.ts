@@ -45,8 +45,8 @@ async function run(options: Options): Promise<void> {
   try {
     await Promise.race([untilItFails(options, cleanup), ended])
   } catch (error) {
-    const { describeStartError } = await import('../src/cli/serve.ts')
-    process.stderr.write(describeStartError(error))
+    const { describeFirstRunError } = await import('./first-run/start-error.ts')
+    process.stderr.write(describeFirstRunError(error))
     process.exitCode = 1
   }
   await cleanup.disposeAsync()
@@ -57,7 +57,9 @@ async function run(options: Options): Promise<void> {
 /** Starts, prints, and goes on until something that must run does not. */
 async function untilItFails(options: Options, cleanup: AsyncDisposableStack): Promise<never> {
   if (options.cluster === true) {
-    console.error('Starting a control plane; the first time its parts are built, for some minutes.')
+    console.error(
+      'Starting a control plane; the first time its parts are built: about ten minutes, and 6 GB of disk.',
+    )
   }
   // Only now: help and mistakes in the options need not wait for all of Gatehouse to be loaded.
   const { startEnvironment } = await import('./first-run/environment.ts')

@@ -1,11 +1,12 @@
 /** What can stand behind Gatehouse: the playground, a real control plane, or a cluster of yours. */
-import { resolve } from 'node:path'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { upstreamCommonName, type DevelopmentCertificates } from '../../certs-dev/generate.ts'
 import { ask, type Endpoint } from '../parts/api-client.ts'
 import { runPod, startControlPlane, type ControlPlane } from '../parts/control-plane.ts'
 import { writeKubeconfig } from '../parts/kubeconfig.ts'
+import { partsAvailable } from '../parts/parts.ts'
 import { issueCertificate } from '../parts/pki.ts'
+import { oldestGo } from '../parts/versions.ts'
 import { startPlayground } from '../playground/server.ts'
 import { ada, grace } from './users.ts'
 
@@ -50,6 +51,11 @@ export async function playgroundUpstream(
  * there yet. Throws when they cannot be had.
  */
 export async function controlPlaneUpstream(directory: string): Promise<Upstream> {
+  if (!(await partsAvailable()).available) {
+    throw new Error(
+      `--cluster needs Go ${oldestGo} or newer in PATH the first time, to build kube-apiserver and etcd (https://go.dev/dl)`,
+    )
+  }
   const controlPlane = await startControlPlane()
   try {
     const certificate = await issueCertificate(controlPlane.clientCA, directory, 'upstream', {

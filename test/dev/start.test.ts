@@ -256,11 +256,26 @@ describe('what cannot be started', () => {
     const { port } = taken.address() as AddressInfo
     const run = started(['--port', String(port)])
     expect([await run.ended, run.lines]).toEqual([1, []])
-    expect(run.stderr()).toContain(`127.0.0.1:${port} is in use`)
+    expect(run.stderr()).toBe(
+      `cannot start: listener: 127.0.0.1:${port} is in use ` +
+        '(stop what listens there, or choose another --port)\n',
+    )
+  })
+
+  test('a control plane without its parts and without Go', { timeout: patience }, async () => {
+    const without = ['PATH=/nowhere', 'GATEHOUSE_CACHE=/nowhere', 'KUBEBUILDER_ASSETS=']
+    const run = started(['--cluster'], ['env', ...without, process.execPath, 'dev/start.ts'])
+    expect([await run.ended, run.lines]).toEqual([1, []])
+    expect(run.stderr()).toContain(
+      'cannot start: --cluster needs Go 1.26.0 or newer in PATH the first time, to build kube-apiserver and etcd',
+    )
   })
 
   test.for([
-    { args: ['--kubeconfig', '/nowhere/config'], says: '/nowhere/config does not exist' },
+    {
+      args: ['--kubeconfig', '/nowhere/config'],
+      says: 'cannot start: --kubeconfig: /nowhere/config does not exist',
+    },
     { args: ['--kubeconfig', 'a', '--cluster'], says: "cannot be used with option '--cluster'" },
     { args: ['--port', '70000'], says: 'a port is a number from 0 to 65535' },
     { args: ['--output', 'xml'], says: 'Allowed choices are text, json' },
