@@ -51,15 +51,20 @@ const MAX_CAUSES = 5
  */
 function describeError(error: unknown, depth = 0): DescribedError {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) }
-  const { code } = error as { code?: unknown }
+  const { code } = error as NodeJS.ErrnoException
   return {
     type: error.name,
     message: error.message,
     ...(typeof code === 'string' ? { code } : {}),
-    // Of a configuration the problems are told with their places; where in here tells nobody anything.
-    ...(error.stack === undefined || error instanceof ConfigError ? {} : { stack: error.stack }),
+    ...(error.stack === undefined || tellsAllWithoutStack(error) ? {} : { stack: error.stack }),
     ...(error.cause === undefined || depth >= MAX_CAUSES
       ? {}
       : { cause: describeError(error.cause, depth + 1) }),
   }
+}
+
+/** A configuration's problems are told with their places, a system's error with its call and address. */
+function tellsAllWithoutStack(error: Error): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  return error instanceof ConfigError || (typeof code === 'string' && typeof syscall === 'string')
 }

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
+
 import { expect, test } from 'vitest'
 
 import { ConfigError } from '../src/config/problem.ts'
@@ -25,5 +28,19 @@ test('of other errors the stack is', () => {
     type: 'TypeError',
     message: 'out of the blue',
     stack: expect.stringContaining('log.test.ts') as string,
+  })
+})
+
+test('of a connection that was refused the address is logged, and no stack', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  const [error] = (await once(connect(port, '127.0.0.1'), 'error')) as [Error]
+  expect(logged(error)).toEqual({
+    type: 'Error',
+    message: `connect ECONNREFUSED 127.0.0.1:${port}`,
+    code: 'ECONNREFUSED',
   })
 })
