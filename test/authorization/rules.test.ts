@@ -455,6 +455,51 @@ describe('a rules file', () => {
     ])
   })
 
+  test('a test that fails tells of the rule in shadow that was meant', () => {
+    const deny = {
+      name: 'd',
+      effect: 'deny',
+      mode: 'shadow',
+      verbs: ['*'],
+      resources: core('pods'),
+    }
+    const test = {
+      user: { username: 'ada' },
+      request: 'GET /api/v1/namespaces/a/pods/p',
+      expect: 'deny',
+    }
+    expect(problemsOf([good, deny], { tests: [test] })).toEqual([
+      expect.stringContaining(
+        'the outcome is allow, by rule "r"; rule "d" would deny, but is in mode: shadow (',
+      ),
+    ])
+  })
+
+  test.for([
+    ['', 'secret', 'secrets'],
+    ['*', 'pod/log', 'pods/log'],
+    ['apps', 'deployment', 'deployments'],
+    ['networking.k8s.io', 'networkpolicy', 'networkpolicies'],
+    ['storage.k8s.io', 'storageclass', 'storageclasses'],
+    ['', 'endpoint', 'endpoints'],
+  ] as const)('the singular is warned of: %j %s', ([group, singular, plural]) => {
+    const resources = (name: string) => [{ apiGroups: [group], resources: [name] }]
+    const { warnings } = load([{ ...good, resources: resources(singular) }])
+    expect(warnings).toMatchObject([
+      {
+        field: 'rules[0].resources[0].resources[0]',
+        message: `"${singular}" is the singular, which no request has`,
+        mend: `did you mean ${plural}?`,
+      },
+    ])
+    expect(load([{ ...good, resources: resources(plural) }]).warnings).toEqual([])
+  })
+
+  test('a resource of a group of its own is named as its authors like', () => {
+    const resources = [{ apiGroups: ['example.com'], resources: ['secret'] }]
+    expect(load([{ ...good, resources }]).warnings).toEqual([])
+  })
+
   test('a denial of get that list passes by is warned of', () => {
     const deny = { ...good, effect: 'deny', resources: core('secrets') }
     expect(load([deny]).warnings.map(({ field }) => field)).toEqual(['rules[0].verbs'])

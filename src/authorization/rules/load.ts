@@ -7,6 +7,7 @@ import { parseTarget } from '../../request/target.ts'
 import type { Attributes, Authorizer, Decision } from '../authorizer.ts'
 import { compileRules } from './compile.ts'
 import { rulesSchema, type AccessRule, type AccessRules, type RuleTest } from './schema.ts'
+import { warnOfRules } from './warnings.ts'
 
 export interface LoadedRules {
   readonly authorize: Authorizer
@@ -33,7 +34,7 @@ export function loadRules(file: string): LoadedRules {
   const authorize = compileRules(document.value)
   const failed = document.value.tests.flatMap((test, i) => runTest(test, i, authorize, document))
   if (failed.length > 0) throw new ConfigError(failed)
-  return { authorize, warnings: warn(document) }
+  return { authorize, warnings: warnOfRules(document) }
 }
 
 type RulesDocument = LoadedDocument<AccessRules>
@@ -156,52 +157,6 @@ function resourceProblem(name: string): Problem | undefined {
   return [`${text} is no resource`, 'pods, pods/log, "pods/*", "*/scale" or "*"']
 }
 
-/** Denials that a wider request passes by: rules match what a request names, as RBAC does. */
-function warn(document: RulesDocument): ConfigProblem[] {
-  return document.value.rules.flatMap((rule, i) => {
-    if (rule.effect !== 'deny') return []
-    return [
-      ...warnOfVerbs(rule, i, document),
-      ...(rule.resources ?? []).flatMap(({ namespaces, resourceNames }, j) => {
-        const at: Path = ['rules', i, 'resources', j]
-        const warnings: ConfigProblem[] = []
-        if (namespaces !== undefined && !namespaces.includes('') && !namespaces.includes('*')) {
-          warnings.push(
-            document.problem(
-              [...at, 'namespaces'],
-              'does not deny requests across all namespaces (kubectl get -A)',
-              'add "" if it is meant to',
-            ),
-          )
-        }
-        if (resourceNames !== undefined) {
-          warnings.push(
-            document.problem(
-              [...at, 'resourceNames'],
-              'does not deny list and watch without a name, which show these objects too',
-              'leave resourceNames out if it is meant to',
-            ),
-          )
-        }
-        return warnings
-      }),
-    ]
-  })
-}
-
-function warnOfVerbs(rule: AccessRule, position: number, document: RulesDocument): ConfigProblem[] {
-  const { verbs, resources } = rule
-  const hidesOnlyGet = verbs.includes('get') && !(verbs.includes('list') && verbs.includes('watch'))
-  if (resources === undefined || verbs.includes('*') || !hidesOnlyGet) return []
-  return [
-    document.problem(
-      ['rules', position, 'verbs'],
-      'denies get without list and watch, which show the same objects',
-      'add list and watch if they are meant too',
-    ),
-  ]
-}
-
 function runTest(
   test: RuleTest,
   position: number,
@@ -220,13 +175,22 @@ function runTest(
   const outcome = decision.decision === 'allow' ? 'allow' : 'deny'
   if (outcome !== test.expect) {
     const by = decision.rule === '' ? 'the default' : `rule ${JSON.stringify(decision.rule)}`
-    return fail('expect', `the outcome is ${outcome}, by ${by}`, 'correct the rules or the test')
+    const message = `the outcome is ${outcome}, by ${by}${inShadow(decision, test.expect)}`
+    return fail('expect', message, 'correct the rules or the test')
   }
   if (test.rule !== undefined && test.rule !== decision.rule) {
     const decided = JSON.stringify(decision.rule)
     return fail('rule', `the rule that decided is ${decided}`, 'correct the rules or the test')
   }
   return []
+}
+
+/** The rule that would bring the outcome about that was expected, were it enforced. */
+function inShadow({ shadow }: Decision, expected: RuleTest['expect']): string {
+  const rule = shadow.find(({ effect }) => effect === expected)?.rule
+  return rule === undefined
+    ? ''
+    : `; rule ${JSON.stringify(rule)} would ${expected}, but is in mode: shadow`
 }
 
 function attributesOf({ user, request }: RuleTest): Attributes {
