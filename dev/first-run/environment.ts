@@ -45,6 +45,8 @@ export interface Environment {
   readonly url: string
   readonly ca: string
   readonly probes: string
+  /** Gatehouse's gatehouse.yaml, with everything that it names beside it. */
+  readonly configuration: string
   readonly rules: string
   readonly audit: string
   /** Gatehouse's own log. */
@@ -112,6 +114,7 @@ export async function startEnvironment(
     url,
     ca: certificates.ca.certFile,
     probes,
+    configuration: files.configFile,
     rules: files.rulesFile,
     audit: files.auditFile,
     log: logFile,

@@ -52,6 +52,7 @@ export function textSummary(environment: Environment, path: string): string {
     `  ${kubectl} --kubeconfig ${second} auth whoami`,
     `  ${kubectl} --kubeconfig ${first} get --raw /api/v1/namespaces/default/services/web:80/proxy/`,
     '',
+    `  config       ${environment.configuration}`,
     `  audit        ${environment.audit}`,
     `  rules        ${environment.rules} (edit them: read again at once, mistakes are told here)`,
     `  probes       ${environment.probes}/readyz?verbose`,

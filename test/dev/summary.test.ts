@@ -10,6 +10,7 @@ const environment: Environment = {
   url: 'https://127.0.0.1:1',
   ca: '/s/ca.crt',
   probes: 'http://127.0.0.1:2',
+  configuration: '/s/gatehouse.yaml',
   rules: '/s/rules.yaml',
   audit: '/s/audit.log',
   log: '/s/gatehouse.log',
@@ -36,6 +37,10 @@ test('commands can be pasted whatever the path', () => {
 
 test('what is behind Gatehouse is said plainly', () => {
   expect(textSummary(environment, '')).toContain('nothing in it is real')
+})
+
+test('the configuration that it runs with can be found', () => {
+  expect(textSummary(environment, '')).toContain('\n  config       /s/gatehouse.yaml\n')
 })
 
 test('what is not ready is named', () => {
