@@ -63,6 +63,25 @@ export function createCertificateReview({ ca, crl }: ClientTrust): CertificateRe
   }
 }
 
+/**
+ * Makes the question whether signatures lead from a client's certificate, over what it sent behind
+ * it, to a CA of the bundle (PEM). It tells a stranger from a user whose CA has no revocation list:
+ * OpenSSL names the missing list for both, since it looks for one behind a chain that it refused.
+ * Nothing of strangers is kept.
+ */
+export function createIssuerSearch(ca: string): (chain: readonly X509Certificate[]) => boolean {
+  let bundle: readonly X509Certificate[] | undefined
+  return (chain) => {
+    bundle ??= (ca.match(CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
+    for (const [i, certificate] of chain.slice(0, MAX_CHAIN).entries()) {
+      const below = chain[i - 1]
+      if (below !== undefined && !isIssuedBy(below, certificate)) return false
+      if (bundle.some((issuer) => isIssuedBy(certificate, issuer))) return true
+    }
+    return false
+  }
+}
+
 function lookUp(crl: string): (certificate: X509Certificate) => RevocationState {
   try {
     return readRevocationLists(crl)

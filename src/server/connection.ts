@@ -3,22 +3,25 @@ import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 
 import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
+import type { ListenerTls } from './tls.ts'
 
 /**
  * Reads the peer certificate, if one came, and OpenSSL's verdict on it.
  *
  * @param generation the loading of the client CA bundle that this handshake was judged by
+ * @param tls what is in force, for the words of a refusal
  * @param retire how to make this connection finish and take nothing new
  */
 export function describeConnection(
   socket: TLSSocket,
   generation: number,
+  tls: Pick<ListenerTls, 'isOfClientCA'>,
   retire: () => void,
 ): ClientConnection {
   const connection: ClientConnection = {
     remoteAddress: canonicalAddress(socket.remoteAddress ?? ''),
     remotePort: socket.remotePort ?? 0,
-    peerCertificate: peerCertificate(socket, generation),
+    peerCertificate: peerCertificate(socket, generation, tls),
     retire,
   }
   if (connection.peerCertificate !== undefined) sockets.set(connection, socket)
@@ -33,8 +36,12 @@ const sockets = new WeakMap<ClientConnection, TLSSocket>()
 
 /** The certificates that the client sent, its own first; empty when it sent none or is gone. */
 export function peerChain(connection: ClientConnection): readonly X509Certificate[] {
+  return sentChain(sockets.get(connection))
+}
+
+function sentChain(socket: TLSSocket | undefined): readonly X509Certificate[] {
   const chain: X509Certificate[] = []
-  let certificate = sockets.get(connection)?.getPeerX509Certificate()
+  let certificate = socket?.getPeerX509Certificate()
   while (certificate !== undefined && chain.length < MAX_CHAIN) {
     chain.push(certificate)
     certificate = certificate.issuerCertificate
@@ -50,7 +57,11 @@ export function canonicalAddress(address: string): string {
     : withoutZone
 }
 
-function peerCertificate(socket: TLSSocket, generation: number): PeerCertificate | undefined {
+function peerCertificate(
+  socket: TLSSocket,
+  generation: number,
+  tls: Pick<ListenerTls, 'isOfClientCA'>,
+): PeerCertificate | undefined {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return undefined
   const legacy = certificate.toLegacyObject()
@@ -60,14 +71,22 @@ function peerCertificate(socket: TLSSocket, generation: number): PeerCertificate
     sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
     notBefore: certificate.validFromDate.getTime(),
     notAfter: certificate.validToDate.getTime(),
-    verifyError: verifyError(socket),
+    verifyError: verifyError(socket, tls),
     generation,
   }
 }
 
+/** OpenSSL's code of a missing list, which it also gives where the chain led to no client CA. */
+const NO_LIST = 'UNABLE_TO_GET_CRL'
+const NO_ISSUER = 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
+
 /** `authorizationError` is typed Error but is OpenSSL's code as a string (node:tls documentation). */
-function verifyError(socket: TLSSocket): string | undefined {
+function verifyError(
+  socket: TLSSocket,
+  { isOfClientCA }: Pick<ListenerTls, 'isOfClientCA'>,
+): string | undefined {
   if (socket.authorized) return undefined
   const error = socket.authorizationError as unknown
-  return typeof error === 'string' ? error : 'CERT_NOT_VERIFIED'
+  if (typeof error !== 'string') return 'CERT_NOT_VERIFIED'
+  return error === NO_LIST && !isOfClientCA(sentChain(socket)) ? NO_ISSUER : error
 }

@@ -149,7 +149,7 @@ export async function startListener(
     const judgedBy = accepted.generationOf(socket)
     const entry: LiveConnection = {
       socket,
-      connection: describeConnection(socket, judgedBy, () => entry.served?.retire()),
+      connection: describeConnection(socket, judgedBy, tls, () => entry.served?.retire()),
       served: undefined,
     }
     const key = socketKey(socket)
@@ -171,7 +171,7 @@ export async function startListener(
       // its watches with it; a server of Go's ends it as well.
       socket.once('end', () => socket.destroy())
       const session: ServerHttp2Session = performServerHandshake(socket, sessionOptions(limits))
-      entry.served = serveHttp2(session, entry.connection, limits, effects)
+      entry.served = serveHttp2(session, socket, entry.connection, limits, effects)
     } else {
       entry.served = serveHttp1(socket, entry.connection)
       http1Listener?.call(server, socket)

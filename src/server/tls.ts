@@ -6,6 +6,7 @@ import { constants, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 
+import { createIssuerSearch } from '../authentication/certificate-review.ts'
 import type { ClientTrust } from '../authentication/client-ca.ts'
 import { opensslCiphers } from './cipher-suites.ts'
 
@@ -31,6 +32,8 @@ export interface ListenerTlsOptions {
 export interface ListenerTls {
   readonly options: SecureContextOptions
   contextFor(serverName: string): SecureContext | undefined
+  /** Whether a CA of the client CA bundle stands above the certificates that a client sent. */
+  readonly isOfClientCA: (chain: readonly X509Certificate[]) => boolean
 }
 
 /**
@@ -52,6 +55,7 @@ export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
     options: contextOptions(tls, tls.serving),
     contextFor: (serverName) =>
       exact.get(serverName.toLowerCase()) ?? exact.get(wildcard(serverName)),
+    isOfClientCA: createIssuerSearch(tls.clientTrust?.ca ?? ''),
   }
 }
 

@@ -1,0 +1,76 @@
+/** What the audit log says of certificates that do not verify, where revocation lists are looked at. */
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
+import { startApiServer, type ApiServer } from '../support/api-server.ts'
+import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
+
+let api: ApiServer
+let gatehouse: TestGatehouse
+let folder: string
+let listed: Authority
+let unlisted: Authority
+let stranger: Authority
+
+beforeAll(async () => {
+  api = await startApiServer()
+  folder = await mkdtemp(join(tmpdir(), 'gatehouse-foreign-'))
+  listed = await createAuthority({ commonName: 'listed' })
+  unlisted = await createAuthority({ commonName: 'unlisted' })
+  stranger = await createAuthority({ commonName: 'stranger' })
+  const x509 = { clientCAFile: join(folder, 'ca.crt'), crlFile: join(folder, 'ca.crl') }
+  await writeFile(x509.clientCAFile, listed.certificatePem + unlisted.certificatePem)
+  await writeFile(x509.crlFile, (await listed.revoke([])) + (await listed.revoke([])))
+  gatehouse = await startTestGatehouse({
+    upstream: upstreamOf(api),
+    configuration: { authentication: { x509 } },
+  })
+}, 60_000)
+
+afterAll(async () => {
+  await gatehouse.close()
+  await api.close()
+  await rm(folder, { recursive: true })
+})
+
+let asked = 0
+
+async function causeFor(chain: KeyPair, above = ''): Promise<string | undefined> {
+  const path = `/asked/${(asked += 1)}`
+  const options = { ca: gatehouse.ca, agent: false as const, key: chain.keyPem }
+  const cert = chain.certificatePem + above
+  const request = httpsRequest(`${gatehouse.url}${path}`, { ...options, cert }).end()
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  response.resume()
+  expect(response.statusCode).toBe(401)
+  const [event] = await gatehouse.eventsWhere(({ requestURI }) => requestURI === path)
+  return event?.annotations['gatehouse/cause']
+}
+
+const FOREIGN = /^client certificate: it was issued by none of the client CAs \([A-Z_]+\)$/
+
+test('a foreign certificate is foreign, whatever comes with it', async () => {
+  const leaf = await stranger.issue({ commonName: 'ada', usages: ['client'] })
+  expect(await causeFor(leaf)).toMatch(FOREIGN)
+  expect(await causeFor(leaf, stranger.certificatePem)).toMatch(FOREIGN)
+  expect(await causeFor(leaf, listed.certificatePem)).toMatch(FOREIGN)
+  expect(await causeFor(stranger)).toMatch(FOREIGN)
+})
+
+test('a certificate of a client CA that has no list says so, whatever comes with it', async () => {
+  const cause =
+    'client certificate: there is no revocation list of its CA in authentication.x509.crlFile (UNABLE_TO_GET_CRL)'
+  const leaf = await unlisted.issue({ commonName: 'ada', usages: ['client'] })
+  expect(await causeFor(leaf)).toBe(cause)
+  expect(await causeFor(leaf, unlisted.certificatePem)).toBe(cause)
+  const team = await unlisted.createIntermediate({ commonName: 'team' })
+  const below = await team.issue({ commonName: 'grace', usages: ['client'] })
+  expect(await causeFor(below, team.certificatePem)).toBe(cause)
+})
