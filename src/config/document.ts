@@ -3,14 +3,16 @@
  * and more than one document are problems, each with its line, and all are reported together.
  */
 import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 
 import { isMap, isNode, isPair, isSeq, LineCounter, parseDocument as parseYaml, visit } from 'yaml'
-import type { Document, Pair, YAMLError } from 'yaml'
+import type { Document, Pair } from 'yaml'
 import { z } from 'zod'
 
 import { ConfigError, type ConfigProblem } from './problem.ts'
 import { describeIssues } from './issues.ts'
 import { fieldName, type Path } from './path.ts'
+import { isReadable, syntaxProblem, withoutFollowers } from './syntax.ts'
 
 // A schema is used once at each load: code made for it at run time would take longer than it saves, and
 // without it no text ever becomes code in this process.
@@ -87,9 +89,10 @@ function parseDocument<S extends z.ZodType>(
   const source = createSource(file, document, lines)
   const aliases = unresolvedAliases(file, document, lines)
   const errors = withoutFollowers(document.errors)
-  const problems = [...errors.map((error) => yamlProblem(file, error, lines)), ...aliases]
-  const isReadable = aliases.length === 0 && errors.every(({ code }) => code in READABLE)
-  if (!isReadable) return { ...source, raw: undefined, value: undefined, problems }
+  const problems = [...errors.map((error) => syntaxProblem(file, text, error, lines)), ...aliases]
+  if (aliases.length > 0 || !errors.every(isReadable)) {
+    return { ...source, raw: undefined, value: undefined, problems }
+  }
 
   let raw: unknown
   try {
@@ -108,15 +111,20 @@ function parseDocument<S extends z.ZodType>(
   return { ...source, raw, value, problems }
 }
 
+const UNREAD: Readonly<Record<string, Pick<ConfigProblem, 'message' | 'mend'>>> = {
+  ENOENT: { message: 'the file does not exist', mend: 'create it, or correct the path' },
+  EISDIR: { message: 'is a folder', mend: 'name a file in it' },
+}
+
 function unread(file: string, why: string): DocumentReading<never> {
   const nowhere: Place = { line: undefined, column: undefined }
-  const missing = why === 'ENOENT'
   const problem: ConfigProblem = {
-    file,
-    ...nowhere,
-    field: '',
-    message: missing ? 'the file does not exist' : `the file cannot be read: ${why}`,
-    mend: missing ? 'create it, or correct the path' : 'make it readable for Gatehouse',
+    // Absolute, since whoever does not find it may look in another folder.
+    ...{ file: resolve(file), ...nowhere, field: '' },
+    ...(UNREAD[why] ?? {
+      message: `the file cannot be read: ${why}`,
+      mend: 'make it readable for Gatehouse',
+    }),
   }
   return {
     file,
@@ -126,25 +134,6 @@ function unread(file: string, why: string): DocumentReading<never> {
     locate: () => nowhere,
     problem: (path, message, mend) => ({ ...problem, field: fieldName(path), message, mend }),
   }
-}
-
-/** What leaves the rest of the text, or its first document, readable. */
-const READABLE: Readonly<Record<string, readonly [message: string, mend: string]>> = {
-  DUPLICATE_KEY: ['the same key stands twice', 'keep one of them'],
-  MULTIPLE_DOCS: ['another document begins here', 'keep one document'],
-}
-
-/** Of a parser's errors the first: what it makes of the text behind that is seldom meant. */
-function withoutFollowers(errors: readonly YAMLError[]): YAMLError[] {
-  const first = errors.find(({ code }) => !(code in READABLE))
-  return errors.filter((error) => error.code in READABLE || error === first)
-}
-
-function yamlProblem(file: string, error: YAMLError, lines: LineCounter): ConfigProblem {
-  const { line, col } = lines.linePos(error.pos[0])
-  const syntax = [`no valid YAML: ${error.message}`, 'correct the syntax'] as const
-  const [message, mend] = READABLE[error.code] ?? syntax
-  return { file, line, column: col, field: '', message, mend }
 }
 
 function unresolvedAliases(file: string, document: Document, lines: LineCounter): ConfigProblem[] {

@@ -15,7 +15,9 @@ export const port = (what: string) =>
 export const address = (what: string) =>
   z
     .string()
-    .refine((text) => isIP(text) !== 0, 'is no IP address')
+    .refine((text) => isIP(text) !== 0, {
+      error: ({ input }) => `${JSON.stringify(input)} is no IP address`,
+    })
     .describe(`${what}; an IP address to bind, such as 127.0.0.1, 0.0.0.0 or ::`)
 
 export const headerName = (what: string) =>

@@ -68,7 +68,7 @@ function unreadable(file: string): string | undefined {
     return undefined
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    return code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? 'unknown error'})`
+    return code === 'ENOENT' ? 'does not exist' : `cannot be read: ${code ?? 'unknown error'}`
   }
 }
 
@@ -96,7 +96,7 @@ export function unwritable(
       access(path, mode)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      return [`${name} cannot be written (${code ?? 'unknown error'})`, mend]
+      return [`${name} cannot be written: ${code ?? 'unknown error'}`, mend]
     }
   }
   return undefined

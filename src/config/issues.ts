@@ -78,10 +78,23 @@ function messageOf(issue: Issue, path: Path, raw: unknown): string {
   const value = valueAt(raw, path)
   if (issue.code === 'invalid_type' && value === undefined) return 'is required'
   if (issue.code === 'invalid_type' && value === null) return 'has no value'
-  const text = issue.message.replace(/^Invalid input: /, '')
+  const text = boundOf(issue) ?? issue.message.replace(/^Invalid input: /, '')
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
     ? `${JSON.stringify(value)}: ${text}`
     : text
+}
+
+/** A bound that was passed, where the schema has no words of its own for it. */
+function boundOf(issue: Issue): string | undefined {
+  if (issue.code !== 'too_big' && issue.code !== 'too_small') return undefined
+  if (!issue.message.startsWith('Too ')) return undefined
+  const isInclusive = issue.inclusive !== false
+  const bound =
+    issue.code === 'too_big'
+      ? `${isInclusive ? 'at most' : 'less than'} ${issue.maximum}`
+      : `${isInclusive ? 'at least' : 'more than'} ${issue.minimum}`
+  const unit = { string: 'characters', array: 'items' }[String(issue.origin)]
+  return unit === undefined ? `must be ${bound}` : `must have ${bound} ${unit}`
 }
 
 function mendFor(schema: z.ZodType, path: Path): string {

@@ -11,15 +11,26 @@ export interface ConfigProblem {
   readonly mend: string
 }
 
-/** All problems of one load, together. */
+/** All problems of one load, together: file by file as they were first met, from top to bottom. */
 export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[]
 
   constructor(problems: readonly ConfigProblem[]) {
-    super(problems.map(formatProblem).join('\n'))
+    const sorted = inOrder(problems)
+    super(sorted.map(formatProblem).join('\n'))
     this.name = 'ConfigError'
-    this.problems = problems
+    this.problems = sorted
   }
+}
+
+function inOrder(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
+  const files = [...new Set(problems.map(({ file }) => file))]
+  return problems.toSorted(
+    (a, b) =>
+      files.indexOf(a.file) - files.indexOf(b.file) ||
+      (a.line ?? 0) - (b.line ?? 0) ||
+      (a.column ?? 0) - (b.column ?? 0),
+  )
 }
 
 /** `file:line:column: field: message (mend)` */

@@ -234,5 +234,5 @@ function unservedMethod(method: string): StatusError {
       headers: { Allow: ALLOW },
     })
   }
-  return new StatusError('BadRequest', `unknown method: known are ${ALLOW} (in upper case)`)
+  return new StatusError('BadRequest', `unknown method: known are ${ALLOW}, in upper case`)
 }

@@ -37,7 +37,11 @@ export class KubeconfigReader {
       return readFileSync(file, 'utf8')
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? String(error)})`
+      const known: Readonly<Record<string, string>> = {
+        ENOENT: 'does not exist',
+        EISDIR: 'is a folder',
+      }
+      const why = known[code ?? ''] ?? `cannot be read: ${code ?? String(error)}`
       this.problem(path, `${file} ${why}`, 'give a readable file')
       return undefined
     }

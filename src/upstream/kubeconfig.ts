@@ -145,8 +145,8 @@ function refuseOthers(user: User, path: Path, reader: KubeconfigReader): boolean
   for (const field of others) {
     reader.problem(
       [...path, field],
-      'is not supported for Gatehouse’s own credential',
-      'use a client certificate, token or tokenFile (a service account of its own)',
+      "is not supported for Gatehouse's own credential",
+      'use a client certificate, token or tokenFile, such as those of a service account of its own',
     )
   }
   return others.some((field) => field !== 'as')

@@ -25,14 +25,14 @@ const notTo = (path: string) => (asked: string, mode: number) => {
 
 test('a file in a folder that takes no files cannot be written', () => {
   expect(unwritable(join(folder, 'new.log'), notTo(folder))).toEqual([
-    `the folder ${folder} cannot be written (EACCES)`,
+    `the folder ${folder} cannot be written: EACCES`,
     MEND,
   ])
 })
 
 test('nor can one that is there and another’s', () => {
   const file = join(folder, 'old.log')
-  expect(unwritable(file, notTo(file))).toEqual([`${file} cannot be written (EACCES)`, MEND])
+  expect(unwritable(file, notTo(file))).toEqual([`${file} cannot be written: EACCES`, MEND])
 })
 
 test('one that is to be made needs no right but the folder’s', () => {

@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
@@ -81,6 +81,27 @@ describe('problems name file, line, field and mend', () => {
       expected: [
         'gatehouse.yaml:11:11: probes.port: "many": expected number, received string ' +
           '(a port, 0 for any free one)',
+      ],
+    },
+    {
+      name: 'a number that is too big',
+      text: `${GOOD}probes: { port: 84430 }\n`,
+      expected: [
+        'gatehouse.yaml:11:11: probes.port: 84430: must be at most 65535 ' +
+          '(a port, 0 for any free one)',
+      ],
+    },
+    {
+      name: 'a number that must be above another',
+      text: `${GOOD}limits: { address: { requestsPerSecond: 0 } }\n`,
+      expected: [expect.stringContaining('0: must be more than 0 (')],
+    },
+    {
+      name: 'no address, with what stands there',
+      text: `${GOOD}probes: { address: localhost }\n`,
+      expected: [
+        'gatehouse.yaml:11:11: probes.address: "localhost" is no IP address ' +
+          '(an IP address to bind, such as 127.0.0.1, 0.0.0.0 or ::)',
       ],
     },
     {
@@ -191,6 +212,14 @@ describe('problems name file, line, field and mend', () => {
       expected: [expect.stringMatching(/^gatehouse\.yaml:5:\d+: no valid YAML: /)],
     },
     {
+      name: 'an item that is indented unlike the others of its list',
+      text: `${GOOD}log:\n  - a: 1\n  - b: 1\n\n# pasted\n- c: 1\n`,
+      expected: [
+        'gatehouse.yaml:16:1: this item is indented unlike those of the list above it ' +
+          '(the items of a list must be indented alike)',
+      ],
+    },
+    {
       name: 'a choice that there is not, with the one that was meant',
       text: `${GOOD}log: { level: Info }\n`,
       expected: [
@@ -234,6 +263,17 @@ describe('problems name file, line, field and mend', () => {
   test('a file that is not there', () => {
     const [problem] = readConfiguration(at('nowhere.yaml')).problems
     expect(problem).toMatchObject({ file: at('nowhere.yaml'), message: 'the file does not exist' })
+  })
+
+  test('a file that is not there is told with its whole path', () => {
+    const [problem] = readConfiguration('nowhere.yaml').problems
+    expect(problem?.file).toBe(resolve('nowhere.yaml'))
+  })
+
+  test('a folder in place of the file', () => {
+    expect(readConfiguration(at('.')).problems).toMatchObject([
+      { message: 'is a folder', mend: 'name a file in it' },
+    ])
   })
 
   test('an empty file', () => {

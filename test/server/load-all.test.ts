@@ -144,10 +144,10 @@ test('what a broken configuration names is checked with it', async () => {
   await writeFile(at('rules.yaml'), `${stringify(ALLOW_ALL)}rule: []\n`)
   await writeFile(at('up.kubeconfig'), kubeconfig({ user: {} }))
   expect(problems()).toEqual([
+    expect.stringContaining('listener.tls.privateKeyFile: serving.key is no PEM private key'),
+    expect.stringContaining('authentication.x509.clientCAFile: ca.crt holds no certificate'),
     'gatehouse.yaml:10:1: audti: unknown field (did you mean audit?)',
     'rules.yaml:15:1: rule: unknown field (did you mean rules?)',
-    expect.stringContaining('authentication.x509.clientCAFile: ca.crt holds no certificate'),
-    expect.stringContaining('listener.tls.privateKeyFile: serving.key is no PEM private key'),
     expect.stringContaining('up.kubeconfig:8:5: users[0].user: no credential'),
   ])
 })
@@ -186,8 +186,8 @@ describe('a kubeconfig’s problem is told once, by its cause', () => {
     [
       'an exec plugin',
       { user: { exec: { command: 'aws' } } },
-      'users[0].user.exec: is not supported for Gatehouse’s own credential ' +
-        '(use a client certificate, token or tokenFile (a service account of its own))',
+      "users[0].user.exec: is not supported for Gatehouse's own credential " +
+        '(use a client certificate, token or tokenFile, such as those of a service account of its own)',
     ],
     [
       'verification left out',
@@ -204,6 +204,11 @@ describe('a kubeconfig’s problem is told once, by its cause', () => {
       'a token file that is missing',
       { user: { tokenFile: 'none' } },
       'users[0].user.tokenFile: none does not exist (give a readable file)',
+    ],
+    [
+      'a folder in place of a token file',
+      { user: { tokenFile: '.' } },
+      'users[0].user.tokenFile: FOLDER is a folder (give a readable file)',
     ],
     [
       'a certificate without its key',
