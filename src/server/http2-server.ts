@@ -11,6 +11,7 @@ import { StatusError } from '../status.ts'
 import { createGuard } from './guarded.ts'
 import { createHttp2Exchange } from './http2.ts'
 import type { ListenerEffects, ServedConnection } from './listener.ts'
+import { watchLiveness, type LiveSocket } from './liveness.ts'
 import { writeRefusal } from './refusal.ts'
 
 export interface Http2Limits {
@@ -20,7 +21,12 @@ export interface Http2Limits {
   /** Milliseconds. */
   readonly headerTimeout: number
   readonly idleTimeout: number
+  /** Of looking whether a silent client is still there; 15 seconds unless said otherwise. */
+  readonly livenessInterval?: number
 }
+
+/** As Go's HTTP/2 waits for an answer to PING. */
+const LIVENESS_MS = 15_000
 
 type StreamArguments = readonly [
   stream: ServerHttp2Stream,
@@ -55,9 +61,14 @@ export function sessionOptions(
   }
 }
 
-/** Serves a session; when retired it sends GOAWAY, and open streams go on to their end. */
+/**
+ * Serves a session; when retired it sends GOAWAY, and open streams go on to their end.
+ *
+ * @param socket the TLS socket below it
+ */
 export function serveHttp2(
   session: ServerHttp2Session,
+  socket: LiveSocket,
   connection: ClientConnection,
   limits: Http2Limits,
   { log, metrics, handle, onMalformed }: ListenerEffects,
@@ -69,6 +80,8 @@ export function serveHttp2(
     log.debug({ err: error, address: connection.remoteAddress }, 'HTTP/2 session failed')
   })
   session.on('error', onError)
+  const interval = limits.livenessInterval ?? LIVENESS_MS
+  watchLiveness({ session, socket, guard, isBusy: () => open > 0, interval })
   // node keeps this timer fresh on every frame; an open but silent watch is no idleness.
   let silent = false
   session.setTimeout(limits.idleTimeout)
