@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 
 import { Command } from 'commander'
 
+import { resolveConfigFile } from './cli/config-file.ts'
 import { serve } from './cli/serve.ts'
 import { validate } from './cli/validate.ts'
 import { inClusterFrom } from './config/environment.ts'
@@ -11,6 +12,9 @@ import { inClusterFrom } from './config/environment.ts'
 const { version } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
 ) as { version: string }
+
+const configFile = (name: string): string =>
+  resolveConfigFile(name, { cwd: process.cwd(), env: process.env })
 
 const program = new Command('gatehouse')
   .description('An authenticating reverse proxy in front of kube-apiserver.')
@@ -27,7 +31,7 @@ program
   .requiredOption('--config <file>', 'GatehouseConfiguration')
   .action(async ({ config }: { config: string }) => {
     const exitCode = await serve({
-      configFile: config,
+      configFile: configFile(config),
       inCluster: inClusterFrom(process.env),
       stderr: process.stderr,
       onSignal: (handler) => {
@@ -45,7 +49,7 @@ program
   .requiredOption('--config <file>', 'GatehouseConfiguration')
   .action(async ({ config }: { config: string }) => {
     process.exitCode = await validate({
-      configFile: config,
+      configFile: configFile(config),
       inCluster: inClusterFrom(process.env),
       stdout: process.stdout,
       stderr: process.stderr,
