@@ -12,11 +12,13 @@ import { formatMicroTime } from './clock.ts'
 import type { AuditStage } from './event.ts'
 import { userJson } from './identity.ts'
 import { jsonMembers } from './json-members.ts'
+import { objectReference } from './object-reference.ts'
 import type { Outcome } from './record.ts'
 import { redactTarget, redactUnparsed, truncate } from './redaction.ts'
+import { truncateJson } from './truncate-json.ts'
 
 const MAX_MESSAGE_LENGTH = 2_048
-/** In events of those who were not recognised: each of them costs a stranger nothing. */
+/** Bytes, in events of those who were not recognised: each of them costs a stranger nothing. */
 const MAX_STRANGER_URI_LENGTH = 512
 const MAX_STRANGER_USER_AGENT_LENGTH = 128
 
@@ -58,13 +60,13 @@ export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
       ? redactUnparsed(facts.rawTarget)
       : redactTarget(target.raw, target.rawQuery)
   const asked = {
-    requestURI: isStranger ? truncate(uri, MAX_STRANGER_URI_LENGTH) : uri,
+    requestURI: isStranger ? truncateJson(uri, MAX_STRANGER_URI_LENGTH) : uri,
     verb: info === undefined ? '' : info.verb,
   }
   const caller = {
     sourceIPs: facts.remoteAddress === '' ? [] : [facts.remoteAddress],
     userAgent: isStranger ? strangersUserAgent(facts.userAgent) : facts.userAgent,
-    objectRef: info?.isResourceRequest === true ? objectReference(info) : undefined,
+    objectRef: info?.isResourceRequest === true ? objectReference(info, isStranger) : undefined,
   }
   return (
     `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"${facts.auditID}",` +
@@ -78,18 +80,9 @@ export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
 }
 
 function strangersUserAgent(userAgent: string | undefined): string | undefined {
-  return userAgent === undefined ? undefined : truncate(userAgent, MAX_STRANGER_USER_AGENT_LENGTH)
-}
-
-function objectReference(info: RequestInfo): object {
-  return {
-    resource: info.resource,
-    namespace: nonEmpty(info.namespace),
-    name: nonEmpty(info.name),
-    apiGroup: nonEmpty(info.apiGroup),
-    apiVersion: nonEmpty(info.apiVersion),
-    subresource: nonEmpty(info.subresource),
-  }
+  return userAgent === undefined
+    ? undefined
+    : truncateJson(userAgent, MAX_STRANGER_USER_AGENT_LENGTH)
 }
 
 /** kube-apiserver: the code always; status, message and reason when a `metav1.Status` was answered. */
@@ -104,8 +97,4 @@ function responseStatus({ code, outcome }: StageFacts): string {
     reason,
     code,
   })
-}
-
-function nonEmpty(text: string): string | undefined {
-  return text === '' ? undefined : text
 }

@@ -36,6 +36,7 @@ const REQUEST = `GET /${LONG} HTTP/1.1\r\nHost: x\r\nUser-Agent: ${LONG}\r\n\r\n
 
 const FLOODS: readonly (readonly [what: string, bytes: string])[] = [
   ['requests without a credential', REQUEST],
+  ['requests for an object with a long name', REQUEST.replace('/a', '/api/v1/namespaces/d/pods/a')],
   ['targets that are refused', REQUEST.replace('/a', '/../%00')],
   ['bytes that are no HTTP', `${LONG}\r\n\r\n`],
   [
@@ -76,6 +77,31 @@ test.for(FLOODS)('%s, 300 times: every one is audited, in bounded bytes', async 
       `^${count} more refused beyond the limit of 127\\.0\\.0\\.2: ${count} with 4\\d\\d$`,
     ),
   )
+})
+
+/** Right-to-left override: nine bytes here, six in the log. */
+const HIDDEN = '%E2%80%AE'.repeat(100)
+const UNSIGNED = [
+  { alg: 'ES256', kid: LONG },
+  { iss: `https://${LONG}`, aud: LONG },
+]
+  .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+  .join('.')
+
+test.for([
+  ['for an object by a field selector', `/api/v1/pods?fieldSelector=metadata.name%3D${LONG}`, ''],
+  ['that is all escapes', `/apis/${HIDDEN}/${HIDDEN}/namespaces${`/${HIDDEN}`.repeat(4)}`, ''],
+  ['that is all quotes', `/apis/%22/%22/namespaces/%22/p/${'%22'.repeat(2_000)}`, ''],
+  ['with a token that names much', '/api', `Authorization: Bearer ${UNSIGNED}.AAAA\r\n`],
+] as const)("one event of a stranger's is below 2 kB: a request %s", async ([, target, field]) => {
+  const userAgent = '\u0085'.repeat(1_000)
+  const connection = await attack.connect(ATTACKER)
+  connection.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nUser-Agent: ${userAgent}\r\n${field}\r\n`)
+  expect((await readAnswer(connection)).status).toBe(401)
+  connection.destroy()
+  const { size, events } = await closeAndRead()
+  expect(events).toHaveLength(1)
+  expect(size).toBeLessThan(2_048)
 })
 
 test('over HTTP/1.1 the connection ends with the 429', async () => {

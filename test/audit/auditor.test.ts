@@ -196,6 +196,28 @@ describe('what a refused request leaves out', () => {
     expect(event!.annotations).not.toHaveProperty('gatehouse/httpMethod')
   })
 
+  test.for([
+    ['the path', (name: string) => `/api/v1/namespaces/${name}/pods/${name}/${name}`],
+    ['a field selector', (name: string) => `/api/v1/pods?fieldSelector=metadata.name%3D${name}`],
+  ] as const)('a name from %s is cut where no object could have it', ([, target]) => {
+    for (const [length, shown] of [
+      [253, 'a'.repeat(253)],
+      [254, `${'a'.repeat(253)}...TRUNCATED`],
+      [10_000, `${'a'.repeat(253)}...TRUNCATED`],
+    ] as const) {
+      const { auditor, sink } = setup()
+      const rawTarget = target('a'.repeat(length))
+      const record = auditor.open(clientRequest({ rawTarget }), 1_000)
+      record.resolved(...resolved('GET', rawTarget))
+      record.authenticated(ada)
+      record.close(ok)
+      const { resource, apiVersion, ...names } = sink.events[0]!.objectRef!
+      expect([resource, apiVersion]).toEqual(['pods', 'v1'])
+      expect(names.name).toBe(shown)
+      expect(new Set(Object.values(names))).toEqual(new Set([shown]))
+    }
+  })
+
   test('a non-resource request has no objectRef', () => {
     const { auditor, sink } = setup()
     pass(auditor, 'GET', '/version').close(ok)
