@@ -57,8 +57,26 @@ function isPodConnection(subresource: string): boolean {
 }
 
 /**
+ * Whether the API server may answer with a switch to the protocol: SPDY for connections to processes
+ * by kubectl's methods (kubernetes/pkg/registry/core/pod/rest/subresources.go takes GET and POST),
+ * WebSocket, which is a GET, for whatever has no deadline (apiserver/pkg/endpoints/handlers/watch.go,
+ * apiserver/pkg/util/wsstream). Anything else it would carry out as if nothing had been asked.
+ */
+export function isUpgradable(
+  info: RequestInfo,
+  method: string,
+  protocol: 'websocket' | 'SPDY/3.1',
+): boolean {
+  if (!info.isResourceRequest) return false
+  return protocol === 'websocket'
+    ? method === 'GET' && isLongRunning(info)
+    : (method === 'GET' || method === 'POST') && isConnect(info)
+}
+
+/**
  * What the limits count the request as. `stream` is whatever has no deadline on its way upstream:
- * every long-running request, so each connection that {@link isConnect} names too, and every upgrade.
+ * every long-running request, so each connection that {@link isConnect} names too, and with that all
+ * that may be an upgrade. Asking for one makes no stream of a write.
  * A log without `follow` is one of them: it lasts as long as its reader likes, and to count it by
  * what the query says would let whoever finds a spelling that Go reads otherwise hold a slot of the
  * short requests for ever.
@@ -66,8 +84,8 @@ function isPodConnection(subresource: string): boolean {
  * Verbs that are none of Kubernetes' own (OPTIONS on a resource, and methods other than GET and HEAD
  * elsewhere) are writes.
  */
-export function requestClass(info: RequestInfo, isUpgrade: boolean): RequestClass {
-  if (isUpgrade || isLongRunning(info)) return 'stream'
+export function requestClass(info: RequestInfo): RequestClass {
+  if (isLongRunning(info)) return 'stream'
   switch (info.verb) {
     case 'list':
       return 'list'

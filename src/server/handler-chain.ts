@@ -120,7 +120,7 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     const { user } = authentication
     refuseImpersonation(headers.impersonation)
 
-    const classOf = requestClass(info, request.isUpgrade)
+    const classOf = requestClass(info)
     progress.requestClass = classOf
     const admission = stages.limiter.admitUser(user, classOf)
     const slot = admission instanceof Promise ? await admission : admission

@@ -196,7 +196,11 @@ async function upgrade(
     endpoint: ways.credential.endpoint,
     limits,
     path: target.raw,
-    handshake: parseHandshake(exchange.request.method, exchange.request.rawHeaders),
+    handshake: parseHandshake(
+      exchange.request.method,
+      exchange.request.rawHeaders,
+      authorized.info,
+    ),
     headers,
     ownHeaders: forward.ownHeaders,
     isConnect: isConnect(authorized.info),

@@ -6,6 +6,8 @@ import { createHash } from 'node:crypto'
 
 import { BEARER_SUBPROTOCOL } from '../authentication/bearer.ts'
 import type { RawHeaders } from '../http/exchange.ts'
+import { isUpgradable } from '../request/long-running.ts'
+import type { RequestInfo } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import type { UpstreamResponseHeaders } from './response-headers.ts'
 
@@ -24,12 +26,28 @@ const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 const TOKEN_LIST_ITEM = /^[!#$%&'*+\-.^_`|~0-9A-Za-z/]+$/
 
 /**
- * Reads what the client asks for.
+ * Reads what the client asks for. The API server carries other requests out without regard to
+ * `Upgrade` and answers 200, which this side could only tell as a failure: they are not sent.
  *
- * @throws StatusError 400 for any other protocol (`h2c` above all) or a broken handshake
+ * @throws StatusError 400 for any other protocol (`h2c` above all), a broken handshake, or a request
+ * that is never answered by a switch of protocols
  */
-export function parseHandshake(method: string, rawHeaders: RawHeaders): Handshake {
-  const values = (name: string): string[] => headerValues(rawHeaders, name)
+export function parseHandshake(
+  method: string,
+  rawHeaders: RawHeaders,
+  info: RequestInfo,
+): Handshake {
+  const handshake = readHandshake(method, (name) => headerValues(rawHeaders, name))
+  if (!isUpgradable(info, method, handshake.protocol)) {
+    throw badHandshake(
+      `this request cannot be upgraded to ${handshake.protocol}: exec, attach, portforward and ` +
+        'proxy can, watch and log by WebSocket only',
+    )
+  }
+  return handshake
+}
+
+function readHandshake(method: string, values: (name: string) => string[]): Handshake {
   const upgrade = values('upgrade')
   if (upgrade.length === 1 && upgrade[0]?.toLowerCase() === 'websocket') {
     return webSocketHandshake(method, values)

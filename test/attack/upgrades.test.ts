@@ -391,6 +391,69 @@ describe('joined connections', () => {
   )
 })
 
+/** The API server carries these out without regard to `Upgrade`; what it has done would be told as failed. */
+describe('a request that is not answered by a switch of protocols is not sent with an upgrade', () => {
+  const SECRET = '/api/v1/namespaces/d/secrets/s'
+  const handshakes = {
+    SPDY: 'Upgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n',
+    WebSocket: `Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${KEY}\r\n`,
+  }
+
+  test.for<readonly [line: string, protocol: keyof typeof handshakes, writes: number]>([
+    [`DELETE ${SECRET}`, 'SPDY', 1],
+    ['DELETE /api/v1/namespaces/d/secrets', 'SPDY', 1],
+    ['POST /api/v1/namespaces/d/pods/p/eviction', 'SPDY', 1],
+    [`PUT ${SECRET}`, 'SPDY', 1],
+    [`PATCH ${SECRET}`, 'SPDY', 1],
+    [`OPTIONS ${SECRET}`, 'SPDY', 1],
+    [`GET ${SECRET}`, 'SPDY', 0],
+    [`GET ${SECRET}`, 'WebSocket', 0],
+    ['GET /api/v1/namespaces/d/secrets', 'WebSocket', 0],
+    ['GET /version', 'WebSocket', 0],
+    [`DELETE ${EXEC}`, 'SPDY', 0],
+    [`DELETE ${SECRET}`, 'WebSocket', 1],
+  ])('%s by %s', async ([line, protocol, writes]) => {
+    const { requestDuration } = attack.gatehouse.gatehouse.metrics
+    const counted = async (): Promise<number> =>
+      (await requestDuration.get()).values.find(
+        ({ metricName, labels }) =>
+          metricName?.endsWith('_count') === true && labels.class === 'write',
+      )?.value ?? 0
+    const before = await counted()
+    const { value, received, events } = await attack.watching(async () =>
+      attack.send(
+        `${line} HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}` +
+          `Connection: Upgrade\r\n${handshakes[protocol]}\r\n`,
+      ),
+    )
+    expect(value).toMatchObject({ answer: { status: 400 }, closed: true })
+    expect(JSON.parse(value.answer.body)).toMatchObject({ kind: 'Status', reason: 'BadRequest' })
+    expect(received).toEqual([])
+    expect(events).toMatchObject([{ responseStatus: { code: 400 } }])
+    expect((await counted()) - before).toBe(writes)
+  })
+
+  test.for<readonly [line: string, protocol: keyof typeof handshakes]>([
+    ['GET /api/v1/namespaces/d/secrets?watch=1', 'WebSocket'],
+    ['GET /api/v1/namespaces/d/pods/p/log?follow=true', 'WebSocket'],
+    ['GET /api/v1/namespaces/d/services/s/proxy/', 'WebSocket'],
+    [`GET ${EXEC}`, 'SPDY'],
+  ])('others are: %s by %s', async ([line, protocol]) => {
+    api.script = ({ take, write }) => {
+      take()
+      write('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+    }
+    const { value, received } = await attack.watching(async () =>
+      attack.send(
+        `${line} HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}` +
+          `Connection: Upgrade\r\n${handshakes[protocol]}\r\n`,
+      ),
+    )
+    expect(value.answer.status).toBe(403)
+    expect(received).toHaveLength(1)
+  })
+})
+
 test('the connection of an upgrade is never used again, and no other is used for one', async () => {
   const connections = new Map<number, string[]>()
   api.script = ({ request, write, take }) => {

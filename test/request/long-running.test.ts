@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { isConnect, isLongRunning, requestClass } from '../../src/request/long-running.ts'
+import {
+  isConnect,
+  isLongRunning,
+  isUpgradable,
+  requestClass,
+} from '../../src/request/long-running.ts'
 import { resolveRequestInfo } from '../../src/request/request-info.ts'
 import { parseTarget } from '../../src/request/target.ts'
 import type { RequestClass, RequestInfo } from '../../src/request/types.ts'
@@ -111,13 +116,60 @@ describe('the limits count', () => {
     ['GET /api/v1/namespaces/a/services/web/proxy/', 'stream'],
     ['GET /debug/pprof/profile', 'stream'],
   ])('%s as %s', ([line, expected]) => {
-    expect(requestClass(resolve(line), false)).toBe(expected)
+    expect(requestClass(resolve(line))).toBe(expected)
+  })
+})
+
+describe('an upgrade', () => {
+  const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+  const upgradable = (place: string, protocol: 'websocket' | 'SPDY/3.1'): string[] =>
+    methods.filter((method) => isUpgradable(resolve(`${method} ${place}`), method, protocol))
+
+  test.for([
+    `${pod}/exec`,
+    `${pod}/attach`,
+    `${pod}/portforward`,
+    `${pod}/proxy/a`,
+    '/api/v1/namespaces/a/services/https:web:443/proxy/',
+    '/api/v1/nodes/n1/proxy/exec/a/web/c',
+  ])('of a connection is a WebSocket GET, or SPDY by GET and POST: %s', (place) => {
+    expect(upgradable(place, 'websocket')).toEqual(['GET'])
+    expect(upgradable(place, 'SPDY/3.1')).toEqual(['GET', 'POST'])
   })
 
-  test.for([`GET ${pod}`, 'GET /api/v1/pods', `PUT ${pod}`, 'GET /healthz'])(
-    'every upgrade as a stream: %s',
-    (line) => {
-      expect(requestClass(resolve(line), true)).toBe('stream')
-    },
-  )
+  test.for([
+    '/api/v1/pods?watch=1',
+    '/api/v1/watch/pods',
+    '/apis/apps/v1/namespaces/a/deployments?watch=true&fieldSelector=metadata.name%3Dweb',
+    `${pod}/log?follow=true`,
+    `${pod}/log`,
+    '/apis/subresources.kubevirt.io/v1/namespaces/a/virtualmachineinstances/vm/portforward',
+  ])('of what lasts is a WebSocket GET: %s', (place) => {
+    expect(upgradable(place, 'websocket')).toEqual(['GET'])
+    expect(upgradable(place, 'SPDY/3.1')).toEqual([])
+  })
+
+  test.for([
+    pod,
+    `${pod}/status`,
+    `${pod}/eviction`,
+    `${pod}?watch=1`,
+    '/api/v1/namespaces/a/secrets/s',
+    '/api/v1/namespaces/a/secrets',
+    '/api/v1/namespaces/a/secrets?watch=0',
+    '/api/v1/namespaces/a/pods/exec',
+    '/apis/apps/v1/namespaces/a/deployments/web/scale',
+    '/healthz',
+    '/debug/pprof/profile',
+    '/logs/',
+  ])('is nothing else: %s', (place) => {
+    expect(upgradable(place, 'websocket')).toEqual([])
+    expect(upgradable(place, 'SPDY/3.1')).toEqual([])
+  })
+
+  test('is counted as a stream wherever there may be one', () => {
+    const places = [`${pod}/exec`, `${pod}/log`, '/api/v1/pods?watch=1', '/api/v1/nodes/n/proxy']
+    const classes = places.map((place) => requestClass(resolve(`GET ${place}`)))
+    expect(classes).toEqual(places.map(() => 'stream'))
+  })
 })

@@ -35,7 +35,7 @@ function refusalOf({ method, target }: Question): StatusError | undefined {
     const info = resolveRequestInfo(method, parseTarget(method, target))
     isConnect(info)
     isLongRunning(info)
-    requestClass(info, false)
+    requestClass(info)
     return undefined
   } catch (error) {
     if (error instanceof StatusError) return error

@@ -1,8 +1,15 @@
 import { describe, expect, test } from 'vitest'
 
+import { resolveRequestInfo } from '../../src/request/request-info.ts'
+import { parseTarget } from '../../src/request/target.ts'
 import { StatusError } from '../../src/status.ts'
-import { checkSwitchingProtocols, parseHandshake } from '../../src/upstream/handshake.ts'
+import {
+  checkSwitchingProtocols,
+  parseHandshake,
+  type Handshake,
+} from '../../src/upstream/handshake.ts'
 
+const EXEC = '/api/v1/namespaces/a/pods/web/exec'
 // The example of RFC 6455 section 1.3.
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
@@ -17,9 +24,14 @@ const webSocket = [
   '13',
 ]
 
+function handshakeOf(method: string, headers: readonly string[], path = EXEC): Handshake {
+  const info = resolveRequestInfo(method, parseTarget(method, path))
+  return parseHandshake(method, headers, info)
+}
+
 describe('what a client may ask for', () => {
   test('a WebSocket with its subprotocols, without the bearer token and extensions', () => {
-    const handshake = parseHandshake('GET', [
+    const handshake = handshakeOf('GET', [
       ...webSocket,
       'Sec-WebSocket-Protocol',
       'base64url.bearer.authorization.k8s.io.dG9rZW4, v5.channel.k8s.io',
@@ -31,7 +43,7 @@ describe('what a client may ask for', () => {
   })
 
   test('SPDY with its versions, best first', () => {
-    const handshake = parseHandshake('POST', [
+    const handshake = handshakeOf('POST', [
       'Connection',
       'Upgrade',
       'Upgrade',
@@ -70,12 +82,12 @@ describe('what a client may ask for', () => {
       headers: [...webSocket, 'Sec-WebSocket-Protocol', 'a b'],
     },
   ])('$what is refused', ({ method, headers }) => {
-    expect(() => parseHandshake(method, headers)).toThrow(StatusError)
+    expect(() => handshakeOf(method, headers)).toThrow(StatusError)
   })
 })
 
 describe('a 101 joins only when it grants what was asked', () => {
-  const asked = parseHandshake('GET', [...webSocket, 'Sec-WebSocket-Protocol', 'v5.channel.k8s.io'])
+  const asked = handshakeOf('GET', [...webSocket, 'Sec-WebSocket-Protocol', 'v5.channel.k8s.io'])
   const good = {
     upgrade: 'websocket',
     connection: 'Upgrade',
