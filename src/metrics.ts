@@ -19,6 +19,8 @@ export interface Metrics {
   /** 1 or 0, and when it last was 1, in seconds since the epoch: as Prometheus tells of its own. */
   readonly lastReloadSuccessful: Gauge<'what'>
   readonly lastReloadSuccess: Gauge<'what'>
+  /** The first end of what is of that kind, in seconds since the epoch. */
+  readonly certificateExpiration: Gauge<'certificate'>
   readonly upstreamErrors: Counter<'reason'>
 }
 
@@ -105,6 +107,11 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
       'config_last_reload_success_timestamp_seconds',
       'When files were last loaded with success.',
       ['what'],
+    ),
+    certificateExpiration: gauge(
+      'certificate_expiration_timestamp_seconds',
+      'When the first of the certificates or revocation lists in force expires.',
+      ['certificate'],
     ),
     upstreamErrors: counter(
       'upstream_errors_total',

@@ -4,6 +4,10 @@ export const SEQUENCE = 0x30
 export const INTEGER = 0x02
 /** `[0]`, constructed: the version of a certificate, the extensions of a list. */
 export const CONTEXT_0 = 0xa0
+const UTC_TIME = 0x17
+const GENERALIZED_TIME = 0x18
+/** The two tags of a `Time`. */
+export const TIMES: ReadonlySet<number> = new Set([UTC_TIME, GENERALIZED_TIME])
 
 export interface DerElement {
   readonly tag: number
@@ -37,6 +41,17 @@ export function derSequence(bytes: Uint8Array): DerElement[] {
   const [sequence, ...others] = derElements(bytes)
   if (sequence?.tag !== SEQUENCE || others.length > 0) throw new RangeError('not one SEQUENCE')
   return derElements(sequence.content)
+}
+
+/** A `Time` (RFC 5280 section 4.1.2.5), in milliseconds since the epoch; NaN for anything else. */
+export function derTime({ tag, content }: DerElement): number {
+  const text = Buffer.from(content).toString('latin1')
+  const match = /^(\d{2}|\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text)
+  if (!TIMES.has(tag) || match === null) return Number.NaN
+  const [, year = '', month = '', day = '', hour = '', minute = '', second = ''] = match
+  const century = Number(year) >= 50 ? '19' : '20'
+  const fullYear = tag === UTC_TIME ? `${century}${year}` : year
+  return Date.parse(`${fullYear}-${month}-${day}T${hour}:${minute}:${second}Z`)
 }
 
 function elementAt(bytes: Uint8Array, at: number): DerElement {

@@ -24,6 +24,12 @@ import {
   loadServingCertificates,
   type ServingCertificates,
 } from './certificates.ts'
+import {
+  reportClientTrust,
+  reportServing,
+  reportUpstream,
+  type CertificateReport,
+} from './certificate-dates.ts'
 import { checkCipherSuites } from './cipher-suites.ts'
 
 export interface Loaded {
@@ -79,11 +85,28 @@ export function loadAll(configFile: string, inCluster: InClusterEnvironment): Lo
   if (problems.length > 0 || !configuration || !certificates || !rules || !credential) {
     throw new ConfigError(problems)
   }
-  const warnings = [...reading.warnings, ...rules.warnings]
-  return {
-    ...{ configuration, certificates, clientTrust, authentication, rules, credential },
-    ...{ warnings, digests },
-  }
+  const parts = { configuration, certificates, clientTrust, credential }
+  const ofCertificates = reportCertificates(parts, Date.now()).flatMap((report) => report.warnings)
+  const warnings = [...reading.warnings, ...rules.warnings, ...ofCertificates.map(reading.place)]
+  return { ...parts, authentication, rules, warnings, digests }
+}
+
+type CertificateParts = Pick<
+  Loaded,
+  'configuration' | 'certificates' | 'clientTrust' | 'credential'
+>
+
+/** Of all certificates that were loaded. `now` in milliseconds since the epoch. */
+export function reportCertificates(
+  { configuration, certificates, clientTrust, credential }: CertificateParts,
+  now: number,
+): readonly CertificateReport[] {
+  const { x509 } = configuration.authentication
+  return [
+    reportServing(configuration.listener.tls, certificates, now),
+    ...(x509 && clientTrust ? [reportClientTrust(x509, clientTrust, now)] : []),
+    reportUpstream(credential, now),
+  ]
 }
 
 /** Loaded once more when it led to files that were not looked at before they were read. */

@@ -13,10 +13,17 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { loadUpstreamCredential } from '../upstream/credential.ts'
 import { buildTls, type Built } from './build.ts'
+import {
+  recordExpirations,
+  reportClientTrust,
+  reportServing,
+  reportUpstream,
+  type CertificateReport,
+} from './certificate-dates.ts'
 import { loadServingCertificates } from './certificates.ts'
 import { peerChain } from './connection.ts'
 import type { Listener } from './listener.ts'
-import { upstreamSource, type Loaded } from './load-all.ts'
+import { reportCertificates, upstreamSource, type Loaded } from './load-all.ts'
 import type { LiveStreams, Review } from './streams.ts'
 
 export interface ReloadParts {
@@ -42,6 +49,9 @@ export function startReloads(parts: ReloadParts): Watcher {
   ]
   // What was loaded at the start is the first success.
   for (const { what } of watched) recordSuccess(metrics, what)
+  for (const report of reportCertificates(parts.loaded, Date.now())) {
+    recordExpirations(metrics, report)
+  }
   return watchFiles(
     watched,
     {
@@ -71,6 +81,12 @@ export function logWarnings(warnings: readonly ConfigProblem[], log: Log): void 
   for (const warning of warnings) log.warn({ problem: formatProblem(warning) }, 'configuration')
 }
 
+/** Told of what has been put in force. */
+function tell(report: CertificateReport, { metrics, log }: ReloadParts): void {
+  logWarnings(report.warnings, log)
+  recordExpirations(metrics, report)
+}
+
 function rulesReload({ loaded, built, streams, log }: ReloadParts): WatchedFiles {
   const { rulesFile } = loaded.configuration.authorization
   return {
@@ -86,12 +102,17 @@ function rulesReload({ loaded, built, streams, log }: ReloadParts): WatchedFiles
   }
 }
 
-function credentialReload({ loaded, built, inCluster }: ReloadParts): WatchedFiles {
+function credentialReload(parts: ReloadParts): WatchedFiles {
+  const { loaded, built, inCluster } = parts
   const source = upstreamSource(loaded.configuration, inCluster)
   return {
     what: 'upstream credential',
     files: () => built.stages.upstream.current().files,
-    reload: () => built.stages.upstream.updateCredential(loadUpstreamCredential(source)),
+    reload() {
+      const next = loadUpstreamCredential(source)
+      built.stages.upstream.updateCredential(next)
+      tell(reportUpstream(next, Date.now()), parts)
+    },
   }
 }
 
@@ -121,7 +142,8 @@ function endUnaccepted(streams: LiveStreams, log: Log, review: Review): void {
 }
 
 /** Serving certificates and client CA both end in the listener's TLS, each from its last good state. */
-function listenerReloads({ loaded, listener, streams, log }: ReloadParts): WatchedFiles[] {
+function listenerReloads(parts: ReloadParts): WatchedFiles[] {
+  const { loaded, listener, streams, log } = parts
   const { tls } = loaded.configuration.listener
   const { x509 } = loaded.configuration.authentication
   let { certificates, clientTrust } = loaded
@@ -137,6 +159,7 @@ function listenerReloads({ loaded, listener, streams, log }: ReloadParts): Watch
       const next = loadServingCertificates(tls)
       listener.updateTls(buildTls(tls, next, clientTrust), false)
       certificates = next
+      tell(reportServing(tls, next, Date.now()), parts)
     },
   }
   if (x509 === undefined) return [serving]
@@ -151,6 +174,7 @@ function listenerReloads({ loaded, listener, streams, log }: ReloadParts): Watch
       endUnaccepted(streams, log, ({ authentication, connection }) =>
         authentication.method === 'x509' ? review(peerChain(connection)) : undefined,
       )
+      tell(reportClientTrust(x509, next, Date.now()), parts)
     },
   }
   return [serving, trust]

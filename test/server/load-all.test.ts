@@ -108,6 +108,85 @@ test('a good configuration has neither problems nor warnings', () => {
   expect(problems()).toEqual([])
 })
 
+describe('of certificates whose time is over, or not yet here, warnings tell', () => {
+  const past = new Date('2021-01-01T00:00:00Z')
+  const day = 24 * 60 * 60 * 1_000
+  const dateIn = (days: number): Date => new Date(Date.now() + days * day)
+  const text = (date: Date): string => date.toISOString().slice(0, 10)
+  const issueServing = async (validity: { notBefore?: Date; notAfter?: Date }) => {
+    const issued = await ca.issue({ commonName: 'g', usages: ['server'], ...validity })
+    await writeFile(at('serving.crt'), issued.certificatePem)
+    await writeFile(at('serving.key'), issued.keyPem)
+  }
+  const FIELD = 'gatehouse.yaml:5:5: listener.tls.certFile: serving.crt'
+
+  test('the serving certificate, with its field', async () => {
+    await issueServing({ notBefore: new Date(0), notAfter: past })
+    expect(problems()).toEqual([`${FIELD} expired on 2021-01-01 (renew it)`])
+    const [tomorrow, soon, later] = [dateIn(2), dateIn(13), dateIn(15)]
+    await issueServing({ notBefore: tomorrow, notAfter: later })
+    expect(problems()).toEqual([
+      `${FIELD} is valid from ${text(tomorrow)} only (look at the clock, or give one that is valid now)`,
+    ])
+    await issueServing({ notAfter: soon })
+    expect(problems()).toEqual([`${FIELD} expires on ${text(soon)} (renew it)`])
+    await issueServing({ notAfter: later })
+    expect(problems()).toEqual([])
+  })
+
+  test('a client CA among several', async () => {
+    const old = await createAuthority({ commonName: 'old', days: 1 })
+    await writeFile(at('ca.crt'), ca.certificatePem + old.certificatePem)
+    expect(problems()).toEqual([
+      `gatehouse.yaml:8:11: authentication.x509.clientCAFile: ca.crt certificate 2 of 2 expires on ${text(dateIn(1))} (renew it)`,
+    ])
+  })
+
+  test('Gatehouse’s own client certificate', async () => {
+    const own = await ca.issue({
+      commonName: 'own',
+      usages: ['client'],
+      notAfter: past,
+      notBefore: new Date(0),
+    })
+    const base64 = (pem: string): string => Buffer.from(pem).toString('base64')
+    const user = {
+      'client-certificate-data': base64(own.certificatePem),
+      'client-key-data': base64(own.keyPem),
+    }
+    await writeFile(at('up.kubeconfig'), kubeconfig({ user }))
+    expect(problems()).toEqual([
+      'gatehouse.yaml:12:3: upstream.kubeconfig: up.kubeconfig the client certificate expired on 2021-01-01 (renew it)',
+    ])
+  })
+
+  describe('revocation lists', () => {
+    beforeEach(() => configure('clientCAFile: ca.crt', 'clientCAFile: ca.crt, crlFile: ca.crl'))
+    const CRL = 'gatehouse.yaml:8:33: authentication.x509.crlFile: ca.crl'
+
+    test('that have expired, unless a newer one of the same CA is there', async () => {
+      const expired = await ca.revoke([], { thisUpdate: new Date(0), nextUpdate: past })
+      await writeFile(at('ca.crl'), expired)
+      expect(problems()).toEqual([
+        `${CRL} the revocation list of "ca" expired on 2021-01-01 (renew it)`,
+      ])
+      await writeFile(at('ca.crl'), (await ca.revoke([])) + expired)
+      expect(problems()).toEqual([])
+    })
+
+    test('that are of no client CA, and client CAs that have none', async () => {
+      const other = await createAuthority({ commonName: 'other' })
+      await writeFile(at('ca.crl'), await other.revoke([]))
+      expect(problems()).toEqual([
+        `${CRL} holds no revocation list of the client CA "CN=ca": all whom it signs are refused ` +
+          '(give one list for each CA, an empty one where nothing is revoked)',
+        `${CRL} holds a revocation list of "other", which is none of the client CAs ` +
+          '(remove it, or add the CA to authentication.x509.clientCAFile)',
+      ])
+    })
+  })
+})
+
 describe('of a file that is PEM, the field that names it is told', () => {
   test('a serving key of another certificate', async () => {
     await writeFile(at('serving.key'), client.keyPem)

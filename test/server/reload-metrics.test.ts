@@ -1,7 +1,9 @@
+import { X509Certificate } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
+import { createAuthority } from '../../certs-dev/pki.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
 
@@ -58,4 +60,27 @@ test('a reload that fails is 0 and leaves the time, for what failed only; the ne
   const { rules = 0, ...others } = await gauge(TIMESTAMP)
   expect(rules).toBeGreaterThan(before['rules']!)
   expect(before).toMatchObject(others)
+})
+
+test('the end of the certificates in force is a gauge, and a reload moves it', async () => {
+  const expirations = async (): Promise<Record<string, number>> => {
+    const text = await (await fetch(`${gatehouse.probesUrl}/metrics`)).text()
+    const samples = text.matchAll(
+      /^gatehouse_certificate_expiration_timestamp_seconds\{certificate="(\w+)"\} (\S+)$/gm,
+    )
+    return Object.fromEntries([...samples].map(([, kind = '', value]) => [kind, Number(value)]))
+  }
+  const endOf = (pem: string): number => new X509Certificate(pem).validToDate.getTime() / 1_000
+  const before = await expirations()
+  expect(before).toEqual({
+    serving: endOf(await readFile(gatehouse.file('serving.crt'), 'utf8')),
+    client_ca: endOf(gatehouse.clientAuthority.certificatePem),
+    upstream: endOf(api.gatehouse.certificatePem),
+  })
+  const ending = await createAuthority({ commonName: 'ending', days: 1 })
+  const file = gatehouse.file('client-ca.crt')
+  await writeFile(file, gatehouse.clientAuthority.certificatePem + ending.certificatePem)
+  gatehouse.gatehouse.reload()
+  expect(await expirations()).toEqual({ ...before, client_ca: endOf(ending.certificatePem) })
+  expect(gatehouse.log.join('')).toContain('certificate 2 of 2 expires on')
 })
