@@ -13,6 +13,8 @@ import type { ListenerEffects, ServedConnection } from './listener.ts'
 
 /** client-go does not pipeline; a few requests in a row wait their turn, a flood does not. */
 const MAX_PIPELINED = 16
+/** Milliseconds that a client has to take the answer to what was no request. */
+const RAW_TAKEN_WITHIN = 5_000
 const NO_CONNECT = 'CONNECT is not served here'
 
 interface State {
@@ -192,6 +194,9 @@ function refusalFor(code: string | undefined): StatusError {
 /** Answers without node's response machinery and gives the connection up. */
 function answerRaw(socket: Duplex, refusal: StatusError, code: number = refusal.code): void {
   const body = statusBody(refusal, code)
+  const timer = setTimeout(() => socket.destroy(), RAW_TAKEN_WITHIN)
+  timer.unref()
+  socket.once('close', () => clearTimeout(timer))
   socket.end(
     `HTTP/1.1 ${code} Refused\r\nContent-Type: application/json\r\nCache-Control: no-cache, private\r\n` +
       `X-Content-Type-Options: nosniff\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,

@@ -2,6 +2,7 @@
  * Whatever a stage threw becomes a `metav1.Status` answer. What has no framing to rely on never gets
  * to a stage, and is answered by http1-server.ts.
  */
+import { closeWithin } from '../http/answer-deadline.ts'
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError, statusBody } from '../status.ts'
 
@@ -17,12 +18,21 @@ export function asStatusError(error: unknown): StatusError {
   })
 }
 
-/** Answers; nothing may have been sent before. */
+/** Milliseconds; a refusal is small. */
+const TAKEN_WITHIN = 5_000
+
+/**
+ * Answers; nothing may have been sent before.
+ *
+ * @param deadline milliseconds that the client has to take the answer; then the exchange is broken off
+ */
 export function writeRefusal(
-  { request, response }: Exchange,
+  exchange: Exchange,
   error: StatusError,
   ownHeaders: RawHeaders,
+  deadline = TAKEN_WITHIN,
 ): void {
+  const { request, response } = exchange
   const body = statusBody(error)
   const headers = [
     ...ownHeaders,
@@ -40,6 +50,7 @@ export function writeRefusal(
   if (isHttp1 && (error.closeConnection || request.isUpgrade)) headers.push('Connection', 'close')
   response.writeHead(error.code, headers)
   response.end(body)
+  closeWithin(exchange, deadline)
   // kube-apiserver's UnauthenticatedHTTP2DOSMitigation: strangers get no long-lived session.
   if (!isHttp1 && (error.closeConnection || error.reason === 'Unauthorized')) {
     request.connection.retire()

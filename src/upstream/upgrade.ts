@@ -7,6 +7,7 @@ import { request as httpsRequest } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
+import { closeWithin } from '../http/answer-deadline.ts'
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 import { connectTls } from './connect.ts'
@@ -17,7 +18,7 @@ import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './
 import type { ConnectionLimits, UpstreamEndpoint } from './transport.ts'
 import { joinTunnel, type Tunnel, type TunnelEnd } from './tunnel.ts'
 
-/** Bound on a refusal's body and on the time that it may take to arrive. */
+/** Bound on a refusal's body, and on the time that it may take to arrive and, after that, to be taken. */
 const MAX_REFUSAL_BYTES = 1_048_576
 const REFUSAL_MS = 10_000
 /** Bytes; the client of an upgrade speaks HTTP/1.1, which has no bound like that of `MAX_ANSWER_HEAD`. */
@@ -190,7 +191,10 @@ function relayRefusal(options: UpgradeOptions, message: IncomingMessage): Promis
       clearTimeout(timer)
       aborted ||= !message.complete
       if (aborted) response.destroy()
-      else response.end()
+      else {
+        response.end()
+        closeWithin(options.exchange, REFUSAL_MS)
+      }
       message.socket.destroy()
       resolve({ code: status, ...(aborted ? { abortedBy: 'upstream' as const } : {}) })
     })
