@@ -500,10 +500,71 @@ describe('a rules file', () => {
     expect(load([{ ...good, resources }]).warnings).toEqual([])
   })
 
-  test('a denial of get that list passes by is warned of', () => {
-    const deny = { ...good, effect: 'deny', resources: core('secrets') }
-    expect(load([deny]).warnings.map(({ field }) => field)).toEqual(['rules[0].verbs'])
-    expect(load([{ ...deny, verbs: ['get', 'list', 'watch'] }]).warnings).toEqual([])
+  describe('a denial that another verb passes by is warned of', () => {
+    const warningsOf = (verbs: readonly string[], ...resources: string[]): string[] =>
+      load([{ ...good, effect: 'deny', verbs, resources: core(...resources) }]).warnings.map(
+        ({ field, message, mend }) => `${field}: ${message} (${mend})`,
+      )
+
+    test.for<readonly [verbs: readonly string[], ...warnings: string[]]>([
+      [
+        ['get'],
+        'denies get without list and watch: the objects can still be read (add list and watch if they are meant too)',
+      ],
+      [
+        ['get', 'list'],
+        'denies get without watch: the objects can still be read (add watch if it is meant too)',
+      ],
+      [
+        ['watch'],
+        'denies watch without list: the objects can still be read (add list if it is meant too)',
+      ],
+      [
+        ['create'],
+        'denies create without patch and update: objects can still be created (kubectl apply --server-side) (add patch and update if they are meant too)',
+      ],
+      [
+        ['update', 'create'],
+        'denies update without patch: the objects can still be changed (add patch if it is meant too)',
+      ],
+      [
+        ['patch'],
+        'denies patch without update: the objects can still be changed (add update if it is meant too)',
+      ],
+      [
+        ['delete'],
+        'denies delete without deletecollection: the objects can still be deleted, a single one by a fieldSelector (add deletecollection if it is meant too)',
+      ],
+      [
+        ['delete', 'list'],
+        'denies delete without deletecollection: the objects can still be deleted, a single one by a fieldSelector (add deletecollection if it is meant too)',
+        'denies list without watch: the objects can still be read (add watch if it is meant too)',
+      ],
+    ])('%j', ([verbs, ...warnings]) => {
+      expect(warningsOf(verbs, 'configmaps')).toEqual(
+        warnings.map((warning) => `rules[0].verbs: ${warning}`),
+      )
+    })
+
+    test.for([
+      [['get', 'list', 'watch']],
+      [['list', 'watch']],
+      [['create', 'patch', 'update']],
+      [['delete', 'deletecollection']],
+      [['deletecollection']],
+      [['*']],
+    ] as const)('and no other: %j', ([verbs]) => {
+      expect(warningsOf(verbs, 'configmaps')).toEqual([])
+    })
+
+    test('of subresources alone there is none', () => {
+      expect(warningsOf(['get', 'create'], 'pods/log', 'serviceaccounts/token')).toEqual([])
+      expect(warningsOf(['get'], 'pods/log', 'pods')).toHaveLength(1)
+    })
+
+    test('an allow is not warned of', () => {
+      expect(load([{ ...good, verbs: ['create', 'delete'] }]).warnings).toEqual([])
+    })
   })
 
   test('denials that a wider request passes by are warned of', () => {

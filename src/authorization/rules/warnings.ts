@@ -81,15 +81,46 @@ function warnOfDenials(document: RulesDocument): ConfigProblem[] {
   })
 }
 
+interface PassedBy {
+  readonly by: readonly string[]
+  readonly message: string
+}
+
+/** Which verbs do what a denied one does; a server-side apply is a patch, and creates. */
+const PASSED_BY: Readonly<Record<string, PassedBy>> = {
+  get: { by: ['list', 'watch'], message: 'the objects can still be read' },
+  list: { by: ['watch'], message: 'the objects can still be read' },
+  watch: { by: ['list'], message: 'the objects can still be read' },
+  create: {
+    by: ['patch', 'update'],
+    message: 'objects can still be created (kubectl apply --server-side)',
+  },
+  update: { by: ['patch'], message: 'the objects can still be changed' },
+  patch: { by: ['update'], message: 'the objects can still be changed' },
+  delete: {
+    by: ['deletecollection'],
+    message: 'the objects can still be deleted, a single one by a fieldSelector',
+  },
+}
+
 function warnOfVerbs(rule: AccessRule, position: number, document: RulesDocument): ConfigProblem[] {
-  const { verbs, resources } = rule
-  const hidesOnlyGet = verbs.includes('get') && !(verbs.includes('list') && verbs.includes('watch'))
-  if (resources === undefined || verbs.includes('*') || !hidesOnlyGet) return []
-  return [
-    document.problem(
-      ['rules', position, 'verbs'],
-      'denies get without list and watch, which show the same objects',
-      'add list and watch if they are meant too',
-    ),
-  ]
+  const { verbs, resources = [] } = rule
+  // Subresources have no such ways around: pods/log is only got, serviceaccounts/token only created.
+  const hasObjects = resources.some((one) => one.resources.some((name) => !name.includes('/')))
+  if (!hasObjects || verbs.includes('*')) return []
+  const covered = new Set(verbs)
+  return verbs.flatMap((verb) => {
+    const passed = PASSED_BY[verb]
+    const missing = passed?.by.filter((other) => !covered.has(other)) ?? []
+    if (passed === undefined || missing.length === 0) return []
+    for (const other of missing) covered.add(other)
+    const others = missing.join(' and ')
+    return [
+      document.problem(
+        ['rules', position, 'verbs'],
+        `denies ${verb} without ${others}: ${passed.message}`,
+        `add ${others} if ${missing.length === 1 ? 'it is' : 'they are'} meant too`,
+      ),
+    ]
+  })
 }
