@@ -19,7 +19,19 @@ const GREATER = 0x3e
 const MAX_NAME_LENGTH = 63
 const MAX_SUBDOMAIN_LENGTH = 253
 
-const NAME = /^[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/
+/** What a character is to the lexer, and to `isName`; what is in no table is part of an identifier. */
+const BLANK = 1
+const SPECIAL = 2
+const ALPHANUMERIC = 3
+const PUNCTUATION = 4
+const CLASSES = new Uint8Array(128)
+for (const code of [0x20, 0x09, 0x0d, 0x0a]) CLASSES[code] = BLANK
+for (const code of [NOT, OPEN, CLOSE, COMMA, LESS, EQUAL, GREATER]) CLASSES[code] = SPECIAL
+for (const code of [0x2d, 0x2e, 0x5f]) CLASSES[code] = PUNCTUATION
+for (let code = 0; code < 128; code++) {
+  if (/[A-Za-z0-9]/.test(String.fromCharCode(code))) CLASSES[code] = ALPHANUMERIC
+}
+
 const SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/
 
 /**
@@ -137,26 +149,16 @@ function isValueEnd(lexer: Lexer): boolean {
 }
 
 function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09 || code === 0x0d || code === 0x0a
+  return CLASSES[code] === BLANK
 }
 
 function isSpecial(code: number): boolean {
-  switch (code) {
-    case NOT:
-    case OPEN:
-    case CLOSE:
-    case COMMA:
-    case LESS:
-    case EQUAL:
-    case GREATER:
-      return true
-    default:
-      return false
-  }
+  return CLASSES[code] === SPECIAL
 }
 
 function isIdentifierPart(code: number): boolean {
-  return code !== 0 && !isSpecial(code) && !isBlank(code)
+  const kind = CLASSES[code]
+  return code !== 0 && kind !== SPECIAL && kind !== BLANK
 }
 
 /** apimachinery `content.IsLabelKey`. */
@@ -175,6 +177,15 @@ function isLabelValue(value: string): boolean {
   return value === '' || isName(value)
 }
 
+/** `[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?`, at most 63; by hand, for there may be thousands. */
 function isName(text: string): boolean {
-  return text.length <= MAX_NAME_LENGTH && NAME.test(text)
+  const { length } = text
+  if (length === 0 || length > MAX_NAME_LENGTH) return false
+  if (CLASSES[text.charCodeAt(0)] !== ALPHANUMERIC) return false
+  if (CLASSES[text.charCodeAt(length - 1)] !== ALPHANUMERIC) return false
+  for (let at = 1; at < length - 1; at++) {
+    const kind = CLASSES[text.charCodeAt(at)]
+    if (kind !== ALPHANUMERIC && kind !== PUNCTUATION) return false
+  }
+  return true
 }

@@ -15,6 +15,27 @@ interface Resolved {
   labelSelector: string
 }
 
+/** Characters. The queries of clients are shorter, but for commands of exec, whose path says enough. */
+const MAX_STRANGER_QUERY_LENGTH = 1_024
+
+/**
+ * Whether a query is too long to be read for somebody who is not known yet: thousands of selectors
+ * cost milliseconds.
+ */
+export function isQueryLong({ rawQuery }: Target): boolean {
+  return rawQuery.length > MAX_STRANGER_QUERY_LENGTH
+}
+
+/**
+ * What the path alone says, for the record of a request with a long query until its caller is known:
+ * a watch counts as list, and no selector names an object.
+ *
+ * @throws StatusError as `resolveRequestInfo`
+ */
+export function resolveWithoutQuery(method: string, target: Target): RequestInfo {
+  return resolveRequestInfo(method, { ...target, rawQuery: '' })
+}
+
 /**
  * Resolves a target that `parseTarget` accepted; the same for any other, since what is refused is
  * not decided here.

@@ -14,7 +14,7 @@ import type { Limiter, Slot } from '../limits/limiter.ts'
 import type { Log } from '../log.ts'
 import { boundedVerb, type Metrics } from '../metrics.ts'
 import { requestClass } from '../request/long-running.ts'
-import { resolveRequestInfo } from '../request/request-info.ts'
+import { isQueryLong, resolveRequestInfo, resolveWithoutQuery } from '../request/request-info.ts'
 import { parseTarget } from '../request/target.ts'
 import type { RequestClass } from '../request/types.ts'
 import { StatusError } from '../status.ts'
@@ -100,9 +100,12 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     const { request } = exchange
 
     const target = parseTarget(request.method, request.rawTarget)
-    const info = resolveRequestInfo(request.method, target)
-    record.resolved(target, info)
-    progress.verb = info.verb
+    const isLong = isQueryLong(target)
+    const known = isLong
+      ? resolveWithoutQuery(request.method, target)
+      : resolveRequestInfo(request.method, target)
+    record.resolved(target, known)
+    progress.verb = known.verb
     const headers = inspectHeaders(request.rawHeaders)
     refuseOtherExpectations(exchange)
     record.mark('request')
@@ -117,6 +120,12 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     const authentication = recognised
     record.authenticated(authentication)
     record.mark('authentication')
+    const info = isLong ? resolveRequestInfo(request.method, target) : known
+    if (isLong) {
+      record.resolved(target, info)
+      progress.verb = info.verb
+      record.mark('request')
+    }
     const { user } = authentication
     refuseImpersonation(headers.impersonation)
 

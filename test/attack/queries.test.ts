@@ -1,0 +1,60 @@
+/**
+ * A query of thousands of selectors costs milliseconds to read. A stranger's is not read; a user's is,
+ * and decides as ever.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { startAttack, type Attack } from '../support/attack.ts'
+import { ALLOW_ALL } from '../support/gatehouse.ts'
+
+const PODS = '/api/v1/namespaces/d/pods'
+const SELECTORS = `watch=1&fieldSelector=metadata.name%3Dp&labelSelector=${'a,'.repeat(10_000)}a`
+
+let attack: Attack
+
+beforeAll(async () => {
+  attack = await startAttack({
+    rules: {
+      ...ALLOW_ALL,
+      rules: [
+        ...ALLOW_ALL.rules,
+        {
+          name: 'no-watch-of-p',
+          effect: 'deny',
+          verbs: ['watch'],
+          resources: [{ apiGroups: [''], resources: ['pods'], resourceNames: ['p'] }],
+        },
+      ],
+    },
+  })
+})
+
+afterAll(() => attack.close())
+
+async function eventOf(query: string, fields: string): Promise<object> {
+  const { value, events } = await attack.watching(() =>
+    attack.send(`GET ${PODS}?${query} HTTP/1.1\r\nHost: x\r\n${fields}\r\n`),
+  )
+  expect(events).toHaveLength(1)
+  const [{ verb, objectRef } = {}] = events
+  return { code: value.answer.status, verb, name: objectRef?.['name'] }
+}
+
+test('of a stranger a short query is read for the audit log, of a long one nothing', async () => {
+  const short = SELECTORS.slice(0, 1_024)
+  expect(await eventOf(short.slice(0, -1), '')).toEqual({ code: 401, verb: 'watch', name: 'p' })
+  expect(await eventOf(SELECTORS, '')).toEqual({ code: 401, verb: 'list', name: undefined })
+  const bad = 'Authorization: Bearer a.b.c\r\n'
+  expect(await eventOf(SELECTORS, bad)).toEqual({ code: 401, verb: 'list', name: undefined })
+})
+
+test('of a user both decide, and stand in the log', async () => {
+  const bearer = await attack.bearer()
+  const watch = { code: 403, verb: 'watch', name: 'p' }
+  expect(await eventOf(SELECTORS.slice(0, 1_023), bearer)).toEqual(watch)
+  expect(await eventOf(SELECTORS, bearer)).toEqual(watch)
+  const list = SELECTORS.replace('watch=1', 'watch=0')
+  expect(await eventOf(list, bearer)).toEqual({ code: 200, verb: 'list', name: 'p' })
+  // What does not parse takes the name away, as with kube-apiserver.
+  expect(await eventOf(`${list},`, bearer)).toEqual({ code: 200, verb: 'list', name: undefined })
+})
