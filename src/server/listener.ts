@@ -57,6 +57,12 @@ export interface Listener {
   destroy(): Promise<void>
 }
 
+/**
+ * TCP probes, for HTTP/1.1 and tunnels: milliseconds of silence before the first and between them, and
+ * how many are unanswered. The kernel's own first one would come after two hours.
+ */
+const KEEP_ALIVE = [60_000, 15_000, 9] as const
+
 /** One live connection, whichever protocol. */
 interface LiveConnection {
   readonly connection: ClientConnection
@@ -110,7 +116,6 @@ export async function startListener(
     optimizeEmptyRequests: true,
     allowHalfOpen: true,
     noDelay: true,
-    keepAlive: true,
   })
   server.maxHeadersCount = limits.maxHeaders
 
@@ -120,6 +125,7 @@ export async function startListener(
   const onConnection = (socket: Socket): void => {
     const refusal = accepted.add(socket, generation)
     if (refusal === undefined) {
+      socket.setKeepAlive(true, ...KEEP_ALIVE)
       beginTls?.call(server, socket)
       return
     }
