@@ -14,7 +14,7 @@ import { userJson } from './identity.ts'
 import { jsonMembers } from './json-members.ts'
 import { objectReference } from './object-reference.ts'
 import type { Outcome } from './record.ts'
-import { redactTarget, redactUnparsed, truncate } from './redaction.ts'
+import { redactJws, redactTarget, redactUnparsed, truncate } from './redaction.ts'
 import { truncateJson } from './truncate-json.ts'
 
 const MAX_MESSAGE_LENGTH = 2_048
@@ -93,7 +93,7 @@ function responseStatus({ code, outcome }: StageFacts): string {
   return jsonMembers({
     metadata: {},
     status: 'Failure',
-    message: message === undefined ? undefined : truncate(message, MAX_MESSAGE_LENGTH),
+    message: message === undefined ? undefined : truncate(redactJws(message), MAX_MESSAGE_LENGTH),
     reason,
     code,
   })

@@ -1,6 +1,6 @@
 import type { RequestInfo } from '../request/types.ts'
 import { jsonMembers } from './json-members.ts'
-import { truncate } from './redaction.ts'
+import { redactJws, truncate } from './redaction.ts'
 import { truncateJson } from './truncate-json.ts'
 
 /** The longest name that Kubernetes knows (RFC 1123 subdomain), in characters. */
@@ -13,8 +13,8 @@ const MAX_STRANGER_MEMBER_LENGTH = 40
 export function objectReference(info: RequestInfo, isStranger: boolean): object {
   // Members are parts of the decoded path, but for a name from a field selector.
   const isShort = info.path.length <= MAX_MEMBER_LENGTH && info.name.length <= MAX_MEMBER_LENGTH
-  if (!isStranger) return reference(info, isShort ? same : cut)
-  const whole = isShort ? reference(info, same) : undefined
+  if (!isStranger) return reference(info, isShort ? redactJws : cut)
+  const whole = isShort ? reference(info, redactJws) : undefined
   const isWhole =
     whole !== undefined && Buffer.byteLength(jsonMembers(whole)) <= MAX_STRANGER_LENGTH
   return isWhole ? whole : reference(info, cutForStranger)
@@ -34,14 +34,10 @@ function reference(
   }
 }
 
-function same(member: string): string {
-  return member
-}
-
 function cut(member: string): string {
-  return truncate(member, MAX_MEMBER_LENGTH)
+  return truncate(redactJws(member), MAX_MEMBER_LENGTH)
 }
 
 function cutForStranger(member: string): string {
-  return truncateJson(member, MAX_STRANGER_MEMBER_LENGTH)
+  return truncateJson(redactJws(member), MAX_STRANGER_MEMBER_LENGTH)
 }

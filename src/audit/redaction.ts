@@ -32,6 +32,9 @@ const PARAMETER_NAME = /^(?=.{1,40}$)[a-z]+(?:[_.-][a-z]+)*$/i
  */
 const TOKEN_RUN = /[\w.-]{16,}/g
 
+/** No signed token is shorter, in characters: its header alone has 20, a signature of 256 bits 43. */
+const MIN_TOKEN_LENGTH = 40
+
 /** Some readers take `;` for `&`, and `#` ends a query: what follows is another parameter. */
 const OTHER_DELIMITER = /[;#]/
 
@@ -47,13 +50,15 @@ export function truncate(text: string, length: number): string {
 }
 
 /**
- * `requestURI` of a request whose target was judged: path as it came, parameters with their values
+ * `requestURI` of a request whose target was judged: path as it came but for tokens,
+ * parameters with their values
  * if known to be harmless and else `name=[redacted]`, in the order given.
  */
 export function redactTarget(rawTarget: string, rawQuery: string): string {
-  if (rawQuery === '' || isShown(rawQuery)) return truncate(rawTarget, MAX_URI_LENGTH)
-  const path = rawTarget.slice(0, rawTarget.length - rawQuery.length)
-  return truncate(path + redactQuery(rawQuery), MAX_URI_LENGTH)
+  const isQueryShown = rawQuery === '' || isShown(rawQuery)
+  if (isQueryShown && !mayHoldJws(rawTarget)) return truncate(rawTarget, MAX_URI_LENGTH)
+  const path = redactJws(rawTarget.slice(0, rawTarget.length - rawQuery.length))
+  return truncate(path + (isQueryShown ? rawQuery : redactQuery(rawQuery)), MAX_URI_LENGTH)
 }
 
 /**
@@ -91,16 +96,25 @@ function withoutJws(run: string): string {
   return start === -1 ? run : run.slice(0, start) + REDACTED
 }
 
+function mayHoldJws(text: string): boolean {
+  return text.length > MIN_TOKEN_LENGTH && text.includes('eyJ')
+}
+
+/** The text without signed tokens (JWS) in it; before it is cut, since a half of one is not found. */
+export function redactJws(text: string): string {
+  return mayHoldJws(text) ? text.replace(TOKEN_RUN, withoutJws) : text
+}
+
 function holdsJws(text: string): boolean {
   return text.includes('eyJ') && (text.match(TOKEN_RUN) ?? []).some((run) => startOfJws(run) !== -1)
 }
 
-/** The `User-Agent` header's first value, cut as kube-apiserver cuts it; undefined when absent. */
+/** The `User-Agent` header's first value without tokens, cut as kube-apiserver cuts it; undefined when absent. */
 export function userAgentOf(rawHeaders: readonly string[]): string | undefined {
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? ''
     if (name.length === 10 && name.toLowerCase() === 'user-agent') {
-      return truncate(rawHeaders[at + 1] ?? '', MAX_USER_AGENT_LENGTH)
+      return truncate(redactJws(rawHeaders[at + 1] ?? ''), MAX_USER_AGENT_LENGTH)
     }
   }
   return undefined

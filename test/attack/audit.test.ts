@@ -228,6 +228,56 @@ describe('requestURI', () => {
   })
 })
 
+describe('a token that a client puts where it does not belong is not shown', () => {
+  test.for([
+    ['in a path', 200, (jwt: string) => get(`/x/${jwt}/y`)],
+    ['as a name', 200, (jwt: string) => get(`${PODS}/${jwt}`)],
+    [
+      'as a namespace and a resource',
+      200,
+      (jwt: string) => get(`/apis/${jwt}/v1/namespaces/${jwt}/p`),
+    ],
+    [
+      'as a name of a secret, which a rule denies',
+      403,
+      (jwt: string) => get(`/api/v1/namespaces/d/secrets/${jwt}`),
+    ],
+    [
+      'in a field selector',
+      200,
+      (jwt: string) => get(`${PODS}?watch=1&fieldSelector=metadata.name%3D${jwt}`),
+    ],
+    ['in a User-Agent', 200, (jwt: string) => get(POD, `User-Agent: curl Bearer ${jwt}\r\n`)],
+    [
+      'across the cut of a User-Agent',
+      200,
+      (jwt: string) => get(POD, `User-Agent: ${'a '.repeat(490)}${jwt}\r\n`),
+    ],
+    ['behind a long name', 200, (jwt: string) => get(`${PODS}/${'a~'.repeat(110)}${jwt}`)],
+  ] as const)('%s', async ([, code, request]) => {
+    const bearer = await bearerOf()
+    const bytes = request(tokenOf(bearer))
+    for (const [fields, expected] of [
+      [bearer, code],
+      ['', 401],
+    ] as const) {
+      const { value, events } = await attack.watching(() =>
+        attack.send(bytes.replace(/\r\n$/, `${fields}\r\n`)),
+      )
+      expect(value.answer.status).toBe(expected)
+      expect(events).toHaveLength(1)
+      const line = JSON.stringify(events)
+      expect(
+        tokenOf(bearer)
+          .split('.')
+          .filter((part) => line.includes(part.slice(0, 16))),
+      ).toEqual([])
+      // A stranger's is cut before it.
+      expect(line).toMatch(expected === 401 ? /\[redacted\]|TRUNCATED/ : /\[redacted\]/)
+    }
+  })
+})
+
 interface Ending {
   readonly answer?: RawAnswer
   /** Of an answer over HTTP/2, or where the client did not wait for one. */
