@@ -1,6 +1,7 @@
 /**
  * Tells when the content of files changed. By looking every second rather than by inotify: it sees
- * renames, symlink swaps (ConfigMaps, Secrets) and network file systems alike.
+ * renames, symlink swaps (ConfigMaps, Secrets) and network file systems alike. What changed is loaded
+ * when the next look finds it the same, so that a file is not loaded while it is being written.
  */
 import { digestOfFile, type FileDigests } from './digests.ts'
 
@@ -16,7 +17,7 @@ export interface WatchedFiles {
 export interface Watcher {
   /** Last failure of each thing watched, cleared by the next success; for `/readyz` and the log. */
   readonly failures: () => ReadonlyMap<string, string>
-  /** Looks now, without waiting for the next turn. */
+  /** Looks now, and loads what changed without waiting for a second look. */
   look(): void
   stop(): void
 }
@@ -33,7 +34,9 @@ const LOOK_EVERY_MS = 1_000
 const MAX_PAUSE = 64
 
 interface Watched extends WatchedFiles {
+  /** Of what was loaded last, or tried, and of what the last look saw. */
   digest: string
+  seen: string
   /** Looks until the next try, and how many there were to be; 0 while nothing has failed. */
   wait: number
   pause: number
@@ -53,12 +56,10 @@ export function watchFiles(
 ): Watcher {
   const failures = new Map<string, string>()
   const before = (file: string): string => loaded?.get(file) ?? digestOfFile(file)
-  const states = watched.map((entry): Watched => ({
-    ...entry,
-    digest: digestOf(entry.files(), before),
-    wait: 0,
-    pause: 0,
-  }))
+  const states = watched.map((entry): Watched => {
+    const digest = digestOf(entry.files(), before)
+    return { ...entry, digest, seen: digest, wait: 0, pause: 0 }
+  })
 
   const reload = (state: Watched, isChanged: boolean): void => {
     try {
@@ -77,9 +78,12 @@ export function watchFiles(
     }
   }
 
-  const look = (): void => {
+  const look = (isSecondNeeded: boolean): void => {
     for (const state of states) {
       const digest = digestOf(state.files(), digestOfFile)
+      const isSettled = digest === state.seen || !isSecondNeeded
+      state.seen = digest
+      if (!isSettled) continue
       const isChanged = digest !== state.digest
       state.digest = digest
       if (isChanged) reload(state, true)
@@ -87,9 +91,9 @@ export function watchFiles(
     }
   }
 
-  const timer = setInterval(look, LOOK_EVERY_MS)
+  const timer = setInterval(look, LOOK_EVERY_MS, true)
   timer.unref()
-  return { failures: () => failures, look, stop: () => clearInterval(timer) }
+  return { failures: () => failures, look: () => look(false), stop: () => clearInterval(timer) }
 }
 
 function digestOf(files: readonly string[], digest: (file: string) => string): string {

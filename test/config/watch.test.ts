@@ -1,8 +1,16 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
 import { digestsOf, type FileDigests } from '../../src/config/digests.ts'
 import { watchFiles, type Watcher } from '../../src/config/watch.ts'
@@ -21,6 +29,7 @@ beforeEach(() => {
 
 afterEach(() => {
   watcher?.stop()
+  vi.useRealTimers()
   rmSync(folder, { recursive: true })
 })
 
@@ -153,4 +162,34 @@ test('a further try that succeeds is told, and the last', () => {
   for (let looks = 0; looks < 5; looks++) watching.look()
   expect({ failed, reloads }).toEqual({ failed: ['rules'], reloads: ['rules'] })
   expect([...watching.failures()]).toEqual([])
+})
+
+test('a file that is still being written is not loaded until two looks in a row find it the same', () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  writeFileSync(at('a'), 'allow, deny')
+  const loaded: string[] = []
+  watch(
+    () => [at('a')],
+    () => void loaded.push(readFileSync(at('a'), 'utf8')),
+  )
+  for (const text of ['', 'allow all', 'allow all, deny']) {
+    writeFileSync(at('a'), text)
+    vi.advanceTimersByTime(1_000)
+  }
+  expect(loaded).toEqual([])
+  vi.advanceTimersByTime(1_000)
+  expect(loaded).toEqual(['allow all, deny'])
+  vi.advanceTimersByTime(5_000)
+  expect(loaded).toHaveLength(1)
+})
+
+test('a file that is as it was before the second look is not loaded again', () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  writeFileSync(at('a'), '1')
+  watch(() => [at('a')])
+  writeFileSync(at('a'), '2')
+  vi.advanceTimersByTime(1_000)
+  writeFileSync(at('a'), '1')
+  vi.advanceTimersByTime(3_000)
+  expect(reloads).toEqual([])
 })
