@@ -165,12 +165,8 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
             },
             onCut: (cut) => {
               const { connection } = request
-              remove = options.streams.add({
-                attributes: authorized,
-                authentication,
-                connection,
-                cut,
-              })
+              const attributes = authorized
+              remove = options.streams.add({ attributes, authentication, connection, cut })
             },
           })
           const cause = outcome.abortedBy === 'gatehouse' ? remove?.() : undefined
@@ -220,10 +216,8 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     const { verb, requestClass, decision } = progress
     metrics.requests.inc({ verb: boundedVerb(verb), code: String(code), decision })
     if (requestClass !== undefined && requestClass !== 'stream') {
-      metrics.requestDuration.observe(
-        { class: requestClass },
-        (performance.now() - receivedAt) / 1_000,
-      )
+      const seconds = (performance.now() - receivedAt) / 1_000
+      metrics.requestDuration.observe({ class: requestClass }, seconds)
     }
   }
 
