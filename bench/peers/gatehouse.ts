@@ -89,6 +89,8 @@ function configuration({ serving }: World, port: number): unknown {
     authorization: { rulesFile: 'rules.yaml' },
     limits: {
       address: plenty,
+      // All the load comes from one address.
+      handshakes: { handshakesPerSecond: 1_000_000, burst: 1_000_000 },
       user: { read: plenty, write: plenty, list: plenty, stream: plenty },
       concurrent: { requests: 10_000, streams: 10_000 },
     },
