@@ -3,7 +3,7 @@
  * each is refused, recorded once, and neither passed on nor written down. There is no anonymous.
  */
 import { createHmac } from 'node:crypto'
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -18,6 +18,7 @@ import {
 } from '../../certs-dev/pki.ts'
 import { headerValues } from '../support/api-server.ts'
 import { startAttack, type Attack, type Watched } from '../support/attack.ts'
+import { replaceFile } from '../support/files.ts'
 import { ERROR, headers } from '../support/http2-frames.ts'
 import { readAnswer, type RawAnswer } from '../support/raw.ts'
 
@@ -377,10 +378,7 @@ describe('trust that changes while connections are open', () => {
   let certificate: KeyPair
   let changing: Attack
 
-  const put = async (name: string, text: string): Promise<void> => {
-    await writeFile(join(folder, `${name}.new`), text)
-    await rename(join(folder, `${name}.new`), join(folder, name))
-  }
+  const put = (name: string, text: string): Promise<void> => replaceFile(join(folder, name), text)
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'gatehouse-trust-'))

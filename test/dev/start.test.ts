@@ -1,9 +1,10 @@
-import { access, readFile, readdir, rename, writeFile } from 'node:fs/promises'
+import { access, readFile, readdir, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { command } from '../support/command.ts'
+import { replaceFile } from '../support/files.ts'
 import {
   callAs,
   checkout,
@@ -166,11 +167,7 @@ describe('with --output json', () => {
     expect((await callAs(summary.users[0]!.kubeconfig, '/version')).code).toBe(403)
   })
 
-  /** Whole at once, or the half of a file could be read. */
-  async function edit(text: string): Promise<void> {
-    await writeFile(`${summary.rules}.new`, text)
-    await rename(`${summary.rules}.new`, summary.rules)
-  }
+  const edit = (text: string): Promise<void> => replaceFile(summary.rules, text)
 })
 
 describe('for people', () => {

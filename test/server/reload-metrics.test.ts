@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
+import { replaceFile } from '../support/files.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
 
 let api: ApiServer
@@ -22,8 +23,7 @@ afterEach(async () => {
 
 async function change(by: (text: string) => string): Promise<void> {
   const file = gatehouse.file('rules.yaml')
-  await writeFile(`${file}.new`, by(await readFile(file, 'utf8')))
-  await rename(`${file}.new`, file)
+  await replaceFile(file, by(await readFile(file, 'utf8')))
   gatehouse.gatehouse.reload()
 }
 
@@ -79,7 +79,7 @@ test('the end of the certificates in force is a gauge, and a reload moves it', a
   })
   const ending = await createAuthority({ commonName: 'ending', days: 1 })
   const file = gatehouse.file('client-ca.crt')
-  await writeFile(file, gatehouse.clientAuthority.certificatePem + ending.certificatePem)
+  await replaceFile(file, gatehouse.clientAuthority.certificatePem + ending.certificatePem)
   gatehouse.gatehouse.reload()
   expect(await expirations()).toEqual({ ...before, client_ca: endOf(ending.certificatePem) })
   expect(gatehouse.log.join('')).toContain('certificate 2 of 2 expires on')

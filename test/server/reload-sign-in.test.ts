@@ -3,7 +3,7 @@
  * in: client CA, revocation list, issuer. Expiry is none of it.
  */
 import { once } from 'node:events'
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -15,6 +15,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
 import { createSigningKey, signToken, SOON, startIssuer } from '../authentication/issuer.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
+import { replaceFile } from '../support/files.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
 
 let api: ApiServer
@@ -45,8 +46,7 @@ afterEach(async () => {
 })
 
 async function replace(name: string, text: string): Promise<void> {
-  await writeFile(gatehouse.file(`${name}.new`), text)
-  await rename(gatehouse.file(`${name}.new`), gatehouse.file(name))
+  await replaceFile(gatehouse.file(name), text)
   gatehouse.gatehouse.reload()
 }
 

@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { request as httpsRequest } from 'node:https'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
@@ -10,6 +10,7 @@ import { stringify } from 'yaml'
 import { createAuthority, type KeyPair } from '../../certs-dev/pki.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { createClient } from '../support/client.ts'
+import { replaceFile } from '../support/files.ts'
 import {
   ALLOW_ALL,
   startTestGatehouse,
@@ -34,8 +35,7 @@ const target = () => ({ url: gatehouse.url, ca: gatehouse.ca })
 
 /** As a careful operator replaces a file, and Gatehouse looks. */
 async function replace(name: string, text: string): Promise<void> {
-  await writeFile(gatehouse.file(`${name}.new`), text)
-  await rename(gatehouse.file(`${name}.new`), gatehouse.file(name))
+  await replaceFile(gatehouse.file(name), text)
   gatehouse.gatehouse.reload()
 }
 

@@ -2,13 +2,13 @@
  * A right that is taken away, or a shutdown, reaches what the API server has not answered yet: a
  * handshake, and a request that still waits for one of the pool's connections.
  */
-import { rename, writeFile } from 'node:fs/promises'
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 
 import { ALLOW_ALL } from '../support/gatehouse.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
+import { replaceFile } from '../support/files.ts'
 import {
   startRawApiServer,
   type RawApiServer,
@@ -69,8 +69,7 @@ async function send(method: string, path: string, more = ''): Promise<RawConnect
 
 async function forbidPods(): Promise<void> {
   const { gatehouse } = attack
-  await writeFile(gatehouse.file('rules.new'), stringify(WITHOUT_PODS))
-  await rename(gatehouse.file('rules.new'), gatehouse.file('rules.yaml'))
+  await replaceFile(gatehouse.file('rules.yaml'), stringify(WITHOUT_PODS))
   gatehouse.gatehouse.reload()
 }
 
