@@ -68,3 +68,29 @@ function tellsAllWithoutStack(error: Error): boolean {
   const { code, syscall } = error as NodeJS.ErrnoException
   return error instanceof ConfigError || (typeof code === 'string' && typeof syscall === 'string')
 }
+
+/**
+ * Bounds the lines of log that others can cause: the first of a kind is told at once, those that
+ * follow at most once in an interval, with how many there were. Undefined: not this one; else how
+ * many of its kind were not told since the last that was.
+ */
+export type Sparingly = (kind: string) => number | undefined
+
+/**
+ * @param interval milliseconds
+ * @param now milliseconds of a clock that only goes forward
+ */
+export function createSparingly(interval: number, now = () => performance.now()): Sparingly {
+  // As many as there are kinds, which are the code's own.
+  const kinds = new Map<string, { toldAt: number; untold: number }>()
+  return (kind) => {
+    const at = now()
+    const known = kinds.get(kind)
+    if (known !== undefined && at - known.toldAt < interval) {
+      known.untold += 1
+      return undefined
+    }
+    kinds.set(kind, { toldAt: at, untold: 0 })
+    return known?.untold ?? 0
+  }
+}

@@ -115,7 +115,7 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
     ),
     upstreamErrors: counter(
       'upstream_errors_total',
-      'Requests that the API server did not answer.',
+      'Requests that the API server did not answer, or not to the end.',
       ['reason'],
     ),
   }

@@ -2,7 +2,8 @@
 import { StatusError } from '../status.ts'
 
 /** A bounded name for metrics and the log. */
-export type UpstreamFailure = 'connect' | 'tls' | 'timeout' | 'reset' | 'protocol' | 'request'
+export type UpstreamFailure =
+  'connect' | 'tls' | 'timeout' | 'reset' | 'protocol' | 'request' | 'queue' | 'credential'
 
 export interface MappedFailure {
   readonly kind: UpstreamFailure
@@ -30,6 +31,12 @@ const REQUEST_CODES: ReadonlySet<string> = new Set([
 
 /** Code of an error of Gatehouse's own: an answer that is HTTP, but none that may be passed on. */
 export const INVALID_ANSWER = 'GATEHOUSE_INVALID_ANSWER'
+
+/** Of a request that is not sent, since too many wait for the API server already. */
+export const QUEUE_FULL = 'GATEHOUSE_QUEUE_FULL'
+
+/** Of an answer that says that Gatehouse's own credential is not good. */
+export const OWN_CREDENTIAL_REFUSED = 'GATEHOUSE_OWN_REFUSED'
 
 const PROTOCOL_CODES: ReadonlySet<string> = new Set([
   INVALID_ANSWER,

@@ -9,8 +9,8 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { isConnect, isLongRunning } from '../request/long-running.ts'
 import type { Target } from '../request/types.ts'
-import { StatusError } from '../status.ts'
-import { mapUpstreamError } from './errors.ts'
+import type { StatusError } from '../status.ts'
+import { createUpstreamFailures, type UpstreamFailures } from './failures.ts'
 import { parseHandshake } from './handshake.ts'
 import { upstreamHeaders } from './headers.ts'
 import { createIdentityWriter, type IdentityNames } from './identity.ts'
@@ -95,13 +95,9 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     })
   }
 
+  const failures = createUpstreamFailures(effects)
   const count = (error: unknown): never => {
-    const cause = error instanceof StatusError ? error.cause : error
-    if (cause !== undefined) {
-      const { kind } = mapUpstreamError(cause)
-      effects.metrics.upstreamErrors.inc({ reason: kind })
-      effects.log.warn({ err: cause, reason: kind }, 'the API server did not answer')
-    }
+    failures.unanswered(error)
     throw error
   }
 
@@ -109,10 +105,15 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     forward(forward) {
       const way = ways
       const headers = headersFor(forward, way)
-      const work: Promise<ForwardOutcome> = forward.exchange.request.isUpgrade
-        ? upgrade(forward, way, headers, limits)
-        : relay(forward, way, headers, stalls)
-      return work.catch(count)
+      try {
+        const work: Promise<ForwardOutcome> = forward.exchange.request.isUpgrade
+          ? upgrade(forward, way, headers, limits)
+          : relay(forward, way, headers, { stalls, failures })
+        return work.catch(count)
+      } catch (error) {
+        // A transport that takes no more says so at once.
+        return count(error)
+      }
     },
     updateCredential(credential) {
       const old = ways
@@ -152,7 +153,7 @@ function relay(
   forward: ForwardOptions,
   ways: Ways,
   headers: readonly string[],
-  stalls: Stalls,
+  { stalls, failures }: { readonly stalls: Stalls; readonly failures: UpstreamFailures },
 ): Promise<ForwardOutcome> {
   const { exchange, authorized, target } = forward
   const { request } = exchange
@@ -163,6 +164,7 @@ function relay(
     isLongRunning: longRunning,
     isConnect: isConnect(authorized.info),
     onHead: forward.onHead,
+    onBrokenOff: failures.brokenOff,
     stalls: longRunning ? undefined : stalls,
   })
   if (request.hasBody) {

@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici'
 
 import { buildConnector, Pool } from '../http/undici.ts'
 import { StatusError } from '../status.ts'
+import { QUEUE_FULL } from './errors.ts'
 import { tlsOptions } from './tls-options.ts'
 import {
   MAX_ANSWER_HEAD,
@@ -50,6 +51,9 @@ export function createPoolTransport({ endpoint, limits, maxConnections }: PoolOp
       if (inFlight >= maxInFlight) {
         throw new StatusError('ServiceUnavailable', 'too many requests wait for the API server', {
           headers: { 'Retry-After': '1' },
+          cause: Object.assign(new Error(`${inFlight} requests are under way`), {
+            code: QUEUE_FULL,
+          }),
         })
       }
       inFlight += 1

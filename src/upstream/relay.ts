@@ -19,6 +19,8 @@ export interface RelayOptions {
   readonly isLongRunning: boolean
   readonly isConnect: boolean
   readonly onHead: (status: number) => void
+  /** Told why an answer ended before its end, which its client has begun to get. */
+  readonly onBrokenOff: (error: Error) => void
   /** Ends the exchange when its client stops moving; undefined for streams, which may be silent. */
   readonly stalls: Stalls | undefined
 }
@@ -168,7 +170,8 @@ export class Relay implements AnswerReceiver, Stallable {
     }
     // Too late for a Status: break off visibly, so that half an answer is not taken for a whole one.
     exchange.response.destroy(error)
-    this.#settle({ code: this.#status, abortedBy: 'upstream' })
+    this.#settle({ code: this.#status, abortedBy: 'upstream', cause: error.message })
+    this.#options.onBrokenOff(error)
   }
 
   /** @throws StatusError 502 for a head that this client's protocol cannot carry */

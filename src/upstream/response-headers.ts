@@ -1,6 +1,7 @@
 /** What of the API server's response head reaches the client. */
 import type { RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
+import { OWN_CREDENTIAL_REFUSED } from './errors.ts'
 
 /**
  * Hop-by-hop fields; fields that Gatehouse sets itself; and what would speak for the API server's
@@ -146,6 +147,7 @@ function refuseChallenge(status: number): void {
     throw new StatusError(
       'BadGateway',
       "the API server does not accept Gatehouse's own credential; this is for whoever runs Gatehouse to mend",
+      { cause: Object.assign(new Error('answered 401'), { code: OWN_CREDENTIAL_REFUSED }) },
     )
   }
   if (status === 407) {

@@ -1,0 +1,132 @@
+/** What the API server fails at is in the metric, in the log and in the audit event; what it does not, is not. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+import { unauthorized } from '../../src/authentication/bearer.ts'
+import { createSparingly } from '../../src/log.ts'
+import { createMetrics } from '../../src/metrics.ts'
+import { StatusError } from '../../src/status.ts'
+import { createUpstreamFailures } from '../../src/upstream/failures.ts'
+import { memoryLog } from '../audit/fixtures.ts'
+import { startAttack, type Attack } from '../support/attack.ts'
+import { startRawApiServer, type RawApiServer } from '../support/raw-api-server.ts'
+import { readAnswer, type RawAnswer, type RawConnection } from '../support/raw.ts'
+
+const POD = '/api/v1/namespaces/d/pods/web'
+/** Sixteen requests a connection may wait, those under way among them. */
+const QUEUE = 16
+
+describe('at a Gatehouse', () => {
+  let api: RawApiServer
+  let attack: Attack
+
+  beforeAll(async () => {
+    api = await startRawApiServer()
+  })
+  beforeEach(async () => {
+    api.script = () => undefined
+    attack = await startAttack({
+      api,
+      configuration: { upstream: { connections: { maxConnections: 1 } } },
+    })
+  })
+  afterEach(() => attack.close())
+  afterAll(() => api.close())
+
+  async function send(path = POD): Promise<RawConnection> {
+    const connection = await attack.connect()
+    connection.write(`GET ${path} HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}\r\n`)
+    return connection
+  }
+
+  async function metric(line: string): Promise<number> {
+    const text = await (await fetch(`${attack.gatehouse.probesUrl}/metrics`)).text()
+    const found = text.split('\n').filter((each) => each.startsWith(line))
+    return found.reduce((sum, each) => sum + Number(each.split(' ').at(-1)), 0)
+  }
+
+  const errors = (reason: string): Promise<number> =>
+    metric(`gatehouse_upstream_errors_total{reason="${reason}"}`)
+
+  const logged = (msg: string): unknown[] =>
+    attack.gatehouse.log
+      .map((line) => JSON.parse(line) as { msg: string })
+      .filter((line) => line.msg === msg)
+
+  test('a request beyond those that may wait is a 503, counted and told', async () => {
+    for (let i = 0; i < QUEUE; i += 1) await send()
+    await expect.poll(() => metric('gatehouse_requests_in_flight'), { timeout: 10_000 }).toBe(QUEUE)
+    const answer: RawAnswer = await readAnswer(await send())
+    expect(answer.status).toBe(503)
+    expect(await errors('queue')).toBe(1)
+    expect(logged('the API server did not answer')).toMatchObject([
+      { reason: 'queue', err: { message: `${QUEUE} requests are under way` } },
+    ])
+  })
+
+  test.for([
+    { status: 401, more: '', reason: 'credential' },
+    { status: 407, more: '', reason: 'protocol' },
+    { status: 302, more: 'Location: https://elsewhere.test/\r\n', reason: 'protocol' },
+  ])('an answer $status that is not passed on is counted and told', async (given) => {
+    const { status, more, reason } = given
+    api.script = ({ write }) => write(`HTTP/1.1 ${status} X\r\nContent-Length: 0\r\n${more}\r\n`)
+    expect(await readAnswer(await send())).toMatchObject({ status: 502 })
+    expect(await errors(reason)).toBe(1)
+    expect(logged('the API server did not answer')).toMatchObject([{ reason }])
+  })
+
+  test('half an answer is counted and told, and its event says why', async () => {
+    api.script = ({ socket }) => {
+      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"half":')
+    }
+    const connection = await send()
+    await connection.rest()
+    const [event] = await attack.gatehouse.eventsWhere(({ requestURI }) => requestURI === POD)
+    expect(event?.annotations).toMatchObject({
+      'gatehouse/abortedBy': 'upstream',
+      'gatehouse/cause': expect.stringMatching(/./) as string,
+    })
+    expect(await metric('gatehouse_upstream_errors_total')).toBe(1)
+    expect(logged('the API server broke an answer off')).toHaveLength(1)
+  })
+})
+
+describe('of refusals', () => {
+  test.for([
+    { name: 'a sign-in withdrawn before the answer', error: unauthorized('revoked') },
+    { name: 'a right withdrawn before the answer', error: new StatusError('Forbidden', 'no') },
+    { name: 'the shutdown', error: new StatusError('ServiceUnavailable', 'shutting down') },
+    { name: 'a client that stopped', error: new StatusError('Timeout', 'stopped reading') },
+    { name: 'a handshake that is none', error: new StatusError('BadRequest', 'no') },
+  ])('$name is no failure of the API server', async ({ error }) => {
+    const { log, lines } = memoryLog()
+    const metrics = createMetrics({ processMetrics: false })
+    createUpstreamFailures({ log, metrics }).unanswered(error)
+    expect(lines).toEqual([])
+    expect((await metrics.upstreamErrors.get()).values).toEqual([])
+  })
+
+  test('a thousand of one kind are counted each and told once', async () => {
+    const { log, lines } = memoryLog()
+    const metrics = createMetrics({ processMetrics: false })
+    const failures = createUpstreamFailures({ log, metrics, now: () => 0 })
+    for (let i = 0; i < 1_000; i += 1) failures.unanswered(new StatusError('BadGateway', 'no'))
+    failures.brokenOff(new Error('gone'))
+    expect((await metrics.upstreamErrors.get()).values).toMatchObject([
+      { labels: { reason: 'protocol' }, value: 1_000 },
+      { labels: { reason: 'reset' }, value: 1 },
+    ])
+    expect(lines.map(({ msg }) => msg)).toEqual([
+      'the API server did not answer',
+      'the API server broke an answer off',
+    ])
+  })
+})
+
+test('what was not told is told as a number, each kind by itself', () => {
+  let now = 0
+  const tells = createSparingly(1_000, () => now)
+  expect([tells('a'), tells('a'), tells('b'), tells('a')]).toEqual([0, undefined, 0, undefined])
+  now = 1_000
+  expect([tells('a'), tells('a'), tells('b')]).toEqual([2, undefined, 0])
+})
