@@ -101,6 +101,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
     upstream.on('response', (message) => {
       clearTimeout(timer)
       if (answered) return
+      let refused: Promise<ForwardOutcome>
       try {
         if (message.statusCode === undefined || message.statusCode < 400) {
           throw new StatusError(
@@ -109,12 +110,13 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
           )
         }
         checkResponse(message.statusCode, message.headers, options.isConnect)
+        refused = relayRefusal(options, message)
       } catch (error) {
         fail(error)
         return
       }
       answered = true
-      resolve(relayRefusal(options, message))
+      resolve(refused)
     })
     exchange.onAbort((error) => {
       clearTimeout(timer)
@@ -133,9 +135,10 @@ function join(
   upstreamSocket: Socket,
   upstreamHead: Buffer,
 ): Tunnel {
+  // First, since it may refuse: once the socket is taken, nothing can be answered any more.
+  const fields = switchingHeaders(options, message.headers)
   const { socket, head } = options.exchange.takeSocket()
   options.onHead(101)
-  const fields = switchingHeaders(options, message.headers)
   socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`, 'latin1')
   // Only now: bytes that came behind the request head may not reach a server that refused.
   if (head.length > 0) socket.unshift(head)
@@ -165,7 +168,11 @@ function switchingHeaders(options: UpgradeOptions, upstream: UpstreamResponseHea
   return text
 }
 
-/** Relays an error answer within bounds; the client's connection ends with it, upstream's too. */
+/**
+ * Relays an error answer within bounds; the client's connection ends with it, upstream's too.
+ *
+ * @throws StatusError 502 for a head that cannot be passed on
+ */
 function relayRefusal(options: UpgradeOptions, message: IncomingMessage): Promise<ForwardOutcome> {
   const { response } = options.exchange
   const status = message.statusCode ?? 502

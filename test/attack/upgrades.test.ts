@@ -63,6 +63,8 @@ const SWITCH_SPDY =
   'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n' +
   'X-Stream-Protocol-Version: v5.channel.k8s.io\r\n\r\n'
 
+const FIELDS = Array.from({ length: 300 }, (_, i) => `X-${i}: a\r\n`).join('')
+
 /** Notes what comes on each connection until it is closed from Gatehouse's side. */
 function noting(answer: (exchange: RawExchange) => void): {
   script: (exchange: RawExchange) => void
@@ -162,6 +164,9 @@ const ANSWERS: readonly (readonly [
     { status: 502 },
   ],
   ['a 101 for SPDY', SWITCH_SPDY, { status: 502 }],
+  // A pod writes these, behind a proxy subresource: what is refused in them must not end the process.
+  ['403 with 300 fields', `HTTP/1.1 403 Forbidden\r\n${FIELDS}\r\n`, { status: 502 }],
+  ['a 101 with 300 fields', SWITCH.replace('Connection:', `${FIELDS}Connection:`), { status: 502 }],
 ]
 
 describe('the API server answers the upgrade with', () => {
