@@ -46,7 +46,7 @@ const issuer = z.strictObject({
   certificateAuthority: z
     .string()
     .refine(isCertificateBundle, 'is no list of PEM certificates')
-    .describe('certificates that verify the issuer’s server, PEM (in YAML behind "|")')
+    .describe('certificates that verify the issuer\'s server, PEM (in YAML behind "|")')
     .optional(),
   audiences: z
     .array(name('an audience, such as the client id of kubectl at the issuer'))
@@ -90,13 +90,13 @@ const claimMappings = z.strictObject({
     .optional(),
   uid: z
     .strictObject({
-      claim: name('the claim with the user’s uid, such as sub').optional(),
+      claim: name("the claim with the user's uid, such as sub").optional(),
       expression: refused(CEL, 'write claim'),
     })
     .optional(),
   extra: refusedElements(
     `extra needs CEL: ${CEL}`,
-    'remove extra; the token’s jti is in the user’s extra without it',
+    "remove extra; the token's jti is in the user's extra without it",
   ),
 })
 

@@ -132,7 +132,7 @@ export function createOidcAuthenticator(
     const issuer = issuers.get(proof.issuer)
     if (issuer === undefined) return 'the issuer of the token is no longer configured'
     if (!issuer.keys.current().some(({ fingerprint }) => fingerprint === proof.fingerprint)) {
-      return 'the key that verified the token is no longer known as its issuer’s'
+      return "the key that verified the token is no longer known as its issuer's"
     }
     try {
       const user = userOf(readClaims(proof.payload), issuer.configuration)

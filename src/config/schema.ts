@@ -42,7 +42,7 @@ const listener = z.strictObject({
       .array(z.string())
       .default([])
       .describe(
-        'TLS 1.2 suites; a list of kube-apiserver’s names, empty for all with ECDHE and AEAD',
+        "TLS 1.2 suites; a list of kube-apiserver's names, empty for all with ECDHE and AEAD",
       ),
   }),
   http2: z
@@ -82,7 +82,7 @@ const authentication = z.strictObject({
   configFile: path('AuthenticationConfiguration with the OIDC issuers').optional(),
   x509: z
     .strictObject({
-      clientCAFile: path('PEM bundle of the CAs that sign users’ certificates'),
+      clientCAFile: path("PEM bundle of the CAs that sign users' certificates"),
       crlFile: path('PEM bundle of revocation lists, one for each CA').optional(),
     })
     .optional(),
@@ -164,7 +164,7 @@ const audit = z.strictObject({
 })
 
 const upstream = z.strictObject({
-  kubeconfig: path('kubeconfig with Gatehouse’s own credential').optional(),
+  kubeconfig: path("kubeconfig with Gatehouse's own credential").optional(),
   context: z
     .string()
     .min(1)

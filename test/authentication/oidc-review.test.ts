@@ -116,7 +116,7 @@ describe('a sign-in of before is no longer accepted', () => {
     [
       'the keys of its issuer come from elsewhere',
       () => ({ discoveryUrl: `${issuer.url}/elsewhere` }),
-      /no longer known as its issuer’s/,
+      /no longer known as its issuer's/,
     ],
   ])('when %s', ([, overrides, why]) => {
     expect(reviewWith(overrides())).toMatch(why)
@@ -127,7 +127,7 @@ describe('a sign-in of before is no longer accepted', () => {
     await oidc.authenticate(await signToken(issuer, nextKey, { now }))
     await vi.waitUntil(() => dropped > 0, SOON)
     expect(dropped).toBe(1)
-    expect(oidc.review(signedIn)).toMatch(/no longer known as its issuer’s/)
+    expect(oidc.review(signedIn)).toMatch(/no longer known as its issuer's/)
   })
 
   test('when it was none by token', () => {

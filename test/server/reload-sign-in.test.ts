@@ -289,7 +289,7 @@ test('a key that its issuer takes back ends the streams of tokens signed with it
   gatehouse.issuer.keys = [next.publicJwk]
   expect(await statusOf(await signToken(gatehouse.issuer, next))).toBe(200)
   await watch.ended
-  expect(await causes(1)).toEqual([expect.stringContaining('no longer known as its issuer’s')])
+  expect(await causes(1)).toEqual([expect.stringContaining("no longer known as its issuer's")])
 })
 
 async function statusOf(token: string): Promise<number | undefined> {
