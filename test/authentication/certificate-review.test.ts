@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 
 import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
 import { createCertificateReview } from '../../src/authentication/certificate-review.ts'
+import { derSequence } from '../../src/authentication/der.ts'
 
 let root: Authority
 let other: Authority
@@ -112,4 +113,31 @@ test('a list whose lengths take several octets, is read to its end', async () =>
   const pems = (await Promise.all(certificates)).map(({ certificatePem }) => certificatePem)
   const list = await root.revoke([...pems, ada.certificatePem])
   expect(review([ada], pem(root), list)).toBe(REVOKED)
+})
+
+describe('a CA’s certificate that its client has written anew as OpenSSL still reads it', () => {
+  /** The same names and key, in a SEQUENCE of indefinite length, which is no DER. */
+  function rewritten({ certificatePem }: KeyPair): X509Certificate {
+    const [signed, ...rest] = derSequence(new X509Certificate(certificatePem).raw)
+    const indefinite = [Buffer.from([0x30, 0x80]), signed!.content, Buffer.from([0, 0])]
+    const content = Buffer.concat([...indefinite, ...rest.map(({ encoded }) => encoded)])
+    const head = Buffer.from([0x30, 0x82, content.length >> 8, content.length & 0xff])
+    return new X509Certificate(Buffer.concat([head, content]))
+  }
+
+  async function reviewWith(ca: string, ...others: readonly KeyPair[]) {
+    const lists = await Promise.all([root.revoke([]), intermediate.revoke([])])
+    const sent = others.map(({ certificatePem }) => new X509Certificate(certificatePem))
+    const own = new X509Certificate(viaIntermediate.certificatePem)
+    const judge = createCertificateReview({ ca, crl: lists.join('') })
+    return judge([own, rewritten(intermediate), ...sent])
+  }
+
+  test('is not accepted, and keeps no review from going on', async () => {
+    expect(await reviewWith(pem(other))).toBe(UNLISTED)
+  })
+
+  test('does not count beside the right one', async () => {
+    expect(await reviewWith(pem(root), intermediate)).toBeUndefined()
+  })
 })
