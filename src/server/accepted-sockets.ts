@@ -30,7 +30,7 @@ export interface AcceptedSockets {
 export interface AcceptEffects {
   /** Whether nothing runs on a connection, by `socketKey`: it may go when there is no room. */
   readonly isIdle: (key: string) => boolean
-  readonly onEvicted: () => void
+  readonly onEvicted: (address: string) => void
   /** Milliseconds of a clock that only goes forward. */
   readonly now?: () => number
 }
@@ -73,7 +73,7 @@ export function createAcceptedSockets(
     if (leaving === undefined) return false
     remove(leaving)
     leaving.socket.destroy()
-    onEvicted()
+    onEvicted(leaving.address)
     return true
   }
 

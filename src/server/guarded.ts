@@ -1,12 +1,18 @@
 /**
  * What node calls for a client runs in a guard: an exception there is the end of that client's
- * connection, told in the log, and never the end of the process with everybody else's connections.
+ * connection, told in the log and counted, and never the end of the process with everybody else's connections.
  */
 import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
 
 /** A socket, a session: what is given up. */
 export interface Destroyable {
   destroy(): unknown
+}
+
+export interface GuardEffects {
+  readonly log: Log
+  readonly metrics: Metrics
 }
 
 /** Wraps the callbacks of one connection. */
@@ -20,7 +26,7 @@ export type Guard = <A extends readonly unknown[]>(
  * @param connectionOf finds the connection in the callback's first two arguments
  */
 export function guarded<A extends readonly unknown[]>(
-  log: Log,
+  { log, metrics }: GuardEffects,
   callback: (...args: A) => void,
   connectionOf: (first: A[0], second: A[1]) => Destroyable,
 ): (...args: A) => void {
@@ -28,6 +34,7 @@ export function guarded<A extends readonly unknown[]>(
     try {
       callback(...args)
     } catch (error) {
+      metrics.connectionsRefused.inc({ reason: 'exception' })
       log.error({ err: error }, 'a client connection failed unexpectedly and is closed')
       giveUp(log, () => connectionOf(args[0], args[1]))
     }
@@ -35,8 +42,8 @@ export function guarded<A extends readonly unknown[]>(
 }
 
 /** The guard of one connection, which is destroyed when a callback throws. */
-export function createGuard(log: Log, connection: Destroyable): Guard {
-  return (callback) => guarded(log, callback, () => connection)
+export function createGuard(effects: GuardEffects, connection: Destroyable): Guard {
+  return (callback) => guarded(effects, callback, () => connection)
 }
 
 function giveUp(log: Log, connectionOf: () => Destroyable): void {

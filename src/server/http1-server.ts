@@ -36,8 +36,9 @@ interface State {
 /** Attaches the handlers once. The returned function prepares one connection. */
 export function attachHttp1(
   server: Server,
-  { log, metrics, handle, onMalformed }: ListenerEffects,
+  effects: ListenerEffects,
 ): (socket: TLSSocket, connection: ClientConnection) => ServedConnection {
+  const { metrics, handle, onMalformed } = effects
   const states = new WeakMap<Duplex, State>()
 
   /** Answers what has no framing to rely on, and ends the connection. */
@@ -77,9 +78,14 @@ export function attachHttp1(
     handle(exchange)
   }
 
+  const refusePipelined = ({ socket }: IncomingMessage): void => {
+    metrics.connectionsRefused.inc({ reason: 'pipelined' })
+    socket.destroy()
+  }
+
   const onRequest = (message: IncomingMessage, response: ServerResponse): void => {
     const state = states.get(message.socket)
-    if (state === undefined || state.waiting.length >= MAX_PIPELINED) message.socket.destroy()
+    if (state === undefined || state.waiting.length >= MAX_PIPELINED) refusePipelined(message)
     else if (state.busy) state.waiting.push([message, response])
     else if (!state.ending) serve(state, message, response)
   }
@@ -90,7 +96,7 @@ export function attachHttp1(
     // An upgrade behind unanswered pipelined requests would hand their answers' socket away.
     // Behind a refused request the socket still belongs to that answer, and nothing more is looked at.
     if (state === undefined || state.busy || state.ending) {
-      message.socket.destroy()
+      refusePipelined(message)
       return
     }
     const problem = framingProblem(message) ?? upgradeProblem(message)
@@ -134,22 +140,22 @@ export function attachHttp1(
   }
 
   const socketOf = (message: IncomingMessage): Duplex => message.socket
-  const guardedRequest = guarded(log, onRequest, socketOf)
+  const guardedRequest = guarded(effects, onRequest, socketOf)
   server.on('request', guardedRequest)
   // Without these three, node answers 100 or 417 itself, before anybody has judged the request.
   server.on('checkContinue', guardedRequest)
   server.on('checkExpectation', guardedRequest)
-  server.on('upgrade', guarded(log, onUpgrade, socketOf))
-  server.on('connect', guarded(log, onConnect, socketOf))
+  server.on('upgrade', guarded(effects, onUpgrade, socketOf))
+  server.on('connect', guarded(effects, onConnect, socketOf))
   server.on(
     'clientError',
-    guarded(log, onClientError, (_error, socket) => socket),
+    guarded(effects, onClientError, (_error, socket) => socket),
   )
 
   return (socket, connection) => {
     const state: State = {
       connection,
-      guard: createGuard(log, socket),
+      guard: createGuard(effects, socket),
       busy: false,
       idleSince: performance.now(),
       retired: false,

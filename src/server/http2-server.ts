@@ -71,9 +71,10 @@ export function serveHttp2(
   socket: LiveSocket,
   connection: ClientConnection,
   limits: Http2Limits,
-  { log, metrics, handle, onMalformed }: ListenerEffects,
+  effects: ListenerEffects,
 ): ServedConnection {
-  const guard = createGuard(log, session)
+  const { log, metrics, handle, onMalformed } = effects
+  const guard = createGuard(effects, session)
   let open = 0
   const onError = guard((error: Error) => {
     metrics.connectionsRefused.inc({ reason: 'http2' })

@@ -17,6 +17,7 @@ import { describeConnection } from './connection.ts'
 import { createGuard, guarded } from './guarded.ts'
 import { attachHttp1 } from './http1-server.ts'
 import { serveHttp2, sessionOptions, type Http2Limits } from './http2-server.ts'
+import { createRefusedConnections } from './refused-connections.ts'
 import type { ListenerTls } from './tls.ts'
 
 export interface ListenerLimits extends Http2Limits, AcceptBounds {
@@ -91,9 +92,10 @@ export async function startListener(
   let { tls } = options
   let generation = 1
   const live = new Map<string, LiveConnection>()
+  const refused = createRefusedConnections(effects)
   const accepted = createAcceptedSockets(limits, {
     isIdle: (key) => live.get(key)?.served?.isIdle() ?? true,
-    onEvicted: () => metrics.connectionsRefused.inc({ reason: 'evicted' }),
+    onEvicted: (address) => refused('evicted', address),
   })
 
   const server = createServer({
@@ -129,12 +131,12 @@ export async function startListener(
       beginTls?.call(server, socket)
       return
     }
-    metrics.connectionsRefused.inc({ reason: refusal })
+    refused(refusal, socket.remoteAddress ?? '')
     socket.destroy()
   }
   server.on(
     'connection',
-    guarded(log, onConnection, (socket) => socket),
+    guarded(effects, onConnection, (socket) => socket),
   )
   const onTlsClientError = (error: Error, socket: TLSSocket): void => {
     metrics.connectionsRefused.inc({ reason: 'handshake' })
@@ -143,7 +145,7 @@ export async function startListener(
   }
   server.on(
     'tlsClientError',
-    guarded(log, onTlsClientError, (_error, socket) => socket),
+    guarded(effects, onTlsClientError, (_error, socket) => socket),
   )
 
   const serveHttp1 = attachHttp1(server, effects)
@@ -166,7 +168,7 @@ export async function startListener(
       if (live.get(key) === entry) live.delete(key)
       metrics.connections.dec({ protocol })
     }
-    const ofSocket = createGuard(log, socket)
+    const ofSocket = createGuard(effects, socket)
     socket.once('close', ofSocket(onClose))
     const onError = ofSocket((error: Error) =>
       log.trace({ err: error }, 'client connection failed'),
@@ -185,7 +187,7 @@ export async function startListener(
   }
   server.on(
     'secureConnection',
-    guarded(log, onSecureConnection, (socket) => socket),
+    guarded(effects, onSecureConnection, (socket) => socket),
   )
 
   await listen(server, options.port, options.address)

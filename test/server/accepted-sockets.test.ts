@@ -31,12 +31,15 @@ function socket(remoteAddress: string): Socket {
 function setup(bounds: Partial<AcceptBounds> = {}) {
   const clock = { now: 0 }
   const busy = new Set<string>()
-  const evicted = { count: 0 }
+  const evicted = { count: 0, address: '' }
   const accepted = createAcceptedSockets(
     { ...BOUNDS, ...bounds },
     {
       isIdle: (key) => !busy.has(key),
-      onEvicted: () => (evicted.count += 1),
+      onEvicted: (address) => {
+        evicted.count += 1
+        evicted.address = address
+      },
       now: () => clock.now,
     },
   )
@@ -103,7 +106,7 @@ describe('when all places are taken', () => {
     busy.add(socketKey(held[0]!.one))
     expect(open('192.0.2.3').refusal).toBeUndefined()
     expect([early, ...held].map(({ closed }) => closed.yet)).toEqual([false, false, true, false])
-    expect(evicted.count).toBe(1)
+    expect(evicted).toEqual({ count: 1, address: '192.0.2.2' })
   })
 
   test('if all of that address are busy, it is the oldest idle one of all', () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { createMetrics } from '../../src/metrics.ts'
 import type { BodyReceiver, Exchange } from '../../src/http/exchange.ts'
 import { createGuard, guarded } from '../../src/server/guarded.ts'
 import { memoryLog } from '../audit/fixtures.ts'
@@ -8,6 +9,13 @@ import { connectRaw, readAnswer } from '../support/raw.ts'
 import { startBareListener, type BareListener } from '../support/bare-listener.ts'
 
 const UNEXPECTED = 'a client connection failed unexpectedly and is closed'
+
+const metrics = createMetrics({ processMetrics: false })
+
+async function exceptions(of = metrics): Promise<number> {
+  const { values } = await of.connectionsRefused.get()
+  return values.find(({ labels }) => labels.reason === 'exception')?.value ?? 0
+}
 
 function fail(): never {
   throw new Error('nobody foresaw this')
@@ -18,28 +26,30 @@ describe('a guarded callback', () => {
     const { log, lines } = memoryLog()
     const calls: unknown[] = []
     let destroyed = 0
-    const guard = createGuard(log, { destroy: () => (destroyed += 1) })
+    const guard = createGuard({ log, metrics }, { destroy: () => (destroyed += 1) })
     guard((...args: readonly [number, string]) => calls.push(args))(1, 'b')
     expect({ calls, destroyed, lines }).toEqual({ calls: [[1, 'b']], destroyed: 0, lines: [] })
   })
 
-  test('that throws ends the connection named by its arguments, and is told', () => {
+  test('that throws ends the connection named by its arguments, and is told and counted', async () => {
     const { log, lines } = memoryLog()
     const destroyed: string[] = []
     const connection = (name: string) => ({ destroy: () => destroyed.push(name) })
     const callback = guarded<readonly [number, ReturnType<typeof connection>]>(
-      log,
+      { log, metrics },
       fail,
       (_code, socket) => socket,
     )
+    const before = await exceptions()
     callback(1, connection('a'))
+    expect(await exceptions()).toBe(before + 1)
     expect(destroyed).toEqual(['a'])
     expect(lines).toMatchObject([{ msg: UNEXPECTED, err: { message: 'nobody foresaw this' } }])
   })
 
   test('throws nothing even when the connection cannot be destroyed', () => {
     const { log, lines } = memoryLog()
-    createGuard(log, { destroy: fail })(fail)()
+    createGuard({ log, metrics }, { destroy: fail })(fail)()
     expect(lines.map(({ msg }) => msg)).toEqual([
       UNEXPECTED,
       'a client connection could not be closed',
