@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
-import { CERTIFICATE, REVOCATION_LIST } from './pem.ts'
+import { certificateBlocks, revocationLists } from './pem.ts'
 
 export interface ClientTrust {
   readonly ca: string
@@ -24,7 +24,7 @@ export function loadClientTrust(clientCAFile: string, crlFile: string | undefine
   }
   const ca = read(clientCAFile, add)
   const crl = crlFile === undefined ? undefined : read(crlFile, add)
-  const authorities = ca.match(CERTIFICATE) ?? []
+  const authorities = certificateBlocks(ca)
   if (problems.length === 0) checkAuthorities(clientCAFile, authorities, add)
   if (problems.length === 0 && crl !== undefined && crlFile !== undefined) {
     checkRevocationLists(crlFile, ca, crl, authorities.length, add)
@@ -65,7 +65,7 @@ function checkRevocationLists(
   authorities: number,
   add: Add,
 ): void {
-  const lists = crl.match(REVOCATION_LIST)?.length ?? 0
+  const lists = revocationLists(crl).length
   // OpenSSL refuses every certificate whose issuer has no list, so a missing one locks users out.
   if (lists < authorities) {
     const message = `holds ${lists} revocation lists for ${authorities} CAs`

@@ -11,7 +11,7 @@ import {
   TIMES,
   type DerElement,
 } from './der.ts'
-import { REVOCATION_LIST } from './pem.ts'
+import { revocationLists } from './pem.ts'
 
 /** Serial numbers by issuer; both are the hex of their DER, since names are compared as encoded. */
 type Revoked = ReadonlyMap<string, ReadonlySet<string>>
@@ -37,9 +37,7 @@ export interface RevocationList {
  * @throws RangeError for what is no list in DER
  */
 export function parseRevocationLists(pem: string): RevocationList[] {
-  return Array.from(pem.matchAll(REVOCATION_LIST), ([, base64 = '']) =>
-    readList(Buffer.from(base64, 'base64')),
-  )
+  return revocationLists(pem).map(readList)
 }
 
 /**

@@ -44,8 +44,8 @@ export function timeProblem(notBefore: number, notAfter: number, now: number): s
   return undefined
 }
 
-/** A certificate may name a year that no `Date` can hold. */
-function dateOf(time: number): string {
+/** Milliseconds since the epoch as date and time; a certificate may name a year that no `Date` can hold. */
+export function dateOf(time: number): string {
   const date = new Date(time)
   return Number.isNaN(date.getTime()) ? 'no date' : date.toISOString().replace('.000Z', 'Z')
 }

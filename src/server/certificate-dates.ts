@@ -5,12 +5,13 @@
 import { X509Certificate } from 'node:crypto'
 
 import type { ClientTrust } from '../authentication/client-ca.ts'
-import { CERTIFICATE } from '../authentication/pem.ts'
+import { certificateBlocks } from '../authentication/pem.ts'
 import {
   parseRevocationLists,
   subjectOf,
   type RevocationList,
 } from '../authentication/revocation.ts'
+import { dateOf } from '../authentication/verify-errors.ts'
 import type { ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Metrics } from '../metrics.ts'
@@ -125,7 +126,7 @@ function datesOf(file: string, pem: string, what: string): Dated[] {
 
 /** What does not parse has been told as a problem, or will be by OpenSSL. */
 function parseAll(pem: string): X509Certificate[] {
-  return (pem.match(CERTIFICATE) ?? []).flatMap((block) => {
+  return certificateBlocks(pem).flatMap((block) => {
     try {
       return [new X509Certificate(block)]
     } catch {
@@ -197,8 +198,6 @@ function warning(file: string, message: string, mend: string): ConfigProblem[] {
   return [{ file, line: undefined, column: undefined, field: '', message, mend }]
 }
 
-/** A certificate may name a year that no `Date` can hold. */
 function day(time: number): string {
-  const date = new Date(time)
-  return Number.isNaN(date.getTime()) ? 'no date' : date.toISOString().slice(0, 10)
+  return dateOf(time).replace(/T.*/, '')
 }

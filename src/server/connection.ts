@@ -2,6 +2,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 
+import { MAX_CHAIN } from '../authentication/certificate-review.ts'
 import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
 import type { ListenerTls } from './tls.ts'
 
@@ -27,9 +28,6 @@ export function describeConnection(
   if (connection.peerCertificate !== undefined) sockets.set(connection, socket)
   return connection
 }
-
-/** Certificates of one client that are looked at; chains have two or three. */
-const MAX_CHAIN = 10
 
 /** Asked for rarely, at reloads, so that certificates are not kept twice for it. */
 const sockets = new WeakMap<ClientConnection, TLSSocket>()
