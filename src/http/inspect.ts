@@ -7,7 +7,6 @@ import type { RawHeaders } from './exchange.ts'
 
 export interface InspectedHeaders {
   readonly authorization: string | undefined
-  readonly userAgent: string | undefined
   /** Every `Sec-WebSocket-Protocol` value, unsplit. */
   readonly webSocketProtocols: readonly string[]
   /** Name of the first header that asks for another identity, as sent; undefined when none does. */
@@ -28,7 +27,6 @@ export function inspectHeaders(rawHeaders: RawHeaders): InspectedHeaders {
 
 class Inspection implements InspectedHeaders {
   authorization: string | undefined
-  userAgent: string | undefined
   impersonation: string | undefined
   webSocketProtocols: string[] = []
   #hosts = 0
@@ -43,9 +41,6 @@ class Inspection implements InspectedHeaders {
       case 'host':
         this.#hosts += 1
         if (this.#hosts > 1) throw doubled('Host')
-        break
-      case 'user-agent':
-        this.userAgent ??= value
         break
       case 'sec-websocket-protocol':
         this.webSocketProtocols.push(value)
