@@ -6,14 +6,14 @@
 import { X509Certificate } from 'node:crypto'
 
 import type { ClientTrust } from './client-ca.ts'
-import { CERTIFICATE } from './pem.ts'
+import { certificateBlocks } from './pem.ts'
 import { readRevocationLists, type RevocationState } from './revocation.ts'
 
 /** Gives why a certificate is no longer accepted, undefined when it is. */
 export type CertificateReview = (chain: readonly X509Certificate[]) => string | undefined
 
-/** Certificates of a client that are looked at, its own among them. */
-const MAX_CHAIN = 10
+/** Certificates of a client that are looked at, its own among them; chains have two or three. */
+export const MAX_CHAIN = 10
 
 const NO_CA = 'no client CA vouches for the certificate any more'
 const REVOKED: Readonly<Record<Exclude<RevocationState, 'good'>, string>> = {
@@ -28,7 +28,7 @@ const REVOKED: Readonly<Record<Exclude<RevocationState, 'good'>, string>> = {
  * stream, only what an operator takes away does. Never throws: what cannot be read is not accepted.
  */
 export function createCertificateReview({ ca, crl }: ClientTrust): CertificateReview {
-  const bundle = (ca.match(CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
+  const bundle = certificatesOf(ca)
   const roots = new Set(bundle.filter(isSelfSigned).map(({ fingerprint256 }) => fingerprint256))
   const revocationOf = crl === undefined ? () => 'good' as const : lookUp(crl)
   // Many streams share a certificate.
@@ -72,7 +72,7 @@ export function createCertificateReview({ ca, crl }: ClientTrust): CertificateRe
 export function createIssuerSearch(ca: string): (chain: readonly X509Certificate[]) => boolean {
   let bundle: readonly X509Certificate[] | undefined
   return (chain) => {
-    bundle ??= (ca.match(CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
+    bundle ??= certificatesOf(ca)
     for (const [i, certificate] of chain.slice(0, MAX_CHAIN).entries()) {
       const below = chain[i - 1]
       if (below !== undefined && !isIssuedBy(below, certificate)) return false
@@ -80,6 +80,10 @@ export function createIssuerSearch(ca: string): (chain: readonly X509Certificate
     }
     return false
   }
+}
+
+function certificatesOf(bundle: string): X509Certificate[] {
+  return certificateBlocks(bundle).map((pem) => new X509Certificate(pem))
 }
 
 function lookUp(crl: string): (certificate: X509Certificate) => RevocationState {
