@@ -22,6 +22,9 @@ export interface Metrics {
   /** The first end of what is of that kind, in seconds since the epoch. */
   readonly certificateExpiration: Gauge<'certificate'>
   readonly upstreamErrors: Counter<'reason'>
+  /** As `/readyz` answers at the moment of the scrape, and each of its checks; the names are its own. */
+  readonly ready: Gauge
+  readonly checkOk: Gauge<'check'>
 }
 
 const KNOWN_VERBS: ReadonlySet<string> = new Set(
@@ -112,6 +115,12 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
       'certificate_expiration_timestamp_seconds',
       'When the first of the certificates or revocation lists in force expires.',
       ['certificate'],
+    ),
+    ready: gauge('ready', 'Whether /readyz answers 200 (1) or 503 (0).', []),
+    checkOk: gauge(
+      'check_ok',
+      'Whether a check of /readyz has nothing to say (1), or a failure or a note (0).',
+      ['check'],
     ),
     upstreamErrors: counter(
       'upstream_errors_total',

@@ -2,8 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-import type { Registry } from 'prom-client'
-
+import type { Metrics } from '../metrics.ts'
 import { keepRoom } from './room.ts'
 
 /** A named readiness check; what it returns says what is wrong. */
@@ -18,7 +17,7 @@ export interface ProbesOptions {
   readonly address: string
   readonly port: number
   readonly checks: () => readonly Check[]
-  readonly registry: Registry
+  readonly metrics: Pick<Metrics, 'registry' | 'ready' | 'checkOk'>
 }
 
 export interface Probes {
@@ -61,7 +60,7 @@ export async function startProbes(options: ProbesOptions): Promise<Probes> {
 }
 
 async function answer(
-  { checks, registry }: ProbesOptions,
+  { checks, metrics }: ProbesOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -82,11 +81,28 @@ async function answer(
       return
     }
     case '/metrics':
-      send(response, 200, await registry.metrics(), registry.contentType)
+      recordReadiness(checks(), metrics)
+      send(response, 200, await metrics.registry.metrics(), metrics.registry.contentType)
       return
     default:
       send(response, 404, 'served here: /livez /readyz?verbose /metrics\n')
   }
+}
+
+/** So that alerts see what a probe sees, and the notes that no probe does. */
+function recordReadiness(
+  checks: readonly Check[],
+  { ready, checkOk }: Pick<Metrics, 'ready' | 'checkOk'>,
+): void {
+  // An issuer that is gone from the configuration is gone from here.
+  checkOk.reset()
+  let failed = false
+  for (const { name, run, note } of checks) {
+    const problem = run()
+    failed ||= problem !== undefined
+    checkOk.set({ check: name }, (problem ?? note?.()) === undefined ? 1 : 0)
+  }
+  ready.set(failed ? 0 : 1)
 }
 
 /** kube-apiserver's form: one `[+]name ok` or `[-]name failed: why` a check. */

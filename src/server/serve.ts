@@ -40,7 +40,7 @@ export interface Gatehouse {
   readonly probes: BoundAddress
   readonly metrics: Metrics
   readonly log: Log
-  /** Looks for changed files now instead of within a second. */
+  /** Loads what has changed now instead of within two seconds. */
   reload(): void
   /** Ends it as SIGTERM does; `now` skips delay and grace. */
   close(now?: boolean): Promise<void>
@@ -127,7 +127,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
           x509: loaded.clientTrust !== undefined,
           upstream,
         }),
-        registry: metrics.registry,
+        metrics,
       }),
     )
     reloads = startReloads({

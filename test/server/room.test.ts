@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
-import { Registry } from 'prom-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
+import { createMetrics } from '../../src/metrics.ts'
 import { startProbes, type Probes } from '../../src/server/probes.ts'
 import { whoLeaves, type Occupant } from '../../src/server/room.ts'
 
@@ -30,7 +30,7 @@ describe('the probes listener', () => {
       address: '127.0.0.1',
       port: 0,
       checks: () => [],
-      registry: new Registry(),
+      metrics: createMetrics({ processMetrics: false }),
     })
   })
 
