@@ -89,6 +89,11 @@ export interface Exchange {
   receiveBody(receiver: BodyReceiver): void
   pauseBody(): void
   resumeBody(): void
+  /**
+   * Its user is known now. A connection on which nobody's request runs may go when there is no place
+   * for another one: else strangers could hold all of them.
+   */
+  recognised(): void
   /** Called once, when the client is gone before the answer ended. */
   onAbort(callback: (error: Error) => void): void
   /** Called once, when the answer is wholly handed over or the client is gone: the end of the exchange. */

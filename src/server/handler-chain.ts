@@ -119,6 +119,7 @@ export function createHandlerChain(options: HandlerChainOptions): HandlerChain {
     if (recognised === undefined) throw unauthorized('no credential')
     const authentication = recognised
     record.authenticated(authentication)
+    exchange.recognised()
     record.mark('authentication')
     const info = isLong ? resolveRequestInfo(request.method, target) : known
     if (isLong) {

@@ -22,6 +22,8 @@ interface State {
   readonly guard: Guard
   /** Whether a request is being served. */
   busy: boolean
+  /** Whether it is one of a user that is known. */
+  recognised: boolean
   /** Since when none is, on the clock of `performance.now()`. */
   idleSince: number
   retired: boolean
@@ -52,6 +54,7 @@ export function attachHttp1(
 
   const occupy = (state: State, message: IncomingMessage, response: ServerResponse): void => {
     state.busy = true
+    state.recognised = false
     if (state.retired) response.shouldKeepAlive = false
     const onClose = state.guard(() => {
       state.busy = false
@@ -73,7 +76,8 @@ export function attachHttp1(
     }
     occupy(state, message, response)
     const { connection, guard } = state
-    const exchange = createHttp1Exchange({ message, response, connection, guard })
+    const onRecognised = recognises(state)
+    const exchange = createHttp1Exchange({ message, response, connection, guard, onRecognised })
     state.last = { message, exchange }
     handle(exchange)
   }
@@ -107,8 +111,8 @@ export function attachHttp1(
     const response = responseForUpgrade(message)
     occupy(state, message, response)
     const { connection, guard } = state
-    const upgrade = { socket, head }
-    handle(createHttp1Exchange({ message, response, connection, guard, upgrade }))
+    const parts = { message, response, connection, guard, onRecognised: recognises(state) }
+    handle(createHttp1Exchange({ ...parts, upgrade: { socket, head } }))
   }
 
   const onConnect = (message: IncomingMessage, socket: Duplex): void => {
@@ -157,6 +161,7 @@ export function attachHttp1(
       connection,
       guard: createGuard(effects, socket),
       busy: false,
+      recognised: false,
       idleSince: performance.now(),
       retired: false,
       ending: false,
@@ -169,9 +174,15 @@ export function attachHttp1(
         state.retired = true
         if (!state.busy) socket.end()
       },
-      isIdle: () => !state.busy,
+      isIdle: () => !state.busy || !state.recognised,
       idleSince: () => (state.busy ? undefined : state.idleSince),
     }
+  }
+}
+
+function recognises(state: State): () => void {
+  return () => {
+    state.recognised = true
   }
 }
 

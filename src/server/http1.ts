@@ -20,6 +20,7 @@ export interface Http1Parts {
   readonly connection: ClientConnection
   /** For all that is called back later. */
   readonly guard: Guard
+  readonly onRecognised: () => void
   /** Only for upgrade requests. */
   readonly upgrade?: { readonly socket: Duplex; readonly head: Buffer }
 }
@@ -58,17 +59,19 @@ class Http1Exchange implements BreakableExchange {
   readonly #message: IncomingMessage
   readonly #serverResponse: ServerResponse
   readonly #guard: Guard
+  readonly #onRecognised: () => void
   readonly #upgrade: { readonly socket: Duplex; readonly release: () => Buffer } | undefined
   #socketTaken = false
   #bodyError: Error | undefined
   #onBodyError: ((error: Error) => void) | undefined
 
-  constructor({ message, response, connection, guard, upgrade }: Http1Parts) {
+  constructor({ message, response, connection, guard, onRecognised, upgrade }: Http1Parts) {
     const length = message.headers['content-length']
     const chunked = message.headers['transfer-encoding'] !== undefined
     this.#message = message
     this.#serverResponse = response
     this.#guard = guard
+    this.#onRecognised = onRecognised
     this.#upgrade = upgrade && {
       socket: upgrade.socket,
       release: holdEarlyBytes(upgrade.socket, upgrade.head),
@@ -138,6 +141,10 @@ class Http1Exchange implements BreakableExchange {
 
   resumeBody(): void {
     this.#message.resume()
+  }
+
+  recognised(): void {
+    this.#onRecognised()
   }
 
   onAbort(callback: (error: Error) => void): void {

@@ -76,6 +76,11 @@ export function serveHttp2(
   const { log, metrics, handle, onMalformed } = effects
   const guard = createGuard(effects, session)
   let open = 0
+  /** Of these, the ones whose users are known. */
+  let recognised = 0
+  const onRecognised = (): void => {
+    recognised += 1
+  }
   const onError = guard((error: Error) => {
     metrics.connectionsRefused.inc({ reason: 'http2' })
     log.debug({ err: error, address: connection.remoteAddress }, 'HTTP/2 session failed')
@@ -98,16 +103,18 @@ export function serveHttp2(
   const onStream = guard<StreamArguments>((stream, headers, _flags, rawHeaders) => {
     clearTimeout(first)
     open += 1
+    const parts = { stream, headers, rawHeaders, connection, guard, onRecognised }
+    const exchange = createHttp2Exchange(parts)
     stream.on('error', (error) => log.trace({ err: error }, 'HTTP/2 stream failed'))
     const onClose = guard(() => {
       open -= 1
+      if (exchange.isRecognised) recognised -= 1
       letGo(stream)
       // The end of a watch is no frame that would start the timer again once it has run out.
       if (open === 0 && silent) session.setTimeout(limits.idleTimeout)
     })
     stream.once('close', onClose)
     if (stream.destroyed) return
-    const exchange = createHttp2Exchange({ stream, headers, rawHeaders, connection, guard })
     // node holds only those clients to it that have acknowledged SETTINGS.
     if (headerListSize(rawHeaders) <= limits.maxHeaderBytes) handle(exchange)
     else {
@@ -120,7 +127,7 @@ export function serveHttp2(
     retire() {
       if (!session.closed) session.close()
     },
-    isIdle: () => open === 0,
+    isIdle: () => recognised === 0,
     idleSince: () => undefined,
   }
 }

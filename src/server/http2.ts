@@ -18,28 +18,37 @@ export interface Http2Parts {
   readonly connection: ClientConnection
   /** For all that is called back later. */
   readonly guard: Guard
+  /** Not called any more once the stream is closed. */
+  readonly onRecognised: () => void
+}
+
+export interface Http2Exchange extends Exchange {
+  readonly isRecognised: boolean
 }
 
 /** Wraps one request stream. */
-export function createHttp2Exchange(parts: Http2Parts): Exchange {
-  return new Http2Exchange(parts)
+export function createHttp2Exchange(parts: Http2Parts): Http2Exchange {
+  return new StreamExchange(parts)
 }
 
-class Http2Exchange implements Exchange {
+class StreamExchange implements Http2Exchange {
   readonly request: ClientRequest
   readonly response: Http2Response
   bytesReceived = 0
+  isRecognised = false
   #isClosed = false
   readonly #stream: ServerHttp2Stream
   readonly #headers: IncomingHttpHeaders
   readonly #guard: Guard
+  readonly #onRecognised: () => void
 
-  constructor({ stream, headers, rawHeaders, connection, guard }: Http2Parts) {
+  constructor({ stream, headers, rawHeaders, connection, guard, onRecognised }: Http2Parts) {
     const length = headers['content-length']
     this.#stream = stream
     stream.once('close', () => (this.#isClosed = true))
     this.#headers = headers
     this.#guard = guard
+    this.#onRecognised = onRecognised
     this.request = {
       protocol: 'HTTP/2.0',
       method: headers[':method'] ?? '',
@@ -112,6 +121,12 @@ class Http2Exchange implements Exchange {
 
   resumeBody(): void {
     this.#stream.resume()
+  }
+
+  recognised(): void {
+    if (this.#isClosed) return
+    this.isRecognised = true
+    this.#onRecognised()
   }
 
   onAbort(callback: (error: Error) => void): void {

@@ -76,7 +76,7 @@ interface LiveConnection {
 export interface ServedConnection {
   /** Finish what runs, take nothing new. */
   retire(): void
-  /** Whether no request runs. */
+  /** Whether no request of a user that is known runs. */
   isIdle(): boolean
   /** Since when, by `performance.now()`; undefined when a request runs, or when it looks itself. */
   idleSince(): number | undefined

@@ -6,6 +6,8 @@ import { afterEach, expect, test } from 'vitest'
 
 import { startApiServer, type ApiResponse } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
+import type { AuditEvent } from '../support/gatehouse.ts'
+import { headers, ping, SETTING } from '../support/http2-frames.ts'
 import { readAnswer, type RawConnection } from '../support/raw.ts'
 
 let attack: Attack
@@ -78,3 +80,32 @@ test('when all places are held by several addresses, theirs go for a newcomer, a
   await expect.poll(open).toBeLessThan(20)
   await api.close()
 })
+
+test.for([
+  { what: 'does not read', frames: [] },
+  { what: 'makes node stop reading for', frames: [ping('x'.repeat(40))] },
+])(
+  'a place that a stranger holds by a refusal that he $what goes to others at once',
+  async ({ frames }) => {
+    attack = await startAttack({
+      configuration: { listener: { limits: { maxConnections: 20 } } },
+    })
+    const get = (await attack.fields('/version')).filter(([name]) => name !== 'authorization')
+    const strangers = await Promise.all(
+      ['127.0.0.2', '127.0.0.3'].flatMap((localAddress) =>
+        Array.from({ length: 10 }, () =>
+          attack.connectHttp2({
+            silent: true,
+            localAddress,
+            settings: { [SETTING.INITIAL_WINDOW_SIZE]: 0 },
+          }),
+        ),
+      ),
+    )
+    for (const stranger of strangers) stranger.send(headers(1, get), ...frames)
+    const isRefused = ({ responseStatus }: AuditEvent): boolean => responseStatus?.code === 401
+    await attack.gatehouse.eventsWhere(isRefused, strangers.length)
+    expect(await isServed()).toBe(true)
+    for (const { raw } of strangers) raw.destroy()
+  },
+)
