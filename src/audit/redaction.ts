@@ -50,9 +50,8 @@ export function truncate(text: string, length: number): string {
 }
 
 /**
- * `requestURI` of a request whose target was judged: path as it came but for tokens,
- * parameters with their values
- * if known to be harmless and else `name=[redacted]`, in the order given.
+ * `requestURI` of a request whose target was judged: path as it came but for tokens, parameters with
+ * their values if known to be harmless and else `name=[redacted]`, in the order given.
  */
 export function redactTarget(rawTarget: string, rawQuery: string): string {
   const isQueryShown = rawQuery === '' || isShown(rawQuery)

@@ -1,6 +1,6 @@
 /**
- * Room on the listener of the probes, which strangers may reach as well: when it is full, a newcomer is let in and somebody
- * else has to go, so that nobody holds the place of a probe by doing nothing.
+ * Room on the listener of the probes, which strangers may reach as well: when it is full, a newcomer
+ * is let in and somebody else has to go, so that nobody holds the place of a probe by doing nothing.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
