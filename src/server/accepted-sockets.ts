@@ -58,9 +58,9 @@ export function createAcceptedSockets(
   const remove = (accepted: Accepted): void => {
     const { key, address } = accepted
     const ofAddress = byAddress.get(address)
-    // Its port may be somebody else's already.
     if (ofAddress?.delete(accepted) !== true) return
-    all.delete(key)
+    // Its port may be somebody else's already.
+    if (all.get(key) === accepted) all.delete(key)
     if (ofAddress.size === 0) byAddress.delete(address)
   }
 

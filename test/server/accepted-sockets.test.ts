@@ -142,3 +142,18 @@ test('the loading of the client CA at accept is remembered until the end; 0 for 
   one.emit('close')
   expect(accepted.generationOf(one)).toBe(0)
 })
+
+test('a connection from the port of one that has not closed yet is counted after that has', () => {
+  const { accepted, open } = setup({ maxConnections: 2 })
+  const before = socket('192.0.2.1')
+  const { remotePort } = before
+  accepted.add(before, 1)
+  const after = Object.assign(socket('192.0.2.1'), { remotePort })
+  accepted.add(after, 2)
+  before.emit('close')
+  expect(accepted.generationOf(after)).toBe(2)
+  open('192.0.2.2')
+  const { refusal } = open('192.0.2.3')
+  expect(refusal).toBeUndefined()
+  expect(accepted.generationOf(after)).toBe(0)
+})
