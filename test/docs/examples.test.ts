@@ -19,6 +19,23 @@ test('every metric that the documents name is one that Gatehouse has', async () 
   expect(named.filter((name) => !known.has(name.replace(/_(?:bucket|sum|count)$/, '')))).toEqual([])
 })
 
+test('every metric and every warning and error of the log is in operations.md', async () => {
+  const text = await readFile(join(docs, 'operations.md'), 'utf8')
+  const { registry } = createMetrics({ processMetrics: false })
+  const metrics = (await registry.getMetricsAsJSON()).map(({ name }) => name)
+  expect(metrics.filter((name) => !text.includes(`\`${name}`))).toEqual([])
+
+  const folder = join(root, 'src')
+  const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.ts'))
+  const sources = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
+  const telling = /\b(?:log\.(?:warn|error|fatal)|failed)\((?!new )[^]*?'([^'\n]+)',?\s*\)/g
+  const messages = sources.flatMap((source) =>
+    [...source.matchAll(telling)].map(([, told]) => told),
+  )
+  expect(messages.length).toBeGreaterThan(15)
+  expect(messages.filter((message) => !text.includes(`\`${message!}\``))).toEqual([])
+})
+
 test('the rule of everyday.md loads, in shadow and, with its test, enforced', async () => {
   const [[rule], [ruleTest]] = await yamlBlocks(join(docs, 'everyday.md'))
   const shipped = parse(await readFile(join(root, 'config/rules.yaml'), 'utf8')) as {
