@@ -60,7 +60,9 @@ function isPodConnection(subresource: string): boolean {
  * Whether the API server may answer with a switch to the protocol: SPDY for connections to processes
  * by kubectl's methods (kubernetes/pkg/registry/core/pod/rest/subresources.go takes GET and POST),
  * WebSocket, which is a GET, for whatever has no deadline (apiserver/pkg/endpoints/handlers/watch.go,
- * apiserver/pkg/util/wsstream). Anything else it would carry out as if nothing had been asked.
+ * apiserver/pkg/util/wsstream). Anything else it would carry out as if nothing had been asked, but for
+ * subresources of aggregated APIs (KubeVirt's `console`), which are not served: kube-apiserver's own
+ * rules say nothing of them, neither that they last nor that they are `connect`.
  */
 export function isUpgradable(
   info: RequestInfo,

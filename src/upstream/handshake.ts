@@ -26,7 +26,7 @@ const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 const TOKEN_LIST_ITEM = /^[!#$%&'*+\-.^_`|~0-9A-Za-z/]+$/
 
 /**
- * Reads what the client asks for. The API server carries other requests out without regard to
+ * Reads what the client asks for. The API server itself carries other requests out without regard to
  * `Upgrade` and answers 200, which this side could only tell as a failure: they are not sent.
  *
  * @throws StatusError 400 for any other protocol (`h2c` above all), a broken handshake, or a request
