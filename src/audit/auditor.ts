@@ -38,6 +38,9 @@ export function createAuditor(options: AuditorOptions): Auditor {
   const { onFailure, metrics, log } = options
   if (options.sinks.length === 0) throw new Error('the audit log has no sink')
   const destinations = options.sinks.map((sink): Destination => ({ sink, written: 0, lost: 0 }))
+  // Or the first loss, which makes the series, would be no increase of it.
+  for (const { sink } of destinations)
+    metrics.auditEvents.inc({ sink: sink.name, result: 'lost' }, 0)
   let countTimer: NodeJS.Timeout | undefined
   let lossLoggedAt = -Infinity
 

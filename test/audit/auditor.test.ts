@@ -437,7 +437,11 @@ describe('when no sink can take a record', () => {
     await auditor.close()
     expect(works.lines).toHaveLength(1)
     expect(auditor.healthy()).toBeUndefined()
-    expect(await counts()).toEqual({ 'file lost': 1, 'stdout written': 1 })
+    expect(await counts()).toEqual({
+      'file lost': 1,
+      'stdout lost': 0,
+      'stdout written': 1,
+    })
     works.broken = 'EPIPE'
     expect(auditor.healthy()).toBe('file: ENOSPC; stdout: EPIPE')
   })
@@ -455,7 +459,12 @@ test('every sink gets the same line, and what was taken is counted', async () =>
   await auditor.close()
   expect(sinks[0]!.lines).toHaveLength(2)
   expect(sinks[1]!.lines).toEqual(sinks[0]!.lines)
-  expect(await counts()).toEqual({ 'file written': 2, 'stdout written': 2 })
+  expect(await counts()).toEqual({
+    'file lost': 0,
+    'file written': 2,
+    'stdout lost': 0,
+    'stdout written': 2,
+  })
 })
 
 test('the default clock stamps the time of day', () => {
