@@ -3,11 +3,15 @@ import { z } from 'zod'
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
+/** Timers of Node take no longer ones: beyond, they run out at once. */
+const MAX_MS = 2 ** 31 - 1
+
 /** A schema whose output is milliseconds. */
 export function duration(description: string) {
   return z
     .string()
     .regex(/^(?:\d{1,6}(?:ms|s|m|h))+$/, 'is no duration')
+    .refine((text) => milliseconds(text) <= MAX_MS, 'is longer than 596h')
     .transform(milliseconds)
     .describe(`${description}; a duration such as "500ms", "30s", "1h30m"`)
 }
