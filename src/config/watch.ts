@@ -33,6 +33,9 @@ const LOOK_EVERY_MS = 1_000
 /** The longest wait, in looks, until what failed is tried again though its files stayed the same. */
 const MAX_PAUSE = 64
 
+/** Looks in a row that find another content until that is told: a change that never comes into force. */
+const MAX_RESTLESS = 30
+
 interface Watched extends WatchedFiles {
   /** Of what was loaded last, or tried, and of what the last look saw. */
   digest: string
@@ -40,6 +43,8 @@ interface Watched extends WatchedFiles {
   /** Looks until the next try, and how many there were to be; 0 while nothing has failed. */
   wait: number
   pause: number
+  /** Looks in a row that have found another content. */
+  restless: number
 }
 
 /**
@@ -58,7 +63,7 @@ export function watchFiles(
   const before = (file: string): string => loaded?.get(file) ?? digestOfFile(file)
   const states = watched.map((entry): Watched => {
     const digest = digestOf(entry.files(), before)
-    return { ...entry, digest, seen: digest, wait: 0, pause: 0 }
+    return { ...entry, digest, seen: digest, wait: 0, pause: 0, restless: 0 }
   })
 
   const reload = (state: Watched, isChanged: boolean): void => {
@@ -78,14 +83,25 @@ export function watchFiles(
     }
   }
 
+  const tellRestless = ({ what }: Watched): void => {
+    const error = new Error('its files change all the time, and are not loaded while they do')
+    failures.set(what, error.message)
+    effects.onFailed(what, error)
+  }
+
   const look = (isSecondNeeded: boolean): void => {
     for (const state of states) {
       const digest = digestOf(state.files(), digestOfFile)
       const isSettled = digest === state.seen || !isSecondNeeded
       state.seen = digest
-      if (!isSettled) continue
-      const isChanged = digest !== state.digest
+      if (!isSettled) {
+        state.restless += 1
+        if (state.restless === MAX_RESTLESS) tellRestless(state)
+        continue
+      }
+      const isChanged = digest !== state.digest || state.restless >= MAX_RESTLESS
       state.digest = digest
+      state.restless = 0
       if (isChanged) reload(state, true)
       else if (state.pause > 0 && --state.wait <= 0) reload(state, false)
     }

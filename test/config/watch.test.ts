@@ -193,3 +193,23 @@ test('a file that is as it was before the second look is not loaded again', () =
   vi.advanceTimersByTime(3_000)
   expect(reloads).toEqual([])
 })
+
+test('files that never stay the same are told once as a failure, until they are loaded at last', () => {
+  vi.useFakeTimers()
+  writeFileSync(at('a'), 'first')
+  const watching = watch(() => [at('a')])
+  const lookAt = (content: string): void => {
+    writeFileSync(at('a'), content)
+    vi.advanceTimersByTime(1_000)
+  }
+  for (let i = 0; i < 29; i += 1) lookAt(`${i}`)
+  expect(failed).toEqual([])
+  for (let i = 29; i < 70; i += 1) lookAt(`${i}`)
+  expect(failed).toEqual(['rules'])
+  expect(watching.failures().get('rules')).toMatch('change all the time')
+  expect(reloads).toEqual([])
+  // What is in force again is loaded again, or the failure would stay.
+  for (let i = 0; i < 2; i += 1) lookAt('first')
+  expect(reloads).toEqual(['rules'])
+  expect([...watching.failures()]).toEqual([])
+})
