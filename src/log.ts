@@ -70,27 +70,38 @@ function tellsAllWithoutStack(error: Error): boolean {
 }
 
 /**
- * Bounds the lines of log that others can cause: the first of a kind is told at once, those that
- * follow at most once in an interval, with how many there were. Undefined: not this one; else how
- * many of its kind were not told since the last that was.
+ * Bounds the lines of log that others can cause: of each kind so many are told in an interval, and
+ * with the first in a later one, how many were not. Undefined: not this one; else how many of its
+ * kind were not told since the last that was.
  */
 export type Sparingly = (kind: string) => number | undefined
 
-/**
- * @param interval milliseconds
- * @param now milliseconds of a clock that only goes forward
- */
-export function createSparingly(interval: number, now = () => performance.now()): Sparingly {
+export interface SparinglyOptions {
+  /** Milliseconds. */
+  readonly interval: number
+  /** Lines of a kind in an interval. */
+  readonly lines: number
+  /** Milliseconds of a clock that only goes forward. */
+  readonly now?: (() => number) | undefined
+}
+
+/** Makes the bound; nothing has been told yet. */
+export function createSparingly(options: SparinglyOptions): Sparingly {
+  const { interval, lines, now = () => performance.now() } = options
   // As many as there are kinds, which are the code's own.
-  const kinds = new Map<string, { toldAt: number; untold: number }>()
+  const kinds = new Map<string, { since: number; told: number; untold: number }>()
   return (kind) => {
     const at = now()
     const known = kinds.get(kind)
-    if (known !== undefined && at - known.toldAt < interval) {
-      known.untold += 1
-      return undefined
+    if (known === undefined || at - known.since >= interval) {
+      kinds.set(kind, { since: at, told: 1, untold: 0 })
+      return known?.untold ?? 0
     }
-    kinds.set(kind, { toldAt: at, untold: 0 })
-    return known?.untold ?? 0
+    if (known.told < lines) {
+      known.told += 1
+      return 0
+    }
+    known.untold += 1
+    return undefined
   }
 }

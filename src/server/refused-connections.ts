@@ -19,7 +19,7 @@ export function createRefusedConnections(
   effects: RefusedConnectionsEffects,
 ): (reason: AcceptRefusal | 'evicted', address: string) => void {
   const { log, metrics, now } = effects
-  const tells = createSparingly(TELL_EVERY, now)
+  const tells = createSparingly({ interval: TELL_EVERY, lines: 1, now })
   return (reason, address) => {
     metrics.connectionsRefused.inc({ reason })
     const untold = tells(reason)

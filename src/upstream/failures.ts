@@ -16,8 +16,8 @@ export interface UpstreamFailures {
   brokenOff: (error: Error) => void
 }
 
-/** Milliseconds. When the API server is down, each request of each user fails. */
-const TELL_EVERY = 1_000
+/** When the API server is down, each request of each user fails; all of them would be told. */
+const TOLD = { interval: 1_000, lines: 20 }
 
 export interface UpstreamFailureEffects {
   readonly log: Log
@@ -26,10 +26,10 @@ export interface UpstreamFailureEffects {
   readonly now?: () => number
 }
 
-/** Makes what counts and tells: every failure is in the metric, and one of a kind a second in the log. */
+/** Makes what counts and tells: every failure is in the metric, and twenty of a kind a second in the log. */
 export function createUpstreamFailures(effects: UpstreamFailureEffects): UpstreamFailures {
   const { log, metrics, now } = effects
-  const tells = createSparingly(TELL_EVERY, now)
+  const tells = createSparingly({ ...TOLD, now })
 
   function failed(reason: UpstreamFailure, err: unknown, message: string): void {
     metrics.upstreamErrors.inc({ reason })
