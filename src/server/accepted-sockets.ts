@@ -5,8 +5,9 @@
 import type { Socket } from 'node:net'
 
 import { addressKey } from '../limits/address-key.ts'
-import { createTokenBuckets, type BucketSize } from '../limits/token-bucket.ts'
+import type { BucketSize } from '../limits/token-bucket.ts'
 import { canonicalAddress } from './connection.ts'
+import { createHandshakes } from './handshakes.ts'
 
 export interface AcceptBounds {
   readonly maxConnections: number
@@ -23,6 +24,12 @@ export type AcceptRefusal = 'address' | 'handshake_rate' | 'total'
 export interface AcceptedSockets {
   /** Undefined: counted until it closes. Else it is not, and is to be destroyed before TLS begins. */
   add(socket: Socket, generation: number): AcceptRefusal | undefined
+  /**
+   * Its TLS handshake has come to its end.
+   *
+   * @param chainBytes length of the certificates that the client sent
+   */
+  handshakeDone(socket: Socket, chainBytes: number): void
   /** 0, which no certificate can match, for a socket that was never accepted. */
   generationOf(socket: Socket): number
 }
@@ -50,7 +57,12 @@ export function createAcceptedSockets(
   bounds: AcceptBounds,
   { isIdle, onEvicted, now = () => performance.now() }: AcceptEffects,
 ): AcceptedSockets {
-  const handshakes = createTokenBuckets(bounds.handshakes, bounds.maxTrackedKeys)
+  const handshakes = createHandshakes({
+    rate: bounds.handshakes,
+    maxTrackedKeys: bounds.maxTrackedKeys,
+    onCut: onEvicted,
+    now,
+  })
   const all = new Map<string, Accepted>()
   /** The oldest first. */
   const byAddress = new Map<string, Set<Accepted>>()
@@ -88,7 +100,7 @@ export function createAcceptedSockets(
       const address = addressKey(canonicalAddress(socket.remoteAddress ?? ''))
       const count = byAddress.get(address)?.size ?? 0
       if (count >= bounds.maxConnectionsPerAddress) return 'address'
-      if (!handshakes.take(address, now()).allowed) return 'handshake_rate'
+      if (!handshakes.begin(address, socket)) return 'handshake_rate'
       if (all.size >= bounds.maxConnections && !makeRoom()) return 'total'
       const accepted = { key, address, socket, generation }
       all.set(key, accepted)
@@ -98,6 +110,10 @@ export function createAcceptedSockets(
         remove(accepted)
       })
       return undefined
+    },
+    handshakeDone(socket, chainBytes) {
+      const accepted = all.get(socketKey(socket))
+      if (accepted !== undefined) handshakes.done(accepted.address, accepted.socket, chainBytes)
     },
     generationOf: (socket) => all.get(socketKey(socket))?.generation ?? 0,
   }

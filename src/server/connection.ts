@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls'
 
 import { MAX_CHAIN } from '../authentication/certificate-review.ts'
 import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
+import { USUAL_BYTES } from './handshakes.ts'
 import type { ListenerTls } from './tls.ts'
 
 /**
@@ -35,6 +36,11 @@ const sockets = new WeakMap<ClientConnection, TLSSocket>()
 /** The certificates that the client sent, its own first; empty when it sent none or is gone. */
 export function peerChain(connection: ClientConnection): readonly X509Certificate[] {
   return sentChain(sockets.get(connection))
+}
+
+/** Length of the certificates that the client sent, as far as they lead from its own; 0: none. */
+export function chainBytes(socket: TLSSocket): number {
+  return sentChain(socket).reduce((sum, { raw }) => sum + raw.length, 0)
 }
 
 function sentChain(socket: TLSSocket | undefined): readonly X509Certificate[] {
@@ -86,5 +92,8 @@ function verifyError(
   if (socket.authorized) return undefined
   const error = socket.authorizationError as unknown
   if (typeof error !== 'string') return 'CERT_NOT_VERIFIED'
-  return error === NO_LIST && !isOfClientCA(sentChain(socket)) ? NO_ISSUER : error
+  if (error !== NO_LIST) return error
+  // Signatures by keys of any size are not verified once more for the sake of a word.
+  const isUsual = chainBytes(socket) <= USUAL_BYTES
+  return isUsual && isOfClientCA(sentChain(socket)) ? error : NO_ISSUER
 }

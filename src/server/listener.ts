@@ -13,7 +13,7 @@ import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { createAcceptedSockets, socketKey, type AcceptBounds } from './accepted-sockets.ts'
-import { describeConnection } from './connection.ts'
+import { chainBytes, describeConnection } from './connection.ts'
 import { createGuard, guarded } from './guarded.ts'
 import { attachHttp1 } from './http1-server.ts'
 import { serveHttp2, sessionOptions, type Http2Limits } from './http2-server.ts'
@@ -154,6 +154,8 @@ export async function startListener(
   server.removeAllListeners('secureConnection')
   const onSecureConnection = (socket: TLSSocket): void => {
     const isHttp2 = socket.alpnProtocol === 'h2'
+    accepted.handshakeDone(socket, chainBytes(socket))
+    if (socket.destroyed) return
     const judgedBy = accepted.generationOf(socket)
     const entry: LiveConnection = {
       socket,

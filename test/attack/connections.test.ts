@@ -37,13 +37,13 @@ async function isServed(): Promise<boolean> {
 
 const open = (): number => held.filter(({ destroyed }) => !destroyed).length
 
-test('of 10,000 silent connections of one address a thousand are kept, and others served meanwhile', async () => {
+test('of 10,000 silent connections of one address so many are kept as may shake hands at once, and others are served meanwhile', async () => {
   attack = await startAttack()
   for (let i = 0; i < 10; i++) {
     await Promise.all(Array.from({ length: 1_000 }, () => hold('127.0.0.2')))
     expect(await isServed()).toBe(true)
   }
-  await expect.poll(open).toBeLessThanOrEqual(1_000)
+  await expect.poll(open).toBeLessThanOrEqual(64)
 })
 
 test('when all places are held by several addresses, theirs go for a newcomer, and not those in use', async () => {
