@@ -90,7 +90,11 @@ const IS_CA = element(
 
 /** A chain that nobody has a key of but the first: each signature is verified all the same. */
 function heavyChain(issuers: number, bits: number): { cert: string; key: string } {
-  const own = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const own = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
   const name = (i: number) =>
     sequence(element(0x31, sequence(identifier('550403'), element(0x0c, Buffer.from(`c${i}`)))))
   const time = (text: string) => element(0x17, Buffer.from(text))
@@ -102,7 +106,7 @@ function heavyChain(issuers: number, bits: number): { cert: string; key: string 
   }
   const key = (i: number) =>
     i === 0
-      ? own.publicKey.export({ type: 'spki', format: 'der' })
+      ? own.publicKey
       : sequence(
           RSA,
           bitString(sequence(element(2, random()), element(2, Buffer.from('010001', 'hex')))),
@@ -123,7 +127,7 @@ function heavyChain(issuers: number, bits: number): { cert: string; key: string 
   })
   return {
     cert: certificates.join(''),
-    key: own.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    key: own.privateKey,
   }
 }
 
