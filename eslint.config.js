@@ -2,23 +2,11 @@ import eslint from '@eslint/js'
 import vitest from '@vitest/eslint-plugin'
 import tseslint from 'typescript-eslint'
 
-/**
- * Which folder of src/ may import which, so that data flows one way. A folder's own files, status.ts,
- * log.ts, metrics.ts, lru.ts and the configuration's types are open to all.
- */
-const mayImport = {
-  http: [],
-  request: [],
-  authentication: ['request', 'http'],
-  authorization: ['request', 'authentication'],
-  limits: ['request', 'authentication'],
-  audit: ['request', 'authentication', 'authorization', 'http'],
-  upstream: ['request', 'authentication', 'authorization', 'http'],
-  config: [],
-}
+import { mayImport, openToAll } from './eslint.imports.ts'
 
+/** Errors on imports that `mayImport` does not list, for files at each depth below src/. */
 const boundaries = Object.entries(mayImport).flatMap(([folder, allowed]) => {
-  const names = ['status', 'log', 'metrics', 'lru', 'config', ...allowed]
+  const names = [...openToAll, ...allowed]
   const rule = (up) => ({
     'no-restricted-imports': [
       'error',

@@ -1,8 +1,6 @@
 /** The operational log: JSON lines on stderr. The audit log is another thing (audit/). */
 import { pino, type Logger } from 'pino'
 
-import { ConfigError } from './config/problem.ts'
-
 export type Log = Logger
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
@@ -63,45 +61,13 @@ function describeError(error: unknown, depth = 0): DescribedError {
   }
 }
 
-/** A configuration's problems are told with their places, a system's error with its call and address. */
+/** A configuration problem names its place in a file, a system error names its call and address. */
 function tellsAllWithoutStack(error: Error): boolean {
-  const { code, syscall } = error as NodeJS.ErrnoException
-  return error instanceof ConfigError || (typeof code === 'string' && typeof syscall === 'string')
+  const { code, syscall, needsNoStack } = error as NodeJS.ErrnoException & StacklessError
+  return needsNoStack === true || (typeof code === 'string' && typeof syscall === 'string')
 }
 
-/**
- * Bounds the lines of log that others can cause: of each kind so many are told in an interval, and
- * with the first in a later one, how many were not. Undefined: not this one; else how many of its
- * kind were not told since the last that was.
- */
-export type Sparingly = (kind: string) => number | undefined
-
-export interface SparinglyOptions {
-  /** Milliseconds. */
-  readonly interval: number
-  /** Lines of a kind in an interval. */
-  readonly lines: number
-  /** Milliseconds of a clock that only goes forward. */
-  readonly now?: (() => number) | undefined
-}
-
-/** Makes the bound; nothing has been told yet. */
-export function createSparingly(options: SparinglyOptions): Sparingly {
-  const { interval, lines, now = () => performance.now() } = options
-  // As many as there are kinds, which are the code's own.
-  const kinds = new Map<string, { since: number; told: number; untold: number }>()
-  return (kind) => {
-    const at = now()
-    const known = kinds.get(kind)
-    if (known === undefined || at - known.since >= interval) {
-      kinds.set(kind, { since: at, told: 1, untold: 0 })
-      return known?.untold ?? 0
-    }
-    if (known.told < lines) {
-      known.told += 1
-      return 0
-    }
-    known.untold += 1
-    return undefined
-  }
+/** An error whose message says everything: it is logged without its stack. */
+export interface StacklessError {
+  readonly needsNoStack?: boolean
 }

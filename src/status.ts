@@ -1,5 +1,5 @@
 /**
- * A refusal, as the API machinery knows it: thrown by any stage, written once (server/refusal.ts) as
+ * A refusal, as the API machinery knows it: thrown by any stage, written once (http/refusal.ts) as
  * a `metav1.Status` and audited. The message goes to the client; the cause goes to the log only.
  */
 

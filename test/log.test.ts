@@ -15,7 +15,7 @@ function logged(err: unknown): Record<string, unknown> {
 test('of a configuration the problems are logged, and no stack', () => {
   const problem = {
     ...{ file: 'rules.yaml', line: 3, column: 1, field: 'rule' },
-    ...{ message: 'unknown field', mend: 'did you mean rules?' },
+    ...{ message: 'unknown field', fix: 'did you mean rules?' },
   }
   expect(logged(new ConfigError([problem]))).toEqual({
     type: 'ConfigError',

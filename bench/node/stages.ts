@@ -9,17 +9,17 @@ import type { Auditor } from '../../src/audit/record.ts'
 import type { Authentication } from '../../src/authentication/authenticator.ts'
 import { admit, type Authorized, type Decision } from '../../src/authorization/authorizer.ts'
 import { inClusterFrom } from '../../src/config/environment.ts'
+import { buildStages, buildTls } from '../../src/gatehouse/build.ts'
+import { loadAll } from '../../src/gatehouse/load.ts'
+import { listenerLimits } from '../../src/gatehouse/serve.ts'
 import type { Exchange } from '../../src/http/exchange.ts'
+import { startListener } from '../../src/listener/listener.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
+import { createHandlerChain } from '../../src/pipeline/handler-chain.ts'
+import { createLiveRequests } from '../../src/pipeline/live-requests.ts'
 import { resolveRequestInfo } from '../../src/request/request-info.ts'
 import { parseTarget } from '../../src/request/target.ts'
-import { buildStages, buildTls } from '../../src/server/build.ts'
-import { createHandlerChain } from '../../src/server/handler-chain.ts'
-import { startListener } from '../../src/server/listener.ts'
-import { loadAll } from '../../src/server/load-all.ts'
-import { createLiveStreams } from '../../src/server/streams.ts'
-import { listenerLimits } from '../../src/server/serve.ts'
 
 const { values } = parseArgs({
   options: { config: { type: 'string' }, stages: { type: 'string' } },
@@ -78,7 +78,7 @@ const carry = (authorized: Authorized) => (exchange: Exchange) => {
 
 const chain = createHandlerChain({
   stages,
-  streams: createLiveStreams(),
+  streams: createLiveRequests(),
   responseHeaders: [],
   log,
   metrics,

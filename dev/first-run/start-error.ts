@@ -1,6 +1,6 @@
 import { describeStartError } from '../../src/cli/serve.ts'
 import { ConfigError, formatProblem, type ConfigProblem } from '../../src/config/problem.ts'
-import { BindError } from '../../src/server/bind.ts'
+import { BindError } from '../../src/listener/bind-error.ts'
 
 /** What of the written gatehouse.yaml comes from an option of `npm start`. */
 const options = {
@@ -25,5 +25,5 @@ export function describeFirstRunError(error: unknown): string {
 function describe(problem: ConfigProblem): string {
   const option = Object.entries(options).find(([field]) => field === problem.field)?.[1]
   if (option === undefined) return formatProblem(problem)
-  return `cannot start: ${option}: ${problem.message} (${problem.mend})`
+  return `cannot start: ${option}: ${problem.message} (${problem.fix})`
 }

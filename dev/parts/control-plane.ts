@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ask, type Endpoint } from './api-client.ts'
-import { createCredentials, type Credentials } from './control-plane-credentials.ts'
 import {
   apiServerArguments,
   controllerManagerArguments,
@@ -12,6 +11,7 @@ import {
   kubeletArguments,
   writeAuditPolicy,
 } from './control-plane-arguments.ts'
+import { createCredentials, type Credentials } from './control-plane-credentials.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
 import { part } from './parts.ts'
 import type { CertificateFiles } from './pki.ts'

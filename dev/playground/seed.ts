@@ -1,6 +1,6 @@
 /** What is in the playground when it opens. */
-import { gitVersion } from './discovery.ts'
 import { nodeName, withDefaults } from './defaults.ts'
+import { gitVersion } from './discovery.ts'
 import { kinds } from './kinds.ts'
 import { objectAt, stringAt, type Json } from './objects.ts'
 import type { Store } from './store.ts'

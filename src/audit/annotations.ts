@@ -18,7 +18,7 @@
  */
 import type { Decision } from '../authorization/authorizer.ts'
 import { formatDuration } from './clock.ts'
-import type { RecordFacts, StageFacts } from './event-line.ts'
+import type { RecordFacts, StageFacts } from './facts.ts'
 import { originMembers } from './identity.ts'
 import { jsonMembers } from './json-members.ts'
 import type { Outcome, PipelineStage } from './record.ts'
@@ -26,9 +26,6 @@ import { redactIdentityValue, truncate } from './redaction.ts'
 
 const MAX_REASON_LENGTH = 1_024
 const MAX_METHOD_LENGTH = 32
-
-/** Time spent in each stage in milliseconds; undefined for a stage that did not end. */
-export type Latencies = Record<PipelineStage, number | undefined>
 
 /** Decisions are made when rules are loaded, so their text is made once, too. */
 const decisions = new WeakMap<Decision, string>()

@@ -4,16 +4,12 @@
  * numbers, times and what is the same for every request of a user are concatenated. The tests hold
  * the result against the type `AuditEvent`.
  */
-import type { Authentication } from '../authentication/authenticator.ts'
-import type { Decision } from '../authorization/authorizer.ts'
-import type { RequestInfo, Target } from '../request/types.ts'
-import { annotationMembers, type Latencies } from './annotations.ts'
+import { annotationMembers } from './annotations.ts'
 import { formatMicroTime } from './clock.ts'
-import type { AuditStage } from './event.ts'
+import type { RecordFacts, StageFacts } from './facts.ts'
 import { userJson } from './identity.ts'
 import { jsonMembers } from './json-members.ts'
 import { objectReference } from './object-reference.ts'
-import type { Outcome } from './record.ts'
 import { redactJws, redactTarget, redactUnparsed, truncate } from './redaction.ts'
 import { truncateJson } from './truncate-json.ts'
 
@@ -21,35 +17,6 @@ const MAX_MESSAGE_LENGTH = 2_048
 /** Bytes, in events of those who were not recognised: each of them costs a stranger nothing. */
 const MAX_STRANGER_URI_LENGTH = 512
 const MAX_STRANGER_USER_AGENT_LENGTH = 128
-
-/** What is known of a request at the moment of an event. */
-export interface RecordFacts {
-  readonly auditID: string
-  /** Microseconds since the epoch. */
-  readonly receivedAt: number
-  readonly method: string
-  readonly rawTarget: string
-  readonly remoteAddress: string
-  readonly userAgent: string | undefined
-  readonly target: Target | undefined
-  readonly info: RequestInfo | undefined
-  readonly authentication: Authentication | undefined
-  readonly decision: Decision | undefined
-  readonly identityMode: string | undefined
-  readonly latencies: Latencies
-}
-
-/** The stage that an event reports. */
-export interface StageFacts {
-  readonly stage: AuditStage
-  /** Microseconds since the epoch. */
-  readonly at: number
-  /** Milliseconds since reception. */
-  readonly duration: number
-  readonly code: number
-  /** Undefined at stage ResponseStarted. */
-  readonly outcome: Outcome | undefined
-}
 
 /** The event's line with its newline, in kube-apiserver's order of fields. */
 export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {

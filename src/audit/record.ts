@@ -29,7 +29,7 @@ export interface Outcome {
 
 /**
  * One request's record, open until the exchange has ended. Only the limit of an address comes before:
- * of those beyond it a bounded number has a record (server/address-gate.ts).
+ * of those beyond it a bounded number has a record (pipeline/address-gate.ts).
  */
 export interface AuditRecord {
   /** Minted here (a UUID), sent upstream and returned as `Audit-ID`. */

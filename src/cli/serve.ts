@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { ConfigError, formatProblem } from '../config/problem.ts'
 import type { InClusterEnvironment } from '../config/environment.ts'
-import { startGatehouse, type Gatehouse } from '../server/serve.ts'
+import { ConfigError, formatProblem } from '../config/problem.ts'
+import { startGatehouse, type Gatehouse } from '../gatehouse/serve.ts'
 
 export interface ServeOptions {
   readonly configFile: string

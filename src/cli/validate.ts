@@ -1,6 +1,6 @@
 import type { InClusterEnvironment } from '../config/environment.ts'
 import { ConfigError, formatProblem } from '../config/problem.ts'
-import { loadAll } from '../server/load-all.ts'
+import { loadAll } from '../gatehouse/load.ts'
 import { describeStartError } from './serve.ts'
 
 export interface ValidateOptions {

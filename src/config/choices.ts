@@ -4,7 +4,7 @@ import { valueAt, type Path } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
 import { DEFAULTS } from './schema.ts'
 
-type AddProblem = (field: Path, message: string, mend: string) => void
+type AddProblem = (field: Path, message: string, fix: string) => void
 
 /** Looks at bare data, so that it is found beside other problems. */
 export function checkChoices(raw: unknown, source: Source): ConfigProblem[] {
@@ -24,7 +24,7 @@ function collect(
   if (typeof raw !== 'object' || raw === null) return []
   const problems: ConfigProblem[] = []
   for (const check of checks) {
-    check(raw, (field, message, mend) => problems.push(source.problem(field, message, mend)))
+    check(raw, (field, message, fix) => problems.push(source.problem(field, message, fix)))
   }
   return problems
 }

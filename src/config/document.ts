@@ -9,9 +9,9 @@ import { isMap, isNode, isPair, isSeq, LineCounter, parseDocument as parseYaml, 
 import type { Document, Pair } from 'yaml'
 import { z } from 'zod'
 
-import { ConfigError, type ConfigProblem } from './problem.ts'
 import { describeIssues } from './issues.ts'
 import { fieldName, type Path } from './path.ts'
+import { ConfigError, type ConfigProblem } from './problem.ts'
 import { isReadable, syntaxProblem, withoutFollowers } from './syntax.ts'
 
 // A schema is used once at each load: code made for it at run time would take longer than it saves, and
@@ -29,7 +29,7 @@ export interface Source {
   readonly file: string
   /** The field's place, or that of the innermost part of it that is there. */
   locate(path: Path): Place
-  problem(path: Path, message: string, mend: string): ConfigProblem
+  problem(path: Path, message: string, fix: string): ConfigProblem
 }
 
 export interface LoadedDocument<T> extends Source {
@@ -103,17 +103,17 @@ function parseDocument<S extends z.ZodType>(
   }
   const result = schema.safeParse(raw)
   if (!result.success) {
-    for (const { path, message, mend } of describeIssues(result.error.issues, schema, raw)) {
-      problems.push(source.problem(path, message, mend))
+    for (const { path, message, fix } of describeIssues(result.error.issues, schema, raw)) {
+      problems.push(source.problem(path, message, fix))
     }
   }
   const value = result.success && problems.length === 0 ? result.data : undefined
   return { ...source, raw, value, problems }
 }
 
-const UNREAD: Readonly<Record<string, Pick<ConfigProblem, 'message' | 'mend'>>> = {
-  ENOENT: { message: 'the file does not exist', mend: 'create it, or correct the path' },
-  EISDIR: { message: 'is a folder', mend: 'name a file in it' },
+const UNREAD: Readonly<Record<string, Pick<ConfigProblem, 'message' | 'fix'>>> = {
+  ENOENT: { message: 'the file does not exist', fix: 'create it, or correct the path' },
+  EISDIR: { message: 'is a folder', fix: 'name a file in it' },
 }
 
 function unread(file: string, why: string): DocumentReading<never> {
@@ -123,7 +123,7 @@ function unread(file: string, why: string): DocumentReading<never> {
     ...{ file: resolve(file), ...nowhere, field: '' },
     ...(UNREAD[why] ?? {
       message: `the file cannot be read: ${why}`,
-      mend: 'make it readable for Gatehouse',
+      fix: 'make it readable for Gatehouse',
     }),
   }
   return {
@@ -132,7 +132,7 @@ function unread(file: string, why: string): DocumentReading<never> {
     value: undefined,
     problems: [problem],
     locate: () => nowhere,
-    problem: (path, message, mend) => ({ ...problem, field: fieldName(path), message, mend }),
+    problem: (path, message, fix) => ({ ...problem, field: fieldName(path), message, fix }),
   }
 }
 
@@ -143,8 +143,8 @@ function unresolvedAliases(file: string, document: Document, lines: LineCounter)
       if (alias.resolve(document) !== undefined) return
       const { line, col } = lines.linePos(alias.range?.[0] ?? 0)
       const message = `*${alias.source} stands for nothing: no &${alias.source} stands before it`
-      const mend = 'write the value out, or quote what begins with "*"'
-      problems.push({ file, line, column: col, field: '', message, mend })
+      const fix = 'write the value out, or quote what begins with "*"'
+      problems.push({ file, line, column: col, field: '', message, fix })
     },
   })
   return problems
@@ -160,12 +160,12 @@ function createSource(file: string, document: Document, lines: LineCounter): Sou
   return {
     file,
     locate,
-    problem: (path, message, mend) => ({
+    problem: (path, message, fix) => ({
       file,
       ...locate(path),
       field: fieldName(path),
       message,
-      mend,
+      fix,
     }),
   }
 }

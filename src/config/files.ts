@@ -79,13 +79,13 @@ function unreadable(file: string): string | undefined {
 export function unwritable(
   file: string,
   access: (path: string, mode: number) => void = accessSync,
-): readonly [message: string, mend: string] | undefined {
+): readonly [message: string, fix: string] | undefined {
   const folder = dirname(file)
   if (isFolder(file)) return [`${file} is a folder`, 'name a file in it, such as audit.log']
   if (!isFolder(folder)) {
     return [`the folder ${folder} does not exist`, 'create the folder, or correct the path']
   }
-  const mend = 'give the user that Gatehouse runs as the right to write it, or choose another path'
+  const fix = 'give the user that Gatehouse runs as the right to write it, or choose another path'
   const isThere = statSync(file, { throwIfNoEntry: false }) !== undefined
   const needed: readonly (readonly [string, number, string])[] = [
     [folder, constants.W_OK | constants.X_OK, `the folder ${folder}`],
@@ -96,7 +96,7 @@ export function unwritable(
       access(path, mode)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      return [`${name} cannot be written: ${code ?? 'unknown error'}`, mend]
+      return [`${name} cannot be written: ${code ?? 'unknown error'}`, fix]
     }
   }
   return undefined

@@ -6,13 +6,13 @@ import { valueAt, type Path } from './path.ts'
 export interface DescribedIssue {
   readonly path: Path
   readonly message: string
-  readonly mend: string
+  readonly fix: string
 }
 
 type Issue = z.core.$ZodIssue
 
 /**
- * Translates issues. The mend is the `mend` parameter of a custom issue, else what the schema's
+ * Translates issues. The fix is the `fix` parameter of a custom issue, else what the schema's
  * description says of the field, else its known fields.
  */
 export function describeIssues(
@@ -31,7 +31,7 @@ function describeIssue(issue: Issue, schema: z.ZodType, raw: unknown): Described
       return issue.keys.map((key) => ({
         path: [...path, key],
         message: 'unknown field',
-        mend: unknownMend(key, known),
+        fix: unknownMend(key, known),
       }))
     }
     case 'invalid_union': {
@@ -41,33 +41,33 @@ function describeIssue(issue: Issue, schema: z.ZodType, raw: unknown): Described
           describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, schema, raw),
         )
       }
-      return [{ path, message: 'is of the wrong form', mend: mendFor(schema, path) }]
+      return [{ path, message: 'is of the wrong form', fix: mendFor(schema, path) }]
     }
     case 'custom': {
-      const mend: unknown = issue.params?.['mend']
-      const text = typeof mend === 'string' ? mend : mendFor(schema, path)
-      return [{ path, message: issue.message, mend: text }]
+      const fix: unknown = issue.params?.['fix']
+      const text = typeof fix === 'string' ? fix : mendFor(schema, path)
+      return [{ path, message: issue.message, fix: text }]
     }
     case 'invalid_value':
       return [{ path, ...describeChoice(issue.values.map(String), valueAt(raw, path)) }]
     default:
-      return [{ path, message: messageOf(issue, path, raw), mend: mendFor(schema, path) }]
+      return [{ path, message: messageOf(issue, path, raw), fix: mendFor(schema, path) }]
   }
 }
 
 /** A value that is none of those there are: they are told once, the one that was meant beside them. */
 function describeChoice(choices: readonly string[], value: unknown): Omit<DescribedIssue, 'path'> {
   const [only = ''] = choices
-  const mend =
+  const fix =
     choices.length === 1
       ? `write ${only}`
       : `one of: ${choices.map((choice) => (choice === '' ? '""' : choice)).join(', ')}`
-  if (value === undefined) return { message: 'is required', mend }
-  if (value === null) return { message: 'has no value', mend }
+  if (value === undefined) return { message: 'is required', fix }
+  if (value === null) return { message: 'has no value', fix }
   const told = JSON.stringify(value)
   const message = choices.length === 1 ? `${told} is not supported` : `${told} is no choice`
   const near = choices.length > 1 && typeof value === 'string' ? nearest(value, choices) : undefined
-  return { message, mend: near === undefined ? mend : `did you mean ${near}? ${mend}` }
+  return { message, fix: near === undefined ? fix : `did you mean ${near}? ${fix}` }
 }
 
 function depth(issues: readonly Issue[]): number {

@@ -58,11 +58,9 @@ export function readConfiguration(file: string): ConfigurationReading {
     files: inputFileFields(raw).flatMap((field) => fileAt(field) ?? []),
     place: (problem) => {
       if (problem.line !== undefined) return problem
-      const { field, message, mend } = problem
+      const { field, message, fix } = problem
       const path = field === '' ? fieldOf(problem.file, raw, named) : fieldNamed(field, raw)
-      return path === undefined
-        ? problem
-        : reading.problem(path, `${problem.file} ${message}`, mend)
+      return path === undefined ? problem : reading.problem(path, `${problem.file} ${message}`, fix)
     },
   }
 }

@@ -1,4 +1,6 @@
-/** One thing wrong in a file that an operator owns: where, what, and how to mend it. */
+import type { StacklessError } from '../log.ts'
+
+/** One thing wrong in a file that an operator owns: where, what, and how to fix it. */
 export interface ConfigProblem {
   readonly file: string
   /** 1-based; undefined when the whole file is meant (missing, unreadable). */
@@ -8,11 +10,12 @@ export interface ConfigProblem {
   readonly field: string
   readonly message: string
   /** What to write instead. */
-  readonly mend: string
+  readonly fix: string
 }
 
 /** All problems of one load, together: file by file as they were first met, from top to bottom. */
-export class ConfigError extends Error {
+export class ConfigError extends Error implements StacklessError {
+  readonly needsNoStack = true
   readonly problems: readonly ConfigProblem[]
 
   constructor(problems: readonly ConfigProblem[]) {
@@ -33,8 +36,8 @@ function inOrder(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
   )
 }
 
-/** `file:line:column: field: message (mend)` */
-export function formatProblem({ file, line, column, field, message, mend }: ConfigProblem): string {
+/** `file:line:column: field: message (fix)` */
+export function formatProblem({ file, line, column, field, message, fix }: ConfigProblem): string {
   const where = line === undefined ? file : `${file}:${line}:${column ?? 1}`
-  return `${where}: ${field === '' ? '' : `${field}: `}${message} (${mend})`
+  return `${where}: ${field === '' ? '' : `${field}: `}${message} (${fix})`
 }

@@ -205,7 +205,7 @@ const upstream = z.strictObject({
       ),
     })
     .prefault({}),
-  allowAnonymous: z
+  tolerateAnonymousAuth: z
     .boolean()
     .default(false)
     .describe('true: ready although the API server lets anonymous requests in'),

@@ -4,7 +4,7 @@ import type { LineCounter, YAMLError } from 'yaml'
 import type { ConfigProblem } from './problem.ts'
 
 /** What leaves the rest of the text, or its first document, readable. */
-const READABLE: Readonly<Record<string, readonly [message: string, mend: string]>> = {
+const READABLE: Readonly<Record<string, readonly [message: string, fix: string]>> = {
   DUPLICATE_KEY: ['the same key stands twice', 'keep one of them'],
   MULTIPLE_DOCS: ['another document begins here', 'keep one document'],
 }
@@ -32,11 +32,11 @@ export function syntaxProblem(
   const at = { file, line, column: col, field: '' }
   if (item !== undefined) {
     const message = 'this item is indented unlike those of the list above it'
-    return { ...at, message, mend: 'the items of a list must be indented alike' }
+    return { ...at, message, fix: 'the items of a list must be indented alike' }
   }
   const syntax = [`no valid YAML: ${error.message}`, 'correct the syntax'] as const
-  const [message, mend] = READABLE[error.code] ?? syntax
-  return { ...at, message, mend }
+  const [message, fix] = READABLE[error.code] ?? syntax
+  return { ...at, message, fix }
 }
 
 /**

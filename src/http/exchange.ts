@@ -1,6 +1,6 @@
 /**
  * One request and its answer, whichever HTTP version carries them. The listener's adapters make it;
- * every stage reads it; only `server/refusal.ts` and `upstream/` write the answer.
+ * every stage reads it; only `refusal.ts` and `upstream/` write the answer.
  */
 import type { Duplex } from 'node:stream'
 

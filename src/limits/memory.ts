@@ -1,8 +1,8 @@
 /** The limiter of one replica: token buckets and counts of what runs, in memory. */
 import type { UserInfo } from '../authentication/authenticator.ts'
+import type { Metrics } from '../metrics.ts'
 import type { RequestClass } from '../request/types.ts'
 import { StatusError } from '../status.ts'
-import type { Metrics } from '../metrics.ts'
 import { addressKey } from './address-key.ts'
 import { rateLimitHeaders } from './headers.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'

@@ -6,10 +6,10 @@
 import { request as httpsRequest } from 'node:https'
 
 import type { UserInfo } from '../authentication/authenticator.ts'
+import type { UpstreamCredential } from '../cluster/credential.ts'
+import { tlsOptions } from '../cluster/tls-options.ts'
 import { upstreamReason } from './errors.ts'
 import { identityHeaders, type IdentityNames } from './identity.ts'
-import type { UpstreamCredential } from './credential.ts'
-import { tlsOptions } from './tls-options.ts'
 
 /** What each check found wrong; undefined: it passed. */
 export interface UpstreamChecks {
@@ -22,7 +22,7 @@ export interface UpstreamCheckOptions {
   readonly credential: UpstreamCredential
   readonly identity: IdentityNames
   /** The operator knows that anonymous requests are let in (managed clusters often do). */
-  readonly allowAnonymous: boolean
+  readonly tolerateAnonymousAuth: boolean
   readonly timeoutMs: number
 }
 
@@ -52,7 +52,9 @@ export async function checkUpstream(options: UpstreamCheckOptions): Promise<Upst
       probe instanceof Error
         ? `the API server cannot be reached: ${upstreamReason(probe)}`
         : undefined,
-    rejectsAnonymous: options.allowAnonymous ? undefined : anonymousProblem(anonymous, probe),
+    rejectsAnonymous: options.tolerateAnonymousAuth
+      ? undefined
+      : anonymousProblem(anonymous, probe),
     assertsIdentity: identityProblem(probe, options.identity),
   }
 }
@@ -64,7 +66,7 @@ function anonymousProblem(answer: Answer | Error, probe: Answer | Error): string
   if (answer.status === 401) return undefined
   return (
     `the API server let a request without any credential in (status ${answer.status}): start it with ` +
-    '--anonymous-auth=false, or set upstream.allowAnonymous: true if you accept that'
+    '--anonymous-auth=false, or set upstream.tolerateAnonymousAuth: true if you accept that'
   )
 }
 

@@ -30,7 +30,7 @@ const REQUEST_CODES: ReadonlySet<string> = new Set([
 ])
 
 /** Code of an error of Gatehouse's own: an answer that is HTTP, but none that may be passed on. */
-export const INVALID_ANSWER = 'GATEHOUSE_INVALID_ANSWER'
+export const INVALID_RESPONSE = 'GATEHOUSE_INVALID_ANSWER'
 
 /** Of a request that is not sent, since too many wait for the API server already. */
 export const QUEUE_FULL = 'GATEHOUSE_QUEUE_FULL'
@@ -39,7 +39,7 @@ export const QUEUE_FULL = 'GATEHOUSE_QUEUE_FULL'
 export const OWN_CREDENTIAL_REFUSED = 'GATEHOUSE_OWN_REFUSED'
 
 const PROTOCOL_CODES: ReadonlySet<string> = new Set([
-  INVALID_ANSWER,
+  INVALID_RESPONSE,
   'UND_ERR_HEADERS_OVERFLOW',
   'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
   'HPE_HEADER_OVERFLOW',

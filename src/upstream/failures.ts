@@ -1,5 +1,6 @@
 /** What the API server, or the way to it, failed at is counted and told, whoever noticed it. */
-import { createSparingly, type Log } from '../log.ts'
+import { createLogThrottle } from '../log-throttle.ts'
+import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { StatusError } from '../status.ts'
 import {
@@ -29,12 +30,13 @@ export interface UpstreamFailureEffects {
 /** Makes what counts and tells: every failure is in the metric, and twenty of a kind a second in the log. */
 export function createUpstreamFailures(effects: UpstreamFailureEffects): UpstreamFailures {
   const { log, metrics, now } = effects
-  const tells = createSparingly({ ...TOLD, now })
+  const tells = createLogThrottle({ ...TOLD, now })
 
   function failed(reason: UpstreamFailure, err: unknown, message: string): void {
     metrics.upstreamErrors.inc({ reason })
-    const untold = tells(`${message}: ${reason}`)
-    if (untold !== undefined) log.warn({ err, reason, ...(untold > 0 ? { untold } : {}) }, message)
+    const suppressed = tells(`${message}: ${reason}`)
+    if (suppressed !== undefined)
+      log.warn({ err, reason, ...(suppressed > 0 ? { suppressed } : {}) }, message)
   }
 
   return {

@@ -4,6 +4,8 @@
  * for upgrades.
  */
 import type { Authorized } from '../authorization/authorizer.ts'
+import type { UpstreamCredential } from '../cluster/credential.ts'
+import type { ConnectionLimits } from '../cluster/endpoint.ts'
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -11,17 +13,16 @@ import { isConnect, isLongRunning } from '../request/long-running.ts'
 import type { Target } from '../request/types.ts'
 import type { StatusError } from '../status.ts'
 import { createUpstreamFailures, type UpstreamFailures } from './failures.ts'
-import { parseHandshake } from './handshake.ts'
 import { upstreamHeaders } from './headers.ts'
 import { createIdentityWriter, type IdentityNames } from './identity.ts'
-import type { UpstreamCredential } from './credential.ts'
 import type { ForwardOutcome } from './outcome.ts'
 import { createPoolTransport } from './pool.ts'
 import { Relay } from './relay.ts'
 import { createRequestBody } from './request-body.ts'
 import { createSessionsTransport } from './sessions.ts'
 import { createStalls, type Stalls } from './stalls.ts'
-import type { ConnectionLimits, Transport } from './transport.ts'
+import type { Transport } from './transport.ts'
+import { parseHandshake } from './upgrade-handshake.ts'
 import { forwardUpgrade } from './upgrade.ts'
 
 export interface ForwardOptions {

@@ -1,16 +1,15 @@
 /** HTTP/1.1 to the API server over undici's keep-alive pool. */
 import type { Dispatcher } from 'undici'
 
-import { buildConnector, Pool } from '../http/undici.ts'
+import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
+import { tlsOptions } from '../cluster/tls-options.ts'
 import { StatusError } from '../status.ts'
+import { buildConnector, Pool } from '../undici.ts'
 import { QUEUE_FULL } from './errors.ts'
-import { tlsOptions } from './tls-options.ts'
 import {
-  MAX_ANSWER_HEAD,
-  type AnswerReceiver,
-  type ConnectionLimits,
+  MAX_RESPONSE_HEAD,
+  type ResponseReceiver,
   type Transport,
-  type UpstreamEndpoint,
   type UpstreamRequest,
 } from './transport.ts'
 
@@ -31,7 +30,7 @@ export function createPoolTransport({ endpoint, limits, maxConnections }: PoolOp
     pipelining: 1,
     allowH2: false,
     strictContentLength: true,
-    maxHeaderSize: MAX_ANSWER_HEAD,
+    maxHeaderSize: MAX_RESPONSE_HEAD,
     headersTimeout: limits.responseHeaderTimeout,
     bodyTimeout: limits.responseHeaderTimeout,
     keepAliveTimeout: limits.idleTimeout,
@@ -86,12 +85,12 @@ function dispatchOptions(request: UpstreamRequest): Dispatcher.DispatchOptions {
   }
 }
 
-/** undici's handler shape over `AnswerReceiver`. */
+/** undici's handler shape over `ResponseReceiver`. */
 class DispatchAdapter implements Dispatcher.DispatchHandler {
-  readonly #receiver: AnswerReceiver
+  readonly #receiver: ResponseReceiver
   readonly #done: () => void
 
-  constructor(receiver: AnswerReceiver, done: () => void) {
+  constructor(receiver: ResponseReceiver, done: () => void) {
     this.#receiver = receiver
     this.#done = done
   }

@@ -1,12 +1,12 @@
 /** Carries one answer from a transport to the client, both ways aware of the other's pace and end. */
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
-import { INVALID_ANSWER, mapUpstreamError } from './errors.ts'
+import { INVALID_RESPONSE, mapUpstreamError } from './errors.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import type { Stallable, Stalls } from './stalls.ts'
-import type { AnswerReceiver, UpstreamControl } from './transport.ts'
+import type { ResponseReceiver, UpstreamControl } from './transport.ts'
 
 /** Interim answers (1xx) that are read and dropped before the API server is given up. */
 const MAX_INTERIM = 10
@@ -31,7 +31,7 @@ const NEWLINE = 0x0a
  * Resolves when the exchange is over, however; rejects with `StatusError` while nothing has been
  * sent to the client yet.
  */
-export class Relay implements AnswerReceiver, Stallable {
+export class Relay implements ResponseReceiver, Stallable {
   readonly done: Promise<ForwardOutcome>
   /** The client's body, when it has one. */
   body: RequestBody | undefined
@@ -181,7 +181,9 @@ export class Relay implements AnswerReceiver, Stallable {
       this.#options.exchange.response.writeHead(status, this.#heldHead)
     } catch (error) {
       const { code, message } = error as Error & { code?: string }
-      const cause = Object.assign(new Error(`${code ?? ''}: ${message}`), { code: INVALID_ANSWER })
+      const cause = Object.assign(new Error(`${code ?? ''}: ${message}`), {
+        code: INVALID_RESPONSE,
+      })
       throw new StatusError('BadGateway', "the API server's answer cannot be passed on", { cause })
     }
     this.#status = status

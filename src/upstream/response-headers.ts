@@ -146,7 +146,7 @@ function refuseChallenge(status: number): void {
     // user to log in again.
     throw new StatusError(
       'BadGateway',
-      "the API server does not accept Gatehouse's own credential; this is for whoever runs Gatehouse to mend",
+      "the API server does not accept Gatehouse's own credential; this is for whoever runs Gatehouse to fix",
       { cause: Object.assign(new Error('answered 401'), { code: OWN_CREDENTIAL_REFUSED }) },
     )
   }

@@ -2,9 +2,10 @@
 import { connect, type ClientHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 
+import { connectTls } from '../cluster/connect.ts'
+import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
 import type { Log } from '../log.ts'
-import { connectTls } from './connect.ts'
-import { MAX_ANSWER_HEAD, type ConnectionLimits, type UpstreamEndpoint } from './transport.ts'
+import { MAX_RESPONSE_HEAD } from './transport.ts'
 
 /** Streams a session at most, below what Go's server grants (100 or 250). */
 export const MAX_STREAMS = 100
@@ -53,7 +54,7 @@ function begin(
       settings: {
         enablePush: false,
         initialWindowSize: STREAM_WINDOW,
-        maxHeaderListSize: MAX_ANSWER_HEAD,
+        maxHeaderListSize: MAX_RESPONSE_HEAD,
       },
     })
     const timer = setTimeout(() => {

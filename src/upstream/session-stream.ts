@@ -1,7 +1,7 @@
-/** One HTTP/2 stream to the API server, told to an `AnswerReceiver`. */
+/** One HTTP/2 stream to the API server, told to an `ResponseReceiver`. */
 import { constants, type ClientHttp2Stream } from 'node:http2'
 
-import type { AnswerReceiver } from './transport.ts'
+import type { ResponseReceiver } from './transport.ts'
 
 /**
  * Tells what becomes of the stream.
@@ -11,7 +11,7 @@ import type { AnswerReceiver } from './transport.ts'
  */
 export function relayStream(
   stream: ClientHttp2Stream,
-  receiver: AnswerReceiver,
+  receiver: ResponseReceiver,
   onRefused: () => boolean,
 ): void {
   let headSeen = false

@@ -4,16 +4,11 @@
  */
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
 
+import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
 import type { Log } from '../log.ts'
 import { MAX_STREAMS, openSession } from './session-opening.ts'
 import { relayStream } from './session-stream.ts'
-import type {
-  AnswerReceiver,
-  ConnectionLimits,
-  Transport,
-  UpstreamEndpoint,
-  UpstreamRequest,
-} from './transport.ts'
+import type { ResponseReceiver, Transport, UpstreamRequest } from './transport.ts'
 
 export interface SessionsOptions {
   readonly endpoint: UpstreamEndpoint
@@ -87,7 +82,7 @@ export function createSessionsTransport(options: SessionsOptions): Transport {
     }
   }
 
-  function send(request: UpstreamRequest, receiver: AnswerReceiver, refusals: number): void {
+  function send(request: UpstreamRequest, receiver: ResponseReceiver, refusals: number): void {
     reserve()
       .then((entry) => {
         if (entry === undefined) fallback.send(request, receiver)
@@ -99,7 +94,7 @@ export function createSessionsTransport(options: SessionsOptions): Transport {
   function sendOver(
     entry: Session,
     request: UpstreamRequest,
-    receiver: AnswerReceiver,
+    receiver: ResponseReceiver,
     refusals: number,
   ): void {
     let stream: ClientHttp2Stream

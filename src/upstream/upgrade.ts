@@ -7,21 +7,21 @@ import { request as httpsRequest } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
-import { closeWithin } from '../http/answer-deadline.ts'
+import { connectTls } from '../cluster/connect.ts'
+import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
+import { closeWithin } from '../http/response-deadline.ts'
 import { StatusError } from '../status.ts'
-import { connectTls } from './connect.ts'
 import { mapUpstreamError } from './errors.ts'
-import { checkSwitchingProtocols, type Handshake } from './handshake.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
-import type { ConnectionLimits, UpstreamEndpoint } from './transport.ts'
 import { joinTunnel, type Tunnel, type TunnelEnd } from './tunnel.ts'
+import { checkSwitchingProtocols, type Handshake } from './upgrade-handshake.ts'
 
 /** Bound on a refusal's body, and on the time that it may take to arrive and, after that, to be taken. */
 const MAX_REFUSAL_BYTES = 1_048_576
 const REFUSAL_MS = 10_000
-/** Bytes; the client of an upgrade speaks HTTP/1.1, which has no bound like that of `MAX_ANSWER_HEAD`. */
+/** Bytes; the client of an upgrade speaks HTTP/1.1, which has no bound like that of `MAX_RESPONSE_HEAD`. */
 const MAX_UPGRADE_HEAD = 65_536
 
 export interface UpgradeOptions {

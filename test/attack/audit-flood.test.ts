@@ -7,8 +7,8 @@ import { readFile, stat } from 'node:fs/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { startAttack, type Attack } from '../support/attack.ts'
-import { headers } from '../support/http2-frames.ts'
 import type { AuditEvent } from '../support/gatehouse.ts'
+import { headers } from '../support/http2-frames.ts'
 import { readAnswer } from '../support/raw.ts'
 
 const ATTACKER = { localAddress: '127.0.0.2' }

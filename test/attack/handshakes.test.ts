@@ -1,4 +1,4 @@
-/** Handshakes cost Gatehouse more than the client: one address gets so many, others theirs. */
+/** HandshakeBudget cost Gatehouse more than the client: one address gets so many, others theirs. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'

@@ -1,13 +1,13 @@
 import { createAuditor } from '../../src/audit/auditor.ts'
-import { createLog, type Log } from '../../src/log.ts'
-import { createMetrics } from '../../src/metrics.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import type { Auditor, AuditSink } from '../../src/audit/record.ts'
 import type { Authentication } from '../../src/authentication/authenticator.ts'
 import type { ClientRequest } from '../../src/http/exchange.ts'
-import type { RequestInfo, Target } from '../../src/request/types.ts'
-import { parseTarget } from '../../src/request/target.ts'
+import { createLog, type Log } from '../../src/log.ts'
+import { createMetrics } from '../../src/metrics.ts'
 import { resolveRequestInfo } from '../../src/request/request-info.ts'
+import { parseTarget } from '../../src/request/target.ts'
+import type { RequestInfo, Target } from '../../src/request/types.ts'
 
 export interface MemorySink extends AuditSink {
   readonly lines: string[]

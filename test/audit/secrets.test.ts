@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import type { Authentication } from '../../src/authentication/authenticator.ts'
 import { redactTarget, redactUnparsed } from '../../src/audit/redaction.ts'
+import type { Authentication } from '../../src/authentication/authenticator.ts'
 import { ada, auditorInto, clientRequest, memorySink, resolved } from './fixtures.ts'
 
 const JWT = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl'

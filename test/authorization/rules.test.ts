@@ -489,7 +489,7 @@ describe('a rules file', () => {
       {
         field: 'rules[0].resources[0].resources[0]',
         message: `"${singular}" is the singular, which no request has`,
-        mend: `did you mean ${plural}?`,
+        fix: `did you mean ${plural}?`,
       },
     ])
     expect(load([{ ...good, resources: resources(plural) }]).warnings).toEqual([])
@@ -503,7 +503,7 @@ describe('a rules file', () => {
   describe('a denial that another verb passes by is warned of', () => {
     const warningsOf = (verbs: readonly string[], ...resources: string[]): string[] =>
       load([{ ...good, effect: 'deny', verbs, resources: core(...resources) }]).warnings.map(
-        ({ field, message, mend }) => `${field}: ${message} (${mend})`,
+        ({ field, message, fix }) => `${field}: ${message} (${fix})`,
       )
 
     test.for<readonly [verbs: readonly string[], ...warnings: string[]]>([

@@ -63,7 +63,7 @@ test('compound durations add up', () => {
   expect(configuration?.shutdown).toEqual({ delay: 90_000, gracePeriod: 500 })
 })
 
-describe('problems name file, line, field and mend', () => {
+describe('problems name file, line, field and fix', () => {
   const cases = [
     {
       name: 'an unknown field, with the one that was meant',
@@ -272,7 +272,7 @@ describe('problems name file, line, field and mend', () => {
 
   test('a folder in place of the file', () => {
     expect(readConfiguration(at('.')).problems).toMatchObject([
-      { message: 'is a folder', mend: 'name a file in it' },
+      { message: 'is a folder', fix: 'name a file in it' },
     ])
   })
 

@@ -5,7 +5,7 @@ import { ConfigError, type ConfigProblem } from '../../src/config/problem.ts'
 test('problems are told file by file, each from top to bottom', () => {
   const problem = (file: string, line: number | undefined, column: number): ConfigProblem => ({
     ...{ file, line, column, field: '' },
-    ...{ message: 'wrong', mend: 'right' },
+    ...{ message: 'wrong', fix: 'right' },
   })
   const { problems, message } = new ConfigError([
     problem('gatehouse.yaml', 7, 1),

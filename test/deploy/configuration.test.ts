@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { createAuthority, issueCertificate } from '../../dev/parts/pki.ts'
-import { loadAll, type Loaded } from '../../src/server/load-all.ts'
+import { loadAll, type Loaded } from '../../src/gatehouse/load.ts'
 import { find, podTemplate, readManifests, writeConfigVolume } from '../support/manifests.ts'
 
 const shippedRules = resolve(import.meta.dirname, '../../config/rules.yaml')

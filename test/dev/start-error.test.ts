@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 
 import { describeFirstRunError } from '../../dev/first-run/start-error.ts'
 import { ConfigError } from '../../src/config/problem.ts'
-import { BindError } from '../../src/server/bind.ts'
+import { BindError } from '../../src/listener/bind-error.ts'
 
 const written = { file: '/run/gatehouse.yaml', line: 11, column: 3 }
 
@@ -11,7 +11,7 @@ test.for([
   { field: 'probes.port', option: '--probes-port' },
   { field: 'upstream.kubeconfig', option: '--kubeconfig' },
 ])('what is wrong with $field is told of $option', ({ field, option }) => {
-  const problem = { ...written, field, message: 'is no good', mend: 'take another' }
+  const problem = { ...written, field, message: 'is no good', fix: 'take another' }
   expect(describeFirstRunError(new ConfigError([problem]))).toBe(
     `cannot start: ${option}: is no good (take another)\n`,
   )
@@ -32,7 +32,7 @@ test('a mistake in a file of the user keeps file and line', () => {
     column: 1,
     field: 'clusters',
     message: 'is required',
-    mend: 'see the annotated example',
+    fix: 'see the annotated example',
   }
   expect(describeFirstRunError(new ConfigError([problem]))).toBe(
     '/home/k.yaml:2:1: clusters: is required (see the annotated example)\n',

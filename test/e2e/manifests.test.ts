@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { startControlPlane, type RunningControlPlane } from '../../dev/parts/control-plane.ts'
+import { loadUpstreamCredential } from '../../src/cluster/load.ts'
 import { checkUpstream } from '../../src/upstream/checks.ts'
 import { IMPERSONATION } from '../../src/upstream/identity.ts'
-import { loadUpstreamCredential } from '../../src/upstream/credential.ts'
 import type { CommandResult } from '../support/command.ts'
 import { createKubectl, type Kubectl } from '../support/kubectl.ts'
 import {
@@ -169,7 +169,7 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
 
     function readiness() {
       const credential = loadUpstreamCredential({ kubeconfig, context: undefined })
-      const options = { identity: IMPERSONATION, allowAnonymous: false, timeoutMs: 30_000 }
+      const options = { identity: IMPERSONATION, tolerateAnonymousAuth: false, timeoutMs: 30_000 }
       return checkUpstream({ credential, ...options })
     }
   })

@@ -1,14 +1,10 @@
 /** The listener alone, with stages of the test's own behind it. */
 import { createAuthority } from '../../certs-dev/pki.ts'
+import { startListener, type Listener, type ListenerLimits } from '../../src/listener/listener.ts'
+import type { ListenerEffects } from '../../src/listener/served-connection.ts'
+import { buildListenerTls } from '../../src/listener/tls.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics, type Metrics } from '../../src/metrics.ts'
-import {
-  startListener,
-  type Listener,
-  type ListenerEffects,
-  type ListenerLimits,
-} from '../../src/server/listener.ts'
-import { buildListenerTls } from '../../src/server/tls.ts'
 import type { RawTarget } from './raw.ts'
 
 export interface BareListener {

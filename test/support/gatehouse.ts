@@ -12,15 +12,15 @@ import {
   type CertificateRequest,
   type KeyPair,
 } from '../../certs-dev/pki.ts'
+import { startGatehouse, type Gatehouse } from '../../src/gatehouse/serve.ts'
 import { createLog } from '../../src/log.ts'
-import { startGatehouse, type Gatehouse } from '../../src/server/serve.ts'
 import {
   createSigningKey,
   signToken,
   startIssuer,
   type SigningKey,
   type TestIssuer,
-} from '../authentication/issuer.ts'
+} from '../authentication/oidc/issuer.ts'
 import type { ApiServer } from './api-server.ts'
 
 /** As much of an audit event as tests look at. */

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
+import { endpointOf } from '../../src/cluster/endpoint.ts'
 import { checkUpstream, type UpstreamChecks } from '../../src/upstream/checks.ts'
-import { endpointOf } from '../../src/upstream/endpoint.ts'
 import { IMPERSONATION } from '../../src/upstream/identity.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 
@@ -23,7 +23,7 @@ async function check(url: string): Promise<UpstreamChecks> {
   return checkUpstream({
     credential: { endpoint: endpointOf(new URL(url), tls, undefined), token: 't', files: [] },
     identity: IMPERSONATION,
-    allowAnonymous: false,
+    tolerateAnonymousAuth: false,
     timeoutMs: 30_000,
   })
 }

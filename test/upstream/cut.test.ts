@@ -6,9 +6,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 
-import { ALLOW_ALL } from '../support/gatehouse.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
 import { replaceFile } from '../support/files.ts'
+import { ALLOW_ALL } from '../support/gatehouse.ts'
 import {
   startRawApiServer,
   type RawApiServer,

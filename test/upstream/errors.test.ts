@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { INVALID_ANSWER, mapUpstreamError } from '../../src/upstream/errors.ts'
+import { INVALID_RESPONSE, mapUpstreamError } from '../../src/upstream/errors.ts'
 
 function systemError(code: string, syscall?: string): Error {
   return Object.assign(new Error(`${syscall ?? ''} ${code}`), { code, syscall })
@@ -77,7 +77,7 @@ describe('a failure of the way upstream', () => {
     },
     {
       name: 'to give an answer that can be passed on is 502',
-      error: systemError(INVALID_ANSWER),
+      error: systemError(INVALID_RESPONSE),
       kind: 'protocol',
       code: 502,
       retry: false,

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { unauthorized } from '../../src/authentication/bearer.ts'
-import { createSparingly } from '../../src/log.ts'
+import { createLogThrottle } from '../../src/log-throttle.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { StatusError } from '../../src/status.ts'
 import { createUpstreamFailures } from '../../src/upstream/failures.ts'
@@ -125,7 +125,7 @@ describe('of refusals', () => {
 
 test('what was not told is told as a number, each kind by itself', () => {
   let now = 0
-  const tells = createSparingly({ interval: 1_000, lines: 2, now: () => now })
+  const tells = createLogThrottle({ interval: 1_000, lines: 2, now: () => now })
   const first = ['a', 'a', 'a', 'b', 'a'].map(tells)
   expect(first).toEqual([0, 0, undefined, 0, undefined])
   now = 1_000

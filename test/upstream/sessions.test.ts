@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
+import type { UpstreamEndpoint } from '../../src/cluster/endpoint.ts'
 import { createLog } from '../../src/log.ts'
 import { createSessionsTransport } from '../../src/upstream/sessions.ts'
-import type { Transport, UpstreamEndpoint } from '../../src/upstream/transport.ts'
+import type { Transport } from '../../src/upstream/transport.ts'
 import type { ApiServer } from '../support/api-server.ts'
 import {
   answerFrames,

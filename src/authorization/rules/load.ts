@@ -43,8 +43,8 @@ function checkRules(document: RulesDocument): ConfigProblem[] {
   const names = new Set<string>()
   return document.value.rules.flatMap((rule, i) => {
     const problems: ConfigProblem[] = []
-    const add = (path: Path, message: string, mend: string): void => {
-      problems.push(document.problem(['rules', i, ...path], message, mend))
+    const add = (path: Path, message: string, fix: string): void => {
+      problems.push(document.problem(['rules', i, ...path], message, fix))
     }
     if (names.has(rule.name)) {
       add(['name'], `the name ${JSON.stringify(rule.name)} stands twice`, 'give each its own name')
@@ -61,7 +61,7 @@ function checkRules(document: RulesDocument): ConfigProblem[] {
   })
 }
 
-type Add = (path: Path, message: string, mend: string) => void
+type Add = (path: Path, message: string, fix: string) => void
 
 function checkSubjects({ subjects }: AccessRule, add: Add): void {
   if (subjects !== undefined && subjects.users === undefined && subjects.groups === undefined) {
@@ -133,7 +133,7 @@ function checkPatterns(rule: AccessRule, add: Add): void {
   })
 }
 
-type Problem = readonly [message: string, mend: string]
+type Problem = readonly [message: string, fix: string]
 
 /** A group that no request can have would make a deny that denies nothing. */
 function groupProblem(group: string): Problem | undefined {
@@ -163,8 +163,8 @@ function runTest(
   authorize: Authorizer,
   document: RulesDocument,
 ): ConfigProblem[] {
-  const fail = (field: string, message: string, mend: string) => [
-    document.problem(['tests', position, field], message, mend),
+  const fail = (field: string, message: string, fix: string) => [
+    document.problem(['tests', position, field], message, fix),
   ]
   let decision: Decision
   try {

@@ -1,7 +1,7 @@
 /** Whether one rule speaks of one request. Pure; on the resolved RequestInfo, never on the URL. */
+import type { UserInfo } from '../../authentication/authenticator.ts'
 import { isConnect } from '../../request/long-running.ts'
 import type { RequestInfo } from '../../request/types.ts'
-import type { UserInfo } from '../../authentication/authenticator.ts'
 import type { Attributes } from '../authorizer.ts'
 import { matchesPattern } from './pattern-index.ts'
 import type { AccessRule, ResourceRule } from './schema.ts'

@@ -6,8 +6,8 @@ import { gunzipSync } from 'node:zlib'
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
-import { createFileSink, type FileSinkOptions } from '../../../src/audit/sinks/file.ts'
 import type { WriteFile } from '../../../src/audit/sinks/file-device.ts'
+import { createFileSink, type FileSinkOptions } from '../../../src/audit/sinks/file.ts'
 import { memoryLog } from '../fixtures.ts'
 
 const BACKUP = /^audit-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}\.log$/

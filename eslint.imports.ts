@@ -1,0 +1,41 @@
+/**
+ * The files directly under src/ and the readers of configuration, which every folder may import.
+ */
+export const openToAll: readonly string[] = [
+  'status',
+  'log',
+  'log-throttle',
+  'metrics',
+  'tally',
+  'lru',
+  'undici',
+  'config',
+]
+
+/**
+ * Which folder of src/ may import which others, so that data flows one way. A folder may always
+ * import its own files and those that are open to all. `test/layout.test.ts` checks that every
+ * folder is listed.
+ */
+export const mayImport: Readonly<Record<string, readonly string[]>> = {
+  cluster: [],
+  request: [],
+  http: [],
+  config: [],
+  authentication: ['http', 'request', 'cluster'],
+  authorization: ['request', 'authentication', 'cluster'],
+  limits: ['request', 'authentication', 'cluster'],
+  listener: ['http', 'limits', 'authentication'],
+  audit: ['http', 'request', 'authentication', 'authorization', 'cluster'],
+  upstream: ['http', 'request', 'authentication', 'authorization', 'cluster'],
+  pipeline: [
+    ...['http', 'request', 'authentication', 'authorization'],
+    ...['limits', 'audit', 'upstream', 'cluster'],
+  ],
+  probes: ['audit', 'upstream', 'authentication'],
+  gatehouse: [
+    ...['http', 'request', 'authentication', 'authorization', 'limits', 'audit'],
+    ...['upstream', 'cluster', 'listener', 'pipeline', 'probes'],
+  ],
+  cli: ['gatehouse', 'listener'],
+}

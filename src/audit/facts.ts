@@ -1,0 +1,38 @@
+/** What an audit event is made of. */
+import type { Authentication } from '../authentication/authenticator.ts'
+import type { Decision } from '../authorization/authorizer.ts'
+import type { RequestInfo, Target } from '../request/types.ts'
+import type { AuditStage } from './event.ts'
+import type { Outcome, PipelineStage } from './record.ts'
+
+/** Time spent in each stage in milliseconds; undefined for a stage that did not end. */
+export type Latencies = Record<PipelineStage, number | undefined>
+
+/** What is known of a request at the moment of an event. */
+export interface RecordFacts {
+  readonly auditID: string
+  /** Microseconds since the epoch. */
+  readonly receivedAt: number
+  readonly method: string
+  readonly rawTarget: string
+  readonly remoteAddress: string
+  readonly userAgent: string | undefined
+  readonly target: Target | undefined
+  readonly info: RequestInfo | undefined
+  readonly authentication: Authentication | undefined
+  readonly decision: Decision | undefined
+  readonly identityMode: string | undefined
+  readonly latencies: Latencies
+}
+
+/** The stage that an event reports. */
+export interface StageFacts {
+  readonly stage: AuditStage
+  /** Microseconds since the epoch. */
+  readonly at: number
+  /** Milliseconds since reception. */
+  readonly duration: number
+  readonly code: number
+  /** Undefined at stage ResponseStarted. */
+  readonly outcome: Outcome | undefined
+}

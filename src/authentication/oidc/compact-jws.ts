@@ -1,0 +1,103 @@
+import { MAX_TOKEN_LENGTH, unauthorized } from '../bearer.ts'
+import { ownMember, parseJsonObject, type JsonObject } from './strict-json.ts'
+
+/**
+ * Signatures by asymmetric keys only (RFC 7518 section 3.1), the nine that kube-apiserver allows.
+ * With HS256 a public key would be a shared secret (RFC 8725 section 2.1).
+ */
+export const SIGNATURE_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+] as const
+
+export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number]
+
+/** What a token says of itself, nothing of it verified. */
+export interface UnverifiedToken {
+  readonly algorithm: SignatureAlgorithm
+  /** Undefined when the header names no key. */
+  readonly kid: string | undefined
+  readonly issuer: string
+}
+
+const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/
+
+/** Header parameters that change how the rest is read (RFC 7515 section 4.1.11, 7797, 7516). */
+const REFUSED_PARAMETERS = ['crit', 'b64', 'zip', 'enc'] as const
+
+/**
+ * Reads the outside of a token in JWS Compact Serialization (RFC 7515 section 7.1) strictly: one
+ * spelling only, so that a token is one string. Keys that a header brings along (`jwk`, `jku`,
+ * `x5c`, `x5u`) are not looked at. Throws StatusError 401.
+ */
+export function readCompactJws(token: string): UnverifiedToken {
+  if (token.length > MAX_TOKEN_LENGTH) {
+    throw unauthorized(`the token is longer than ${MAX_TOKEN_LENGTH} characters`)
+  }
+  const [, header, payload, signature] = COMPACT.exec(token) ?? []
+  if (header === undefined || payload === undefined || signature === undefined) {
+    throw unauthorized('the token is no JWS in compact serialization')
+  }
+  decodeSegment(signature)
+  const parameters = parseSegment(header, 'header')
+  const issuer = ownMember(parseSegment(payload, 'payload'), 'iss')
+  if (typeof issuer !== 'string') throw unauthorized('the token has no issuer (iss)')
+  return { ...readHeader(parameters), issuer }
+}
+
+/** The claims of a payload whose signature was verified. Throws StatusError 401. */
+export function readClaims(payload: Uint8Array): JsonObject {
+  return parseBytes(payload, 'payload')
+}
+
+function readHeader(parameters: JsonObject): Omit<UnverifiedToken, 'issuer'> {
+  for (const name of REFUSED_PARAMETERS) {
+    if (Object.hasOwn(parameters, name)) {
+      throw unauthorized(`the header parameter "${name}" is not supported`)
+    }
+  }
+  if (isNestedType(ownMember(parameters, 'cty'))) {
+    throw unauthorized('nested tokens are not supported')
+  }
+  const algorithm = SIGNATURE_ALGORITHMS.find((name) => name === ownMember(parameters, 'alg'))
+  if (algorithm === undefined) {
+    throw unauthorized(`the algorithm is none of ${SIGNATURE_ALGORITHMS.join(', ')}`)
+  }
+  const kid = ownMember(parameters, 'kid')
+  if (kid !== undefined && typeof kid !== 'string') throw unauthorized('kid is no string')
+  return { algorithm, kid: kid === '' ? undefined : kid }
+}
+
+/** RFC 7519 section 5.2. */
+function isNestedType(cty: unknown): boolean {
+  return typeof cty === 'string' && /^(?:application\/)?jwt$/i.test(cty)
+}
+
+function parseSegment(segment: string, what: 'header' | 'payload'): JsonObject {
+  return parseBytes(decodeSegment(segment), what)
+}
+
+function parseBytes(bytes: Uint8Array, what: 'header' | 'payload'): JsonObject {
+  try {
+    return parseJsonObject(bytes)
+  } catch {
+    // The parser's message quotes the token, which must not get into a log.
+    throw unauthorized(`the token's ${what} is not one unambiguous JSON object`)
+  }
+}
+
+/** Unused low bits of the last character must be zero (RFC 4648 section 3.5). */
+function decodeSegment(segment: string): Buffer {
+  const bytes = Buffer.from(segment, 'base64url')
+  if (bytes.toString('base64url') !== segment) {
+    throw unauthorized('a part of the token is not canonical base64url')
+  }
+  return bytes
+}

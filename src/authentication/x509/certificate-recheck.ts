@@ -1,0 +1,117 @@
+/**
+ * Client certificates judged again by another client CA bundle, without a handshake: for streams
+ * that run on. OpenSSL has verified the chain once; asked here is only what other files can have
+ * taken away.
+ */
+import { X509Certificate } from 'node:crypto'
+
+import type { ClientTrust } from './client-ca.ts'
+import { certificateBlocks } from './pem.ts'
+import { readRevocationLists, type RevocationState } from './revocation.ts'
+
+/** Gives why a certificate is no longer accepted, undefined when it is. */
+export type CertificateReview = (chain: readonly X509Certificate[]) => string | undefined
+
+/** Certificates of a client that are looked at, its own among them; chains have two or three. */
+export const MAX_CHAIN = 10
+
+const NO_CA = 'no client CA vouches for the certificate any more'
+const REVOKED: Readonly<Record<Exclude<RevocationState, 'good'>, string>> = {
+  revoked: 'the certificate, or a CA above it, is revoked',
+  unlisted: 'there is no revocation list of a CA above the certificate',
+}
+
+/**
+ * Makes the review by one loading of client CA and CRL. A chain (the user's certificate first, then
+ * what the client sent with it) passes when signatures lead from it to a self-signed certificate of
+ * the bundle, and no list names any of them. The time is not looked at: what ends by itself ends no
+ * stream, only what an operator takes away does. Never throws: what cannot be read is not accepted.
+ */
+export function createCertificateRecheck({ ca, crl }: ClientTrust): CertificateReview {
+  const bundle = certificatesOf(ca)
+  const roots = new Set(bundle.filter(isSelfSigned).map(({ fingerprint256 }) => fingerprint256))
+  const revocationOf = crl === undefined ? () => 'good' as const : lookUp(crl)
+  // Many streams share a certificate.
+  const known = new Map<string, string | undefined>()
+
+  /** `tried`: each certificate once, whatever circles the client's ones make. */
+  function problemOf(
+    certificate: X509Certificate,
+    sent: readonly X509Certificate[],
+    tried: Set<string>,
+  ): string | undefined {
+    const state = revocationOf(certificate)
+    if (state !== 'good') return REVOKED[state]
+    if (roots.has(certificate.fingerprint256)) return undefined
+    let problem = NO_CA
+    for (const issuer of [...bundle, ...sent]) {
+      if (tried.has(issuer.fingerprint256) || !isIssuedBy(certificate, issuer)) continue
+      tried.add(issuer.fingerprint256)
+      const above = problemOf(issuer, sent, tried)
+      if (above === undefined) return undefined
+      problem = above
+    }
+    return problem
+  }
+
+  return (chain) => {
+    const [certificate, ...sent] = chain.slice(0, MAX_CHAIN)
+    if (certificate === undefined) return NO_CA
+    const key = chain.map(({ fingerprint256 }) => fingerprint256).join()
+    if (!known.has(key)) known.set(key, problemOf(certificate, sent, new Set()))
+    return known.get(key)
+  }
+}
+
+/**
+ * Makes the question whether signatures lead from a client's certificate, over what it sent behind
+ * it, to a CA of the bundle (PEM). It tells a stranger from a user whose CA has no revocation list:
+ * OpenSSL names the missing list for both, since it looks for one behind a chain that it refused.
+ * Nothing of strangers is kept.
+ */
+export function createIssuerSearch(ca: string): (chain: readonly X509Certificate[]) => boolean {
+  let bundle: readonly X509Certificate[] | undefined
+  return (chain) => {
+    bundle ??= certificatesOf(ca)
+    for (const [i, certificate] of chain.slice(0, MAX_CHAIN).entries()) {
+      const below = chain[i - 1]
+      if (below !== undefined && !isIssuedBy(below, certificate)) return false
+      if (bundle.some((issuer) => isIssuedBy(certificate, issuer))) return true
+    }
+    return false
+  }
+}
+
+function certificatesOf(bundle: string): X509Certificate[] {
+  return certificateBlocks(bundle).map((pem) => new X509Certificate(pem))
+}
+
+function lookUp(crl: string): (certificate: X509Certificate) => RevocationState {
+  try {
+    const stateOf = readRevocationLists(crl)
+    return (certificate) => orUnlisted(() => stateOf(certificate))
+  } catch {
+    return () => 'unlisted'
+  }
+}
+
+/** OpenSSL reads more than DER, and a client may have sent such a certificate as that of its CA. */
+function orUnlisted(state: () => RevocationState): RevocationState {
+  try {
+    return state()
+  } catch {
+    return 'unlisted'
+  }
+}
+
+function isSelfSigned(certificate: X509Certificate): boolean {
+  return isIssuedBy(certificate, certificate)
+}
+
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  try {
+    return issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+  } catch {
+    return false
+  }
+}

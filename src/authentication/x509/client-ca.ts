@@ -1,0 +1,80 @@
+/** The CAs that sign users' certificates, and their revocation lists, read from PEM bundles. */
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
+
+import { ConfigError, type ConfigProblem } from '../../config/problem.ts'
+import { certificateBlocks, revocationLists } from './pem.ts'
+
+export interface ClientTrust {
+  readonly ca: string
+  /** Undefined: nothing is looked up; otherwise a certificate whose issuer has no list is refused. */
+  readonly crl: string | undefined
+}
+
+/**
+ * Reads both.
+ *
+ * @throws ConfigError with every problem found
+ */
+export function loadClientTrust(clientCAFile: string, crlFile: string | undefined): ClientTrust {
+  const problems: ConfigProblem[] = []
+  const add = (file: string, message: string, fix: string): void => {
+    problems.push({ file, line: undefined, column: undefined, field: '', message, fix })
+  }
+  const ca = read(clientCAFile, add)
+  const crl = crlFile === undefined ? undefined : read(crlFile, add)
+  const authorities = certificateBlocks(ca)
+  if (problems.length === 0) checkAuthorities(clientCAFile, authorities, add)
+  if (problems.length === 0 && crl !== undefined && crlFile !== undefined) {
+    checkRevocationLists(crlFile, ca, crl, authorities.length, add)
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return { ca, crl }
+}
+
+type Add = (file: string, message: string, fix: string) => void
+
+function read(file: string, add: Add): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    add(file, `cannot be read: ${(error as Error).message}`, 'give a readable file')
+    return ''
+  }
+}
+
+function checkAuthorities(file: string, blocks: readonly string[], add: Add): void {
+  if (blocks.length === 0) add(file, 'holds no certificate', 'give a PEM bundle of CA certificates')
+  blocks.forEach((pem, i) => {
+    const nth = `certificate ${i + 1} of ${blocks.length}`
+    try {
+      if (!new X509Certificate(pem).ca) {
+        add(file, `${nth} is no CA (basicConstraints)`, 'list only CAs that sign users')
+      }
+    } catch {
+      add(file, `${nth} is broken`, 'give it as PEM, whole')
+    }
+  })
+}
+
+function checkRevocationLists(
+  file: string,
+  ca: string,
+  crl: string,
+  authorities: number,
+  add: Add,
+): void {
+  const lists = revocationLists(crl).length
+  // OpenSSL refuses every certificate whose issuer has no list, so a missing one locks users out.
+  if (lists < authorities) {
+    const message = `holds ${lists} revocation lists for ${authorities} CAs`
+    add(file, message, 'give one list for each CA, an empty one where nothing is revoked')
+    return
+  }
+  try {
+    createSecureContext({ ca, crl })
+  } catch (error) {
+    add(file, `holds a broken revocation list: ${(error as Error).message}`, 'give PEM, whole')
+  }
+}

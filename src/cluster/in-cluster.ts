@@ -1,0 +1,61 @@
+/** A pod's service account as the credential (client-go/rest InClusterConfig). */
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+
+import { ConfigError, type ConfigProblem } from '../config/problem.ts'
+import type { UpstreamCredential } from './credential.ts'
+import { endpointOf } from './endpoint.ts'
+
+/** What kubelet gives every pod. */
+export interface InCluster {
+  readonly host: string
+  readonly port: string
+  /** Folder with `token` and `ca.crt`. */
+  readonly folder: string
+}
+
+const SERVICE_ACCOUNT = 'run in a pod with a service account (automountServiceAccountToken: true)'
+
+/** @throws ConfigError with every problem found */
+export function loadInCluster({ host, port, folder }: InCluster): UpstreamCredential {
+  const problems: ConfigProblem[] = []
+  const add = (file: string, message: string, fix: string): void => {
+    problems.push({
+      ...{ file, line: undefined, column: undefined, field: 'upstream.inCluster' },
+      ...{ message, fix },
+    })
+  }
+  if (host === '') {
+    // Nothing else of a pod is there then either.
+    add(
+      folder,
+      'is of no use: this is no pod, KUBERNETES_SERVICE_HOST is not set',
+      'run in a pod, or use upstream.kubeconfig',
+    )
+    throw new ConfigError(problems)
+  }
+  const read = (name: string): string => {
+    const file = resolve(folder, name)
+    try {
+      const text = readFileSync(file, 'utf8').trim()
+      if (text === '') add(file, 'is empty', SERVICE_ACCOUNT)
+      return text
+    } catch (error) {
+      add(file, `cannot be read: ${(error as Error).message}`, SERVICE_ACCOUNT)
+      return ''
+    }
+  }
+  const token = read('token')
+  const ca = read('ca.crt')
+  if (problems.length > 0) throw new ConfigError(problems)
+  const authority = host.includes(':') ? `[${host}]` : host
+  return {
+    endpoint: endpointOf(
+      new URL(`https://${authority}:${port}`),
+      { ca, cert: undefined, key: undefined },
+      undefined,
+    ),
+    token,
+    files: [resolve(folder, 'token'), resolve(folder, 'ca.crt')],
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * What the certificates in force will do to sign-ins and connections once their time is over, and
+ * whether every client CA has the revocation list that OpenSSL will ask for.
+ */
+import { X509Certificate } from 'node:crypto'
+
+import type { ClientTrust } from '../authentication/x509/client-ca.ts'
+import { certificateBlocks } from '../authentication/x509/pem.ts'
+import {
+  parseRevocationLists,
+  subjectOf,
+  type RevocationList,
+} from '../authentication/x509/revocation.ts'
+import { dateOf } from '../authentication/x509/verify-errors.ts'
+import type { UpstreamCredential } from '../cluster/credential.ts'
+import type { ConfigProblem } from '../config/problem.ts'
+import type { Configuration } from '../config/schema.ts'
+import type { ServingCertificates } from '../listener/serving-certificates.ts'
+import type { Metrics } from '../metrics.ts'
+
+export type CertificateKind = 'serving' | 'client_ca' | 'upstream' | 'crl'
+
+export interface CertificateReport {
+  readonly warnings: readonly ConfigProblem[]
+  /** Milliseconds since the epoch; Infinity where there is none, or none that ends. */
+  readonly expirations: Readonly<Partial<Record<CertificateKind, number>>>
+}
+
+/** So long before the end that it is told. */
+const SOON_MS = 14 * 24 * 60 * 60 * 1_000
+
+interface Dated {
+  readonly file: string
+  /** What in the file; `''`: all of it. */
+  readonly what: string
+  readonly notBefore: number
+  readonly notAfter: number
+}
+
+/** @param now milliseconds since the epoch, as below */
+export function reportServing(
+  tls: Configuration['listener']['tls'],
+  { serving, sni }: ServingCertificates,
+  now: number,
+): CertificateReport {
+  const dated = [
+    ...datesOf(tls.certFile, serving.certificate, ''),
+    ...tls.sniCertificates.flatMap(({ certFile }, i) =>
+      datesOf(certFile, sni[i]?.certificate ?? '', ''),
+    ),
+  ]
+  return { warnings: warnOf(dated, now, SOON_MS), expirations: { serving: firstEnd(dated) } }
+}
+
+export function reportUpstream(credential: UpstreamCredential, now: number): CertificateReport {
+  const [file = ''] = credential.files
+  const pem = credential.endpoint.tls.cert ?? ''
+  const dated = datesOf(file, pem, 'the client certificate')
+  return { warnings: warnOf(dated, now, SOON_MS), expirations: { upstream: firstEnd(dated) } }
+}
+
+export function reportClientTrust(
+  {
+    clientCAFile,
+    crlFile,
+  }: { readonly clientCAFile: string; readonly crlFile?: string | undefined },
+  { ca, crl }: ClientTrust,
+  now: number,
+): CertificateReport {
+  const authorities = datesOf(clientCAFile, ca, '')
+  const warnings = warnOf(authorities, now, SOON_MS)
+  const expirations = { client_ca: firstEnd(authorities), crl: Infinity }
+  if (crl === undefined || crlFile === undefined) return { warnings, expirations }
+  const ofLists = reportLists(crlFile, { ca, crl }, now)
+  return {
+    warnings: [...warnings, ...ofLists.warnings],
+    expirations: { ...expirations, ...ofLists.expirations },
+  }
+}
+
+/** Nothing where OpenSSL reads names or lists that are not DER: only words depend on it. */
+function reportLists(
+  crlFile: string,
+  { ca, crl }: { readonly ca: string; readonly crl: string },
+  now: number,
+): CertificateReport {
+  try {
+    const newest = newestLists(crl)
+    const lists = newest.map(({ issuerName, thisUpdate, nextUpdate }) => ({
+      file: crlFile,
+      what: `the revocation list of ${JSON.stringify(issuerName)}`,
+      notBefore: thisUpdate,
+      notAfter: nextUpdate ?? Infinity,
+    }))
+    return {
+      // Lists live for days: that one ends soon is how it should be.
+      warnings: [...warnOf(lists, now, 0), ...warnOfCoverage(crlFile, ca, newest)],
+      expirations: { crl: firstEnd(lists) },
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return { warnings: [], expirations: {} }
+  }
+}
+
+/** Sets the gauge; kinds that a report does not tell of stay as they are. */
+export function recordExpirations(
+  { certificateExpiration }: Pick<Metrics, 'certificateExpiration'>,
+  { expirations }: CertificateReport,
+): void {
+  for (const [certificate, end] of Object.entries(expirations)) {
+    if (Number.isFinite(end)) certificateExpiration.set({ certificate }, end / 1_000)
+    else certificateExpiration.remove({ certificate })
+  }
+}
+
+function datesOf(file: string, pem: string, what: string): Dated[] {
+  const certificates = parseAll(pem)
+  return certificates.map(({ validFromDate, validToDate }, i) => ({
+    file,
+    what: certificates.length === 1 ? what : `certificate ${i + 1} of ${certificates.length}`,
+    notBefore: validFromDate.getTime(),
+    notAfter: validToDate.getTime(),
+  }))
+}
+
+/** What does not parse has been told as a problem, or will be by OpenSSL. */
+function parseAll(pem: string): X509Certificate[] {
+  return certificateBlocks(pem).flatMap((block) => {
+    try {
+      return [new X509Certificate(block)]
+    } catch {
+      return []
+    }
+  })
+}
+
+function firstEnd(dated: readonly Dated[]): number {
+  return Math.min(...dated.map(({ notAfter }) => notAfter))
+}
+
+function warnOf(dated: readonly Dated[], now: number, soon: number): ConfigProblem[] {
+  return dated.flatMap(({ file, what, notBefore, notAfter }) => {
+    const said = what === '' ? '' : `${what} `
+    if (now > notAfter) return warning(file, `${said}expired on ${day(notAfter)}`, 'renew it')
+    if (now < notBefore) {
+      const fix = 'look at the clock, or give one that is valid now'
+      return warning(file, `${said}is valid from ${day(notBefore)} only`, fix)
+    }
+    if (now < notAfter - soon) return []
+    return soon === 0 ? [] : warning(file, `${said}expires on ${day(notAfter)}`, 'renew it')
+  })
+}
+
+/** Of several lists of one issuer, OpenSSL takes one that is valid. */
+function newestLists(crl: string): RevocationList[] {
+  const newest = new Map<string, RevocationList>()
+  for (const list of parseRevocationLists(crl)) {
+    const known = newest.get(list.issuer)
+    if (known === undefined || (list.nextUpdate ?? Infinity) > (known.nextUpdate ?? Infinity)) {
+      newest.set(list.issuer, list)
+    }
+  }
+  return [...newest.values()]
+}
+
+function warnOfCoverage(
+  crlFile: string,
+  ca: string,
+  lists: readonly RevocationList[],
+): ConfigProblem[] {
+  const authorities = parseAll(ca)
+  const subjects = new Set(authorities.map(subjectOf))
+  const issuers = new Set(lists.map(({ issuer }) => issuer))
+  return [
+    ...authorities
+      .filter((authority) => !issuers.has(subjectOf(authority)))
+      .flatMap(({ subject }) =>
+        warning(
+          crlFile,
+          `holds no revocation list of the client CA ${JSON.stringify(subject.replaceAll('\n', ', '))}: all whom it signs are refused`,
+          'give one list for each CA, an empty one where nothing is revoked',
+        ),
+      ),
+    ...lists
+      .filter(({ issuer }) => !subjects.has(issuer))
+      .flatMap(({ issuerName }) =>
+        warning(
+          crlFile,
+          `holds a revocation list of ${JSON.stringify(issuerName)}, which is none of the client CAs`,
+          'remove it, or add the CA to authentication.x509.clientCAFile',
+        ),
+      ),
+  ]
+}
+
+function warning(file: string, message: string, fix: string): ConfigProblem[] {
+  return [{ file, line: undefined, column: undefined, field: '', message, fix }]
+}
+
+function day(time: number): string {
+  return dateOf(time).replace(/T.*/, '')
+}

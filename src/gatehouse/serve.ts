@@ -1,0 +1,203 @@
+/** A whole Gatehouse in this process: loaded, built, listening, watched, and ended again. */
+import type { InClusterEnvironment } from '../config/environment.ts'
+import type { Configuration } from '../config/schema.ts'
+import type { Watcher } from '../config/watch.ts'
+import { binding } from '../listener/bind-error.ts'
+import {
+  startListener,
+  type Listener,
+  type ListenerLimits,
+  type ListenerOptions,
+} from '../listener/listener.ts'
+import { createLog, type Log } from '../log.ts'
+import { createMetrics, type Metrics } from '../metrics.ts'
+import { createHandlerChain } from '../pipeline/handler-chain.ts'
+import { createLiveRequests } from '../pipeline/live-requests.ts'
+import { startProbes } from '../probes/probes.ts'
+import { readinessChecks } from '../probes/readiness-checks.ts'
+import { watchUpstream } from '../probes/upstream-readiness.ts'
+import { buildStages, buildTls, identityNames } from './build.ts'
+import { loadAll, type Loaded } from './load.ts'
+import { logWarnings, startReloads } from './reloads.ts'
+import { createLifecycle } from './shutdown.ts'
+
+export interface GatehouseOptions {
+  readonly configFile: string
+  readonly inCluster: InClusterEnvironment
+  /** Instead of one to stderr at the configured level. */
+  readonly log?: Log
+  /** Metrics of the Node process; for one Gatehouse in a process. */
+  readonly processMetrics?: boolean
+}
+
+export interface BoundAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface Gatehouse {
+  readonly address: BoundAddress
+  readonly probes: BoundAddress
+  readonly metrics: Metrics
+  readonly log: Log
+  /** Loads what has changed now instead of within two seconds. */
+  reload(): void
+  /** Ends it as SIGTERM does; `now` skips delay and grace. */
+  close(now?: boolean): Promise<void>
+}
+
+/** How long the check of the upstream waits for its answers. */
+const UPSTREAM_CHECK_MS = 5_000
+
+/**
+ * Starts.
+ *
+ * @throws ConfigError naming everything that is wrong with the configuration and its files; BindError
+ * when an address cannot be had
+ */
+export async function startGatehouse(options: GatehouseOptions): Promise<Gatehouse> {
+  const loaded = loadAll(options.configFile, options.inCluster)
+  const { configuration } = loaded
+  const log = options.log ?? createLog(configuration.log)
+  logWarnings(loaded.warnings, log)
+  const metrics = createMetrics({ processMetrics: options.processMetrics ?? true })
+
+  let listener: Listener | undefined
+  let reloads: Watcher | undefined
+  let open = 0
+  const built = buildStages(loaded, {
+    log,
+    metrics,
+    clientTrustGeneration: () => listener?.generation() ?? 0,
+  })
+  const streams = createLiveRequests()
+  const chain = createHandlerChain({
+    stages: built.stages,
+    streams,
+    responseHeaders: hstsHeader(configuration.listener.strictTransportSecurity),
+    log,
+    metrics,
+  })
+  const upstream = watchUpstream(
+    () => ({
+      credential: built.stages.upstream.current(),
+      identity: identityNames(configuration.upstream.identity),
+      tolerateAnonymousAuth: configuration.upstream.tolerateAnonymousAuth,
+      timeoutMs: UPSTREAM_CHECK_MS,
+    }),
+    log,
+  )
+  const stopBackground = (): void => {
+    reloads?.stop()
+    upstream.stop()
+    built.oidc?.close()
+    chain.close()
+  }
+
+  try {
+    const bound = listenerOptions(loaded)
+    listener = await binding({ field: 'listener', ...bound }, () =>
+      startListener(bound, {
+        log,
+        metrics,
+        handle(exchange) {
+          open += 1
+          void chain
+            .handle(exchange)
+            .catch((error: unknown) => {
+              log.error({ err: error }, 'a request failed beyond its stages')
+              exchange.response.destroy()
+            })
+            .finally(() => (open -= 1))
+        },
+        onMalformed: (connection, code, message) =>
+          chain.recordMalformed(connection, code, message),
+      }),
+    )
+    let ending: () => string | undefined = () => undefined
+    const probes = await binding({ field: 'probes', ...configuration.probes }, () =>
+      startProbes({
+        ...configuration.probes,
+        checks: readinessChecks({
+          listening: () => listener !== undefined,
+          ending: () => ending(),
+          reloads: () => reloads,
+          auditor: built.stages.auditor,
+          oidc: built.oidc,
+          x509: loaded.clientTrust !== undefined,
+          upstream,
+        }),
+        metrics,
+      }),
+    )
+    reloads = startReloads({
+      loaded,
+      built,
+      listener,
+      streams,
+      inCluster: options.inCluster,
+      log,
+      metrics,
+      onReloaded: () => upstream.again(),
+    })
+    const lifecycle = createLifecycle({
+      listener,
+      probes,
+      streams,
+      upstream: built.stages.upstream,
+      auditor: built.stages.auditor,
+      openExchanges: () => open,
+      stopBackground,
+      log,
+      ...configuration.shutdown,
+    })
+    ending = lifecycle.ending
+    log.info(
+      { address: listener.address.host, port: listener.address.port, probes: probes.address },
+      'listening',
+    )
+    return {
+      address: listener.address,
+      probes: probes.address,
+      metrics,
+      log,
+      reload: () => reloads?.look(),
+      close: (now) => lifecycle.shutdown(now),
+    }
+  } catch (error) {
+    stopBackground()
+    await listener?.destroy()
+    await built.stages.auditor.close()
+    throw error
+  }
+}
+
+function listenerOptions({ configuration, certificates, clientTrust }: Loaded): ListenerOptions {
+  const { address, port, http2, tls } = configuration.listener
+  return {
+    address,
+    port,
+    limits: listenerLimits(configuration),
+    http2: http2.enabled,
+    tls: buildTls(tls, certificates, clientTrust),
+    requestClientCertificate: clientTrust !== undefined,
+  }
+}
+
+/** All bounds of the listener, from wherever in the configuration they stand. */
+export function listenerLimits({ listener, limits }: Configuration): ListenerLimits {
+  const { handshakesPerSecond, burst } = limits.handshakes
+  return {
+    ...listener.limits,
+    maxConcurrentStreams: listener.http2.maxConcurrentStreams,
+    handshakes: { requestsPerSecond: handshakesPerSecond, burst },
+    maxTrackedKeys: limits.maxTrackedKeys,
+  }
+}
+
+/** RFC 6797; joined as kube-apiserver's --strict-transport-security-directives. */
+function hstsHeader(
+  directives: Configuration['listener']['strictTransportSecurity'],
+): readonly string[] {
+  return directives.length === 0 ? [] : ['Strict-Transport-Security', directives.join('; ')]
+}

@@ -1,0 +1,99 @@
+/**
+ * The end of a Gatehouse, as a timetable:
+ *
+ * 1. not ready: `/readyz` fails, so that load balancers look elsewhere; requests are still served
+ * 2. after `delay`: the listener takes no new connection; idle ones end, HTTP/2 gets GOAWAY
+ * 3. until `gracePeriod` is over: requests and streams under way go on
+ * 4. at the deadline: streams that are left are ended, connections closed
+ * 5. upstream connections end; the audit log is flushed; the probes close last
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import type { Auditor } from '../audit/record.ts'
+import type { Listener } from '../listener/listener.ts'
+import type { Log } from '../log.ts'
+import type { LiveRequests } from '../pipeline/live-requests.ts'
+import type { Probes } from '../probes/probes.ts'
+import { StatusError } from '../status.ts'
+import type { Upstream } from '../upstream/forward.ts'
+
+export interface Lifecycle {
+  /** For `/readyz`: why not, once the end has begun. */
+  readonly ending: () => string | undefined
+  /** Ends everything; the same promise for every call. `now` skips the waits, also of a call before. */
+  shutdown(now?: boolean): Promise<void>
+}
+
+export interface LifecycleParts {
+  readonly listener: Listener
+  readonly probes: Probes
+  readonly streams: LiveRequests
+  readonly upstream: Upstream
+  readonly auditor: Auditor
+  /** Exchanges whose record is still open. */
+  readonly openExchanges: () => number
+  /** File watchers, timers, JWKS refreshes. */
+  readonly stopBackground: () => void
+  readonly log: Log
+  /** Milliseconds. */
+  readonly delay: number
+  readonly gracePeriod: number
+}
+
+const POLL_MS = 20
+/** How long the end of cut streams may take before their sockets are destroyed. */
+const CUT_MS = 1_000
+
+/** Makes the end, which does not begin before `shutdown`. */
+export function createLifecycle(parts: LifecycleParts): Lifecycle {
+  let ending: Promise<void> | undefined
+  const hurry = new AbortController()
+
+  async function run(): Promise<void> {
+    const { log, listener, streams } = parts
+    log.info({ delayMs: parts.delay, gracePeriodMs: parts.gracePeriod }, 'shutting down')
+    await untilDelayed(parts.delay, hurry.signal)
+    listener.drain()
+    const finished = await untilIdle(parts, parts.gracePeriod, hurry.signal)
+    if (!finished) {
+      log.info({ streams: streams.size }, 'ending the streams that are left')
+      streams.cutAll(new StatusError('ServiceUnavailable', 'Gatehouse is shutting down'))
+      await untilIdle(parts, CUT_MS)
+    }
+    await listener.destroy()
+    await untilIdle(parts, CUT_MS)
+    parts.stopBackground()
+    await parts.upstream.destroy()
+    await parts.auditor.close()
+    await parts.probes.close()
+    log.info('stopped')
+  }
+
+  return {
+    ending: () => (ending === undefined ? undefined : 'shutting down'),
+    shutdown(now = false) {
+      if (now) hurry.abort()
+      ending ??= run()
+      return ending
+    },
+  }
+}
+
+async function untilDelayed(milliseconds: number, hurry: AbortSignal): Promise<void> {
+  // An aborted sleep rejects; the wait is over either way.
+  await sleep(milliseconds, undefined, { signal: hurry }).catch(() => undefined)
+}
+
+/** True: nothing runs any more; false: the time was over, or somebody is in a hurry. */
+async function untilIdle(
+  parts: LifecycleParts,
+  milliseconds: number,
+  hurry?: AbortSignal,
+): Promise<boolean> {
+  const deadline = performance.now() + milliseconds
+  while (parts.openExchanges() > 0) {
+    if (performance.now() >= deadline || hurry?.aborted === true) return false
+    await sleep(POLL_MS)
+  }
+  return true
+}

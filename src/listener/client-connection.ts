@@ -1,0 +1,99 @@
+/** What is known of a client connection once TLS is done: its address and its certificate. */
+import type { X509Certificate } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
+
+import { MAX_CHAIN } from '../authentication/x509/certificate-recheck.ts'
+import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
+import { USUAL_BYTES } from './handshake-budget.ts'
+import type { ListenerTls } from './tls.ts'
+
+/**
+ * Reads the peer certificate, if one came, and OpenSSL's verdict on it.
+ *
+ * @param generation the loading of the client CA bundle that this handshake was judged by
+ * @param tls what is in force, for the words of a refusal
+ * @param retire how to make this connection finish and take nothing new
+ */
+export function describeConnection(
+  socket: TLSSocket,
+  generation: number,
+  tls: Pick<ListenerTls, 'isOfClientCA'>,
+  retire: () => void,
+): ClientConnection {
+  const connection: ClientConnection = {
+    remoteAddress: canonicalAddress(socket.remoteAddress ?? ''),
+    remotePort: socket.remotePort ?? 0,
+    peerCertificate: peerCertificate(socket, generation, tls),
+    retire,
+  }
+  if (connection.peerCertificate !== undefined) sockets.set(connection, socket)
+  return connection
+}
+
+/** Asked for rarely, at reloads, so that certificates are not kept twice for it. */
+const sockets = new WeakMap<ClientConnection, TLSSocket>()
+
+/** The certificates that the client sent, its own first; empty when it sent none or is gone. */
+export function peerChain(connection: ClientConnection): readonly X509Certificate[] {
+  return sentChain(sockets.get(connection))
+}
+
+/** Length of the certificates that the client sent, as far as they lead from its own; 0: none. */
+export function chainBytes(socket: TLSSocket): number {
+  return sentChain(socket).reduce((sum, { raw }) => sum + raw.length, 0)
+}
+
+function sentChain(socket: TLSSocket | undefined): readonly X509Certificate[] {
+  const chain: X509Certificate[] = []
+  let certificate = socket?.getPeerX509Certificate()
+  while (certificate !== undefined && chain.length < MAX_CHAIN) {
+    chain.push(certificate)
+    certificate = certificate.issuerCertificate
+  }
+  return chain
+}
+
+/** IPv4-mapped IPv6 (a dual-stack listener's view of IPv4) as plain IPv4; zone ids cut. */
+export function canonicalAddress(address: string): string {
+  const withoutZone = address.split('%', 1)[0] ?? ''
+  return withoutZone.startsWith('::ffff:') && withoutZone.includes('.')
+    ? withoutZone.slice('::ffff:'.length)
+    : withoutZone
+}
+
+function peerCertificate(
+  socket: TLSSocket,
+  generation: number,
+  tls: Pick<ListenerTls, 'isOfClientCA'>,
+): PeerCertificate | undefined {
+  const certificate = socket.getPeerX509Certificate()
+  if (certificate === undefined) return undefined
+  const legacy = certificate.toLegacyObject()
+  return {
+    subject: legacy.subject as unknown as PeerCertificate['subject'],
+    extKeyUsage: legacy.ext_key_usage,
+    sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    notBefore: certificate.validFromDate.getTime(),
+    notAfter: certificate.validToDate.getTime(),
+    verifyError: verifyError(socket, tls),
+    generation,
+  }
+}
+
+/** OpenSSL's code of a missing list, which it also gives where the chain led to no client CA. */
+const NO_LIST = 'UNABLE_TO_GET_CRL'
+const NO_ISSUER = 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
+
+/** `authorizationError` is typed Error but is OpenSSL's code as a string (node:tls documentation). */
+function verifyError(
+  socket: TLSSocket,
+  { isOfClientCA }: Pick<ListenerTls, 'isOfClientCA'>,
+): string | undefined {
+  if (socket.authorized) return undefined
+  const error = socket.authorizationError as unknown
+  if (typeof error !== 'string') return 'CERT_NOT_VERIFIED'
+  if (error !== NO_LIST) return error
+  // Signatures by keys of any size are not verified once more for the sake of a word.
+  const isUsual = chainBytes(socket) <= USUAL_BYTES
+  return isUsual && isOfClientCA(sentChain(socket)) ? error : NO_ISSUER
+}

@@ -1,0 +1,223 @@
+/** An HTTP/2 stream as an `Exchange`, without the compatibility API, which costs more. */
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+
+import type {
+  BodyReceiver,
+  ClientConnection,
+  ClientRequest,
+  ClientResponse,
+  Exchange,
+  RawHeaders,
+} from '../http/exchange.ts'
+import type { Guard } from './exception-guard.ts'
+
+export interface Http2Parts {
+  readonly stream: ServerHttp2Stream
+  readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: RawHeaders
+  readonly connection: ClientConnection
+  /** For all that is called back later. */
+  readonly guard: Guard
+  /** Not called any more once the stream is closed. */
+  readonly onRecognised: () => void
+}
+
+export interface Http2Exchange extends Exchange {
+  readonly isRecognised: boolean
+}
+
+/** Wraps one request stream. */
+export function createHttp2Exchange(parts: Http2Parts): Http2Exchange {
+  return new StreamExchange(parts)
+}
+
+class StreamExchange implements Http2Exchange {
+  readonly request: ClientRequest
+  readonly response: Http2Response
+  bytesReceived = 0
+  isRecognised = false
+  #isClosed = false
+  readonly #stream: ServerHttp2Stream
+  readonly #headers: IncomingHttpHeaders
+  readonly #guard: Guard
+  readonly #onRecognised: () => void
+
+  constructor({ stream, headers, rawHeaders, connection, guard, onRecognised }: Http2Parts) {
+    const length = headers['content-length']
+    this.#stream = stream
+    stream.once('close', () => (this.#isClosed = true))
+    this.#headers = headers
+    this.#guard = guard
+    this.#onRecognised = onRecognised
+    this.request = {
+      protocol: 'HTTP/2.0',
+      method: headers[':method'] ?? '',
+      rawTarget: headers[':path'] ?? '',
+      authority: headers[':authority'] ?? headers.host,
+      rawHeaders: withoutPseudoHeaders(rawHeaders),
+      connection,
+      isUpgrade: false,
+      contentLength: length === undefined ? undefined : Number(length),
+      hasBody: !stream.endAfterHeaders,
+    }
+    this.response = new Http2Response(
+      stream,
+      guard,
+      headers[':method'] === 'HEAD',
+      () => this.request.hasBody && !stream.readableEnded,
+    )
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#headers[name]
+    return Array.isArray(value) ? value[0] : value
+  }
+
+  receiveBody(receiver: BodyReceiver): void {
+    const stream = this.#stream
+    if (!this.request.hasBody) {
+      receiver.onEnd()
+      return
+    }
+    // The client may have reset the stream while its credential was being verified.
+    if (this.#isClosed || stream.closed || stream.destroyed) {
+      const tell = this.#guard(() => receiver.onError(new Error('the client reset the stream')))
+      queueMicrotask(tell)
+      return
+    }
+    if (this.header('expect') !== undefined && !stream.headersSent) {
+      stream.additionalHeaders({ ':status': 100 })
+    }
+    let over = false
+    const broken = this.#guard((error?: Error) => {
+      if (over) return
+      over = true
+      receiver.onError(error ?? new Error('the client reset the stream before the end of its body'))
+    })
+    const onData = this.#guard((chunk: Buffer) => {
+      this.bytesReceived += chunk.length
+      receiver.onData(chunk)
+    })
+    stream.on('data', onData)
+    // `end` also follows a reset, one with NO_ERROR too, which closes the stream first: only
+    // END_STREAM makes a body whole.
+    const onEnd = this.#guard(() => {
+      if (stream.closed || stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
+        broken()
+        return
+      }
+      over = true
+      receiver.onEnd()
+    })
+    stream.on('end', onEnd)
+    stream.on('aborted', () => broken())
+    stream.on('error', broken)
+    stream.on('close', () => broken())
+  }
+
+  pauseBody(): void {
+    this.#stream.pause()
+  }
+
+  resumeBody(): void {
+    this.#stream.resume()
+  }
+
+  recognised(): void {
+    if (this.#isClosed) return
+    this.isRecognised = true
+    this.#onRecognised()
+  }
+
+  onAbort(callback: (error: Error) => void): void {
+    // Not by `writableEnded`: node ends the writable side itself when the client resets with NO_ERROR.
+    const tell = this.#guard(() => {
+      if (!this.response.ended || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
+        callback(new Error('the client reset the stream before the end of the answer'))
+      }
+    })
+    if (this.#isClosed) queueMicrotask(tell)
+    else this.#stream.once('close', tell)
+  }
+
+  onClose(callback: () => void): void {
+    if (this.#isClosed) callback()
+    else this.#stream.once('close', this.#guard(callback))
+  }
+
+  takeSocket(): never {
+    throw new Error('an HTTP/2 stream cannot be taken over')
+  }
+}
+
+class Http2Response implements ClientResponse {
+  bytesWritten = 0
+  /** Whether the answer was ended from this side. */
+  ended = false
+  readonly #stream: ServerHttp2Stream
+  /** node has ended the writable side of an answer to HEAD already. */
+  readonly #isHead: boolean
+  readonly #bodyUnread: () => boolean
+  readonly #guard: Guard
+
+  constructor(stream: ServerHttp2Stream, guard: Guard, isHead: boolean, bodyUnread: () => boolean) {
+    this.#stream = stream
+    this.#guard = guard
+    this.#isHead = isHead
+    this.#bodyUnread = bodyUnread
+  }
+
+  get headersSent(): boolean {
+    return this.#stream.headersSent
+  }
+
+  writeHead(status: number, headers: RawHeaders): void {
+    if (this.#gone) return
+    this.#stream.respond([':status', String(status), ...headers])
+  }
+
+  flushHead(): void {
+    // HEADERS is its own frame and goes out at the end of this turn of the loop.
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.#gone || this.#isHead) return true
+    this.bytesWritten += chunk.length
+    return this.#stream.write(chunk)
+  }
+
+  onDrain(callback: () => void): void {
+    this.#stream.on('drain', this.#guard(callback))
+  }
+
+  end(chunk?: Buffer | string): void {
+    if (this.#gone && !this.#isHead) return
+    this.ended = true
+    if (this.#isHead) return
+    if (chunk !== undefined) this.bytesWritten += Buffer.byteLength(chunk)
+    this.#stream.end(chunk)
+    // RFC 9113 section 8.1: after an early answer, ask the client to stop sending without an error.
+    if (this.#bodyUnread()) {
+      this.#stream.once('finish', () => {
+        this.#stream.close(constants.NGHTTP2_NO_ERROR)
+      })
+    }
+  }
+
+  destroy(error = new Error('the answer was broken off')): void {
+    // Not `close`: that ends the writable side first, and END_STREAM makes half an answer a whole one.
+    if (!this.#stream.destroyed) this.#stream.destroy(error)
+  }
+
+  /** A stream that the client reset takes nothing more; `onAbort` has told so already. */
+  get #gone(): boolean {
+    return this.#stream.destroyed || this.#stream.closed
+  }
+}
+
+/** Pseudo-header fields come first (RFC 9113 section 8.3); nghttp2 refuses any behind. */
+function withoutPseudoHeaders(rawHeaders: RawHeaders): RawHeaders {
+  let first = 0
+  while (rawHeaders[first]?.startsWith(':') === true) first += 2
+  return rawHeaders.slice(first)
+}

@@ -1,0 +1,159 @@
+/** HTTP/2 on the listener: one session's streams, its idle time and its end. */
+import type {
+  IncomingHttpHeaders,
+  performServerHandshake,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2'
+
+import type { ClientConnection } from '../http/exchange.ts'
+import { writeRefusal } from '../http/refusal.ts'
+import { StatusError } from '../status.ts'
+import { createGuard } from './exception-guard.ts'
+import { createHttp2Exchange } from './http2-exchange.ts'
+import { watchLiveness, type LiveSocket } from './http2-liveness.ts'
+import type { ListenerEffects, ServedConnection } from './served-connection.ts'
+
+export interface Http2Limits {
+  readonly maxHeaderBytes: number
+  readonly maxHeaders: number
+  readonly maxConcurrentStreams: number
+  /** Milliseconds. */
+  readonly headerTimeout: number
+  readonly idleTimeout: number
+  /** Of looking whether a silent client is still there; 15 seconds unless said otherwise. */
+  readonly livenessInterval?: number
+}
+
+/** As Go's HTTP/2 waits for an answer to PING. */
+const LIVENESS_MS = 15_000
+
+type StreamArguments = readonly [
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: readonly string[],
+]
+
+/** RFC 9113 section 6.5.2: what a field counts beside its name and value. */
+const FIELD_OVERHEAD = 32
+
+/** Bounds for nghttp2: CVE-2023-44487, CVE-2023-45288, CVE-2019-9512/9514/9515/9516. */
+export function sessionOptions(
+  limits: Http2Limits,
+): NonNullable<Parameters<typeof performServerHandshake>[1]> {
+  return {
+    settings: {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderBytes,
+      initialWindowSize: 262_144,
+      enablePush: false,
+      enableConnectProtocol: false,
+    },
+    maxHeaderListPairs: limits.maxHeaders,
+    maxOutstandingPings: 10,
+    maxSettings: 32,
+    maxSessionInvalidFrames: 20,
+    maxSessionRejectedStreams: 100,
+    maxSessionMemory: 16,
+    streamResetBurst: 1_000,
+    streamResetRate: 33,
+  }
+}
+
+/**
+ * Serves a session; when retired it sends GOAWAY, and open streams go on to their end.
+ *
+ * @param socket the TLS socket below it
+ */
+export function serveHttp2(
+  session: ServerHttp2Session,
+  socket: LiveSocket,
+  connection: ClientConnection,
+  limits: Http2Limits,
+  effects: ListenerEffects,
+): ServedConnection {
+  const { log, metrics, handle, onMalformed } = effects
+  const guard = createGuard(effects, session)
+  let open = 0
+  /** Of these, the ones whose users are known. */
+  let recognised = 0
+  const onRecognised = (): void => {
+    recognised += 1
+  }
+  const onError = guard((error: Error) => {
+    metrics.connectionsRefused.inc({ reason: 'http2' })
+    log.debug({ err: error, address: connection.remoteAddress }, 'HTTP/2 session failed')
+  })
+  session.on('error', onError)
+  const interval = limits.livenessInterval ?? LIVENESS_MS
+  watchLiveness({ session, socket, guard, isBusy: () => open > 0, interval })
+  // node keeps this timer fresh on every frame; an open but silent watch is no idleness.
+  let silent = false
+  session.setTimeout(limits.idleTimeout)
+  const onTimeout = guard(() => {
+    silent = true
+    if (open === 0) session.close()
+  })
+  session.on('timeout', onTimeout)
+  const first = setTimeout(() => session.destroy(), limits.headerTimeout)
+  first.unref()
+  session.once('close', () => clearTimeout(first))
+
+  const onStream = guard<StreamArguments>((stream, headers, _flags, rawHeaders) => {
+    clearTimeout(first)
+    open += 1
+    const parts = { stream, headers, rawHeaders, connection, guard, onRecognised }
+    const exchange = createHttp2Exchange(parts)
+    stream.on('error', (error) => log.trace({ err: error }, 'HTTP/2 stream failed'))
+    const onClose = guard(() => {
+      open -= 1
+      if (exchange.isRecognised) recognised -= 1
+      letGo(stream)
+      // The end of a watch is no frame that would start the timer again once it has run out.
+      if (open === 0 && silent) session.setTimeout(limits.idleTimeout)
+    })
+    stream.once('close', onClose)
+    if (stream.destroyed) return
+    // node holds only those clients to it that have acknowledged SETTINGS.
+    if (headerListSize(rawHeaders) <= limits.maxHeaderBytes) handle(exchange)
+    else {
+      onMalformed(connection, HEADERS_TOO_LARGE.code, HEADERS_TOO_LARGE.message)
+      writeRefusal(exchange, HEADERS_TOO_LARGE, [])
+    }
+  })
+  session.on('stream', onStream)
+  return {
+    retire() {
+      if (!session.closed) session.close()
+    },
+    isIdle: () => recognised === 0,
+    idleSince: () => undefined,
+  }
+}
+
+/**
+ * node keeps a session's streams in a Map, and V8 keeps the entries of outgrown tables of a Map until
+ * the next full collection (as `streams.ts` tells): a closed stream must not hold its whole exchange
+ * for that long. The listeners of the `close` that is being told still run.
+ */
+function letGo(stream: ServerHttp2Stream): void {
+  stream.removeAllListeners()
+  stream.on('error', ignore)
+}
+
+function ignore(): void {
+  // Nobody is left to tell.
+}
+
+const HEADERS_TOO_LARGE = new StatusError(
+  'RequestHeaderFieldsTooLarge',
+  'the request header is too large',
+  { closeConnection: true },
+)
+
+function headerListSize(rawHeaders: readonly string[]): number {
+  let size = (rawHeaders.length / 2) * FIELD_OVERHEAD
+  for (const part of rawHeaders) size += part.length
+  return size
+}

@@ -1,0 +1,98 @@
+/** Serving and SNI certificates, read from their files. */
+import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+
+import { fieldName, type Path } from '../config/path.ts'
+import { ConfigError, type ConfigProblem } from '../config/problem.ts'
+import type { Configuration } from '../config/schema.ts'
+import type { ServingCertificate } from './tls.ts'
+
+type TlsConfiguration = Pick<
+  Configuration['listener']['tls'],
+  'certFile' | 'privateKeyFile' | 'sniCertificates'
+>
+
+export interface ServingCertificates {
+  readonly serving: ServingCertificate
+  readonly sni: readonly ServingCertificate[]
+}
+
+/**
+ * Reads every pair and checks that key and certificate belong together.
+ *
+ * @throws ConfigError with every problem found, each with its field of gatehouse.yaml
+ */
+export function loadServingCertificates(tls: TlsConfiguration): ServingCertificates {
+  const problems: ConfigProblem[] = []
+  const load = (path: Path, files: PairFiles, names: readonly string[]) => {
+    const { problems: found, ...pair } = readPair(path, files)
+    problems.push(...found)
+    return { ...pair, names }
+  }
+  const serving = load(['listener', 'tls'], tls, [])
+  const sni = tls.sniCertificates.map((pair, i) =>
+    load(['listener', 'tls', 'sniCertificates', i], pair, pair.names),
+  )
+  if (problems.length > 0) throw new ConfigError(problems)
+  return { serving, sni }
+}
+
+/** What is wrong with the files of a pair, as far as they are there. */
+export function checkServingPair(path: Path, files: Partial<PairFiles>): readonly ConfigProblem[] {
+  return readPair(path, files).problems
+}
+
+interface PairFiles {
+  readonly certFile: string
+  readonly privateKeyFile: string
+}
+
+function readPair(path: Path, { certFile, privateKeyFile }: Partial<PairFiles>) {
+  const problems: ConfigProblem[] = []
+  const at = (member: keyof PairFiles, file: string) => (message: string, fix: string) => {
+    const field = fieldName([...path, member])
+    problems.push({ file, line: undefined, column: undefined, field, message, fix })
+  }
+  const certProblem = at('certFile', certFile ?? '')
+  const keyProblem = at('privateKeyFile', privateKeyFile ?? '')
+  const certificate = certFile === undefined ? '' : readText(certFile, certProblem)
+  const privateKey = privateKeyFile === undefined ? '' : readText(privateKeyFile, keyProblem)
+  const leaf = certificate === '' ? undefined : parseCertificate(certificate, certProblem)
+  const key = privateKey === '' ? undefined : parsePrivateKey(privateKey, keyProblem)
+  if (leaf !== undefined && key !== undefined && !leaf.checkPrivateKey(key)) {
+    keyProblem(`does not belong to ${String(certFile)}`, 'give the key of that certificate')
+  }
+  return { certificate, privateKey, problems }
+}
+
+type Add = (message: string, fix: string) => void
+
+/** `''` with a problem. */
+function readText(file: string, add: Add): string {
+  try {
+    const text = readFileSync(file, 'utf8')
+    if (text === '') add('is empty', 'give PEM')
+    return text
+  } catch (error) {
+    add(`cannot be read: ${(error as Error).message}`, 'give a readable file')
+    return ''
+  }
+}
+
+function parseCertificate(pem: string, add: Add): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem)
+  } catch {
+    add('is no PEM certificate', 'give the certificate, then its intermediates')
+    return undefined
+  }
+}
+
+function parsePrivateKey(pem: string, add: Add): KeyObject | undefined {
+  try {
+    return createPrivateKey(pem)
+  } catch {
+    add('is no PEM private key', 'give an unencrypted PKCS#8 key')
+    return undefined
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * TLS of the listener: serving and SNI certificates, chosen as kube-apiserver does it
+ * (apiserver/pkg/server/dynamiccertificates), and the client CA.
+ */
+import { constants, X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
+
+import { createIssuerSearch } from '../authentication/x509/certificate-recheck.ts'
+import type { ClientTrust } from '../authentication/x509/client-ca.ts'
+import { opensslCiphers } from './cipher-suites.ts'
+
+/** A key pair as PEM, with the names that it is chosen for. */
+export interface ServingCertificate {
+  readonly certificate: string
+  readonly privateKey: string
+  /** Explicit names beat the certificate's own; empty: take the certificate's DNS names. */
+  readonly names: readonly string[]
+}
+
+export interface ListenerTlsOptions {
+  readonly minVersion: 'VersionTLS12' | 'VersionTLS13'
+  /** kube-apiserver's names; empty: all that there are. */
+  readonly cipherSuites: readonly string[]
+  readonly serving: ServingCertificate
+  readonly sni: readonly ServingCertificate[]
+  /** Undefined: no client certificate is asked for. */
+  readonly clientTrust: ClientTrust | undefined
+}
+
+/** Everything of a handshake that depends on files; replaced as a whole when one changes. */
+export interface ListenerTls {
+  readonly options: SecureContextOptions
+  contextFor(serverName: string): SecureContext | undefined
+  /** Whether a CA of the client CA bundle stands above the certificates that a client sent. */
+  readonly isOfClientCA: (chain: readonly X509Certificate[]) => boolean
+}
+
+/**
+ * Builds the contexts.
+ *
+ * @throws Error of OpenSSL when a key does not belong to its certificate or PEM is broken
+ */
+export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
+  const exact = new Map<string, SecureContext>()
+  for (const pair of tls.sni) {
+    const context = createSecureContext(contextOptions(tls, pair))
+    const names = pair.names.length > 0 ? pair.names : certificateNames(pair.certificate)
+    for (const name of names) {
+      // Of two pairs for one name the earlier wins, as with kube-apiserver's flag.
+      if (!exact.has(name.toLowerCase())) exact.set(name.toLowerCase(), context)
+    }
+  }
+  return {
+    options: contextOptions(tls, tls.serving),
+    contextFor: (serverName) =>
+      exact.get(serverName.toLowerCase()) ?? exact.get(wildcard(serverName)),
+    isOfClientCA: createIssuerSearch(tls.clientTrust?.ca ?? ''),
+  }
+}
+
+function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): SecureContextOptions {
+  const { clientTrust } = tls
+  return {
+    cert: pair.certificate,
+    key: pair.privateKey,
+    minVersion: tls.minVersion === 'VersionTLS13' ? 'TLSv1.3' : 'TLSv1.2',
+    ciphers: opensslCiphers(tls.cipherSuites),
+    honorCipherOrder: true,
+    // No resumption: a resumed session would carry the verdict on a client certificate past a
+    // change of the CA bundle or the CRL. client-go keeps no session cache, so nothing is lost.
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+    sessionIdContext: 'gatehouse',
+    ...(clientTrust === undefined ? {} : { ca: clientTrust.ca }),
+    ...(clientTrust?.crl === undefined ? {} : { crl: clientTrust.crl }),
+  }
+}
+
+/** DNS names and addresses in the certificate; clients do not look at its common name. */
+function certificateNames(pem: string): readonly string[] {
+  const alternative = new X509Certificate(pem).subjectAltName ?? ''
+  return alternative
+    .split(', ')
+    .flatMap((entry) => /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1] ?? [])
+}
+
+/** `*.example.com` for `a.example.com`: one label, as kube-apiserver matches. */
+function wildcard(serverName: string): string {
+  const dot = serverName.indexOf('.')
+  return dot < 0 || isIP(serverName) !== 0 ? '' : `*${serverName.slice(dot).toLowerCase()}`
+}

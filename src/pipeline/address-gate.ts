@@ -1,0 +1,112 @@
+/**
+ * The limit of an address, before anything of a request is looked at, and what is audited of those
+ * beyond it: a bounded number of events, whatever they send.
+ */
+import type { Auditor } from '../audit/record.ts'
+import { createRefusalSummary, type SuppressedRefusals } from '../audit/refusal-summary.ts'
+import type { ClientConnection } from '../http/exchange.ts'
+import { addressKey } from '../limits/address-key.ts'
+import type { Limiter } from '../limits/limiter.ts'
+import type { Log } from '../log.ts'
+import { StatusError } from '../status.ts'
+import { noRequest } from './malformed-request.ts'
+
+/** So that one address writes at most 11 events in each window, and all of them about 11,000. */
+const WINDOW_MS = 60_000
+const FULL_EVENTS = 10
+const MAX_ADDRESSES = 1_000
+
+/** A refusal for being beyond the limit. */
+export interface OverLimit {
+  readonly refusal: StatusError
+  /** Whether it is to have an event of its own; if not, it is told in the summary. */
+  readonly hasEvent: boolean
+}
+
+export interface AddressGate {
+  /**
+   * Takes a token of the address; undefined: there was one.
+   *
+   * @param code what is answered when there is none; 429 unless the answer is given already
+   */
+  admit(address: string, code?: number): OverLimit | undefined | Promise<OverLimit | undefined>
+  /** Writes the summary of what is left. */
+  close(): void
+}
+
+export interface AddressGateParts {
+  readonly stages: { readonly limiter: Limiter; readonly auditor: Auditor }
+  readonly log: Log
+  /** Milliseconds, monotonic, of the clock that `Auditor.open` takes. */
+  readonly now?: () => number
+}
+
+/** Makes the gate; its timer runs only while there is something to sum up. */
+export function createAddressGate({
+  stages,
+  log,
+  now = () => performance.now(),
+}: AddressGateParts): AddressGate {
+  let timer: NodeJS.Timeout | undefined
+  const summary = createRefusalSummary(
+    { window: WINDOW_MS, fullEvents: FULL_EVENTS, maxAddresses: MAX_ADDRESSES },
+    { write, now },
+  )
+
+  function write(refusals: SuppressedRefusals): boolean {
+    try {
+      const request = noRequest(connectionOf(refusals.address ?? ''))
+      stages.auditor.open(request, refusals.since).close(outcomeOf(refusals))
+      return true
+    } catch (error) {
+      const { address, count } = refusals
+      log.warn({ err: error, address, count }, 'refusals could not be summed up in the audit log')
+      return false
+    }
+  }
+
+  const end = (): void => {
+    clearTimeout(timer)
+    timer = undefined
+    summary.end()
+  }
+
+  function overLimit(error: unknown, address: string, code: number | undefined): OverLimit {
+    if (!(error instanceof StatusError)) throw error
+    const hasEvent = summary.add(addressKey(address), address, code ?? error.code)
+    timer ??= setTimeout(end, WINDOW_MS).unref()
+    return { refusal: error, hasEvent }
+  }
+
+  return {
+    admit(address, code) {
+      try {
+        const admitted = stages.limiter.admitAddress(address)
+        if (admitted === undefined) return undefined
+        return admitted.then(
+          () => undefined,
+          (error: unknown) => overLimit(error, address, code),
+        )
+      } catch (error) {
+        return overLimit(error, address, code)
+      }
+    },
+    close: end,
+  }
+}
+
+function outcomeOf({ address, count, codes }: SuppressedRefusals) {
+  const whose = address === undefined ? 'other addresses' : addressKey(address)
+  return {
+    code: 429,
+    reason: 'TooManyRequests',
+    message: `${count} more refused beyond the limit of ${whose}: ${codes}`,
+    suppressedEvents: count,
+    bytesReceived: 0,
+    bytesSent: 0,
+  }
+}
+
+function connectionOf(remoteAddress: string): ClientConnection {
+  return { remoteAddress, remotePort: 0, peerCertificate: undefined, retire: () => undefined }
+}

@@ -1,0 +1,139 @@
+/** `/livez`, `/readyz` and `/metrics` on a listener of their own, in plain HTTP, never on the users'. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+import type { Metrics } from '../metrics.ts'
+import { keepRoom } from './connection-reserve.ts'
+
+/** A named readiness check; what it returns says what is wrong. */
+export interface Check {
+  readonly name: string
+  readonly run: () => string | undefined
+  /** What is worth knowing though it does not fail the check; shown by `?verbose`. */
+  readonly note?: () => string | undefined
+}
+
+export interface ProbesOptions {
+  readonly address: string
+  readonly port: number
+  readonly checks: () => readonly Check[]
+  readonly metrics: Pick<Metrics, 'registry' | 'ready' | 'checkOk'>
+}
+
+export interface Probes {
+  readonly address: { readonly host: string; readonly port: number }
+  close(): Promise<void>
+}
+
+const MAX_CONNECTIONS = 100
+
+/** Whoever asks here has his request ready; kubelet makes a connection for each. */
+const LIMITS = {
+  maxHeaderSize: 8_192,
+  headersTimeout: 2_000,
+  requestTimeout: 2_000,
+  keepAliveTimeout: 2_000,
+  connectionsCheckingInterval: 500,
+} as const
+
+/** Starts the listener; rejects when the address cannot be had. */
+export async function startProbes(options: ProbesOptions): Promise<Probes> {
+  const server = createServer(LIMITS, (request, response) => {
+    answer(options, request, response).catch(() => response.destroy())
+  })
+  // Also of a client that does not read its answer.
+  server.timeout = 5_000
+  keepRoom(server, MAX_CONNECTIONS)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, options.address, resolve)
+  })
+  const bound = server.address() as AddressInfo
+  return {
+    address: { host: bound.address, port: bound.port },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+async function answer(
+  { checks, metrics }: ProbesOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://probes')
+  const isRead = request.method === 'GET' || request.method === 'HEAD'
+  if (!isRead) {
+    send(response, 405, 'only GET and HEAD\n')
+    return
+  }
+  switch (url.pathname) {
+    case '/livez':
+      // Alive while the event loop answers: a restart fixes nothing that a check could find.
+      send(response, 200, 'ok\n')
+      return
+    case '/readyz': {
+      const { code, text } = readiness(checks(), url.searchParams.has('verbose'))
+      send(response, code, text)
+      return
+    }
+    case '/metrics':
+      recordReadiness(checks(), metrics)
+      send(response, 200, await metrics.registry.metrics(), metrics.registry.contentType)
+      return
+    default:
+      send(response, 404, 'served here: /livez /readyz?verbose /metrics\n')
+  }
+}
+
+/** So that alerts see what a probe sees, and the notes that no probe does. */
+function recordReadiness(
+  checks: readonly Check[],
+  { ready, checkOk }: Pick<Metrics, 'ready' | 'checkOk'>,
+): void {
+  // An issuer that is gone from the configuration is gone from here.
+  checkOk.reset()
+  let failed = false
+  for (const { name, run, note } of checks) {
+    const problem = run()
+    failed ||= problem !== undefined
+    checkOk.set({ check: name }, (problem ?? note?.()) === undefined ? 1 : 0)
+  }
+  ready.set(failed ? 0 : 1)
+}
+
+/** kube-apiserver's form: one `[+]name ok` or `[-]name failed: why` a check. */
+export function readiness(
+  checks: readonly Check[],
+  verbose: boolean,
+): { readonly code: number; readonly text: string } {
+  const lines: string[] = []
+  let failed = false
+  for (const { name, run, note } of checks) {
+    const problem = oneLine(run())
+    const remark = oneLine(note?.())
+    if (problem !== undefined) failed = true
+    const ok = remark === undefined ? `[+]${name} ok` : `[+]${name} ok (${remark})`
+    lines.push(problem === undefined ? ok : `[-]${name} failed: ${problem}`)
+  }
+  lines.push(failed ? 'readyz check failed' : 'readyz check passed')
+  return { code: failed ? 503 : 200, text: failed || verbose ? `${lines.join('\n')}\n` : 'ok\n' }
+}
+
+/** What a check says may come from elsewhere; a line of its own would pass for another check. */
+function oneLine(text: string | undefined): string | undefined {
+  const lines = text?.split(/[\n\v\f\r\u0085\u2028\u2029]/).map((line) => line.trim())
+  return lines?.filter((line) => line !== '').join('; ')
+}
+
+function send(response: ServerResponse, code: number, text: string, type?: string): void {
+  response.writeHead(code, {
+    'Content-Type': type ?? 'text/plain; charset=utf-8',
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  })
+  response.end(text)
+}

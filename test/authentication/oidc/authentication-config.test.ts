@@ -1,0 +1,334 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { createAuthority } from '../../../certs-dev/pki.ts'
+import { loadAuthenticationConfiguration } from '../../../src/authentication/oidc/authentication-config.ts'
+import { ConfigError } from '../../../src/config/problem.ts'
+
+let folder: string
+let file: string
+let certificate: string
+let privateKey: string
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'gatehouse-authentication-'))
+  file = join(folder, 'authentication.yaml')
+  const authority = await createAuthority({ commonName: 'issuers' })
+  certificate = authority.certificatePem
+  privateKey = authority.keyPem
+})
+afterAll(() => {
+  rmSync(folder, { recursive: true })
+})
+
+const HEAD = 'apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n'
+
+interface JwtParts {
+  url?: unknown
+  issuer?: object
+  username?: unknown
+  mappings?: object
+  rest?: object
+}
+
+function jwt({ url = 'https://a.example', issuer, username, mappings, rest }: JwtParts = {}) {
+  return {
+    issuer: { url, audiences: ['kubernetes'], ...issuer },
+    claimMappings: { username: username ?? { claim: 'sub', prefix: '' }, ...mappings },
+    ...rest,
+  }
+}
+
+/** JSON is YAML. */
+function load(text: string) {
+  writeFileSync(file, text)
+  return loadAuthenticationConfiguration(file)
+}
+
+const loadIssuers = (...issuers: object[]) => load(`${HEAD}jwt: ${JSON.stringify(issuers)}\n`)
+
+function problemsOf(action: () => unknown) {
+  try {
+    action()
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+describe('a good file', () => {
+  test('gives issuers with everything that it says', () => {
+    const { issuers } = loadIssuers(
+      jwt({
+        issuer: {
+          audiences: ['a', 'b'],
+          audienceMatchPolicy: 'MatchAny',
+          discoveryURL: 'https://b.example/discovery',
+          certificateAuthority: certificate + certificate,
+        },
+        mappings: { groups: { claim: 'roles', prefix: 'g:' }, uid: { claim: 'sub' }, extra: [] },
+        rest: {
+          claimValidationRules: [{ claim: 'hd', requiredValue: 'x' }, { claim: 'empty' }],
+          userValidationRules: [],
+        },
+      }),
+      jwt({ url: 'https://b.example/' }),
+    )
+    expect(issuers).toEqual([
+      {
+        url: 'https://a.example',
+        discoveryUrl: 'https://b.example/discovery',
+        certificateAuthority: certificate + certificate,
+        audiences: ['a', 'b'],
+        requiredClaims: [
+          { claim: 'hd', requiredValue: 'x' },
+          { claim: 'empty', requiredValue: '' },
+        ],
+        claimMappings: {
+          username: { claim: 'sub', prefix: '' },
+          groups: { claim: 'roles', prefix: 'g:' },
+          uidClaim: 'sub',
+        },
+      },
+      {
+        url: 'https://b.example/',
+        discoveryUrl: undefined,
+        certificateAuthority: undefined,
+        audiences: ['kubernetes'],
+        requiredClaims: [],
+        claimMappings: {
+          username: { claim: 'sub', prefix: '' },
+          groups: undefined,
+          uidClaim: undefined,
+        },
+      },
+    ])
+  })
+
+  test.for([
+    ['no issuer', HEAD],
+    ['an empty list of issuers', `${HEAD}jwt: []\n`],
+    ['v1beta1', HEAD.replace('/v1\n', '/v1beta1\n')],
+    ['anonymous switched off', `${HEAD}anonymous: { enabled: false }\n`],
+  ] as const)('may have %s', ([, text]) => {
+    expect(load(text)).toEqual({ issuers: [] })
+  })
+
+  test('may have 64 issuers, not 65', () => {
+    const issuers = (count: number) =>
+      Array.from({ length: count }, (_, index) => jwt({ url: `https://${index}.example` }))
+    expect(loadIssuers(...issuers(64)).issuers).toHaveLength(64)
+    expect(problemsOf(() => loadIssuers(...issuers(65)))).toMatchObject([{ field: 'jwt' }])
+  })
+
+  test('is shipped as the example', () => {
+    const { issuers } = loadAuthenticationConfiguration('config/authentication.yaml')
+    expect(issuers).toMatchObject([
+      {
+        url: 'https://login.example.com/realms/company',
+        audiences: ['kubernetes'],
+        claimMappings: { username: { prefix: 'oidc:' }, groups: { prefix: 'oidc:' } },
+      },
+    ])
+  })
+})
+
+const issuerFile = (parts: JwtParts) => `${HEAD}jwt: ${JSON.stringify([jwt(parts)])}\n`
+const rules = (...claimValidationRules: object[]) => issuerFile({ rest: { claimValidationRules } })
+
+describe('a problem names its field and the way out', () => {
+  test.for([
+    ['another kind', HEAD.replace('Authentication', 'Authorization'), 'kind'],
+    ['v1alpha1', HEAD.replace('/v1\n', '/v1alpha1\n'), 'apiVersion'],
+    ['an empty file', '', ''],
+    ['an unknown field', `${HEAD}jwts: []\n`, 'jwts'],
+    ['a field in the wrong case', `${HEAD}JWT: []\n`, 'JWT'],
+    ['jwt that is no list', `${HEAD}jwt: {}\n`, 'jwt'],
+    ['anonymous access', `${HEAD}anonymous: { enabled: true }\n`, 'anonymous.enabled'],
+    [
+      'anonymous access on paths',
+      `${HEAD}anonymous: { enabled: false, conditions: [{ path: /livez }] }\n`,
+      'anonymous.conditions',
+    ],
+    ['no audience', issuerFile({ issuer: { audiences: [] } }), 'jwt[0].issuer.audiences'],
+    [
+      'an empty audience',
+      issuerFile({ issuer: { audiences: [''] } }),
+      'jwt[0].issuer.audiences[0]',
+    ],
+    [
+      'the same audience twice',
+      issuerFile({ issuer: { audiences: ['a', 'a'], audienceMatchPolicy: 'MatchAny' } }),
+      'jwt[0].issuer.audiences[1]',
+    ],
+    [
+      'several audiences without a policy',
+      issuerFile({ issuer: { audiences: ['a', 'b'] } }),
+      'jwt[0].issuer.audienceMatchPolicy',
+    ],
+    [
+      'an unknown policy',
+      issuerFile({ issuer: { audienceMatchPolicy: 'MatchAll' } }),
+      'jwt[0].issuer.audienceMatchPolicy',
+    ],
+    [
+      'a certificate authority that is none',
+      issuerFile({ issuer: { certificateAuthority: 'MIIB' } }),
+      'jwt[0].issuer.certificateAuthority',
+    ],
+    [
+      'an egress selector',
+      issuerFile({ issuer: { egressSelectorType: 'cluster' } }),
+      'jwt[0].issuer.egressSelectorType',
+    ],
+    [
+      'a discovery URL that is the issuer’s',
+      issuerFile({ issuer: { discoveryURL: 'https://a.example/' } }),
+      'jwt[0].issuer.discoveryURL',
+    ],
+    ['a username without prefix', issuerFile({ username: { claim: 'sub' } }), 'username.prefix'],
+    ['a username without claim', issuerFile({ username: { prefix: '' } }), 'username.claim'],
+    [
+      'an empty username claim',
+      issuerFile({ username: { claim: '', prefix: '' } }),
+      'username.claim',
+    ],
+    ['a username with nothing', issuerFile({ username: {} }), 'username.claim'],
+    [
+      'groups without prefix',
+      issuerFile({ mappings: { groups: { claim: 'groups' } } }),
+      'groups.prefix',
+    ],
+    ['groups without claim', issuerFile({ mappings: { groups: { prefix: '' } } }), 'groups.claim'],
+    ['a rule without claim', rules({ requiredValue: 'x' }), 'claimValidationRules[0].claim'],
+    [
+      'two rules for a claim',
+      rules({ claim: 'a' }, { claim: 'a' }),
+      'claimValidationRules[1].claim',
+    ],
+    [
+      'a required value that is no string',
+      rules({ claim: 'a', requiredValue: true }),
+      'claimValidationRules[0].requiredValue',
+    ],
+  ] as const)('%s', ([, text, field]) => {
+    const problems = problemsOf(() => load(text))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]!.field.slice(-field.length)).toBe(field)
+    expect(problems[0]).toMatchObject({ file, line: expect.any(Number) as number })
+    expect(problems[0]!.fix).not.toBe('')
+  })
+
+  test.for([
+    'http://a.example',
+    'HTTPS://a.example',
+    'a.example',
+    'https://',
+    'https:a.example',
+    'https://a.example?',
+    'https://a.example#',
+    'https://a.example/?x=1',
+    'https://user@a.example',
+    'https://:password@a.example',
+    ' https://a.example',
+    'https://a.example/ü',
+    'https://a.example\n',
+    '',
+  ])('an issuer URL %j', (url) => {
+    const fields = (problems: readonly { field: string }[]) => problems.map(({ field }) => field)
+    expect(fields(problemsOf(() => loadIssuers(jwt({ url }))))).toEqual(['jwt[0].issuer.url'])
+    expect(fields(problemsOf(() => loadIssuers(jwt({ issuer: { discoveryURL: url } }))))).toEqual([
+      'jwt[0].issuer.discoveryURL',
+    ])
+  })
+
+  test('a private key among the certificates', () => {
+    const issuer = { certificateAuthority: certificate + privateKey }
+    expect(problemsOf(() => loadIssuers(jwt({ issuer })))).toMatchObject([
+      { field: 'jwt[0].issuer.certificateAuthority' },
+    ])
+  })
+
+  test('an issuer or discovery document that is given twice', () => {
+    const issuer = { discoveryURL: 'https://discovery.example/' }
+    expect(problemsOf(() => loadIssuers(jwt({ issuer }), jwt({ issuer })))).toMatchObject([
+      { field: 'jwt[1].issuer.url', message: '"https://a.example" stands twice' },
+      { field: 'jwt[1].issuer.discoveryURL' },
+    ])
+  })
+
+  test('a key that stands twice', () => {
+    expect(problemsOf(() => load(`${HEAD}jwt: []\njwt: []\n`))).toMatchObject([
+      { line: 4, message: 'the same key stands twice' },
+    ])
+  })
+
+  test('a file that is not there', () => {
+    expect(
+      problemsOf(() => loadAuthenticationConfiguration(join(folder, 'none.yaml'))),
+    ).toMatchObject([{ line: undefined }])
+  })
+})
+
+describe('what needs CEL is refused with what to write instead', () => {
+  test.for([
+    ['username', issuerFile({ username: { expression: 'claims.sub' } }), 'write claim and prefix'],
+    [
+      'groups',
+      issuerFile({ mappings: { groups: { expression: 'claims.roles' } } }),
+      'write claim and prefix',
+    ],
+    ['uid', issuerFile({ mappings: { uid: { expression: 'claims.sub' } } }), 'write claim'],
+    [
+      'extra',
+      issuerFile({ mappings: { extra: [{ key: 'a.example/b', valueExpression: 'claims.b' }] } }),
+      'remove extra',
+    ],
+    ['claimValidationRules', rules({ expression: 'claims.hd == "x"' }), 'write claim and'],
+    [
+      'userValidationRules',
+      issuerFile({ rest: { userValidationRules: [{ expression: 'true' }] } }),
+      'remove them',
+    ],
+  ] as const)('%s', ([, text, fix]) => {
+    const problems = problemsOf(() => load(text))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]!.message).toContain('CEL expressions are not supported by this version')
+    expect(problems[0]!.fix).toContain(fix)
+  })
+})
+
+test('all problems come together, each with its line', () => {
+  const text = `${HEAD}jwt:
+  - issuer:
+      url: http://a.example
+      audiences: [a, b]
+    claimMappings:
+      username:
+        claim: sub
+      groups:
+        expression: claims.groups
+  - issuer:
+      url: http://a.example
+      audiences: [a]
+      audience: a
+    claimMappings: {}
+`
+  const found = problemsOf(() => load(text)).map(({ line, field }) => `${line ?? 0} ${field}`)
+  expect(found.toSorted()).toEqual(
+    [
+      '5 jwt[0].issuer.url',
+      '4 jwt[0].issuer.audienceMatchPolicy',
+      '8 jwt[0].claimMappings.username.prefix',
+      '11 jwt[0].claimMappings.groups.expression',
+      '13 jwt[1].issuer.url',
+      '13 jwt[1].issuer.url',
+      '15 jwt[1].issuer.audience',
+      '16 jwt[1].claimMappings.username',
+    ].toSorted(),
+  )
+})

@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest'
+
+import { mapClaims, type ClaimMappings } from '../../../src/authentication/oidc/claim-mappings.ts'
+import { refusalOf } from './issuer.ts'
+
+const bySub: ClaimMappings = {
+  username: { claim: 'sub', prefix: 'oidc:' },
+  groups: { claim: 'groups', prefix: 'g:' },
+  uidClaim: undefined,
+}
+const byEmail: ClaimMappings = { ...bySub, username: { claim: 'email', prefix: '' } }
+
+/** The claims, as they come out of JSON. */
+const map = (json: string, mappings = bySub) =>
+  mapClaims(JSON.parse(json) as Record<string, unknown>, mappings)
+
+describe('the username', () => {
+  test.for([
+    ['missing', '{}'],
+    ['empty', '{"sub":""}'],
+    ['null', '{"sub":null}'],
+    ['a number', '{"sub":1}'],
+    ['a list', '{"sub":["ada"]}'],
+    ['an object', '{"sub":{"toString":"ada"}}'],
+  ] as const)('is refused when its claim is %s', async ([, json]) => {
+    expect(await refusalOf(() => map(json))).toMatch(/claim sub is missing, empty or no string/)
+  })
+
+  test.for(['constructor', 'toString', '__proto__'])(
+    'is not what every object inherits as %s',
+    async (claim) => {
+      const mappings = { ...bySub, username: { claim, prefix: '' } }
+      expect(await refusalOf(() => map('{}', mappings))).toMatch(/missing/)
+    },
+  )
+
+  test('comes from a claim called __proto__ where the issuer sends one', () => {
+    const mappings = { ...bySub, username: { claim: '__proto__', prefix: '' } }
+    expect(map('{"__proto__":"ada"}', mappings).username).toBe('ada')
+  })
+
+  test('is the claim’s very bytes behind the prefix', () => {
+    expect(map('{"sub":" ada,\\u00fc \\n"}').username).toBe('oidc: ada,ü \n')
+  })
+
+  test.for([
+    ['true', '{"email":"a@b","email_verified":true}'],
+    ['absent', '{"email":"a@b"}'],
+  ] as const)('is the address with email_verified %s', ([, json]) => {
+    expect(map(json, byEmail).username).toBe('a@b')
+  })
+
+  test.for(['false', '"true"', '1', 'null'])(
+    'is no address with email_verified %s',
+    async (verified) => {
+      const json = `{"email":"a@b","email_verified":${verified}}`
+      expect(await refusalOf(() => map(json, byEmail))).toMatch(/not verified/)
+    },
+  )
+
+  test('by another claim does not care for email_verified', () => {
+    expect(map('{"sub":"ada","email_verified":false}').username).toBe('oidc:ada')
+  })
+})
+
+describe('the groups', () => {
+  test.for<[string, string, string[]]>([
+    ['absent', '', []],
+    ['null', ',"groups":null', []],
+    ['an empty list', ',"groups":[]', []],
+    ['a string', ',"groups":"dev"', ['g:dev']],
+    ['a string with commas', ',"groups":"a,b"', ['g:a,b']],
+    ['an empty string', ',"groups":""', []],
+    ['a list with one twice', ',"groups":["a","b","a"]', ['g:a', 'g:b']],
+    ['a list with an empty name', ',"groups":["a",""]', ['g:a']],
+    ['in another case', ',"Groups":["a"]', []],
+  ])('%s', ([, json, groups]) => {
+    expect(map(`{"sub":"ada"${json}}`).groups).toEqual(groups)
+  })
+
+  test.for([
+    ['a number', '1'],
+    ['a list with a number', '["a",1]'],
+    ['a list in a list', '[["a"]]'],
+    ['a list with null', '[null]'],
+    ['an object', '{"a":"b"}'],
+    ['true', 'true'],
+  ])('are refused as %s', async ([, value]) => {
+    const json = `{"sub":"ada","groups":${value}}`
+    expect(await refusalOf(() => map(json))).toMatch(/neither a string nor a list of strings/)
+  })
+
+  test('are all there, 300 of them', () => {
+    const groups = Array.from({ length: 300 }, (_, index) => `group-${index}`)
+    expect(map(JSON.stringify({ sub: 'ada', groups })).groups).toEqual(
+      groups.map((group) => `g:${group}`),
+    )
+  })
+
+  test('are refused when they would have to be fetched from where the token says', async () => {
+    const distributed = '"_claim_names":{"groups":"src"},"_claim_sources":{"src":{"endpoint":"x"}}'
+    expect(await refusalOf(() => map(`{"sub":"ada",${distributed}}`))).toMatch(/distributed/)
+    expect(map(`{"sub":"ada","groups":["a"],${distributed}}`).groups).toEqual(['g:a'])
+    expect(map('{"sub":"ada","_claim_names":{"roles":"src"}}').groups).toEqual([])
+    const withoutGroups = { ...bySub, groups: undefined }
+    expect(map(`{"sub":"ada",${distributed}}`, withoutGroups).groups).toEqual([])
+  })
+
+  test('are none where none are mapped', () => {
+    expect(map('{"sub":"ada","groups":["a"]}', { ...bySub, groups: undefined }).groups).toEqual([])
+  })
+})
+
+describe('the uid', () => {
+  const withUid = { ...bySub, uidClaim: 'oid' }
+
+  test('is the claim', () => {
+    expect(map('{"sub":"ada","oid":"u-1"}', withUid).uid).toBe('u-1')
+  })
+
+  test.for(['', ',"oid":""', ',"oid":null', ',"oid":7'])('is refused in {…%s}', async (json) => {
+    expect(await refusalOf(() => map(`{"sub":"ada"${json}}`, withUid))).toMatch(/claim oid/)
+  })
+})
+
+test.for<[string, Record<string, string[]>]>([
+  ['"j"', { 'authentication.kubernetes.io/credential-id': ['JTI=j'] }],
+  ['""', {}],
+  ['7', {}],
+  ['null', {}],
+])('jti %s in the extra', ([jti, extra]) => {
+  expect(map(`{"sub":"ada","jti":${jti}}`).extra).toEqual(extra)
+})

@@ -1,0 +1,142 @@
+/** Sign-ins of before under what is configured, and published, now. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+
+import type { Authentication } from '../../../src/authentication/authenticator.ts'
+import type { Issuer } from '../../../src/authentication/oidc/authentication-config.ts'
+import {
+  createOidcAuthenticator,
+  type OidcAuthenticator,
+} from '../../../src/authentication/oidc/oidc.ts'
+import { createLog } from '../../../src/log.ts'
+import {
+  configuration,
+  createSigningKey,
+  issuerConfiguration,
+  signToken,
+  SOON,
+  startIssuer,
+  type SigningKey,
+  type TestIssuer,
+} from './issuer.ts'
+
+let key: SigningKey
+let nextKey: SigningKey
+let issuer: TestIssuer
+let now: number
+let dropped: number
+let oidc: OidcAuthenticator
+/** ada's, good for an hour. */
+let signedIn: Authentication
+
+beforeAll(async () => {
+  key = await createSigningKey('one')
+  nextKey = await createSigningKey('two')
+  issuer = await startIssuer([])
+})
+afterAll(() => issuer.close())
+
+beforeEach(async () => {
+  issuer.keys = [key.publicJwk]
+  now = Date.now()
+  dropped = 0
+  oidc = createOidcAuthenticator(configuration(issuerConfiguration(issuer)), {
+    log: createLog({ level: 'silent' }),
+    timing: { clock: () => now },
+  })
+  oidc.onKeyDropped(() => dropped++)
+  const claims = { hd: 'example.com', groups: ['dev'] }
+  signedIn = await oidc.authenticate(await signToken(issuer, key, { claims, now }))
+})
+afterEach(() => {
+  oidc.close()
+})
+
+const reviewWith = (overrides: Partial<Issuer>): string | undefined => {
+  oidc.update(configuration(issuerConfiguration(issuer, overrides)))
+  return oidc.review(signedIn)
+}
+const mappings = (overrides: Partial<Issuer['claimMappings']>) => ({
+  claimMappings: { ...issuerConfiguration(issuer).claimMappings, ...overrides },
+})
+
+describe('a sign-in of before goes on to be accepted', () => {
+  test('while nothing changes, after its token’s expiry too', () => {
+    expect(oidc.review(signedIn)).toBeUndefined()
+    now += 7_200_000
+    expect(oidc.review(signedIn)).toBeUndefined()
+  })
+
+  test('also as the user that it became when the identity was guarded', () => {
+    const groups = [...signedIn.user.groups, 'system:authenticated']
+    expect(oidc.review({ ...signedIn, user: { ...signedIn.user, groups } })).toBeUndefined()
+  })
+
+  test.for<[string, () => Partial<Issuer>]>([
+    ['another audience beside its own', () => ({ audiences: ['other', 'kubernetes'] })],
+    [
+      'a required claim that it has',
+      () => ({ requiredClaims: [{ claim: 'hd', requiredValue: 'example.com' }] }),
+    ],
+  ])('under %s', ([, overrides]) => {
+    expect(reviewWith(overrides())).toBeUndefined()
+  })
+
+  test('while the issuer adds a key', async () => {
+    issuer.keys = [key.publicJwk, nextKey.publicJwk]
+    await oidc.authenticate(await signToken(issuer, nextKey, { now }))
+    expect({ dropped, review: oidc.review(signedIn) }).toEqual({ dropped: 0, review: undefined })
+  })
+})
+
+describe('a sign-in of before is no longer accepted', () => {
+  test('when its issuer is gone', () => {
+    oidc.update(configuration())
+    expect(oidc.review(signedIn)).toBe('the issuer of the token is no longer configured')
+  })
+
+  test.for<[string, () => Partial<Issuer>, RegExp]>([
+    ['its audience is gone', () => ({ audiences: ['other'] }), /for another audience/],
+    [
+      'a claim is required that it lacks',
+      () => ({ requiredClaims: [{ claim: 'hd', requiredValue: 'example.org' }] }),
+      /claim hd is not what/,
+    ],
+    [
+      'another prefix makes it another user',
+      () => mappings({ username: { claim: 'sub', prefix: 'corp:' } }),
+      /names another user now/,
+    ],
+    [
+      'it would lose its groups, by which rules may deny',
+      () => mappings({ groups: undefined }),
+      /names another user now/,
+    ],
+    [
+      'its user’s claim is another, which it lacks',
+      () => mappings({ username: { claim: 'email', prefix: '' } }),
+      /username's claim email is missing/,
+    ],
+    [
+      'the keys of its issuer come from elsewhere',
+      () => ({ discoveryUrl: `${issuer.url}/elsewhere` }),
+      /no longer known as its issuer's/,
+    ],
+  ])('when %s', ([, overrides, why]) => {
+    expect(reviewWith(overrides())).toMatch(why)
+  })
+
+  test('when its issuer takes back the key, which is told', async () => {
+    issuer.keys = [nextKey.publicJwk]
+    await oidc.authenticate(await signToken(issuer, nextKey, { now }))
+    await vi.waitUntil(() => dropped > 0, SOON)
+    expect(dropped).toBe(1)
+    expect(oidc.review(signedIn)).toMatch(/no longer known as its issuer's/)
+  })
+
+  test('when it was none by token', () => {
+    const { user } = signedIn
+    expect(oidc.review({ user, method: 'x509', annotations: {} })).toBe(
+      'it was no token that signed in',
+    )
+  })
+})

@@ -1,0 +1,291 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+
+import type {
+  AuthenticationConfiguration,
+  Issuer,
+} from '../../../src/authentication/oidc/authentication-config.ts'
+import {
+  createOidcAuthenticator,
+  type OidcAuthenticator,
+  type OidcDependencies,
+} from '../../../src/authentication/oidc/oidc.ts'
+import { createLog } from '../../../src/log.ts'
+import {
+  configuration,
+  createSigningKey,
+  issuerConfiguration,
+  refusalOf,
+  signToken,
+  SOON,
+  startIssuer,
+  type SigningKey,
+  type TestIssuer,
+} from './issuer.ts'
+
+const log = createLog({ level: 'silent' })
+let key: SigningKey
+let otherKey: SigningKey
+let issuer: TestIssuer
+let otherIssuer: TestIssuer
+let authenticator: OidcAuthenticator | undefined
+
+beforeAll(async () => {
+  key = await createSigningKey('one')
+  otherKey = await createSigningKey('other', 'RS256')
+  issuer = await startIssuer([key.publicJwk])
+  otherIssuer = await startIssuer([otherKey.publicJwk])
+})
+afterEach(() => {
+  authenticator?.close()
+  authenticator = undefined
+})
+afterAll(async () => {
+  await issuer.close()
+  await otherIssuer.close()
+})
+
+function start(
+  config: AuthenticationConfiguration,
+  dependencies: Partial<OidcDependencies> = {},
+): OidcAuthenticator {
+  authenticator = createOidcAuthenticator(config, { log, ...dependencies })
+  return authenticator
+}
+
+/** What becomes of a token of the issuer with these claims, under this configuration. */
+async function userOf(claims: Record<string, unknown>, overrides: Partial<Issuer> = {}) {
+  const oidc = start(configuration(issuerConfiguration(issuer, overrides)))
+  return (await oidc.authenticate(await signToken(issuer, key, { claims }))).user
+}
+
+const NOW = 1_800_000_000_000
+const seconds = NOW / 1000
+
+describe('a good token', () => {
+  test('is the user that its claims name', async () => {
+    const oidc = start(configuration(issuerConfiguration(issuer)))
+    const token = await signToken(issuer, key, { claims: { groups: ['dev', 'ops'], jti: 'j-1' } })
+    expect(await oidc.authenticate(token)).toEqual({
+      user: {
+        username: 'oidc:ada',
+        uid: '',
+        groups: ['oidc:dev', 'oidc:ops'],
+        extra: { 'authentication.kubernetes.io/credential-id': ['JTI=j-1'] },
+      },
+      method: 'oidc',
+      annotations: { 'authentication.gatehouse/issuer': issuer.url },
+    })
+  })
+
+  test('is good whatever its typ, azp, iat and nonce say, as with kube-apiserver', async () => {
+    const oidc = start(configuration(issuerConfiguration(issuer)))
+    const token = await signToken(issuer, key, {
+      claims: { azp: 'other', iat: Date.now() / 1000 + 3600, nonce: 'n' },
+      header: { typ: 'at+jwt' },
+    })
+    expect(await oidc.authenticate(token)).toMatchObject({ user: { username: 'oidc:ada' } })
+  })
+
+  test('is judged by the issuer that it names', async () => {
+    const oidc = start(
+      configuration(
+        issuerConfiguration(issuer),
+        issuerConfiguration(otherIssuer, {
+          claimMappings: {
+            username: { claim: 'sub', prefix: 'other:' },
+            groups: undefined,
+            uidClaim: 'sub',
+          },
+        }),
+      ),
+    )
+    const claims = { sub: 'ada', groups: ['dev'] }
+    const first = await oidc.authenticate(await signToken(issuer, key, { claims }))
+    const second = await oidc.authenticate(await signToken(otherIssuer, otherKey, { claims }))
+    expect(first.user).toMatchObject({ username: 'oidc:ada', uid: '', groups: ['oidc:dev'] })
+    expect(second.user).toMatchObject({ username: 'other:ada', uid: 'ada', groups: [] })
+    expect(second.annotations).toEqual({ 'authentication.gatehouse/issuer': otherIssuer.url })
+  })
+
+  test.for(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'])(
+    'may be signed with %s',
+    async (algorithm) => {
+      const signingKey = await createSigningKey(
+        'any',
+        algorithm,
+        algorithm.startsWith('ES') ? undefined : otherKey.privateKey,
+      )
+      const own = await startIssuer([signingKey.publicJwk])
+      const oidc = start(configuration(issuerConfiguration(own)))
+      expect(await oidc.authenticate(await signToken(own, signingKey))).toMatchObject({
+        user: { username: 'oidc:ada' },
+      })
+      await own.close()
+    },
+  )
+})
+
+describe('registered claims', () => {
+  const good = /^not refused$/
+  test.for<[string, Record<string, unknown>, RegExp]>([
+    ['one of several audiences', { aud: ['x', 'kubernetes'] }, good],
+    ['another audience', { aud: 'kubernetes2' }, /audience/],
+    ['an audience in a longer list', { aud: ['x', 'y'] }, /audience/],
+    ['no audience', { aud: undefined }, /audience/],
+    ['an empty list of audiences', { aud: [] }, /audience/],
+    ['audiences that are not all strings', { aud: ['kubernetes', 1] }, /audience/],
+    ['another issuer', { iss: 'https://other.example' }, /issuer/],
+    ['the issuer with a slash', { iss: 'SLASH' }, /issuer/],
+    ['no issuer', { iss: undefined }, /issuer/],
+    ['an issuer in a list', { iss: ['x'] }, /issuer/],
+    ['no expiry', { exp: undefined }, /exp is missing/],
+    ['expiry now', { exp: seconds }, /expired/],
+    ['expiry a second ago', { exp: seconds - 1 }, /expired/],
+    ['expiry in half a second', { exp: seconds + 0.5 }, good],
+    ['expiry as a string', { exp: String(seconds + 60) }, /no number/],
+    ['expiry null', { exp: null }, /no number/],
+    ['not before now', { nbf: seconds }, good],
+    ['not before a minute from now', { nbf: seconds + 60 }, good],
+    ['not before a minute and a second from now', { nbf: seconds + 61 }, /not valid yet/],
+    ['not before as a string', { nbf: '0' }, /no number/],
+    ['the names in another case', { aud: undefined, AUD: 'kubernetes' }, /audience/],
+  ])('%s', async ([, claims, expected]) => {
+    const oidc = start(configuration(issuerConfiguration(issuer)), { timing: { clock: () => NOW } })
+    const sent = claims['iss'] === 'SLASH' ? { ...claims, iss: `${issuer.url}/` } : claims
+    const token = await signToken(issuer, key, { claims: sent, now: NOW })
+    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(expected)
+  })
+})
+
+describe('required claims', () => {
+  const requiredClaims = [
+    { claim: 'hd', requiredValue: 'example.com' },
+    { claim: 'empty', requiredValue: '' },
+  ]
+
+  test('let a token pass that has them all', async () => {
+    const user = await userOf({ hd: 'example.com', empty: '' }, { requiredClaims })
+    expect(user.username).toBe('oidc:ada')
+  })
+
+  test.for([
+    ['missing', { empty: '' }],
+    ['different', { hd: 'example.org', empty: '' }],
+    ['in a list', { hd: ['example.com'], empty: '' }],
+    ['missing where the empty string is required', { hd: 'example.com' }],
+    ['null where the empty string is required', { hd: 'example.com', empty: null }],
+  ] as const)('refuse a token in which one is %s', async ([, claims]) => {
+    expect(await refusalOf(() => userOf({ ...claims }, { requiredClaims }))).toMatch(
+      /claimValidationRules require/,
+    )
+  })
+})
+
+describe('readiness', () => {
+  test('names the issuer whose keys were never loaded, and its problem', async () => {
+    const gone = await startIssuer([])
+    await gone.close()
+    const oidc = start(configuration(issuerConfiguration(gone), issuerConfiguration(issuer)))
+    expect(oidc.readiness()).toEqual([
+      { issuer: gone.url, problem: 'its keys are not loaded yet', wasTried: false },
+      { issuer: issuer.url, problem: 'its keys are not loaded yet', wasTried: false },
+    ])
+    await expect
+      .poll(() => oidc.readiness(), SOON)
+      .toEqual([
+        {
+          issuer: gone.url,
+          problem: expect.stringContaining('ECONNREFUSED') as string,
+          wasTried: true,
+        },
+        { issuer: issuer.url, problem: undefined, wasTried: true },
+      ])
+    const token = await signToken(gone, key)
+    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/could be loaded yet/)
+  })
+})
+
+describe('verified tokens', () => {
+  test('are answered at once the second time, with the same object', async () => {
+    const oidc = start(configuration(issuerConfiguration(issuer)))
+    const token = await signToken(issuer, key)
+    const first = oidc.authenticate(token)
+    expect(first).toBeInstanceOf(Promise)
+    expect(oidc.authenticate(token)).toBeInstanceOf(Promise)
+    expect(oidc.authenticate(token)).toBeInstanceOf(Promise)
+    const verified = await first
+    await oidc.authenticate(token)
+    const again = oidc.authenticate(token)
+    expect(again).not.toBeInstanceOf(Promise)
+    expect(again).toMatchObject(verified)
+    expect(oidc.authenticate(token)).toBe(again)
+  })
+
+  test('are refused from their expiry on', async () => {
+    let now = NOW
+    const oidc = start(configuration(issuerConfiguration(issuer)), { timing: { clock: () => now } })
+    const token = await signToken(issuer, key, { now, claims: { exp: seconds + 10 } })
+    await oidc.authenticate(token)
+    now += 9_999
+    expect(oidc.authenticate(token)).not.toBeInstanceOf(Promise)
+    now += 1
+    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/expired/)
+  })
+
+  test('are not what a refused token becomes', async () => {
+    const oidc = start(configuration(issuerConfiguration(issuer)))
+    const token = await signToken(issuer, key, { claims: { aud: 'other' } })
+    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/audience/)
+    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/audience/)
+  })
+})
+
+describe('another configuration', () => {
+  const audienceOther = () => issuerConfiguration(issuer, { audiences: ['other'] })
+
+  test('judges tokens anew that were good before, and keeps the keys', async () => {
+    const oidc = start(configuration(issuerConfiguration(issuer)))
+    const token = await signToken(issuer, key)
+    await oidc.authenticate(token)
+    const fetches = issuer.keySetFetches
+    oidc.update(configuration(audienceOther()))
+    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/audience/)
+    expect(oidc.readiness()).toEqual([{ issuer: issuer.url, problem: undefined, wasTried: true }])
+    expect(issuer.keySetFetches).toBe(fetches)
+  })
+
+  test('is in force for a token whose verification began before', async () => {
+    const oidc = start(configuration(issuerConfiguration(issuer)))
+    await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toBeUndefined()
+    const token = await signToken(issuer, key)
+    const underWay = oidc.authenticate(token)
+    oidc.update(configuration(audienceOther()))
+    expect(await refusalOf(() => underWay)).toMatch(/audience/)
+    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/audience/)
+  })
+
+  test('brings issuers and takes them away', async () => {
+    const oidc = start(configuration(issuerConfiguration(issuer)))
+    const [token, otherToken] = [
+      await signToken(issuer, key),
+      await signToken(otherIssuer, otherKey),
+    ]
+    await oidc.authenticate(token)
+    expect(await refusalOf(() => oidc.authenticate(otherToken))).toMatch(/none of those/)
+    oidc.update(configuration(issuerConfiguration(otherIssuer)))
+    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/none of those/)
+    expect(await oidc.authenticate(otherToken)).toMatchObject({ user: { username: 'oidc:ada' } })
+    expect(oidc.readiness()).toEqual([
+      { issuer: otherIssuer.url, problem: undefined, wasTried: true },
+    ])
+  })
+
+  test('fetches keys anew where they come from elsewhere', async () => {
+    const oidc = start(configuration(issuerConfiguration(issuer)))
+    await oidc.authenticate(await signToken(issuer, key))
+    oidc.update(
+      configuration(issuerConfiguration(issuer, { discoveryUrl: `${issuer.url}/elsewhere` })),
+    )
+    expect(oidc.readiness()[0]?.problem).toBe('its keys are not loaded yet')
+  })
+})

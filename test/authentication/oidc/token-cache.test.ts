@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+
+import { createTokenCache, tokenDigest } from '../../../src/authentication/oidc/token-cache.ts'
+
+const authentication = (username: string) => ({
+  user: { username, uid: '', groups: [], extra: {} },
+  method: 'oidc',
+  annotations: {},
+})
+const until = (expiresAt: number, username = 'ada') => ({
+  authentication: authentication(username),
+  expiresAt,
+})
+
+test('a token is known until it expires, not at that moment', () => {
+  const cache = createTokenCache(10)
+  cache.set('a', until(1_000), cache.generation)
+  expect(cache.get('a', 999)?.user.username).toBe('ada')
+  expect(cache.get('a', 1_000)).toBeUndefined()
+  expect(cache.size).toBe(0)
+})
+
+test('the least recently used token makes room', () => {
+  const cache = createTokenCache(2)
+  for (const digest of ['a', 'b']) cache.set(digest, until(1_000, digest), cache.generation)
+  cache.get('a', 0)
+  cache.set('c', until(1_000, 'c'), cache.generation)
+  const known = ['a', 'b', 'c'].map((digest) => cache.get(digest, 0)?.user.username)
+  expect(known).toEqual(['a', undefined, 'c'])
+})
+
+test('what was verified before the cache was emptied does not get in after', () => {
+  const cache = createTokenCache(10)
+  const { generation } = cache
+  cache.set('a', until(1_000), generation)
+  cache.clear()
+  cache.set('b', until(1_000), generation)
+  expect(cache.size).toBe(0)
+  cache.set('c', until(1_000), cache.generation)
+  expect(cache.size).toBe(1)
+})
+
+test('the digest is SHA-256 (FIPS 180-4, example "abc")', () => {
+  expect(tokenDigest('abc')).toBe(
+    'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+  )
+})

@@ -1,0 +1,146 @@
+import { describe, expect, test } from 'vitest'
+
+import { createX509Authenticator } from '../../../src/authentication/x509/x509.ts'
+import type { PeerCertificate } from '../../../src/http/exchange.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const UID = '1.3.6.1.4.1.57683.2'
+
+function certificate(overrides: Partial<PeerCertificate> = {}): PeerCertificate {
+  return {
+    subject: { CN: 'ada', O: ['dev', 'ops'] },
+    extKeyUsage: ['1.3.6.1.5.5.7.3.2'],
+    sha256: 'abcd',
+    notBefore: NOW - 1_000,
+    notAfter: NOW + 1_000,
+    verifyError: undefined,
+    generation: 1,
+    ...overrides,
+  }
+}
+
+function authenticate(peerCertificate: PeerCertificate | undefined) {
+  const authenticator = createX509Authenticator({ generation: () => 1, now: () => NOW })
+  return authenticator({
+    connection: {
+      remoteAddress: '127.0.0.1',
+      remotePort: 1,
+      peerCertificate,
+      retire: () => undefined,
+    },
+    authorization: undefined,
+    webSocketToken: undefined,
+  })
+}
+
+test('CN is the user, every O a group, and the digest the credential', () => {
+  expect(authenticate(certificate())).toEqual({
+    user: {
+      username: 'ada',
+      uid: '',
+      groups: ['dev', 'ops'],
+      extra: { 'authentication.kubernetes.io/credential-id': ['X509SHA256=abcd'] },
+    },
+    method: 'x509',
+    annotations: { 'authentication.gatehouse/certificate-sha256': 'abcd' },
+  })
+})
+
+test('the UID attribute is the uid', () => {
+  const subject = { CN: 'ada', [UID]: '7f1e' }
+  expect(authenticate(certificate({ subject })).user.uid).toBe('7f1e')
+})
+
+test('a group that stands twice counts once', () => {
+  const subject = { CN: 'ada', O: ['dev', 'dev'] }
+  expect(authenticate(certificate({ subject })).user.groups).toEqual(['dev'])
+})
+
+test('no extended key usage, or any, is good for clients', () => {
+  expect(authenticate(certificate({ extKeyUsage: undefined })).user.username).toBe('ada')
+  const any = certificate({ extKeyUsage: ['2.5.29.37.0'] })
+  expect(authenticate(any).user.username).toBe('ada')
+})
+
+describe('is refused with 401', () => {
+  const cases: { name: string; overrides: Partial<PeerCertificate>; cause: string }[] = [
+    {
+      name: 'a chain that did not verify',
+      overrides: { verifyError: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' },
+      cause: 'it was issued by none of the client CAs (UNABLE_TO_VERIFY_LEAF_SIGNATURE)',
+    },
+    {
+      name: 'an expired one, by its own date',
+      overrides: { verifyError: 'CERT_HAS_EXPIRED', notAfter: NOW - 1_000 },
+      cause: 'the certificate expired on 2025-12-31T23:59:59Z (CERT_HAS_EXPIRED)',
+    },
+    {
+      name: 'one whose CA has expired',
+      overrides: { verifyError: 'CERT_HAS_EXPIRED' },
+      cause: 'a CA above the certificate has expired (CERT_HAS_EXPIRED)',
+    },
+    {
+      name: 'a code that has no words',
+      overrides: { verifyError: 'constructor' },
+      cause: 'client certificate: constructor',
+    },
+    {
+      name: 'a validity that is no time',
+      overrides: { notAfter: Number.NaN },
+      cause: 'its validity is no time',
+    },
+    {
+      name: 'a verdict of a CA bundle that is gone',
+      overrides: { generation: 0 },
+      cause: 'no longer in force',
+    },
+    {
+      name: 'one that expired',
+      overrides: { notAfter: NOW - 1 },
+      cause: 'the certificate expired on 2025-12-31T23:59:59.999Z',
+    },
+    {
+      name: 'one not yet valid',
+      overrides: { notBefore: NOW + 1 },
+      cause: 'the certificate is valid from 2026-01-01T00:00:00.001Z only',
+    },
+    {
+      name: 'one for servers',
+      overrides: { extKeyUsage: ['1.3.6.1.5.5.7.3.1'] },
+      cause: 'clientAuth is missing',
+    },
+    { name: 'no common name', overrides: { subject: { O: 'dev' } }, cause: 'one common name' },
+    { name: 'an empty common name', overrides: { subject: { CN: '' } }, cause: 'one common name' },
+    {
+      name: 'two common names',
+      overrides: { subject: { CN: ['ada', 'root'] } },
+      cause: 'exactly one common name',
+    },
+    {
+      name: 'two UIDs',
+      overrides: { subject: { CN: 'ada', [UID]: ['a', 'b'] } },
+      cause: 'more than one UID',
+    },
+    {
+      name: 'an empty UID',
+      overrides: { subject: { CN: 'ada', [UID]: '' } },
+      cause: 'an empty one',
+    },
+  ]
+
+  test.for(cases)('$name', ({ overrides, cause }) => {
+    expect(() => authenticate(certificate(overrides))).toThrow(
+      expect.objectContaining({
+        code: 401,
+        message: 'Unauthorized',
+        cause: expect.objectContaining({
+          message: expect.stringContaining(cause) as string,
+        }) as Error,
+      }),
+    )
+  })
+
+  test('no certificate at all', () => {
+    expect(() => authenticate(undefined)).toThrow('Unauthorized')
+  })
+})

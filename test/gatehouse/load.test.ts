@@ -1,0 +1,398 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { stringify } from 'yaml'
+
+import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
+import { ConfigError, formatProblem } from '../../src/config/problem.ts'
+import { loadAll } from '../../src/gatehouse/load.ts'
+import { ALLOW_ALL } from '../support/gatehouse.ts'
+
+const NO_CLUSTER = { host: '', port: '', folder: '/none' }
+
+let ca: Authority
+let serving: KeyPair
+let client: KeyPair
+let folder = ''
+const at = (name: string): string => join(folder, name)
+
+beforeAll(async () => {
+  ca = await createAuthority({ commonName: 'ca' })
+  serving = await ca.issue({ commonName: 'g', dnsNames: ['g.example'], usages: ['server'] })
+  client = await ca.issue({ commonName: 'gatehouse', usages: ['client'] })
+})
+
+const CONFIGURATION = `apiVersion: gatehouse/v1
+kind: GatehouseConfiguration
+listener:
+  tls:
+    certFile: serving.crt
+    privateKeyFile: serving.key
+authentication:
+  x509: { clientCAFile: ca.crt }
+authorization: { rulesFile: rules.yaml }
+audit: { file: { path: audit.log } }
+upstream:
+  kubeconfig: up.kubeconfig
+`
+
+interface KubeconfigParts {
+  readonly cluster?: object
+  readonly user?: object
+}
+
+function kubeconfig({ cluster, user }: KubeconfigParts = {}): string {
+  const base64 = (pem: string): string => Buffer.from(pem).toString('base64')
+  return stringify({
+    clusters: [
+      {
+        name: 'c',
+        cluster: cluster ?? {
+          server: 'https://127.0.0.1:6443',
+          'certificate-authority-data': base64(ca.certificatePem),
+        },
+      },
+    ],
+    users: [
+      {
+        name: 'u',
+        user: user ?? {
+          'client-certificate-data': base64(client.certificatePem),
+          'client-key-data': base64(client.keyPem),
+        },
+      },
+    ],
+    contexts: [
+      { name: 'one', context: { cluster: 'c', user: 'u' } },
+      { name: 'two', context: { cluster: 'c', user: 'u' } },
+    ],
+    'current-context': 'one',
+  })
+}
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gatehouse-load-'))
+  const files = {
+    'serving.crt': serving.certificatePem,
+    'serving.key': serving.keyPem,
+    'ca.crt': ca.certificatePem,
+    'rules.yaml': stringify(ALLOW_ALL),
+    'up.kubeconfig': kubeconfig(),
+    'gatehouse.yaml': CONFIGURATION,
+  }
+  await Promise.all(Object.entries(files).map(([name, text]) => writeFile(at(name), text)))
+})
+
+afterEach(() => rm(folder, { recursive: true }))
+
+/** As an operator reads them, without the folder. */
+function problems(inCluster = NO_CLUSTER): string[] {
+  try {
+    return loadAll(at('gatehouse.yaml'), inCluster).warnings.map(told)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return error.problems.map(told)
+  }
+}
+
+function told(problem: Parameters<typeof formatProblem>[0]): string {
+  return formatProblem(problem).replaceAll(`${folder}/`, '').replaceAll(folder, 'FOLDER')
+}
+
+const configure = (from: string, to: string): Promise<void> =>
+  writeFile(at('gatehouse.yaml'), CONFIGURATION.replace(from, to))
+
+test('a good configuration has neither problems nor warnings', () => {
+  expect(problems()).toEqual([])
+})
+
+describe('of certificates whose time is over, or not yet here, warnings tell', () => {
+  const past = new Date('2021-01-01T00:00:00Z')
+  const day = 24 * 60 * 60 * 1_000
+  const dateIn = (days: number): Date => new Date(Date.now() + days * day)
+  const text = (date: Date): string => date.toISOString().slice(0, 10)
+  const issueServing = async (validity: { notBefore?: Date; notAfter?: Date }) => {
+    const issued = await ca.issue({ commonName: 'g', usages: ['server'], ...validity })
+    await writeFile(at('serving.crt'), issued.certificatePem)
+    await writeFile(at('serving.key'), issued.keyPem)
+  }
+  const FIELD = 'gatehouse.yaml:5:5: listener.tls.certFile: serving.crt'
+
+  test('the serving certificate, with its field', async () => {
+    await issueServing({ notBefore: new Date(0), notAfter: past })
+    expect(problems()).toEqual([`${FIELD} expired on 2021-01-01 (renew it)`])
+    const [tomorrow, soon, later] = [dateIn(2), dateIn(13), dateIn(15)]
+    await issueServing({ notBefore: tomorrow, notAfter: later })
+    expect(problems()).toEqual([
+      `${FIELD} is valid from ${text(tomorrow)} only (look at the clock, or give one that is valid now)`,
+    ])
+    await issueServing({ notAfter: soon })
+    expect(problems()).toEqual([`${FIELD} expires on ${text(soon)} (renew it)`])
+    await issueServing({ notAfter: later })
+    expect(problems()).toEqual([])
+  })
+
+  test('a client CA among several', async () => {
+    const old = await createAuthority({ commonName: 'old', days: 1 })
+    await writeFile(at('ca.crt'), ca.certificatePem + old.certificatePem)
+    expect(problems()).toEqual([
+      `gatehouse.yaml:8:11: authentication.x509.clientCAFile: ca.crt certificate 2 of 2 expires on ${text(dateIn(1))} (renew it)`,
+    ])
+  })
+
+  test('Gatehouse’s own client certificate', async () => {
+    const own = await ca.issue({
+      commonName: 'own',
+      usages: ['client'],
+      notAfter: past,
+      notBefore: new Date(0),
+    })
+    const base64 = (pem: string): string => Buffer.from(pem).toString('base64')
+    const user = {
+      'client-certificate-data': base64(own.certificatePem),
+      'client-key-data': base64(own.keyPem),
+    }
+    await writeFile(at('up.kubeconfig'), kubeconfig({ user }))
+    expect(problems()).toEqual([
+      'gatehouse.yaml:12:3: upstream.kubeconfig: up.kubeconfig the client certificate expired on 2021-01-01 (renew it)',
+    ])
+  })
+
+  describe('revocation lists', () => {
+    beforeEach(() => configure('clientCAFile: ca.crt', 'clientCAFile: ca.crt, crlFile: ca.crl'))
+    const CRL = 'gatehouse.yaml:8:33: authentication.x509.crlFile: ca.crl'
+
+    test('that have expired, unless a newer one of the same CA is there', async () => {
+      const expired = await ca.revoke([], { thisUpdate: new Date(0), nextUpdate: past })
+      await writeFile(at('ca.crl'), expired)
+      expect(problems()).toEqual([
+        `${CRL} the revocation list of "ca" expired on 2021-01-01 (renew it)`,
+      ])
+      await writeFile(at('ca.crl'), (await ca.revoke([])) + expired)
+      expect(problems()).toEqual([])
+    })
+
+    test('that are of no client CA, and client CAs that have none', async () => {
+      const other = await createAuthority({ commonName: 'other' })
+      await writeFile(at('ca.crl'), await other.revoke([]))
+      expect(problems()).toEqual([
+        `${CRL} holds no revocation list of the client CA "CN=ca": all whom it signs are refused ` +
+          '(give one list for each CA, an empty one where nothing is revoked)',
+        `${CRL} holds a revocation list of "other", which is none of the client CAs ` +
+          '(remove it, or add the CA to authentication.x509.clientCAFile)',
+      ])
+    })
+  })
+})
+
+describe('of a file that is PEM, the field that names it is told', () => {
+  test('a serving key of another certificate', async () => {
+    await writeFile(at('serving.key'), client.keyPem)
+    expect(problems()).toEqual([
+      'gatehouse.yaml:6:5: listener.tls.privateKeyFile: serving.key does not belong to serving.crt ' +
+        '(give the key of that certificate)',
+    ])
+  })
+
+  test('a serving certificate and key that are none', async () => {
+    await writeFile(at('serving.crt'), 'none')
+    await writeFile(at('serving.key'), 'none')
+    expect(problems()).toEqual([
+      'gatehouse.yaml:5:5: listener.tls.certFile: serving.crt is no PEM certificate ' +
+        '(give the certificate, then its intermediates)',
+      'gatehouse.yaml:6:5: listener.tls.privateKeyFile: serving.key is no PEM private key ' +
+        '(give an unencrypted PKCS#8 key)',
+    ])
+  })
+
+  test('a client CA that is none', async () => {
+    await writeFile(at('ca.crt'), 'none')
+    expect(problems()).toEqual([
+      'gatehouse.yaml:8:11: authentication.x509.clientCAFile: ca.crt holds no certificate ' +
+        '(give a PEM bundle of CA certificates)',
+    ])
+  })
+})
+
+test('what a broken configuration names is checked with it', async () => {
+  await configure('audit:', 'audti: {}\naudit:')
+  await writeFile(at('serving.key'), 'none')
+  await writeFile(at('ca.crt'), 'none')
+  await writeFile(at('rules.yaml'), `${stringify(ALLOW_ALL)}rule: []\n`)
+  await writeFile(at('up.kubeconfig'), kubeconfig({ user: {} }))
+  expect(problems()).toEqual([
+    expect.stringContaining('listener.tls.privateKeyFile: serving.key is no PEM private key'),
+    expect.stringContaining('authentication.x509.clientCAFile: ca.crt holds no certificate'),
+    'gatehouse.yaml:10:1: audti: unknown field (did you mean audit?)',
+    'rules.yaml:15:1: rule: unknown field (did you mean rules?)',
+    expect.stringContaining('up.kubeconfig:8:5: users[0].user: no credential'),
+  ])
+})
+
+test('of a pair the half that is there is checked', async () => {
+  await rm(at('serving.crt'))
+  await writeFile(at('serving.key'), 'none')
+  expect(problems()).toEqual([
+    'gatehouse.yaml:5:5: listener.tls.certFile: serving.crt does not exist ' +
+      '(correct the path, or put the file there)',
+    expect.stringContaining('listener.tls.privateKeyFile: serving.key is no PEM private key'),
+  ])
+})
+
+describe('the audit log', () => {
+  test('is no folder', async () => {
+    await configure('audit.log', '.')
+    expect(problems()).toEqual([
+      'gatehouse.yaml:10:18: audit.file.path: FOLDER is a folder ' +
+        '(name a file in it, such as audit.log)',
+    ])
+  })
+
+  test('has a folder that is none', async () => {
+    await configure('audit.log', 'ca.crt/audit.log')
+    expect(problems()).toEqual([
+      'gatehouse.yaml:10:18: audit.file.path: the folder ca.crt does not exist ' +
+        '(create the folder, or correct the path)',
+    ])
+  })
+})
+
+describe('a kubeconfig’s problem is told once, by its cause', () => {
+  const cluster = { server: 'https://127.0.0.1:6443' }
+  const cases: readonly (readonly [name: string, KubeconfigParts, expected: string])[] = [
+    [
+      'an exec plugin',
+      { user: { exec: { command: 'aws' } } },
+      "users[0].user.exec: is not supported for Gatehouse's own credential " +
+        '(use a client certificate, token or tokenFile, such as those of a service account of its own)',
+    ],
+    [
+      'verification left out',
+      { cluster: { ...cluster, 'insecure-skip-tls-verify': true } },
+      'clusters[0].cluster.insecure-skip-tls-verify: verification of the API server must not be ' +
+        'skipped (remove it and give certificate-authority-data)',
+    ],
+    [
+      'a CA file that is missing',
+      { cluster: { ...cluster, 'certificate-authority': 'none.crt' } },
+      'clusters[0].cluster.certificate-authority: none.crt does not exist (give a readable file)',
+    ],
+    [
+      'a token file that is missing',
+      { user: { tokenFile: 'none' } },
+      'users[0].user.tokenFile: none does not exist (give a readable file)',
+    ],
+    [
+      'a folder in place of a token file',
+      { user: { tokenFile: '.' } },
+      'users[0].user.tokenFile: FOLDER is a folder (give a readable file)',
+    ],
+    [
+      'a certificate without its key',
+      { user: { 'client-certificate': 'serving.crt' } },
+      'users[0].user: client-certificate and client-key belong together (give both)',
+    ],
+    [
+      'a certificate that is missing',
+      { user: { 'client-certificate': 'none.crt', 'client-key': 'serving.key' } },
+      'users[0].user.client-certificate: none.crt does not exist (give a readable file)',
+    ],
+    [
+      'a key of another certificate',
+      { user: { 'client-certificate': 'ca.crt', 'client-key': 'serving.key' } },
+      'users[0].user.client-key: is not the key of the client certificate ' +
+        '(give the key of that pair)',
+    ],
+    [
+      'a token that is empty',
+      { user: { token: '' } },
+      'users[0].user.token: is empty (write the token)',
+    ],
+  ]
+
+  test.for(cases)('%s', async ([, parts, expected]) => {
+    await writeFile(at('up.kubeconfig'), kubeconfig(parts))
+    const found = problems().map((text) => text.replace(/^up\.kubeconfig:\d+:\d+: /, ''))
+    expect(found).toEqual([expected])
+  })
+})
+
+describe('the context', () => {
+  test('that is unknown is told where gatehouse.yaml names it, with those there are', async () => {
+    await configure('kubeconfig: up.kubeconfig', 'kubeconfig: up.kubeconfig\n  context: three')
+    expect(problems()).toEqual([
+      'gatehouse.yaml:13:3: upstream.context: up.kubeconfig has no context "three" ' +
+        '(one of: one, two)',
+    ])
+  })
+
+  test('that the kubeconfig itself makes current is told there', async () => {
+    await writeFile(at('up.kubeconfig'), kubeconfig().replace('t-context: one', 't-context: three'))
+    expect(problems()).toEqual([
+      expect.stringMatching(
+        /^up\.kubeconfig:\d+:1: current-context: there is no context "three" \(one of: one, two\)$/,
+      ),
+    ])
+  })
+})
+
+describe('in a cluster', () => {
+  const inCluster = () => ({ host: '10.0.0.1', port: '443', folder })
+
+  beforeEach(() => configure('kubeconfig: up.kubeconfig', 'inCluster: true'))
+
+  test('that is none: the cause is told once', () => {
+    expect(problems()).toEqual([
+      'gatehouse.yaml:12:3: upstream.inCluster: /none is of no use: this is no pod, ' +
+        'KUBERNETES_SERVICE_HOST is not set (run in a pod, or use upstream.kubeconfig)',
+    ])
+  })
+
+  test('a token that is empty is no credential', async () => {
+    await writeFile(at('token'), '\n')
+    expect(problems(inCluster())).toEqual([
+      'gatehouse.yaml:12:3: upstream.inCluster: token is empty ' +
+        '(run in a pod with a service account (automountServiceAccountToken: true))',
+    ])
+  })
+})
+
+describe('a warning is given', () => {
+  test('of system:masters', async () => {
+    await configure('x509:', 'systemIdentities: { groups: [system:masters] }\n  x509:')
+    expect(problems()).toEqual([
+      'gatehouse.yaml:8:32: authentication.systemIdentities.groups[0]: system:masters passes by all ' +
+        'of RBAC: whoever signs in with it may do everything ' +
+        '(remove it, and bind a group of your own to the ClusterRole cluster-admin)',
+    ])
+  })
+
+  test.for([
+    ['limits: { concurrent: { requests: 256 } }', 'limits.concurrent.requests', 256, 256],
+    ['limits: { concurrent: { requests: 500 } }', 'limits.concurrent.requests', 500, 256],
+    ['  connections: { maxConnections: 80 }', 'upstream.connections.maxConnections', 100, 80],
+  ] as const)('of one user who can hold the whole pool: %s', async ([text, field, one, all]) => {
+    await writeFile(at('gatehouse.yaml'), `${CONFIGURATION}${text}\n`)
+    expect(problems()).toEqual([
+      expect.stringContaining(
+        `${field}: one user may have ${one} requests at a time, and so all ${all} connections to ` +
+          'the API server (keep limits.concurrent.requests well below ' +
+          'upstream.connections.maxConnections)',
+      ),
+    ])
+  })
+})
+
+test('what every file held is known to the watcher, those of the kubeconfig too', async () => {
+  await writeFile(at('token'), 'first')
+  await writeFile(at('up.kubeconfig'), kubeconfig({ user: { tokenFile: 'token' } }))
+  const load = () => loadAll(at('gatehouse.yaml'), NO_CLUSTER)
+  const { credential, digests } = load()
+  await writeFile(at('token'), 'second')
+  const later = load().digests
+  const isSame = (name: string): boolean => digests.get(at(name)) === later.get(at(name))
+  expect(credential.files).toEqual([at('up.kubeconfig'), at('token')])
+  expect(['serving.crt', 'rules.yaml', 'token'].map(isSame)).toEqual([true, true, false])
+})

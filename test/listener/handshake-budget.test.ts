@@ -1,0 +1,97 @@
+import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+
+import { expect, test } from 'vitest'
+
+import { createHandshakeBudget, USUAL_BYTES } from '../../src/listener/handshake-budget.ts'
+
+class FakeSocket extends EventEmitter {
+  bytesRead = 0
+  destroyed = false
+
+  destroy(): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    this.emit('close')
+  }
+}
+
+function setup(burst = 500) {
+  const clock = { now: 0 }
+  const cut: string[] = []
+  const handshakes = createHandshakeBudget({
+    rate: { requestsPerSecond: 100, burst },
+    maxTrackedKeys: 10,
+    onCut: (address) => cut.push(address),
+    now: () => clock.now,
+  })
+  const begin = (address = 'a') => {
+    const socket = new FakeSocket()
+    const allowed = handshakes.begin(address, socket as unknown as Socket)
+    return { socket, allowed }
+  }
+  const done = (socket: FakeSocket, chainBytes: number, address = 'a') =>
+    handshakes.done(address, socket as unknown as Socket, chainBytes)
+  return { clock, cut, begin, done }
+}
+
+test('usual certificates cost what any handshake costs', () => {
+  const { begin, done } = setup(10)
+  for (let i = 0; i < 10; i++) {
+    const { socket, allowed } = begin()
+    expect(allowed).toBe(true)
+    done(socket, USUAL_BYTES)
+    // What comes over the connection later is no handshake.
+    socket.bytesRead = 1_000_000
+    socket.destroy()
+  }
+  expect(begin().allowed).toBe(false)
+})
+
+test('certificates of unusual length use an address up, what is under way of it included', () => {
+  const { begin, done, cut, clock } = setup(500)
+  const others = begin('b')
+  const waiting = [begin(), begin()]
+  for (let i = 0; i < 3; i++) {
+    const { socket, allowed } = begin()
+    expect(allowed).toBe(true)
+    done(socket, USUAL_BYTES + 1)
+  }
+  expect(waiting.map(({ socket }) => socket.destroyed)).toEqual([true, true])
+  expect(cut).toEqual(['a', 'a'])
+  expect(begin().allowed).toBe(false)
+  expect(others.socket.destroyed).toBe(false)
+  expect(begin('b').allowed).toBe(true)
+  clock.now += 2_000
+  expect(begin().allowed).toBe(true)
+})
+
+test('a handshake that is broken off behind much that was sent costs as much', () => {
+  const { begin } = setup(300)
+  for (let i = 0; i < 2; i++) {
+    const { socket } = begin()
+    socket.bytesRead = USUAL_BYTES + 1
+    socket.destroy()
+  }
+  expect(begin().allowed).toBe(false)
+})
+
+test('of more than 64 under way at once the oldest goes, those that are done do not count', () => {
+  const { begin, done, cut } = setup()
+  const finished = begin()
+  done(finished.socket, 0)
+  const sockets = Array.from({ length: 66 }, () => begin().socket)
+  expect(sockets.map(({ destroyed }) => destroyed)).toEqual(sockets.map((_, i) => i < 2))
+  expect(finished.socket.destroyed).toBe(false)
+  expect(cut).toEqual(['a', 'a'])
+})
+
+test('a debt is never longer than the bucket, so that an address gets in again', () => {
+  const { begin, done, clock } = setup(100)
+  const begun = [begin(), begin()]
+  for (const { socket } of begun) done(socket, USUAL_BYTES + 1)
+  clock.now += 1_000
+  expect(begin().allowed).toBe(false)
+  clock.now += 100
+  expect(begin().allowed).toBe(true)
+})

@@ -1,0 +1,85 @@
+import { describe, expect, test } from 'vitest'
+
+import { createAuthority } from '../../certs-dev/pki.ts'
+import type { Source } from '../../src/config/document.ts'
+import { checkCipherSuites } from '../../src/listener/cipher-suites.ts'
+import { buildListenerTls } from '../../src/listener/tls.ts'
+
+const source: Source = {
+  file: 'gatehouse.yaml',
+  locate: () => ({ line: 1, column: 1 }),
+  problem: (path, message, fix) => ({
+    file: 'gatehouse.yaml',
+    line: 1,
+    column: 1,
+    field: path.join('.'),
+    message,
+    fix,
+  }),
+}
+
+describe('names of cipher suites', () => {
+  test("kube-apiserver's are taken, those of TLS 1.3 without effect", () => {
+    const names = ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256']
+    expect(checkCipherSuites(names, source)).toEqual([])
+  })
+
+  test.for([
+    'TLS_RSA_WITH_AES_128_GCM_SHA256',
+    'TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA',
+    'ECDHE-RSA-AES128-GCM-SHA256',
+    'tls_ecdhe_rsa_with_aes_128_gcm_sha256',
+    'constructor',
+  ])('%s is a problem', (name) => {
+    const names = ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', name]
+    expect(checkCipherSuites(names, source)).toMatchObject([
+      { field: 'listener.tls.cipherSuites.1', message: `"${name}" is not served` },
+    ])
+  })
+
+  test('a list that leaves TLS 1.2 without a suite is a problem', () => {
+    expect(checkCipherSuites(['TLS_AES_128_GCM_SHA256'], source)).toMatchObject([
+      { message: 'leaves TLS 1.2 without a suite' },
+    ])
+  })
+})
+
+describe('the certificate for a server name', async () => {
+  const authority = await createAuthority({ commonName: 'ca' })
+  const pair = async (dnsNames: string[], names: string[] = []) => {
+    const issued = await authority.issue({ commonName: 'x', dnsNames, usages: ['server'] })
+    return { certificate: issued.certificatePem, privateKey: issued.keyPem, names }
+  }
+  const tls = buildListenerTls({
+    minVersion: 'VersionTLS12',
+    cipherSuites: [],
+    serving: await pair(['default.example']),
+    sni: [
+      await pair(['internal.example', '*.internal.example']),
+      await pair(['ignored.example'], ['explicit.example', '*.explicit.example']),
+      await pair(['internal.example']),
+    ],
+    clientTrust: undefined,
+  })
+  const [first, explicit] = ['internal.example', 'explicit.example'].map((name) =>
+    tls.contextFor(name),
+  )
+
+  test('is that of its names, the earlier of two for one name', () => {
+    expect(first).toBeDefined()
+    expect(tls.contextFor('INTERNAL.example')).toBe(first)
+    expect(tls.contextFor('a.internal.example')).toBe(first)
+  })
+
+  test('is that of explicit names rather than those in the certificate', () => {
+    expect(explicit).toBeDefined()
+    expect(tls.contextFor('a.explicit.example')).toBe(explicit)
+    expect(tls.contextFor('ignored.example')).toBeUndefined()
+  })
+
+  test('is the default one for other names, and a wildcard is one label', () => {
+    expect(tls.contextFor('default.example')).toBeUndefined()
+    expect(tls.contextFor('a.b.internal.example')).toBeUndefined()
+    expect(tls.contextFor('10.0.0.1')).toBeUndefined()
+  })
+})

@@ -1,0 +1,112 @@
+import { describe, expect, test } from 'vitest'
+
+import { resolveRequestInfo } from '../../src/request/request-info.ts'
+import { parseTarget } from '../../src/request/target.ts'
+import { StatusError } from '../../src/status.ts'
+import {
+  checkSwitchingProtocols,
+  parseHandshake,
+  type Handshake,
+} from '../../src/upstream/upgrade-handshake.ts'
+
+const EXEC = '/api/v1/namespaces/a/pods/web/exec'
+// The example of RFC 6455 section 1.3.
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
+const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+const webSocket = [
+  'Upgrade',
+  'websocket',
+  'Connection',
+  'Upgrade',
+  'Sec-WebSocket-Key',
+  KEY,
+  'Sec-WebSocket-Version',
+  '13',
+]
+
+function handshakeOf(method: string, headers: readonly string[], path = EXEC): Handshake {
+  const info = resolveRequestInfo(method, parseTarget(method, path))
+  return parseHandshake(method, headers, info)
+}
+
+describe('what a client may ask for', () => {
+  test('a WebSocket with its subprotocols, without the bearer token and extensions', () => {
+    const handshake = handshakeOf('GET', [
+      ...webSocket,
+      'Sec-WebSocket-Protocol',
+      'base64url.bearer.authorization.k8s.io.dG9rZW4, v5.channel.k8s.io',
+      'Sec-WebSocket-Extensions',
+      'permessage-deflate',
+    ])
+    expect(handshake.offered).toEqual(['v5.channel.k8s.io'])
+    expect(handshake.headers.join('\n')).not.toMatch(/bearer|deflate/)
+  })
+
+  test('SPDY with its versions, best first', () => {
+    const handshake = handshakeOf('POST', [
+      'Connection',
+      'Upgrade',
+      'Upgrade',
+      'SPDY/3.1',
+      'X-Stream-Protocol-Version',
+      'v5.channel.k8s.io',
+      'X-Stream-Protocol-Version',
+      'v4.channel.k8s.io',
+    ])
+    expect(handshake).toMatchObject({
+      protocol: 'SPDY/3.1',
+      offered: ['v5.channel.k8s.io', 'v4.channel.k8s.io'],
+    })
+  })
+
+  test.for([
+    { what: 'h2c', method: 'GET', headers: ['Upgrade', 'h2c'] },
+    { what: 'foo', method: 'GET', headers: ['Upgrade', 'foo'] },
+    { what: 'two protocols', method: 'GET', headers: ['Upgrade', 'websocket, h2c'] },
+    { what: 'two Upgrade headers', method: 'GET', headers: [...webSocket, 'Upgrade', 'h2c'] },
+    { what: 'a POST WebSocket', method: 'POST', headers: webSocket },
+    {
+      what: 'no key',
+      method: 'GET',
+      headers: ['Upgrade', 'websocket', 'Sec-WebSocket-Version', '13'],
+    },
+    { what: 'two keys', method: 'GET', headers: [...webSocket, 'Sec-WebSocket-Key', KEY] },
+    {
+      what: 'an old version',
+      method: 'GET',
+      headers: ['Upgrade', 'websocket', 'Sec-WebSocket-Key', KEY, 'Sec-WebSocket-Version', '8'],
+    },
+    {
+      what: 'a protocol with a space',
+      method: 'GET',
+      headers: [...webSocket, 'Sec-WebSocket-Protocol', 'a b'],
+    },
+  ])('$what is refused', ({ method, headers }) => {
+    expect(() => handshakeOf(method, headers)).toThrow(StatusError)
+  })
+})
+
+describe('a 101 joins only when it grants what was asked', () => {
+  const asked = handshakeOf('GET', [...webSocket, 'Sec-WebSocket-Protocol', 'v5.channel.k8s.io'])
+  const good = {
+    upgrade: 'websocket',
+    connection: 'Upgrade',
+    'sec-websocket-accept': ACCEPT,
+    'sec-websocket-protocol': 'v5.channel.k8s.io',
+  }
+
+  test('good', () => {
+    expect(() => checkSwitchingProtocols(asked, good)).not.toThrow()
+  })
+
+  test.for([
+    { upgrade: 'SPDY/3.1' },
+    { upgrade: undefined },
+    { connection: 'close' },
+    { 'sec-websocket-accept': 'AAAA' },
+    { 'sec-websocket-accept': undefined },
+    { 'sec-websocket-protocol': 'v4.channel.k8s.io' },
+  ])('%j', (change) => {
+    expect(() => checkSwitchingProtocols(asked, { ...good, ...change })).toThrow(StatusError)
+  })
+})
