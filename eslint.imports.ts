@@ -8,6 +8,7 @@ export const openToAll: readonly string[] = [
   'metrics',
   'tally',
   'lru',
+  'swap-list',
   'undici',
   'config',
 ]

@@ -5,7 +5,7 @@ import { INVALID_RESPONSE, mapUpstreamError } from './errors.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
-import type { Stallable, Stalls } from './stalls.ts'
+import type { Stallable, StallEntry, Stalls } from './stalls.ts'
 import type { ResponseReceiver, UpstreamControl } from './transport.ts'
 
 /** Interim answers (1xx) that are read and dropped before the API server is given up. */
@@ -35,9 +35,9 @@ export class Relay implements ResponseReceiver, Stallable {
   readonly done: Promise<ForwardOutcome>
   /** The client's body, when it has one. */
   body: RequestBody | undefined
-  readonly position = { place: -1, bytes: 0, looks: 0 }
   readonly #options: RelayOptions
   #control: UpstreamControl | undefined
+  #stallEntry: StallEntry | undefined
   /** Status of the head that was sent; 0: nothing has been sent. */
   #status = 0
   /** A short answer's head, kept until its first byte or its end: what breaks before is a whole 502. */
@@ -122,7 +122,7 @@ export class Relay implements ResponseReceiver, Stallable {
     // Whoever waited for a connection meanwhile is not sent at all.
     const over = this.#clientGone ?? this.#cutBy
     if (over !== undefined) control.abort(over)
-    else this.#options.stalls?.add(this)
+    else this.#stallEntry ??= this.#options.stalls?.add(this)
   }
 
   onHead(status: number, headers: UpstreamResponseHeaders): void {
@@ -203,14 +203,14 @@ export class Relay implements ResponseReceiver, Stallable {
 
   #refuse(error: StatusError): void {
     this.#settled = true
-    this.#options.stalls?.remove(this)
+    if (this.#stallEntry !== undefined) this.#options.stalls?.remove(this.#stallEntry)
     this.#reject(error)
   }
 
   #settle(outcome: ForwardOutcome): void {
     if (this.#settled) return
     this.#settled = true
-    this.#options.stalls?.remove(this)
+    if (this.#stallEntry !== undefined) this.#options.stalls?.remove(this.#stallEntry)
     this.#resolve(outcome)
   }
 }

@@ -1,63 +1,57 @@
 /**
- * Ends exchanges whose client has stopped. One that neither reads its answer nor sends the rest of
- * its body holds a connection of the pool, and none of undici's timers runs while it waits. A look at
- * all of them now and then costs an exchange next to nothing; a timer each would cost more.
+ * Ends exchanges whose client has stalled. A client that neither reads its response nor sends the
+ * rest of its body holds a connection of the pool, and none of undici's timers runs meanwhile. One
+ * periodic check of all exchanges costs next to nothing each; a timer each would cost more.
  */
+import { createSwapList, type SwapListEntry } from '../swap-list.ts'
 
-/** Looks within the bound: what has not moved for all of them has stood still for at least that long. */
-const LOOKS = 4
+/** Checks per timeout: an exchange without progress in all of them has stalled for at least that long. */
+const CHECKS = 4
 
 export interface Stallable {
-  /** Body bytes both ways so far. */
+  /** Body bytes in both directions so far. */
   readonly bytesMoved: number
-  /** False while it is the API server's turn, whose own timeouts hold. */
+  /** False while Gatehouse waits for the API server, for which there are other timeouts. */
   readonly waitsForClient: boolean
-  /** Kept by `Stalls`: index in the list, -1 when not in it; bytes at the last look; looks without any. */
-  readonly position: { place: number; bytes: number; looks: number }
-  /** Ends it, which takes it out. */
+  /** Ends the exchange; called at every check until the exchange is removed. */
   stall(): void
 }
 
+interface Watched {
+  readonly exchange: Stallable
+  /** `bytesMoved` at the last check. */
+  bytes: number
+  /** Checks in a row without progress. */
+  idleChecks: number
+}
+
+export type StallEntry = SwapListEntry<Watched>
+
 export interface Stalls {
-  add(exchange: Stallable): void
-  /** Nothing happens when it is not in the list. */
-  remove(exchange: Stallable): void
+  add(exchange: Stallable): StallEntry
+  /** Does nothing when the entry was removed already. */
+  remove(entry: StallEntry): void
   readonly size: number
   close(): void
 }
 
-/** @param timeout milliseconds without a byte; each ends at most half as much later */
+/** @param timeout milliseconds without progress; an exchange ends at most half as much later */
 export function createStalls(timeout: number): Stalls {
-  const list: Stallable[] = []
-  const timer = setInterval(look, Math.max(1, timeout / LOOKS))
+  const list = createSwapList<Watched>()
+  const timer = setInterval(check, Math.max(1, timeout / CHECKS))
   timer.unref()
 
-  function look(): void {
-    // Backwards: one that ends is replaced by the last, which has been looked at.
-    for (let i = list.length - 1; i >= 0; i -= 1) {
-      const exchange = list[i]
-      if (exchange !== undefined && standsStill(exchange)) exchange.stall()
+  function check(): void {
+    for (const entry of list.snapshot()) {
+      if (!entry.isRemoved && hasStalled(entry.value)) entry.value.exchange.stall()
     }
   }
 
   return {
-    add(exchange) {
-      const { position } = exchange
-      if (position.place !== -1) return
-      position.place = list.length
-      list.push(exchange)
-    },
-    remove({ position }) {
-      const { place } = position
-      if (place === -1) return
-      position.place = -1
-      const last = list.pop()
-      if (last === undefined || last.position === position) return
-      last.position.place = place
-      list[place] = last
-    },
+    add: (exchange) => list.add({ exchange, bytes: 0, idleChecks: 0 }),
+    remove: (entry) => list.remove(entry),
     get size() {
-      return list.length
+      return list.size
     },
     close() {
       clearInterval(timer)
@@ -65,10 +59,11 @@ export function createStalls(timeout: number): Stalls {
   }
 }
 
-function standsStill({ bytesMoved, waitsForClient, position }: Stallable): boolean {
-  const still = waitsForClient && bytesMoved === position.bytes
-  position.bytes = bytesMoved
-  position.looks = still ? position.looks + 1 : 0
-  // The first look only takes the measure.
-  return position.looks > LOOKS
+function hasStalled(watched: Watched): boolean {
+  const { bytesMoved, waitsForClient } = watched.exchange
+  const isIdle = waitsForClient && bytesMoved === watched.bytes
+  watched.bytes = bytesMoved
+  watched.idleChecks = isIdle ? watched.idleChecks + 1 : 0
+  // The first check only records the count.
+  return watched.idleChecks > CHECKS
 }

@@ -1,15 +1,20 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
-import { createStalls, type Stallable, type Stalls } from '../../src/upstream/stalls.ts'
+import {
+  createStalls,
+  type Stallable,
+  type StallEntry,
+  type Stalls,
+} from '../../src/upstream/stalls.ts'
 
-const BOUND = 60_000
+const TIMEOUT_MS = 60_000
 let stalls: Stalls
 let ended: string[]
 
 beforeEach(() => {
   vi.useFakeTimers()
   ended = []
-  stalls = createStalls(BOUND)
+  stalls = createStalls(TIMEOUT_MS)
 })
 
 afterEach(() => {
@@ -18,70 +23,69 @@ afterEach(() => {
 })
 
 class Subject implements Stallable {
-  readonly position = { place: -1, bytes: 0, looks: 0 }
   bytesMoved = 0
   waitsForClient = true
   readonly name: string
+  readonly entry: StallEntry
 
   constructor(name: string) {
     this.name = name
-    stalls.add(this)
+    this.entry = stalls.add(this)
   }
 
   stall(): void {
     ended.push(this.name)
-    stalls.remove(this)
+    stalls.remove(this.entry)
   }
 }
 
-test('what stands still ends, not before the bound', () => {
+test('a stalled exchange ends, and not before the timeout', () => {
   new Subject('a')
-  vi.advanceTimersByTime(BOUND - 1)
+  vi.advanceTimersByTime(TIMEOUT_MS - 1)
   expect(ended).toEqual([])
-  vi.advanceTimersByTime(BOUND / 2)
+  vi.advanceTimersByTime(TIMEOUT_MS / 2)
   expect(ended).toEqual(['a'])
   expect(stalls.size).toBe(0)
 })
 
-test('one byte within each bound is enough', () => {
+test('an exchange that moves a byte within each timeout does not end', () => {
   const slow = new Subject('slow')
   for (let i = 0; i < 10; i += 1) {
-    vi.advanceTimersByTime(BOUND - 1)
+    vi.advanceTimersByTime(TIMEOUT_MS - 1)
     slow.bytesMoved += 1
   }
   expect(ended).toEqual([])
 })
 
-test('while the API server is to move, nothing ends', () => {
+test('an exchange that waits for the API server does not end', () => {
   const waiting = new Subject('waiting')
   waiting.waitsForClient = false
-  vi.advanceTimersByTime(BOUND * 10)
+  vi.advanceTimersByTime(TIMEOUT_MS * 10)
   expect(ended).toEqual([])
   waiting.waitsForClient = true
-  vi.advanceTimersByTime(BOUND - 1)
+  vi.advanceTimersByTime(TIMEOUT_MS - 1)
   expect(ended).toEqual([])
-  vi.advanceTimersByTime(BOUND / 2)
+  vi.advanceTimersByTime(TIMEOUT_MS / 2)
   expect(ended).toEqual(['waiting'])
 })
 
-test('each is looked at, whichever others come and go', () => {
+test('every exchange is checked while others are added and removed', () => {
   const subjects = ['a', 'b', 'c', 'd', 'e'].map((name) => new Subject(name))
   const [a, b, , d] = subjects
-  for (const gone of [a, d]) if (gone !== undefined) stalls.remove(gone)
+  for (const gone of [a, d]) if (gone !== undefined) stalls.remove(gone.entry)
   if (b !== undefined) b.waitsForClient = false
   new Subject('f')
-  vi.advanceTimersByTime(BOUND * 2)
+  vi.advanceTimersByTime(TIMEOUT_MS * 2)
   expect(ended.toSorted()).toEqual(['c', 'e', 'f'])
   expect(stalls.size).toBe(1)
 })
 
-test('taken in twice or out twice is once', () => {
+test('an exchange that is removed twice is removed once', () => {
   const [one, other] = [new Subject('one'), new Subject('other')]
-  stalls.add(one)
   expect(stalls.size).toBe(2)
-  stalls.remove(one)
-  stalls.remove(one)
+  stalls.remove(one.entry)
+  stalls.remove(one.entry)
   expect(stalls.size).toBe(1)
-  vi.advanceTimersByTime(BOUND * 2)
+  vi.advanceTimersByTime(TIMEOUT_MS * 2)
   expect(ended).toEqual([other.name])
 })
