@@ -127,7 +127,6 @@ export async function microbenchmarks(): Promise<Microbenchmark[]> {
       record.resolved(target, info)
       record.authenticated(authentication)
       record.decided(decision)
-      record.mark('authorization')
       record.close({ code: 200, bytesReceived: 0, bytesSent: 2_048 })
       return record
     }),

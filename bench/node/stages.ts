@@ -9,13 +9,15 @@ import type { Auditor } from '../../src/audit/record.ts'
 import type { Authentication } from '../../src/authentication/authenticator.ts'
 import { admit, type Authorized, type Decision } from '../../src/authorization/authorizer.ts'
 import { inClusterFrom } from '../../src/config/environment.ts'
-import { buildStages, buildTls } from '../../src/gatehouse/build.ts'
+import { buildStages } from '../../src/gatehouse/build.ts'
+import { createListenerTlsParts } from '../../src/gatehouse/listener-tls.ts'
 import { loadAll } from '../../src/gatehouse/load.ts'
 import { listenerLimits } from '../../src/gatehouse/serve.ts'
 import type { Exchange } from '../../src/http/exchange.ts'
 import { startListener } from '../../src/listener/listener.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
+import { createFrame } from '../../src/pipeline/frame.ts'
 import { createHandlerChain } from '../../src/pipeline/handler-chain.ts'
 import { createLiveRequests } from '../../src/pipeline/live-requests.ts'
 import { resolveRequestInfo } from '../../src/request/request-info.ts'
@@ -29,7 +31,9 @@ const real = new Set((values.stages ?? '').split(','))
 const loaded = loadAll(values.config ?? '', inClusterFrom({}))
 const log = createLog({ level: 'warn' })
 const metrics = createMetrics({ processMetrics: false })
-const { stages } = buildStages(loaded, { log, metrics, clientTrustGeneration: () => 0 })
+const live = createLiveRequests()
+const listenerTls = createListenerTlsParts(loaded.configuration.listener.tls)
+const { stages, cluster } = buildStages(loaded, { log, metrics, live, listenerTls })
 
 const authentication: Authentication = {
   user: { username: 'oidc:ada@example.com', uid: '', groups: ['oidc:engineers'], extra: {} },
@@ -41,11 +45,11 @@ const nothing = (): undefined => undefined
 const noAudit: Auditor = {
   open: () => ({
     auditID: '0f0e0d0c-0b0a-4908-8706-050403020100',
+    admitted: nothing,
     resolved: nothing,
     authenticated: nothing,
     decided: nothing,
     identityAsserted: nothing,
-    mark: nothing,
     responseStarted: nothing,
     close: nothing,
   }),
@@ -59,12 +63,12 @@ if (!real.has('limits')) {
   }
 }
 if (!real.has('authentication')) stages.authenticate = () => authentication
-if (!real.has('authorization')) stages.authorize = () => allowed
+if (!real.has('authorization')) cluster.authorize = () => allowed
 if (!real.has('audit')) stages.auditor = noAudit
 
 /** Every request is the same one: judged once, and only carried from then on. */
 const carry = (authorized: Authorized) => (exchange: Exchange) => {
-  void stages.upstream
+  void cluster.upstream
     .forward({
       exchange,
       authorized,
@@ -76,13 +80,9 @@ const carry = (authorized: Authorized) => (exchange: Exchange) => {
     .catch(() => exchange.response.destroy())
 }
 
-const chain = createHandlerChain({
-  stages,
-  streams: createLiveRequests(),
-  responseHeaders: [],
-  log,
-  metrics,
-})
+const frame = createFrame({ stages, responseHeaders: [] }, { log, metrics })
+const { ownHeaders } = frame
+const handlerChain = createHandlerChain({ stages, live, ownHeaders }, { metrics })
 const info = resolveRequestInfo('GET', parseTarget('GET', '/api/v1/namespaces/default/pods/web'))
 const authorized = await admit({ user: authentication.user, info }, () => allowed, nothing)
 
@@ -93,13 +93,15 @@ await startListener(
     port: listener.port,
     limits: listenerLimits(loaded.configuration),
     http2: true,
-    tls: buildTls(listener.tls, loaded.certificates, loaded.clientTrust),
+    tls: listenerTls.current(),
     requestClientCertificate: false,
   },
   {
     log,
     metrics,
-    handle: real.has('request') ? (exchange) => void chain.handle(exchange) : carry(authorized),
+    handle: real.has('request')
+      ? (exchange) => void frame.serve(exchange, handlerChain)
+      : carry(authorized),
     onMalformed: nothing,
   },
 )

@@ -34,14 +34,18 @@ export interface Outcome {
 export interface AuditRecord {
   /** Minted here (a UUID), sent upstream and returned as `Audit-ID`. */
   readonly auditID: string
+  // Each of these ends a stage: the time since the previous one is the stage's latency.
+  /** Ends `limits`, which a request passes twice: by address, and by user. */
+  admitted(): void
+  /** Ends `request`; a second call adds to it. */
   resolved(target: Target, info: RequestInfo): void
+  /** Ends `authentication`. */
   authenticated(authentication: Authentication): void
+  /** Ends `authorization`. */
   decided(decision: Decision): void
   /** How the user was asserted upstream: `impersonation` or `requestheader`. */
   identityAsserted(mode: string): void
-  /** A stage is over; the time since the last mark is its latency. */
-  mark(stage: PipelineStage): void
-  /** Response head written; for long-running requests this emits the ResponseStarted event. */
+  /** Response head written; ends `upstream`. For long-running requests it emits ResponseStarted. */
   responseStarted(code: number): void
   /** Emits the final event; later calls are ignored. */
   close(outcome: Outcome): void

@@ -62,30 +62,32 @@ export class RequestRecord implements AuditRecord, RecordFacts {
     this.userAgent = userAgentOf(request.rawHeaders)
   }
 
+  admitted(): void {
+    this.#endStage('limits')
+  }
+
   resolved(target: Target, info: RequestInfo): void {
     this.target = target
     this.info = info
+    this.#endStage('request')
   }
 
   authenticated(authentication: Authentication): void {
     this.authentication = authentication
+    this.#endStage('authentication')
   }
 
   decided(decision: Decision): void {
     this.decision = decision
+    this.#endStage('authorization')
   }
 
   identityAsserted(mode: string): void {
     this.identityMode = mode
   }
 
-  mark(stage: PipelineStage): void {
-    const now = this.#context.now()
-    this.latencies[stage] = (this.latencies[stage] ?? 0) + (now - this.#lastMark)
-    this.#lastMark = now
-  }
-
   responseStarted(code: number): void {
+    this.#endStage('upstream')
     if (this.#closed || this.#started) return
     if (this.info === undefined || !isLongRunning(this.info)) return
     this.#started = true
@@ -96,6 +98,12 @@ export class RequestRecord implements AuditRecord, RecordFacts {
     if (this.#closed) return
     this.#closed = true
     this.#emit(outcome.panic === true ? 'Panic' : 'ResponseComplete', outcome.code, outcome)
+  }
+
+  #endStage(stage: PipelineStage): void {
+    const now = this.#context.now()
+    this.latencies[stage] = (this.latencies[stage] ?? 0) + (now - this.#lastMark)
+    this.#lastMark = now
   }
 
   #emit(stage: StageFacts['stage'], code: number, outcome: Outcome | undefined): void {

@@ -19,18 +19,19 @@ export interface Credentials {
   readonly webSocketToken: string | undefined
 }
 
-/** Who was recognised and by what, with what the audit record says of it. */
+/** Who was recognized and by what, with what the audit record says about it. */
 export interface Authentication {
   readonly user: UserInfo
-  /** `x509` or `oidc`. */
+  /** The `SignIn.method` that recognized the user. */
   readonly method: string
   /** How the identity came about, without any credential: issuer, certificate digest, jti. */
   readonly annotations: Readonly<Record<string, string>>
 }
 
 /**
- * Value: recognised. `undefined`: no credential of mine here. Throws `StatusError` (401, or 403 for
- * a reserved identity): a credential of mine, and bad; no other authenticator is asked then.
+ * Authenticates a request. `undefined`: it carries no credential.
+ *
+ * @throws StatusError 401 for a credential that is rejected, 403 for a reserved identity
  */
 export type Authenticator = (
   credentials: Credentials,

@@ -1,25 +1,34 @@
-/** All authenticators as one: exactly one credential, judged by the authenticator that it is for. */
+/** All sign-in methods as one authenticator: exactly one credential, judged by exactly one method. */
 import { StatusError } from '../status.ts'
 import type { Authentication, Authenticator, Credentials, UserInfo } from './authenticator.ts'
 import { bearerToken, unauthorized } from './bearer.ts'
 import { guardIdentity, type SystemIdentities } from './identity-guard.ts'
+import type { Credential, SignIn } from './sign-in.ts'
 
-export interface UnionOptions {
-  /** Undefined: client certificates are no way to sign in. Only asked when there is one. */
-  readonly x509: ((credentials: Credentials) => Authentication) | undefined
-  /** Undefined: tokens are no way to sign in. Gets the bare token; throws StatusError 401. */
-  readonly token: ((token: string) => Authentication | Promise<Authentication>) | undefined
+export interface SignInUnionOptions {
+  /** Asked in this order. */
+  readonly signIns: readonly SignIn[]
   readonly systemIdentities: SystemIdentities
+}
+
+export interface SignInUnionEffects {
+  /** `method` is `none` for a credential that no method accepts. */
   readonly onResult: (method: string, result: 'ok' | 'refused') => void
 }
 
+/** The `method` of the metric for a credential that no method accepts. */
+const NO_METHOD = 'none'
+
 /**
- * kube-apiserver asks one authenticator after the other; here a request with two credentials is
- * refused, since whose request it is would depend on an order that nobody sees. A kubeconfig has one.
+ * Makes the union. kube-apiserver asks one authenticator after the other; here a request with two
+ * credentials is refused, since the order of the authenticators would decide whose request it is,
+ * and users do not see that order. A kubeconfig has one credential.
  */
-export function createUnion(options: UnionOptions): Authenticator {
-  const { x509, token: verify, systemIdentities, onResult } = options
-  // Authenticators give the same object for the same credential, so each is guarded once.
+export function createSignInUnion(
+  { signIns, systemIdentities }: SignInUnionOptions,
+  { onResult }: SignInUnionEffects,
+): Authenticator {
+  // Methods give the same object for the same credential, so each user is guarded once.
   const guarded = new WeakMap<UserInfo, Authentication>()
 
   function guard(authentication: Authentication): Authentication {
@@ -32,41 +41,48 @@ export function createUnion(options: UnionOptions): Authenticator {
     return result
   }
 
-  function judged(method: string, judge: () => Authentication | Promise<Authentication>) {
-    const fail = (error: unknown): never => {
-      onResult(method, 'refused')
-      throw error
+  function refuse({ method }: SignIn, error: unknown): never {
+    onResult(method, 'refused')
+    throw error
+  }
+
+  function judge(credential: Credential): Authentication | Promise<Authentication> {
+    for (const signIn of signIns) {
+      try {
+        const result = signIn.authenticate(credential)
+        if (result === undefined) continue
+        if (!(result instanceof Promise)) return guard(result)
+        return result.then(guard).catch((error: unknown) => refuse(signIn, error))
+      } catch (error) {
+        return refuse(signIn, error)
+      }
     }
-    try {
-      const answer = judge()
-      return answer instanceof Promise ? answer.then(guard).catch(fail) : guard(answer)
-    } catch (error) {
-      return fail(error)
-    }
+    onResult(NO_METHOD, 'refused')
+    throw unauthorized(
+      credential.kind === 'certificate'
+        ? 'client certificates are not accepted'
+        : 'tokens are not accepted',
+    )
   }
 
   return (credentials) => {
-    const token = tokenOf(credentials)
-    const { peerCertificate } = credentials.connection
-    if (peerCertificate !== undefined && token !== undefined) {
-      throw new StatusError(
-        'Unauthorized',
-        'Unauthorized: the request carries a client certificate and a token; send one of them',
-        { cause: new Error('two credentials: a client certificate and a token') },
-      )
-    }
-    if (peerCertificate !== undefined) {
-      return judged('x509', () => {
-        if (x509 === undefined) throw unauthorized('client certificates are not accepted')
-        return x509(credentials)
-      })
-    }
-    if (token === undefined) return undefined
-    return judged('oidc', () => {
-      if (verify === undefined) throw unauthorized('tokens are not accepted')
-      return verify(token)
-    })
+    const credential = oneCredential(credentials)
+    return credential === undefined ? undefined : judge(credential)
   }
+}
+
+/** @throws StatusError 401 when there are two */
+function oneCredential(credentials: Credentials): Credential | undefined {
+  const token = tokenOf(credentials)
+  const { peerCertificate } = credentials.connection
+  if (peerCertificate === undefined)
+    return token === undefined ? undefined : { kind: 'token', token }
+  if (token === undefined) return { kind: 'certificate', certificate: peerCertificate }
+  throw new StatusError(
+    'Unauthorized',
+    'Unauthorized: the request carries a client certificate and a token; send one of them',
+    { cause: new Error('two credentials: a client certificate and a token') },
+  )
 }
 
 function tokenOf({ authorization, webSocketToken }: Credentials): string | undefined {

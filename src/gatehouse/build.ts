@@ -1,41 +1,46 @@
-/** Configuration -> stages: the one file that knows every folder. Nothing listens yet. */
+/** Configuration -> stages, with everything that was loaded put into effect. Nothing listens yet. */
 import { createAuditor } from '../audit/auditor.ts'
-import type { AuditSink } from '../audit/record.ts'
-import { createFileSink } from '../audit/sinks/file.ts'
-import { createStdoutSink } from '../audit/sinks/stdout.ts'
-import { createOidcAuthenticator, type OidcAuthenticator } from '../authentication/oidc/oidc.ts'
-import { createUnion } from '../authentication/union.ts'
-import type { ClientTrust } from '../authentication/x509/client-ca.ts'
-import { createX509Authenticator } from '../authentication/x509/x509.ts'
-import { ConfigError } from '../config/problem.ts'
+import type { SignIn } from '../authentication/sign-in.ts'
+import { createSignInUnion } from '../authentication/union.ts'
+import type { Authorizer } from '../authorization/authorizer.ts'
+import type { UpstreamCredential } from '../cluster/credential.ts'
 import type { Configuration } from '../config/schema.ts'
 import { createMemoryLimiter } from '../limits/memory.ts'
-import type { ServingCertificates } from '../listener/serving-certificates.ts'
-import { buildListenerTls, type ListenerTls } from '../listener/tls.ts'
+import { peerChain } from '../listener/client-connection.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Cluster } from '../pipeline/cluster.ts'
 import type { Stages } from '../pipeline/handler-chain.ts'
-import { createUpstream } from '../upstream/forward.ts'
+import type { LiveRequests } from '../pipeline/live-requests.ts'
+import { createUpstream, type Upstream } from '../upstream/forward.ts'
 import { IMPERSONATION, type IdentityNames } from '../upstream/identity.ts'
+import type { ListenerTlsParts } from './listener-tls.ts'
 import type { Loaded } from './load.ts'
+import { startReloadable, type Reloadable } from './reloadable.ts'
+import { openSinks } from './sinks.ts'
 
 export interface BuildEffects {
   readonly log: Log
   readonly metrics: Metrics
-  /** The loading of the client CA that is in force; the listener counts them. */
-  readonly clientTrustGeneration: () => number
+  readonly live: LiveRequests
+  readonly listenerTls: ListenerTlsParts
 }
 
 export interface Built {
   /** A reload replaces members. */
   readonly stages: { -readonly [Name in keyof Stages]: Stages[Name] }
-  readonly oidc: OidcAuthenticator | undefined
+  readonly cluster: { -readonly [Name in keyof Cluster]: Cluster[Name] }
+  readonly signIns: readonly SignIn[]
+  /** Everything that is loaded again when its files change. */
+  readonly reloadables: readonly Reloadable[]
+  /** Gatehouse's own, in effect now. */
+  readonly credential: () => UpstreamCredential
 }
 
 /** @throws ConfigError when an audit sink cannot be opened */
 export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   const { configuration } = loaded
-  const { log, metrics } = effects
+  const { log, metrics, listenerTls } = effects
 
   const auditor = createAuditor({
     sinks: openSinks(configuration.audit, log),
@@ -45,48 +50,78 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   })
   const limiter = createMemoryLimiter(configuration.limits, { metrics })
 
-  const oidc =
-    loaded.authentication === undefined
-      ? undefined
-      : createOidcAuthenticator(loaded.authentication, {
-          log,
-          tokenCacheSize: configuration.authentication.tokenCacheSize,
-        })
-  const authenticate = createUnion({
-    x509:
-      loaded.clientTrust === undefined
-        ? undefined
-        : createX509Authenticator({ generation: effects.clientTrustGeneration }),
-    token: oidc === undefined ? undefined : (token) => oidc.authenticate(token),
-    systemIdentities: configuration.authentication.systemIdentities,
-    onResult: (method, result) => metrics.authentications.inc({ method, result }),
-  })
-
-  const upstream = createUpstream(
-    {
-      credential: loaded.credential,
-      identity: identityNames(configuration.upstream.identity),
-      limits: configuration.upstream.connections,
-    },
-    { log, metrics },
+  const started = loaded.signIns.map((signIn) =>
+    signIn.start(configuration.authentication, {
+      log,
+      trustClients: (clientTrust) => listenerTls.updateClientTrust(clientTrust),
+      trustGeneration: () => listenerTls.generation(),
+      chainOf: peerChain,
+      onRevoked: (revoking) => recheckSignIn(revoking, effects),
+    }),
   )
+  const signIns = started.map(({ signIn }) => signIn)
+  const authenticate = createSignInUnion(
+    { signIns, systemIdentities: configuration.authentication.systemIdentities },
+    { onResult: (method, result) => metrics.authentications.inc({ method, result }) },
+  )
+
+  const { cluster, credential, reloadables } = startCluster(loaded, effects)
+  const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
   return {
-    stages: { auditor, limiter, authenticate, authorize: loaded.rules.authorize, upstream },
-    oidc,
+    stages: { auditor, limiter, authenticate, clusterOf: () => cluster },
+    cluster,
+    signIns,
+    reloadables: [serving, ...started.map(({ reloadable }) => reloadable), ...reloadables],
+    credential,
   }
 }
 
-/**
- * The listener's TLS, of the configuration and what was loaded for it.
- *
- * @throws Error of OpenSSL, which loading the files has ruled out
- */
-export function buildTls(
-  { minVersion, cipherSuites }: Configuration['listener']['tls'],
-  { serving, sni }: ServingCertificates,
-  clientTrust: ClientTrust | undefined,
-): ListenerTls {
-  return buildListenerTls({ minVersion, cipherSuites, serving, sni, clientTrust })
+/** The one cluster of today. */
+function startCluster(
+  { configuration, rules, credential: loadedCredential }: Loaded,
+  { log, metrics, live }: BuildEffects,
+) {
+  const { identity, connections } = configuration.upstream
+  const upstream: Upstream = createUpstream(
+    { identity: identityNames(identity), limits: connections },
+    { log, metrics },
+  )
+  const cluster: Built['cluster'] = { name: 'default', authorize: denyAll, upstream }
+  let credential = loadedCredential.value
+  const reloadables = [
+    startReloadable(rules, ({ authorize }) => {
+      cluster.authorize = authorize
+      recheckAuthorization(live, log)
+    }),
+    startReloadable(loadedCredential, (next) => {
+      upstream.updateCredential(next)
+      credential = next
+    }),
+  ]
+  return { cluster, credential: () => credential, reloadables }
+}
+
+/** Until rules are in effect. */
+const denyAll: Authorizer = () => ({
+  ...{ decision: 'deny', rule: '', reason: 'no rules have been loaded', shadow: [] },
+})
+
+function recheckAuthorization(live: LiveRequests, log: Log): void {
+  const logEnded = (ended: number): void => {
+    if (ended > 0) log.info({ streams: ended }, 'ended streams that the new rules forbid')
+  }
+  const ended = live.recheckAuthorization()
+  if (ended instanceof Promise) void ended.then(logEnded)
+  else logEnded(ended)
+}
+
+function recheckSignIn(signIn: SignIn, { live, log }: Pick<BuildEffects, 'live' | 'log'>): void {
+  const ended = live.recheckSignIn(({ authentication, connection }) =>
+    authentication.method === signIn.method
+      ? signIn.recheck(authentication, connection)
+      : undefined,
+  )
+  if (ended > 0) log.info({ streams: ended }, 'ended streams whose sign-in is no longer accepted')
 }
 
 /** Header names as configured, in the lower case that upstream writes. */
@@ -102,26 +137,4 @@ export function identityNames({
     uid: requestheader.uidHeader.toLowerCase(),
     extraPrefix: requestheader.extraHeaderPrefix.toLowerCase(),
   }
-}
-
-function openSinks(audit: Configuration['audit'], log: Log): AuditSink[] {
-  const sinks: AuditSink[] = []
-  if (audit.file !== undefined) {
-    try {
-      sinks.push(createFileSink({ ...audit.file, log }))
-    } catch (error) {
-      throw new ConfigError([
-        {
-          file: audit.file.path,
-          line: undefined,
-          column: undefined,
-          field: 'audit.file.path',
-          message: (error as Error).message,
-          fix: 'choose a path that Gatehouse may write',
-        },
-      ])
-    }
-  }
-  if (audit.stdout?.enabled === true) sinks.push(createStdoutSink({ log }))
-  return sinks
 }

@@ -103,10 +103,10 @@ function reportLists(
   }
 }
 
-/** Sets the gauge; kinds that a report does not tell of stay as they are. */
+/** Sets the gauge; kinds that a report does not name stay as they are. */
 export function recordExpirations(
   { certificateExpiration }: Pick<Metrics, 'certificateExpiration'>,
-  { expirations }: CertificateReport,
+  { expirations = {} }: Partial<CertificateReport>,
 ): void {
   for (const [certificate, end] of Object.entries(expirations)) {
     if (Number.isFinite(end)) certificateExpiration.set({ certificate }, end / 1_000)

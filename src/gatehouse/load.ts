@@ -2,11 +2,6 @@
  * The configuration with every file that it names, each checked. Problems of all of them come
  * together, so that a broken deployment is fixed in one go.
  */
-import {
-  loadAuthenticationConfiguration,
-  type AuthenticationConfiguration,
-} from '../authentication/oidc/authentication-config.ts'
-import { loadClientTrust, type ClientTrust } from '../authentication/x509/client-ca.ts'
 import { loadRules, type LoadedRules } from '../authorization/rules/load.ts'
 import type { UpstreamCredential } from '../cluster/credential.ts'
 import { loadUpstreamCredential, type UpstreamSource } from '../cluster/load.ts'
@@ -22,20 +17,17 @@ import {
   loadServingCertificates,
   type ServingCertificates,
 } from '../listener/serving-certificates.ts'
-import {
-  reportClientTrust,
-  reportServing,
-  reportUpstream,
-  type CertificateReport,
-} from './certificate-report.ts'
+import { reportServing, reportUpstream } from './certificate-report.ts'
+import type { LoadedPart, Part, PartReport } from './reloadable.ts'
+import { loadSignIns, type LoadedSignIn } from './sign-ins.ts'
 
 export interface Loaded {
   readonly configuration: Configuration
-  readonly certificates: ServingCertificates
-  readonly clientTrust: ClientTrust | undefined
-  readonly authentication: AuthenticationConfiguration | undefined
-  readonly rules: LoadedRules
-  readonly credential: UpstreamCredential
+  readonly certificates: LoadedPart<ServingCertificates>
+  /** In the order in which they are asked. */
+  readonly signIns: readonly LoadedSignIn[]
+  readonly rules: LoadedPart<LoadedRules>
+  readonly credential: LoadedPart<UpstreamCredential>
   /** What works, but perhaps not as meant; of all files. */
   readonly warnings: readonly ConfigProblem[]
   /** What the files held before they were read, for the watcher: later changes are news. */
@@ -52,58 +44,72 @@ export function loadAll(configFile: string, inCluster: InClusterEnvironment): Lo
   const { configuration, fileAt } = reading
   const digests = digestsOf(reading.files)
   const problems = [...reading.problems, ...checkSuites(reading)]
-  const attempt = <T>(load: () => T): T | undefined => {
+  // Where the configuration itself is broken, what it names is still looked at, file by file.
+  const load = <T>(part: Part<T> | undefined): LoadedPart<T> | undefined => {
+    if (part === undefined) return undefined
     try {
-      return load()
+      return { part, value: part.load() }
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       problems.push(...error.problems.map(reading.place))
       return undefined
     }
   }
-  // Where the configuration itself is broken, what it names is still looked at, file by file.
-  const ifThere = <T>(field: Path, load: (file: string) => T): T | undefined => {
-    const file = fileAt(field)
-    return file === undefined ? undefined : attempt(() => load(file))
-  }
 
-  const rules = ifThere(['authorization', 'rulesFile'], loadRules)
-  const authentication = ifThere(['authentication', 'configFile'], loadAuthenticationConfiguration)
-  const clientTrust = ifThere(['authentication', 'x509', 'clientCAFile'], (clientCAFile) =>
-    loadClientTrust(clientCAFile, fileAt(['authentication', 'x509', 'crlFile'])),
-  )
-  const certificates =
-    configuration === undefined
-      ? void problems.push(...checkServingPairs(reading).map(reading.place))
-      : attempt(() => loadServingCertificates(configuration.listener.tls))
+  const rulesFile = fileAt(['authorization', 'rulesFile'])
+  const rules = load(rulesFile === undefined ? undefined : rulesPart(rulesFile))
+  const signIns = loadSignIns(reading, load)
+  const certificates = load(configuration && servingPart(configuration.listener.tls))
+  if (configuration === undefined) {
+    problems.push(...checkServingPairs(reading).map(reading.place))
+  }
   const source = upstreamSourceOf(reading, inCluster)
-  const credential = source && attempt(() => loadCredential(source, digests))
+  const credential = load(source && credentialPart(source, digests))
 
   if (problems.length > 0 || !configuration || !certificates || !rules || !credential) {
     throw new ConfigError(problems)
   }
-  const parts = { configuration, certificates, clientTrust, credential }
-  const ofCertificates = reportCertificates(parts, Date.now()).flatMap((report) => report.warnings)
-  const warnings = [...reading.warnings, ...rules.warnings, ...ofCertificates.map(reading.place)]
-  return { ...parts, authentication, rules, warnings, digests }
+  const now = Date.now()
+  const found = [
+    reportOf(rules, now),
+    reportOf(certificates, now),
+    ...signIns.map((signIn) => signIn.report(now)),
+    reportOf(credential, now),
+  ].flatMap((report) => report.warnings)
+  const warnings = [...reading.warnings, ...found.map(reading.place)]
+  return { configuration, certificates, signIns, rules, credential, warnings, digests }
 }
 
-type CertificateParts = Pick<
-  Loaded,
-  'configuration' | 'certificates' | 'clientTrust' | 'credential'
->
+function reportOf<T>({ part, value }: LoadedPart<T>, now: number): PartReport {
+  return part.report(value, now)
+}
 
-/** Of all certificates that were loaded. `now` in milliseconds since the epoch. */
-export function reportCertificates(
-  { configuration, certificates, clientTrust, credential }: CertificateParts,
-  now: number,
-): readonly CertificateReport[] {
-  const { x509 } = configuration.authentication
-  return [
-    reportServing(configuration.listener.tls, certificates, now),
-    ...(x509 && clientTrust ? [reportClientTrust(x509, clientTrust, now)] : []),
-    reportUpstream(credential, now),
-  ]
+function rulesPart(file: string): Part<LoadedRules> {
+  return {
+    what: 'rules',
+    files: () => [file],
+    load: () => loadRules(file),
+    report: ({ warnings }) => ({ warnings }),
+  }
+}
+
+function servingPart(tls: Configuration['listener']['tls']): Part<ServingCertificates> {
+  const pairs = [tls, ...tls.sniCertificates]
+  return {
+    what: 'serving certificates',
+    files: () => pairs.flatMap(({ certFile, privateKeyFile }) => [certFile, privateKeyFile]),
+    load: () => loadServingCertificates(tls),
+    report: (certificates, now) => reportServing(tls, certificates, now),
+  }
+}
+
+function credentialPart(source: UpstreamSource, digests: FileDigests): Part<UpstreamCredential> {
+  return {
+    what: 'upstream credential',
+    files: ({ files }) => files,
+    load: () => loadCredential(source, digests),
+    report: reportUpstream,
+  }
 }
 
 /** Loaded once more when it led to files that were not looked at before they were read. */
@@ -152,7 +158,7 @@ function checkSuites(reading: ConfigurationReading): ConfigProblem[] {
 }
 
 /** Where the configuration says that Gatehouse's own credential is. */
-export function upstreamSource(
+function upstreamSource(
   { upstream }: Configuration,
   inCluster: InClusterEnvironment,
 ): UpstreamSource {

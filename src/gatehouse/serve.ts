@@ -11,15 +11,17 @@ import {
 } from '../listener/listener.ts'
 import { createLog, type Log } from '../log.ts'
 import { createMetrics, type Metrics } from '../metrics.ts'
+import { createFrame } from '../pipeline/frame.ts'
 import { createHandlerChain } from '../pipeline/handler-chain.ts'
 import { createLiveRequests } from '../pipeline/live-requests.ts'
 import { startProbes } from '../probes/probes.ts'
 import { readinessChecks } from '../probes/readiness-checks.ts'
 import { watchUpstream } from '../probes/upstream-readiness.ts'
-import { buildStages, buildTls, identityNames } from './build.ts'
-import { loadAll, type Loaded } from './load.ts'
+import { buildStages, identityNames } from './build.ts'
+import { createListenerTlsParts, type ListenerTlsParts } from './listener-tls.ts'
+import { loadAll } from './load.ts'
 import { logWarnings, startReloads } from './reloads.ts'
-import { createLifecycle } from './shutdown.ts'
+import { createShutdown } from './shutdown.ts'
 
 export interface GatehouseOptions {
   readonly configFile: string
@@ -62,58 +64,54 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   logWarnings(loaded.warnings, log)
   const metrics = createMetrics({ processMetrics: options.processMetrics ?? true })
 
-  let listener: Listener | undefined
-  let reloads: Watcher | undefined
-  let open = 0
-  const built = buildStages(loaded, {
-    log,
-    metrics,
-    clientTrustGeneration: () => listener?.generation() ?? 0,
-  })
-  const streams = createLiveRequests()
-  const chain = createHandlerChain({
-    stages: built.stages,
-    streams,
-    responseHeaders: hstsHeader(configuration.listener.strictTransportSecurity),
-    log,
-    metrics,
-  })
+  const live = createLiveRequests()
+  const listenerTls = createListenerTlsParts(configuration.listener.tls)
+  const built = buildStages(loaded, { log, metrics, live, listenerTls })
+  const { stages, cluster, signIns } = built
+  const responseHeaders = hstsHeader(configuration.listener.strictTransportSecurity)
+  const frame = createFrame({ stages, responseHeaders }, { log, metrics })
+  const { ownHeaders } = frame
+  const handlerChain = createHandlerChain({ stages, live, ownHeaders }, { metrics })
   const upstream = watchUpstream(
     () => ({
-      credential: built.stages.upstream.current(),
+      credential: built.credential(),
       identity: identityNames(configuration.upstream.identity),
       tolerateAnonymousAuth: configuration.upstream.tolerateAnonymousAuth,
       timeoutMs: UPSTREAM_CHECK_MS,
     }),
     log,
   )
+  let listener: Listener | undefined
+  let reloads: Watcher | undefined
+  let open = 0
   const stopBackground = (): void => {
     reloads?.stop()
     upstream.stop()
-    built.oidc?.close()
-    chain.close()
+    for (const signIn of signIns) signIn.close()
+    frame.close()
   }
 
   try {
-    const bound = listenerOptions(loaded)
+    const bound = listenerOptions(configuration, listenerTls)
     listener = await binding({ field: 'listener', ...bound }, () =>
       startListener(bound, {
         log,
         metrics,
         handle(exchange) {
           open += 1
-          void chain
-            .handle(exchange)
+          void frame
+            .serve(exchange, handlerChain)
             .catch((error: unknown) => {
-              log.error({ err: error }, 'a request failed beyond its stages')
+              log.error({ err: error }, 'unhandled error outside the request pipeline')
               exchange.response.destroy()
             })
             .finally(() => (open -= 1))
         },
         onMalformed: (connection, code, message) =>
-          chain.recordMalformed(connection, code, message),
+          frame.recordMalformed(connection, code, message),
       }),
     )
+    listenerTls.attach(listener)
     let ending: () => string | undefined = () => undefined
     const probes = await binding({ field: 'probes', ...configuration.probes }, () =>
       startProbes({
@@ -122,36 +120,29 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
           listening: () => listener !== undefined,
           ending: () => ending(),
           reloads: () => reloads,
-          auditor: built.stages.auditor,
-          oidc: built.oidc,
-          x509: loaded.clientTrust !== undefined,
+          auditor: stages.auditor,
+          signIns,
           upstream,
         }),
         metrics,
       }),
     )
-    reloads = startReloads({
-      loaded,
-      built,
-      listener,
-      streams,
-      inCluster: options.inCluster,
-      log,
-      metrics,
-      onReloaded: () => upstream.again(),
-    })
-    const lifecycle = createLifecycle({
+    reloads = startReloads(
+      { reloadables: built.reloadables, digests: loaded.digests },
+      { log, metrics, onReloaded: () => upstream.again() },
+    )
+    const shutdown = createShutdown({
       listener,
       probes,
-      streams,
-      upstream: built.stages.upstream,
-      auditor: built.stages.auditor,
+      live,
+      upstream: cluster.upstream,
+      auditor: stages.auditor,
       openExchanges: () => open,
       stopBackground,
       log,
       ...configuration.shutdown,
     })
-    ending = lifecycle.ending
+    ending = shutdown.ending
     log.info(
       { address: listener.address.host, port: listener.address.port, probes: probes.address },
       'listening',
@@ -162,29 +153,32 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
       metrics,
       log,
       reload: () => reloads?.look(),
-      close: (now) => lifecycle.shutdown(now),
+      close: (now) => shutdown.run(now),
     }
   } catch (error) {
     stopBackground()
     await listener?.destroy()
-    await built.stages.auditor.close()
+    await stages.auditor.close()
     throw error
   }
 }
 
-function listenerOptions({ configuration, certificates, clientTrust }: Loaded): ListenerOptions {
-  const { address, port, http2, tls } = configuration.listener
+function listenerOptions(
+  configuration: Configuration,
+  listenerTls: ListenerTlsParts,
+): ListenerOptions {
+  const { address, port, http2 } = configuration.listener
   return {
     address,
     port,
     limits: listenerLimits(configuration),
     http2: http2.enabled,
-    tls: buildTls(tls, certificates, clientTrust),
-    requestClientCertificate: clientTrust !== undefined,
+    tls: listenerTls.current(),
+    requestClientCertificate: listenerTls.hasClientTrust,
   }
 }
 
-/** All bounds of the listener, from wherever in the configuration they stand. */
+/** All limits of the listener, wherever they stand in the configuration. */
 export function listenerLimits({ listener, limits }: Configuration): ListenerLimits {
   const { handshakesPerSecond, burst } = limits.handshakes
   return {

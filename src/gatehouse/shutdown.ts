@@ -17,17 +17,17 @@ import type { Probes } from '../probes/probes.ts'
 import { StatusError } from '../status.ts'
 import type { Upstream } from '../upstream/forward.ts'
 
-export interface Lifecycle {
-  /** For `/readyz`: why not, once the end has begun. */
+export interface Shutdown {
+  /** For `/readyz`: why Gatehouse is not ready, once the shutdown has begun. */
   readonly ending: () => string | undefined
-  /** Ends everything; the same promise for every call. `now` skips the waits, also of a call before. */
-  shutdown(now?: boolean): Promise<void>
+  /** Ends everything; every call returns the same promise. `now` skips the waits of earlier calls too. */
+  run(now?: boolean): Promise<void>
 }
 
-export interface LifecycleParts {
+export interface ShutdownOptions {
   readonly listener: Listener
   readonly probes: Probes
-  readonly streams: LiveRequests
+  readonly live: LiveRequests
   readonly upstream: Upstream
   readonly auditor: Auditor
   /** Exchanges whose record is still open. */
@@ -45,19 +45,19 @@ const POLL_MS = 20
 const CUT_MS = 1_000
 
 /** Makes the end, which does not begin before `shutdown`. */
-export function createLifecycle(parts: LifecycleParts): Lifecycle {
+export function createShutdown(parts: ShutdownOptions): Shutdown {
   let ending: Promise<void> | undefined
   const hurry = new AbortController()
 
-  async function run(): Promise<void> {
-    const { log, listener, streams } = parts
+  async function end(): Promise<void> {
+    const { log, listener, live } = parts
     log.info({ delayMs: parts.delay, gracePeriodMs: parts.gracePeriod }, 'shutting down')
     await untilDelayed(parts.delay, hurry.signal)
     listener.drain()
     const finished = await untilIdle(parts, parts.gracePeriod, hurry.signal)
     if (!finished) {
-      log.info({ streams: streams.size }, 'ending the streams that are left')
-      streams.cutAll(new StatusError('ServiceUnavailable', 'Gatehouse is shutting down'))
+      log.info({ streams: live.size }, 'ending the remaining streams')
+      live.cutAll(new StatusError('ServiceUnavailable', 'Gatehouse is shutting down'))
       await untilIdle(parts, CUT_MS)
     }
     await listener.destroy()
@@ -71,9 +71,9 @@ export function createLifecycle(parts: LifecycleParts): Lifecycle {
 
   return {
     ending: () => (ending === undefined ? undefined : 'shutting down'),
-    shutdown(now = false) {
+    run(now = false) {
       if (now) hurry.abort()
-      ending ??= run()
+      ending ??= end()
       return ending
     },
   }
@@ -86,7 +86,7 @@ async function untilDelayed(milliseconds: number, hurry: AbortSignal): Promise<v
 
 /** True: nothing runs any more; false: the time was over, or somebody is in a hurry. */
 async function untilIdle(
-  parts: LifecycleParts,
+  parts: ShutdownOptions,
   milliseconds: number,
   hurry?: AbortSignal,
 ): Promise<boolean> {

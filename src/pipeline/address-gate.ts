@@ -9,7 +9,7 @@ import { addressKey } from '../limits/address-key.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import type { Log } from '../log.ts'
 import { StatusError } from '../status.ts'
-import { noRequest } from './malformed-request.ts'
+import { malformedRequest } from './malformed-request.ts'
 
 /** So that one address writes at most 11 events in each window, and all of them about 11,000. */
 const WINDOW_MS = 60_000
@@ -34,19 +34,23 @@ export interface AddressGate {
   close(): void
 }
 
-export interface AddressGateParts {
-  readonly stages: { readonly limiter: Limiter; readonly auditor: Auditor }
+/** Members are read anew for every request. */
+export interface AddressGateStages {
+  readonly limiter: Pick<Limiter, 'admitAddress'>
+  readonly auditor: Pick<Auditor, 'open'>
+}
+
+export interface AddressGateEffects {
   readonly log: Log
   /** Milliseconds, monotonic, of the clock that `Auditor.open` takes. */
   readonly now?: () => number
 }
 
 /** Makes the gate; its timer runs only while there is something to sum up. */
-export function createAddressGate({
-  stages,
-  log,
-  now = () => performance.now(),
-}: AddressGateParts): AddressGate {
+export function createAddressGate(
+  { stages }: { readonly stages: AddressGateStages },
+  { log, now = () => performance.now() }: AddressGateEffects,
+): AddressGate {
   let timer: NodeJS.Timeout | undefined
   const summary = createRefusalSummary(
     { window: WINDOW_MS, fullEvents: FULL_EVENTS, maxAddresses: MAX_ADDRESSES },
@@ -55,7 +59,7 @@ export function createAddressGate({
 
   function write(refusals: SuppressedRefusals): boolean {
     try {
-      const request = noRequest(connectionOf(refusals.address ?? ''))
+      const request = malformedRequest(connectionOf(refusals.address ?? ''))
       stages.auditor.open(request, refusals.since).close(outcomeOf(refusals))
       return true
     } catch (error) {

@@ -1,102 +1,120 @@
-/** The forwarded requests of the moment, so that a shutdown or a reload can tell them to end. */
+/** The requests being forwarded at present, so that a shutdown or a reload can end them. */
 import type { Authentication } from '../authentication/authenticator.ts'
 import { unauthorized } from '../authentication/bearer.ts'
-import { forbidden, type Attributes, type Authorizer } from '../authorization/authorizer.ts'
+import { forbidden, type Attributes, type Decision } from '../authorization/authorizer.ts'
 import type { ClientConnection } from '../http/exchange.ts'
 import type { StatusError } from '../status.ts'
+import { createSwapList, type SwapListEntry } from '../swap-list.ts'
+import type { Cluster } from './cluster.ts'
 
 export interface LiveRequest {
+  readonly cluster: Pick<Cluster, 'authorize'>
+  /** All that the authorizer was given when the request was admitted. */
   readonly attributes: Attributes
   readonly authentication: Authentication
   readonly connection: ClientConnection
   readonly cut: (reason: StatusError) => void
 }
 
-/** Says why a sign-in is no longer accepted; undefined when it is, or is none of its business. */
-export type Review = (stream: LiveRequest) => string | undefined
+/** Why a sign-in is no longer accepted; undefined when it is, or when the check is not about it. */
+export type SignInRecheck = (request: LiveRequest) => string | undefined
 
 export interface LiveRequests {
   /**
-   * Returns the way to take it out again, which tells why it was told to end, if it was, in words
-   * for the audit record.
+   * Adds a request. The returned function removes it, and returns why it was ended from here, in
+   * words for the audit record; undefined when it was not.
    */
-  add(stream: LiveRequest): () => string | undefined
+  add(request: LiveRequest): () => string | undefined
   readonly size: number
+  /** Ends all of them. */
   cutAll(reason: StatusError): void
-  /** Ends those that the authorizer no longer allows; returns how many. */
-  recheck(authorize: Authorizer): number
+  /**
+   * Asks each request's cluster again and ends those that are no longer allowed, or whose authorizer
+   * fails. Requests whose authorizer answers with a promise run on until it does; a later recheck
+   * makes the pending answers of an earlier one void.
+   *
+   * @returns how many it ended; a promise only where an authorizer has answered with one
+   */
+  recheckAuthorization(): number | Promise<number>
   /** Ends those whose sign-in is no longer accepted; returns how many. */
-  review(review: Review): number
+  recheckSignIn(recheck: SignInRecheck): number
 }
 
 interface Entry {
-  readonly stream: LiveRequest
-  /** Place in the list; -1: taken out. */
-  at: number
-  /** Why it was told to end. */
+  readonly request: LiveRequest
+  /** Why it was ended; the first reason stays. */
   why: string | undefined
 }
 
-/**
- * A list from which entries are taken by putting the last one in their place. A `Set` or `Map` with
- * this much coming and going would cost a quarter of all CPU: each table that V8 outgrows points to
- * the next one, so that one dead table in the old generation keeps every later one, with all the
- * requests of its time, from being collected by the scavenger.
- */
+/** Makes an empty list. */
 export function createLiveRequests(): LiveRequests {
-  const live: Entry[] = []
+  const live = createSwapList<Entry>()
+  let rechecks = 0
 
-  function takeOut(entry: Entry): void {
-    const { at } = entry
-    if (at === -1) return
-    entry.at = -1
-    const last = live.pop()
-    if (last === undefined || last === entry) return
-    live[at] = last
-    last.at = at
+  function end(entry: SwapListEntry<Entry>, reason: StatusError, why: string): void {
+    if (entry.isRemoved) return
+    // A request that is slow to end may be ended again, for another reason.
+    entry.value.why ??= why
+    entry.value.request.cut(reason)
   }
 
-  function end(entry: Entry, reason: StatusError, why: string): void {
-    // What comes first is the reason; a stream that is slow to end may be told again.
-    if (entry.at === -1) return
-    entry.why ??= why
-    entry.stream.cut(reason)
+  /** Ends the request unless it is still allowed; true: it ended it. */
+  function enforce(entry: SwapListEntry<Entry>, decision: Decision): boolean {
+    if (decision.decision === 'allow' || entry.isRemoved) return false
+    const { rule, reason } = decision
+    const by = rule === '' ? 'the default' : `the rule ${JSON.stringify(rule)}`
+    const refusal = forbidden(entry.value.request.attributes, reason)
+    end(entry, refusal, `new rules: no longer allowed, by ${by}`)
+    return true
+  }
+
+  function decide({ cluster, attributes }: LiveRequest): Decision | Promise<Decision> {
+    try {
+      const decision = cluster.authorize(attributes)
+      return decision instanceof Promise ? decision.catch(() => failed()) : decision
+    } catch {
+      return failed()
+    }
   }
 
   return {
-    add(stream) {
-      const entry: Entry = { stream, at: live.length, why: undefined }
-      live.push(entry)
+    add(request) {
+      const entry = live.add({ request, why: undefined })
       return () => {
-        takeOut(entry)
-        return entry.why
+        live.remove(entry)
+        return entry.value.why
       }
     },
     get size() {
-      return live.length
+      return live.size
     },
-    // Each over a copy: a stream that ends at once leaves the list.
+    // Each over a copy: a request that ends at once leaves the list.
     cutAll(reason) {
-      for (const entry of live.slice()) end(entry, reason, reason.message)
+      for (const entry of live.snapshot()) end(entry, reason, reason.message)
     },
-    recheck(authorize) {
+    recheckAuthorization() {
+      rechecks += 1
+      const current = rechecks
       let ended = 0
-      for (const entry of live.slice()) {
-        const { attributes } = entry.stream
-        const decision = authorize(attributes)
-        // An authorizer that has to ask somebody is not one of rules; its answers expire by themselves.
-        if (decision instanceof Promise || decision.decision === 'allow') continue
-        const { rule, reason } = decision
-        const by = rule === '' ? 'the default' : `the rule ${JSON.stringify(rule)}`
-        end(entry, forbidden(attributes, reason), `new rules: no longer allowed, by ${by}`)
-        ended += 1
+      const pending: Promise<void>[] = []
+      for (const entry of live.snapshot()) {
+        const decision = decide(entry.value.request)
+        if (!(decision instanceof Promise)) {
+          if (enforce(entry, decision)) ended += 1
+          continue
+        }
+        pending.push(
+          decision.then((late) => {
+            if (current === rechecks && enforce(entry, late)) ended += 1
+          }),
+        )
       }
-      return ended
+      return pending.length === 0 ? ended : Promise.all(pending).then(() => ended)
     },
-    review(review) {
+    recheckSignIn(recheck) {
       let ended = 0
-      for (const entry of live.slice()) {
-        const why = review(entry.stream)
+      for (const entry of live.snapshot()) {
+        const why = recheck(entry.value.request)
         if (why === undefined) continue
         const because = `the sign-in is no longer accepted: ${why}`
         end(entry, unauthorized(because), because)
@@ -105,4 +123,9 @@ export function createLiveRequests(): LiveRequests {
       return ended
     },
   }
+}
+
+/** Fail closed: a request that nobody can say is allowed does not run on. */
+function failed(): Decision {
+  return { decision: 'deny', rule: '', reason: 'the authorizer failed', shadow: [] }
 }

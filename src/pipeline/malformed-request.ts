@@ -1,7 +1,7 @@
 import type { ClientConnection, ClientRequest } from '../http/exchange.ts'
 
-/** In place of a request, for the record of what was none: malformed bytes, a summary. */
-export function noRequest(connection: ClientConnection): ClientRequest {
+/** Placeholder request for the audit record of malformed input, or of a summary of refusals. */
+export function malformedRequest(connection: ClientConnection): ClientRequest {
   return {
     protocol: 'HTTP/1.1',
     method: '',

@@ -1,6 +1,6 @@
 /** The named checks of `/readyz`. */
 import type { Auditor } from '../audit/record.ts'
-import type { IssuerReadiness, OidcAuthenticator } from '../authentication/oidc/oidc.ts'
+import type { SignIn } from '../authentication/sign-in.ts'
 import type { Watcher } from '../config/watch.ts'
 import type { Check } from './probes.ts'
 import type { UpstreamReadiness } from './upstream-readiness.ts'
@@ -10,15 +10,13 @@ export interface ReadinessParts {
   readonly ending: () => string | undefined
   readonly reloads: () => Watcher | undefined
   readonly auditor: Auditor
-  readonly oidc: Pick<OidcAuthenticator, 'readiness'> | undefined
-  /** Whether users may sign in by client certificate, whatever becomes of the issuers. */
-  readonly x509: boolean
+  readonly signIns: readonly Pick<SignIn, 'readiness'>[]
   readonly upstream: UpstreamReadiness
 }
 
-/** Makes the checks; the issuers among them follow the configuration of the moment. */
+/** Makes the checks; those of sign-in methods follow the current configuration. */
 export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
-  const { upstream, auditor, oidc, x509 } = parts
+  const { upstream, auditor, signIns } = parts
   const fixed: readonly Check[] = [
     { name: 'shutdown', run: parts.ending },
     { name: 'listener', run: () => (parts.listening() ? undefined : 'not listening') },
@@ -39,26 +37,31 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
     { name: 'upstream-rejects-anonymous', run: () => upstream.last().rejectsAnonymous },
     { name: 'upstream-asserts-identity', run: () => upstream.last().assertsIdentity },
   ]
-  const issuerChecks = createIssuerChecks(x509)
-  return () => [...fixed, ...issuerChecks(oidc?.readiness() ?? []), ...behind]
+  const signInChecks = createSignInChecks(signIns)
+  return () => [...fixed, ...signInChecks(), ...behind]
 }
 
 /**
- * An issuer that is out of reach does not fail readiness while there is another way to sign in:
- * every replica sees it at the same time, so all of them would go and take the others' users along.
- * Only a start waits until each issuer was tried once, so that a rollout does not send users to a
- * replica that knows nobody yet.
+ * Makes the checks of all sign-in methods. An issuer that is out of reach does not fail readiness
+ * while there is another way to sign in: every replica sees it at the same time, so all of them would
+ * go out of service and take the other users along. Only a start waits until each check was tried
+ * once, so that a rollout does not send users to a replica that cannot recognize anybody yet.
  */
-export function createIssuerChecks(
-  x509: boolean,
-): (issuers: readonly IssuerReadiness[]) => readonly Check[] {
+export function createSignInChecks(
+  signIns: readonly Pick<SignIn, 'readiness'>[],
+): () => readonly Check[] {
   let started = false
-  return (issuers) => {
-    started ||= issuers.every(({ wasTried }) => wasTried)
-    const canSignIn = x509 || issuers.some(({ problem }) => problem === undefined)
+  return () => {
+    const methods = signIns.map((signIn) => signIn.readiness())
+    const checks = methods.flat()
+    started ||= checks.every(({ wasTried }) => wasTried)
+    // A method without checks depends on nothing outside of Gatehouse.
+    const canSignIn = methods.some(
+      (own) => own.length === 0 || own.some(({ problem }) => problem === undefined),
+    )
     const isNote = started && canSignIn
-    return issuers.map(({ issuer, problem }) => ({
-      name: `jwks ${issuer}`,
+    return checks.map(({ name, problem }) => ({
+      name,
       run: () => (isNote ? undefined : problem),
       note: () => (isNote ? problem : undefined),
     }))

@@ -11,7 +11,7 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { isConnect, isLongRunning } from '../request/long-running.ts'
 import type { Target } from '../request/types.ts'
-import type { StatusError } from '../status.ts'
+import { StatusError } from '../status.ts'
 import { createUpstreamFailures, type UpstreamFailures } from './failures.ts'
 import { upstreamHeaders } from './headers.ts'
 import { createIdentityWriter, type IdentityNames } from './identity.ts'
@@ -45,9 +45,11 @@ export interface Upstream {
    * @throws StatusError while nothing has been sent to the client
    */
   forward(options: ForwardOptions): Promise<ForwardOutcome>
-  /** New requests use this credential; the connections of the old one end as they come free. */
+  /**
+   * New requests use this credential; the connections of the old one end as they come free. Before
+   * the first call every request is refused.
+   */
   updateCredential(credential: UpstreamCredential): void
-  readonly current: () => UpstreamCredential
   /** How users are asserted; for the audit record. */
   readonly identityMode: IdentityNames['mode']
   close(): Promise<void>
@@ -55,7 +57,6 @@ export interface Upstream {
 }
 
 export interface UpstreamOptions {
-  readonly credential: UpstreamCredential
   readonly identity: IdentityNames
   readonly limits: ConnectionLimits
 }
@@ -72,6 +73,8 @@ interface Ways {
   readonly long: Transport
 }
 
+const NO_CREDENTIAL = 'Gatehouse has not loaded its credential for the API server yet'
+
 /** Makes the upstream; connections open with the first request. */
 export function createUpstream(options: UpstreamOptions, effects: UpstreamEffects): Upstream {
   const { identity, limits } = options
@@ -80,7 +83,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     identity.mode === 'impersonation'
       ? []
       : [identity.user, identity.group, identity.uid, identity.extraPrefix]
-  let ways = openWays(options.credential, limits, effects.log)
+  let ways: Ways | undefined
   const stalls = createStalls(limits.stallTimeout)
 
   const headersFor = (forward: ForwardOptions, { credential }: Ways): string[] => {
@@ -105,6 +108,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
   return {
     forward(forward) {
       const way = ways
+      if (way === undefined) throw new StatusError('ServiceUnavailable', NO_CREDENTIAL)
       const headers = headersFor(forward, way)
       try {
         const work: Promise<ForwardOutcome> = forward.exchange.request.isUpgrade
@@ -119,16 +123,16 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     updateCredential(credential) {
       const old = ways
       ways = openWays(credential, limits, effects.log)
-      void closeWays(old)
+      if (old !== undefined) void closeWays(old)
     },
-    current: () => ways.credential,
     identityMode: identity.mode,
     async close() {
-      await closeWays(ways)
+      if (ways !== undefined) await closeWays(ways)
       stalls.close()
     },
     async destroy() {
       stalls.close()
+      if (ways === undefined) return
       await Promise.all([ways.short.destroy(), ways.longHttp1.destroy(), ways.long.destroy()])
     },
   }

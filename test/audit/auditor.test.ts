@@ -36,14 +36,11 @@ function setup(onFailure: 'refuse' | 'count' = 'refuse', sinks = [memorySink()])
 /** Takes a request through all stages of the pipeline. */
 function pass(auditor: ReturnType<typeof setup>['auditor'], method: string, rawTarget: string) {
   const record = auditor.open(clientRequest({ method, rawTarget }), 1_000)
+  record.admitted()
   record.resolved(...resolved(method, rawTarget))
-  record.mark('request')
-  record.mark('limits')
   record.authenticated(ada)
-  record.mark('authentication')
-  record.mark('limits')
+  record.admitted()
   record.decided(allow)
-  record.mark('authorization')
   record.identityAsserted('impersonation')
   return record
 }
@@ -54,21 +51,17 @@ test('an allowed request is one event of the shape and field order of kube-apise
     clientRequest({ rawTarget: '/apis/apps/v1/namespaces/team-a/deployments/web/scale' }),
     1_000,
   )
-  record.resolved(...resolved('GET', '/apis/apps/v1/namespaces/team-a/deployments/web/scale'))
-  clock.now += 0.25
-  record.mark('request')
   clock.now += 0.001
-  record.mark('limits')
+  record.admitted()
+  clock.now += 0.25
+  record.resolved(...resolved('GET', '/apis/apps/v1/namespaces/team-a/deployments/web/scale'))
   clock.now += 1.5
   record.authenticated(ada)
-  record.mark('authentication')
   clock.now += 0.002
-  record.mark('limits')
+  record.admitted()
   record.decided(allow)
-  record.mark('authorization')
   record.identityAsserted('impersonation')
   clock.now += 10
-  record.mark('upstream')
   record.responseStarted(200)
   clock.now += 2
   record.close({ code: 200, bytesReceived: 3, bytesSent: 4_096 })

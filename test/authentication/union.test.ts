@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 
 import type { Authentication, Credentials } from '../../src/authentication/authenticator.ts'
 import { unauthorized } from '../../src/authentication/bearer.ts'
-import { createUnion, type UnionOptions } from '../../src/authentication/union.ts'
+import type { Credential, SignIn } from '../../src/authentication/sign-in.ts'
+import { createSignInUnion } from '../../src/authentication/union.ts'
 import type { PeerCertificate } from '../../src/http/exchange.ts'
 
 const CERTIFICATE = {} as PeerCertificate
@@ -11,15 +12,32 @@ function authentication(method: string, username = 'ada'): Authentication {
   return { user: { username, uid: '', groups: [], extra: {} }, method, annotations: {} }
 }
 
-function union(options: Partial<UnionOptions> = {}) {
+/** A method that gives every credential of its kind to `judge`. */
+function signIn(
+  method: string,
+  kind: Credential['kind'],
+  judge: () => Authentication | undefined | Promise<Authentication>,
+): SignIn {
+  return {
+    method,
+    authenticate: (credential) => (credential.kind === kind ? judge() : undefined),
+    recheck: () => undefined,
+    readiness: () => [],
+    close: () => undefined,
+  }
+}
+
+const x509 = (judge = () => authentication('x509')) => signIn('x509', 'certificate', judge)
+const oidc = (
+  judge: () => Authentication | Promise<Authentication> = () => authentication('oidc'),
+) => signIn('oidc', 'token', judge)
+
+function union(signIns: readonly SignIn[] = [x509(), oidc()]) {
   const results: string[] = []
-  const authenticate = createUnion({
-    x509: () => authentication('x509'),
-    token: () => authentication('oidc'),
-    systemIdentities: { users: [], groups: [] },
-    onResult: (method, result) => results.push(`${method} ${result}`),
-    ...options,
-  })
+  const authenticate = createSignInUnion(
+    { signIns, systemIdentities: { users: [], groups: [] } },
+    { onResult: (method, result) => results.push(`${method} ${result}`) },
+  )
   return { authenticate, results }
 }
 
@@ -40,7 +58,7 @@ function credentials(parts: {
   }
 }
 
-test('each credential goes to its authenticator, and the user gets system:authenticated', async () => {
+test('each credential goes to its method, and the user gets system:authenticated', async () => {
   const { authenticate, results } = union()
   const certificate = await authenticate(credentials({ certificate: true }))
   expect(certificate).toMatchObject({ method: 'x509', user: { groups: ['system:authenticated'] } })
@@ -51,13 +69,25 @@ test('each credential goes to its authenticator, and the user gets system:authen
   expect(results).toEqual(['x509 ok', 'oidc ok', 'oidc ok'])
 })
 
+test('methods are asked in their order, until one takes the credential for its own', async () => {
+  const declines = signIn('first', 'token', () => undefined)
+  const { authenticate, results } = union([
+    declines,
+    oidc(),
+    signIn('last', 'token', () => expect.fail()),
+  ])
+  const recognized = await authenticate(credentials({ authorization: 'Bearer t' }))
+  expect(recognized).toMatchObject({ method: 'oidc' })
+  expect(results).toEqual(['oidc ok'])
+})
+
 test('no credential is nobody', async () => {
   expect(await union().authenticate(credentials({}))).toBeUndefined()
 })
 
 test('the same user of an authenticator is the same object afterwards', async () => {
   const known = authentication('oidc')
-  const { authenticate } = union({ token: () => known })
+  const { authenticate } = union([oidc(() => known)])
   const first = await authenticate(credentials({ authorization: 'Bearer t' }))
   expect(await authenticate(credentials({ authorization: 'Bearer t' }))).toBe(first)
 })
@@ -91,32 +121,42 @@ describe('is refused', () => {
     )
   })
 
-  test('a bad certificate, without the next authenticator being asked', () => {
+  test('a bad certificate, without the next method being asked', () => {
     let asked = false
-    const { authenticate, results } = union({
-      x509: () => {
+    const { authenticate, results } = union([
+      x509(() => {
         throw unauthorized('expired')
-      },
-      token: () => {
+      }),
+      signIn('next', 'certificate', () => {
         asked = true
-        return authentication('oidc')
-      },
-    })
+        return authentication('next')
+      }),
+    ])
     expect(() => authenticate(credentials({ certificate: true }))).toThrow('Unauthorized')
     expect({ asked, results }).toEqual({ asked: false, results: ['x509 refused'] })
   })
 
   test('a token where tokens are no way in, a certificate likewise', () => {
-    const token = union({ token: undefined }).authenticate
-    expect(() => token(credentials({ authorization: 'Bearer t' }))).toThrow('Unauthorized')
-    const certificate = union({ x509: undefined }).authenticate
-    expect(() => certificate(credentials({ certificate: true }))).toThrow('Unauthorized')
+    const token = union([x509()])
+    const refusal = (cause: string): unknown =>
+      expect.objectContaining({
+        code: 401,
+        cause: expect.objectContaining({ message: cause }) as Error,
+      })
+    expect(() => token.authenticate(credentials({ authorization: 'Bearer t' }))).toThrow(
+      refusal('tokens are not accepted'),
+    )
+    const certificate = union([oidc()])
+    expect(() => certificate.authenticate(credentials({ certificate: true }))).toThrow(
+      refusal('client certificates are not accepted'),
+    )
+    expect([token.results, certificate.results]).toEqual([['none refused'], ['none refused']])
   })
 
   test('an identity of Kubernetes, also from a token that takes time to verify', async () => {
-    const { authenticate, results } = union({
-      token: () => Promise.resolve(authentication('oidc', 'system:admin')),
-    })
+    const { authenticate, results } = union([
+      oidc(() => Promise.resolve(authentication('oidc', 'system:admin'))),
+    ])
     await expect(authenticate(credentials({ authorization: 'Bearer t' }))).rejects.toMatchObject({
       code: 403,
     })

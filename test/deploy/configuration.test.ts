@@ -36,8 +36,8 @@ describe('the configuration of the manifests', () => {
   afterAll(() => rm(folder, { recursive: true }))
 
   test('is complete, and its credential the one of the pod', () => {
-    expect(loaded.rules.warnings).toEqual([])
-    expect(loaded.credential).toMatchObject({
+    expect(loaded.rules.value.warnings).toEqual([])
+    expect(loaded.credential.value).toMatchObject({
       token: 'service-account-token',
       endpoint: { host: '10.0.0.1' },
     })

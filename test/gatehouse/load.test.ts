@@ -393,6 +393,6 @@ test('what every file held is known to the watcher, those of the kubeconfig too'
   await writeFile(at('token'), 'second')
   const later = load().digests
   const isSame = (name: string): boolean => digests.get(at(name)) === later.get(at(name))
-  expect(credential.files).toEqual([at('up.kubeconfig'), at('token')])
+  expect(credential.value.files).toEqual([at('up.kubeconfig'), at('token')])
   expect(['serving.crt', 'rules.yaml', 'token'].map(isSame)).toEqual([true, true, false])
 })

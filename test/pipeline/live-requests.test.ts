@@ -1,15 +1,24 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
-import type { Authorizer } from '../../src/authorization/authorizer.ts'
+import type { Authorizer, Decision } from '../../src/authorization/authorizer.ts'
 import { createLiveRequests, type LiveRequest } from '../../src/pipeline/live-requests.ts'
 import { StatusError } from '../../src/status.ts'
 
-/** A stream of a user, and what it is told. */
-function streamOf(username: string): LiveRequest & { readonly told: StatusError[] } {
-  const told: StatusError[] = []
+/** A cluster whose rules a test changes. */
+interface TestCluster {
+  authorize: Authorizer
+}
+
+/** A request of a user, and the reasons for which it was cut. */
+function requestOf(
+  username: string,
+  cluster: TestCluster = { authorize: allowOnly(username) },
+): LiveRequest & { readonly reasons: StatusError[] } {
+  const reasons: StatusError[] = []
   const user = { username, uid: '', groups: [], extra: {} }
   return {
+    cluster,
     attributes: {
       user,
       info: {
@@ -25,10 +34,13 @@ function streamOf(username: string): LiveRequest & { readonly told: StatusError[
       peerCertificate: undefined,
       retire: () => undefined,
     },
-    cut: (reason) => told.push(reason),
-    told,
+    cut: (reason) => reasons.push(reason),
+    reasons,
   }
 }
+
+const ALLOW: Decision = { decision: 'allow', rule: '', reason: '', shadow: [] }
+const allowAll: Authorizer = () => ALLOW
 
 const allowOnly =
   (allowed: string, rule = ''): Authorizer =>
@@ -39,63 +51,151 @@ const allowOnly =
     shadow: [],
   })
 
-test('new rules end what they forbid, and the record is told by which', () => {
-  const streams = createLiveRequests()
-  const [ada, grace] = [streamOf('ada'), streamOf('grace')]
-  const [removeAda, removeGrace] = [streams.add(ada), streams.add(grace)]
-  expect(streams.recheck(allowOnly('ada', 'no-grace'))).toBe(1)
-  expect(ada.told).toEqual([])
-  expect(grace.told).toMatchObject([{ code: 403 }])
+test('new rules end what they forbid, and the record names the rule', () => {
+  const live = createLiveRequests()
+  const cluster = { authorize: allowAll }
+  const [ada, grace] = [requestOf('ada', cluster), requestOf('grace', cluster)]
+  const [removeAda, removeGrace] = [live.add(ada), live.add(grace)]
+  cluster.authorize = allowOnly('ada', 'no-grace')
+  expect(live.recheckAuthorization()).toBe(1)
+  expect(ada.reasons).toEqual([])
+  expect(grace.reasons).toMatchObject([{ code: 403 }])
   expect([removeAda(), removeGrace()]).toEqual([
     undefined,
     'new rules: no longer allowed, by the rule "no-grace"',
   ])
-  expect(streams.size).toBe(0)
+  expect(live.size).toBe(0)
 })
 
-test('a review ends what it says something about; the client is told no more than 401', () => {
-  const streams = createLiveRequests()
-  const [ada, grace] = [streamOf('ada'), streamOf('grace')]
-  const [removeAda, removeGrace] = [streams.add(ada), streams.add(grace)]
-  const review = ({ authentication }: LiveRequest) =>
+test('a recheck asks with every attribute that the request was admitted with', () => {
+  const live = createLiveRequests()
+  const cluster = { authorize: allowAll }
+  const request = requestOf('ada', cluster)
+  const attributes = { ...request.attributes, remoteAddress: '192.0.2.7' }
+  live.add({ ...request, attributes })
+  const asked: unknown[] = []
+  cluster.authorize = (given) => {
+    asked.push(given)
+    return allowAll(given)
+  }
+  expect(live.recheckAuthorization()).toBe(0)
+  expect(asked).toEqual([attributes])
+})
+
+test('each request is judged by the rules of its own cluster', () => {
+  const live = createLiveRequests()
+  const [here, there] = [{ authorize: allowAll }, { authorize: allowAll }]
+  const [ada, grace] = [requestOf('ada', here), requestOf('ada', there)]
+  live.add(ada)
+  live.add(grace)
+  there.authorize = allowOnly('nobody')
+  expect(live.recheckAuthorization()).toBe(1)
+  expect([ada.reasons.length, grace.reasons.length]).toEqual([0, 1])
+})
+
+describe('an authorizer that answers with a promise', () => {
+  test('is waited for, and its denial ends the request', async () => {
+    const live = createLiveRequests()
+    const later = Promise.withResolvers<Decision>()
+    const cluster: TestCluster = { authorize: allowAll }
+    const [ada, grace] = [requestOf('ada', cluster), requestOf('grace', cluster)]
+    live.add(ada)
+    const remove = live.add(grace)
+    cluster.authorize = (given) => (given.user.username === 'grace' ? later.promise : ALLOW)
+    const ended = live.recheckAuthorization()
+    expect(grace.reasons).toEqual([])
+    later.resolve({ decision: 'deny', rule: 'late', reason: 'not you', shadow: [] })
+    expect(await ended).toBe(1)
+    expect([ada.reasons.length, grace.reasons.length]).toEqual([0, 1])
+    expect(remove()).toBe('new rules: no longer allowed, by the rule "late"')
+  })
+
+  test('and fails ends the request: nobody can say that it is still allowed', async () => {
+    const live = createLiveRequests()
+    const request = requestOf('ada', { authorize: () => Promise.reject(new Error('unreachable')) })
+    live.add(request)
+    expect(await live.recheckAuthorization()).toBe(1)
+    expect(request.reasons).toMatchObject([{ code: 403 }])
+  })
+
+  test('and throws ends the request as well', () => {
+    const live = createLiveRequests()
+    const request = requestOf('ada', { authorize: () => expect.fail('broken') })
+    live.add(request)
+    expect(live.recheckAuthorization()).toBe(1)
+    expect(request.reasons).toMatchObject([{ code: 403 }])
+  })
+
+  test('says nothing about a request that a later recheck has judged', async () => {
+    const live = createLiveRequests()
+    const old = Promise.withResolvers<Decision>()
+    const cluster: TestCluster = { authorize: () => old.promise }
+    const request = requestOf('ada', cluster)
+    live.add(request)
+    const first = live.recheckAuthorization()
+    cluster.authorize = allowAll
+    expect(live.recheckAuthorization()).toBe(0)
+    old.resolve({ decision: 'deny', rule: '', reason: '', shadow: [] })
+    expect(await first).toBe(0)
+    expect(request.reasons).toEqual([])
+  })
+
+  test('says nothing about a request that has ended by itself', async () => {
+    const live = createLiveRequests()
+    const later = Promise.withResolvers<Decision>()
+    const request = requestOf('ada', { authorize: () => later.promise })
+    const remove = live.add(request)
+    const ended = live.recheckAuthorization()
+    remove()
+    later.resolve({ decision: 'deny', rule: '', reason: '', shadow: [] })
+    expect(await ended).toBe(0)
+    expect(request.reasons).toEqual([])
+  })
+})
+
+test('a recheck of sign-ins ends what it names; the client reads no more than 401', () => {
+  const live = createLiveRequests()
+  const [ada, grace] = [requestOf('ada'), requestOf('grace')]
+  const [removeAda, removeGrace] = [live.add(ada), live.add(grace)]
+  const recheck = ({ authentication }: LiveRequest) =>
     authentication.user.username === 'grace' ? 'her CA is gone' : undefined
-  expect(streams.review(review)).toBe(1)
-  expect(ada.told).toEqual([])
-  expect(grace.told).toMatchObject([{ code: 401, message: 'Unauthorized' }])
+  expect(live.recheckSignIn(recheck)).toBe(1)
+  expect(ada.reasons).toEqual([])
+  expect(grace.reasons).toMatchObject([{ code: 401, message: 'Unauthorized' }])
   expect([removeAda(), removeGrace()]).toEqual([
     undefined,
     'the sign-in is no longer accepted: her CA is gone',
   ])
 })
 
-test('what ended a stream first is the reason', () => {
-  const streams = createLiveRequests()
-  const remove = streams.add(streamOf('ada'))
-  streams.recheck(allowOnly('nobody'))
-  streams.review(() => 'its CA is gone')
-  streams.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+test('what ended a request first is the reason', () => {
+  const live = createLiveRequests()
+  const remove = live.add(requestOf('ada', { authorize: allowOnly('nobody') }))
+  expect(live.recheckAuthorization()).toBe(1)
+  live.recheckSignIn(() => 'its CA is gone')
+  live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
   expect(remove()).toBe('new rules: no longer allowed, by the default')
 })
 
-test('a shutdown ends all; what was taken out is told nothing', () => {
-  const streams = createLiveRequests()
-  const [ada, grace] = [streamOf('ada'), streamOf('grace')]
-  streams.add(ada)()
-  const remove = streams.add(grace)
-  streams.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
-  expect({ ada: ada.told.length, grace: grace.told.length }).toEqual({ ada: 0, grace: 1 })
+test('a shutdown ends all that has not been removed', () => {
+  const live = createLiveRequests()
+  const [ada, grace] = [requestOf('ada'), requestOf('grace')]
+  live.add(ada)()
+  const remove = live.add(grace)
+  live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+  expect({ ada: ada.reasons.length, grace: grace.reasons.length }).toEqual({ ada: 0, grace: 1 })
   expect(remove()).toBe('shutting down')
 })
 
-test('whatever comes and goes in whatever order, those that are in are those that are told', () => {
+test('whatever is added and removed in whatever order, exactly what is in the list is cut', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(9), { maxLength: 60 }), (toggles) => {
-      const streams = createLiveRequests()
-      const all = Array.from({ length: 10 }, (_, i) => streamOf(`user-${i}`))
+      const live = createLiveRequests()
+      const all = Array.from({ length: 10 }, (_, i) => requestOf(`user-${i}`))
       const inside = new Map<number, () => string | undefined>()
       for (const i of toggles) {
         const takeOut = inside.get(i)
-        if (takeOut === undefined) inside.set(i, streams.add(all[i]!))
+        if (takeOut === undefined) inside.set(i, live.add(all[i]!))
         else {
           takeOut()
           // A second time takes nobody else out.
@@ -103,22 +203,22 @@ test('whatever comes and goes in whatever order, those that are in are those tha
           inside.delete(i)
         }
       }
-      expect(streams.size).toBe(inside.size)
-      streams.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
-      expect(all.flatMap(({ told }, i) => (told.length > 0 ? [i] : []))).toEqual(
+      expect(live.size).toBe(inside.size)
+      live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+      expect(all.flatMap(({ reasons }, i) => (reasons.length > 0 ? [i] : []))).toEqual(
         [...inside.keys()].sort((a, b) => a - b),
       )
     }),
   )
 })
 
-test('a stream that ends another one does not make a third be left out', () => {
-  const streams = createLiveRequests()
-  const [a, b, c] = [streamOf('a'), streamOf('b'), streamOf('c')]
+test('a request that ends another one does not make a third be left out', () => {
+  const live = createLiveRequests()
+  const [a, b, c] = [requestOf('a'), requestOf('b'), requestOf('c')]
   const takeOutB = { current: (): string | undefined => undefined }
-  streams.add({ ...a, cut: (reason) => void (a.cut(reason), takeOutB.current()) })
-  takeOutB.current = streams.add(b)
-  streams.add(c)
-  streams.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
-  expect([a, b, c].map(({ told }) => told.length)).toEqual([1, 0, 1])
+  live.add({ ...a, cut: (reason) => void (a.cut(reason), takeOutB.current()) })
+  takeOutB.current = live.add(b)
+  live.add(c)
+  live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+  expect([a, b, c].map(({ reasons }) => reasons.length)).toEqual([1, 0, 1])
 })

@@ -1,19 +1,23 @@
 import { describe, expect, test } from 'vitest'
 
-import type { IssuerReadiness } from '../../src/authentication/oidc/oidc.ts'
+import type { SignInCheck } from '../../src/authentication/sign-in.ts'
 import { ConfigError } from '../../src/config/problem.ts'
 import { readiness } from '../../src/probes/probes.ts'
-import { createIssuerChecks, readinessChecks } from '../../src/probes/readiness-checks.ts'
+import { createSignInChecks, readinessChecks } from '../../src/probes/readiness-checks.ts'
 
-const GOOD: IssuerReadiness = { issuer: 'https://good', problem: undefined, wasTried: true }
-const DOWN: IssuerReadiness = { issuer: 'https://down', problem: 'ECONNREFUSED', wasTried: true }
-const UNTRIED: IssuerReadiness = { issuer: 'https://new', problem: 'not yet', wasTried: false }
+const GOOD: SignInCheck = { name: 'jwks https://good', problem: undefined, wasTried: true }
+const DOWN: SignInCheck = { name: 'jwks https://down', problem: 'ECONNREFUSED', wasTried: true }
+const UNTRIED: SignInCheck = { name: 'jwks https://new', problem: 'not yet', wasTried: false }
 
 /** What `/readyz?verbose` says to these states, one after the other. */
-function answers(x509: boolean, ...states: readonly (readonly IssuerReadiness[])[]) {
-  const checks = createIssuerChecks(x509)
-  return states.map((issuers) => {
-    const { code, text } = readiness(checks(issuers), true)
+function answers(x509: boolean, ...states: readonly (readonly SignInCheck[])[]) {
+  let issuers: readonly SignInCheck[] = []
+  const certificates = { readiness: () => [] }
+  const tokens = { readiness: () => issuers }
+  const checks = createSignInChecks([...(x509 ? [certificates] : []), tokens])
+  return states.map((state) => {
+    issuers = state
+    const { code, text } = readiness(checks(), true)
     return [code, ...text.trimEnd().split('\n').slice(0, -1)]
   })
 }
@@ -72,8 +76,7 @@ describe('a check is one line', () => {
       healthy: () => undefined,
       close: () => Promise.resolve(),
     },
-    oidc: undefined,
-    x509: true,
+    signIns: [],
     upstream: {
       last: () => ({
         reachable: undefined,

@@ -4,6 +4,7 @@ import type { Log } from '../../log.ts'
 import type { Authentication, UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
 import { quote } from '../quote.ts'
+import type { SignIn } from '../sign-in.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
 import { checkRequiredClaims, mapClaims } from './claim-mappings.ts'
 import { readClaims, readCompactJws } from './compact-jws.ts'
@@ -14,45 +15,28 @@ import type { JsonObject } from './strict-json.ts'
 import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
 import { verifySignature, type VerifiedPayload } from './token-signature.ts'
 
-export interface OidcAuthenticator {
+/** Signs users in by ID tokens. Every token is of its form, so it stands last among those for tokens. */
+export interface OidcSignIn extends SignIn {
   /**
-   * Who a bearer token (without its scheme) is. A token that was verified before is answered at
-   * once, without a promise, and with the same object. Rejects with StatusError 401; why is in its
-   * cause, in words of the configuration and never of the token.
-   */
-  authenticate(token: string): Authentication | Promise<Authentication>
-  /**
-   * Why a sign-in of before would not be accepted by the configuration and the keys of now, its
-   * times aside; undefined when it would, and as the same user. Of others' sign-ins it says that
-   * they are not its own.
-   */
-  review(authentication: Authentication): string | undefined
-  /** One entry an issuer, in the file's order; `problem`: why its keys were never loaded. */
-  readiness(): readonly IssuerReadiness[]
-  /**
-   * Goes over to another configuration at once. Issuers that are in both keep their keys; verified
-   * tokens are judged anew.
+   * Takes a configuration into effect at once. Issuers that are in the previous one as well keep
+   * their keys; verified tokens are judged again. Before the first call no token is accepted.
    */
   update(configuration: AuthenticationConfiguration): void
-  /** Calls back whenever an issuer has taken a key back: what runs by it should be reviewed. */
-  onKeyDropped(callback: () => void): void
-  /** Ends fetches and timers. */
-  close(): void
 }
 
-export interface IssuerReadiness {
-  readonly issuer: string
-  readonly problem: string | undefined
-  /** False while the first attempt to load its keys is under way. */
-  readonly wasTried: boolean
-}
-
-export interface OidcDependencies {
-  readonly log: Log
-  /** Verified tokens that are kept, at most; 10,000 unless said otherwise. */
+export interface OidcOptions {
+  /** Verified tokens that are kept, at most; 10,000 by default. */
   readonly tokenCacheSize?: number
   readonly timing?: Partial<Timing>
 }
+
+export interface OidcEffects {
+  readonly log: Log
+  /** An issuer has withdrawn a key: what runs by it should be rechecked. */
+  readonly onRevoked: () => void
+}
+
+const METHOD = 'oidc'
 
 interface ActiveIssuer {
   readonly configuration: Issuer
@@ -66,19 +50,18 @@ interface Proof extends VerifiedPayload {
 }
 
 /**
- * Makes the authenticator of OIDC ID tokens, by kube-apiserver's rules
- * (plugin/pkg/authenticator/token/oidc) and RFC 8725. Fetching of keys begins at once.
+ * Makes the sign-in by OIDC ID tokens, by kube-apiserver's rules
+ * (plugin/pkg/authenticator/token/oidc) and RFC 8725. Fetching of keys begins with `update`.
  */
-export function createOidcAuthenticator(
-  configuration: AuthenticationConfiguration,
-  { log, tokenCacheSize = 10_000, timing: timingOverrides }: OidcDependencies,
-): OidcAuthenticator {
+export function createOidcSignIn(
+  { tokenCacheSize = 10_000, timing: timingOverrides }: OidcOptions,
+  { log, onRevoked }: OidcEffects,
+): OidcSignIn {
   const timing: Timing = { ...SYSTEM_TIMING, ...timingOverrides }
   const cache = createTokenCache(tokenCacheSize)
-  // By the member that goes on unchanged when the identity is guarded.
+  // By the member that stays the same object when the identity is guarded.
   const proofs = new WeakMap<Authentication['annotations'], Proof>()
-  let keyDropped = (): void => undefined
-  let issuers = activate(configuration, new Map())
+  let issuers: ReadonlyMap<string, ActiveIssuer> = new Map()
 
   /** Issuers of the configuration by URL; key sources that fit are taken over from `before`. */
   function activate(
@@ -99,7 +82,7 @@ export function createOidcAuthenticator(
                 log,
                 onKeyDropped() {
                   cache.clear()
-                  keyDropped()
+                  onRevoked()
                 },
               })
         return [issuer.url, { configuration: issuer, keys }]
@@ -128,7 +111,7 @@ export function createOidcAuthenticator(
     return authentication
   }
 
-  function review(proof: Proof): string | undefined {
+  function recheck(proof: Proof): string | undefined {
     const issuer = issuers.get(proof.issuer)
     if (issuer === undefined) return 'the issuer of the token is no longer configured'
     if (!issuer.keys.current().some(({ fingerprint }) => fingerprint === proof.fingerprint)) {
@@ -143,17 +126,20 @@ export function createOidcAuthenticator(
   }
 
   return {
-    authenticate(token) {
+    method: METHOD,
+    authenticate(credential) {
+      if (credential.kind !== 'token') return undefined
+      const { token } = credential
       const digest = tokenDigest(token)
       return cache.get(digest, timing.clock()) ?? verify(token, digest)
     },
-    review({ annotations }) {
+    recheck({ annotations }) {
       const proof = proofs.get(annotations)
-      return proof === undefined ? 'it was no token that signed in' : review(proof)
+      return proof === undefined ? 'it was not a token that signed in' : recheck(proof)
     },
     readiness: () =>
       [...issuers.values()].map(({ configuration: { url }, keys }) => ({
-        issuer: url,
+        name: `jwks ${url}`,
         problem: keys.problem(),
         wasTried: keys.wasTried(),
       })),
@@ -163,9 +149,6 @@ export function createOidcAuthenticator(
       const kept = new Set([...issuers.values()].map(({ keys }) => keys))
       for (const { keys } of before.values()) if (!kept.has(keys)) keys.close()
       cache.clear()
-    },
-    onKeyDropped(callback) {
-      keyDropped = callback
     },
     close() {
       for (const { keys } of issuers.values()) keys.close()
@@ -189,7 +172,7 @@ function judgeClaims(
   const user = userOf(claims, issuer)
   const annotations = { 'authentication.gatehouse/issuer': url }
   return {
-    authentication: { user, method: 'oidc', annotations },
+    authentication: { user, method: METHOD, annotations },
     expiresAt,
     proof: { issuer: url, payload, fingerprint, user },
   }

@@ -10,7 +10,7 @@ import { certificateBlocks } from './pem.ts'
 import { readRevocationLists, type RevocationState } from './revocation.ts'
 
 /** Gives why a certificate is no longer accepted, undefined when it is. */
-export type CertificateReview = (chain: readonly X509Certificate[]) => string | undefined
+export type CertificateRecheck = (chain: readonly X509Certificate[]) => string | undefined
 
 /** Certificates of a client that are looked at, its own among them; chains have two or three. */
 export const MAX_CHAIN = 10
@@ -27,7 +27,7 @@ const REVOKED: Readonly<Record<Exclude<RevocationState, 'good'>, string>> = {
  * the bundle, and no list names any of them. The time is not looked at: what ends by itself ends no
  * stream, only what an operator takes away does. Never throws: what cannot be read is not accepted.
  */
-export function createCertificateRecheck({ ca, crl }: ClientTrust): CertificateReview {
+export function createCertificateRecheck({ ca, crl }: ClientTrust): CertificateRecheck {
   const bundle = certificatesOf(ca)
   const roots = new Set(bundle.filter(isSelfSigned).map(({ fingerprint256 }) => fingerprint256))
   const revocationOf = crl === undefined ? () => 'good' as const : lookUp(crl)

@@ -3,40 +3,67 @@
  * the attribute 1.3.6.1.4.1.57683.2 the UID. TLS has verified the chain; here the verdict is read,
  * and everything that can have changed since the handshake is judged again for every request.
  */
-import type { PeerCertificate } from '../../http/exchange.ts'
-import type { Authentication, Credentials } from '../authenticator.ts'
+import type { X509Certificate } from 'node:crypto'
+
+import type { ClientConnection, PeerCertificate } from '../../http/exchange.ts'
+import type { Authentication } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
+import type { SignIn } from '../sign-in.ts'
+import { createCertificateRecheck, type CertificateRecheck } from './certificate-recheck.ts'
+import type { ClientTrust } from './client-ca.ts'
 import { describeVerifyError, timeProblem } from './verify-errors.ts'
 
 const UID_ATTRIBUTE = '1.3.6.1.4.1.57683.2'
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
 
-export interface X509Options {
-  /** The loading of client CA and CRL that is in force; a verdict of another is void. */
+/** Signs users in by client certificates. */
+export interface X509SignIn extends SignIn {
+  /** Takes a client CA bundle and its revocation lists into effect. Before, none vouches. */
+  update(clientTrust: ClientTrust): void
+}
+
+export interface X509Effects {
+  /** Which loading of client CA and CRL is in effect; a verdict of another one is void. */
   readonly generation: () => number
+  /** The certificates that the client of a connection sent, its own first. */
+  readonly chainOf: (connection: ClientConnection) => readonly X509Certificate[]
   /** Milliseconds since the epoch. */
   readonly now?: () => number
 }
 
-/** The function made throws StatusError 401 when there is no certificate, or one that is no good. */
-export function createX509Authenticator({
-  generation,
-  now = Date.now,
-}: X509Options): (credentials: Credentials) => Authentication {
+const METHOD = 'x509'
+
+/** Makes the sign-in by client certificates. */
+export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Effects): X509SignIn {
   // One object for one certificate, so that what is derived from it is derived once.
   const known = new WeakMap<PeerCertificate, Authentication>()
+  let recheck: CertificateRecheck = () => 'no client CA is loaded'
 
-  return ({ connection }) => {
-    const certificate = connection.peerCertificate
-    if (certificate === undefined) throw unauthorized('no client certificate')
-    checkVerdict(certificate, generation(), now())
-    let authentication = known.get(certificate)
-    if (authentication === undefined) {
-      authentication = identityOf(certificate)
-      known.set(certificate, authentication)
-    }
-    return authentication
+  return {
+    method: METHOD,
+    authenticate(credential) {
+      if (credential.kind !== 'certificate') return undefined
+      const { certificate } = credential
+      checkVerdict(certificate, generation(), now())
+      let authentication = known.get(certificate)
+      if (authentication === undefined) {
+        authentication = identityOf(certificate)
+        known.set(certificate, authentication)
+      }
+      return authentication
+    },
+    recheck: (_authentication, connection) => recheck(chainOf(connection)),
+    // Certificates are judged without asking anybody.
+    readiness: () => [],
+    update(clientTrust) {
+      // Parsed when the first running request asks: no start has to wait for it.
+      recheck = (chain) => {
+        recheck = createCertificateRecheck(clientTrust)
+        return recheck(chain)
+      }
+    },
+    close: () => undefined,
   }
 }
 
@@ -80,7 +107,7 @@ function identityOf(certificate: PeerCertificate): Authentication {
       groups: [...new Set(attribute(subject, 'O'))],
       extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${sha256}`] },
     },
-    method: 'x509',
+    method: METHOD,
     annotations: { 'authentication.gatehouse/certificate-sha256': sha256 },
   }
 }

@@ -7,10 +7,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { createAuthority } from '../../../certs-dev/pki.ts'
 import type { Issuer } from '../../../src/authentication/oidc/authentication-config.ts'
 import type { Timing } from '../../../src/authentication/oidc/jwks.ts'
-import {
-  createOidcAuthenticator,
-  type OidcAuthenticator,
-} from '../../../src/authentication/oidc/oidc.ts'
+import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 import { createLog } from '../../../src/log.ts'
 import {
   configuration,
@@ -49,9 +46,9 @@ afterEach(async () => {
 let now = 0
 
 /** An authenticator whose clock is `now` and whose timers never go off. */
-function start(overrides: Partial<Issuer> = {}, timing: Partial<Timing> = {}): OidcAuthenticator {
+function start(overrides: Partial<Issuer> = {}, timing: Partial<Timing> = {}): TestOidc {
   now = Date.now()
-  const oidc = createOidcAuthenticator(configuration(issuerConfiguration(issuer, overrides)), {
+  const oidc = startOidc(configuration(issuerConfiguration(issuer, overrides)), {
     log,
     timing: { clock: () => now, schedule: () => () => undefined, ...timing },
   })
@@ -59,12 +56,12 @@ function start(overrides: Partial<Issuer> = {}, timing: Partial<Timing> = {}): O
   return oidc
 }
 
-async function ready(oidc: OidcAuthenticator): Promise<OidcAuthenticator> {
+async function ready(oidc: TestOidc): Promise<TestOidc> {
   await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toBeUndefined()
   return oidc
 }
 
-const answer = async (oidc: OidcAuthenticator, key: SigningKey, claims = {}) =>
+const answer = async (oidc: TestOidc, key: SigningKey, claims = {}) =>
   refusalOf(async () => oidc.authenticate(await signToken(issuer, key, { claims, now })))
 
 describe('a rotated key', () => {

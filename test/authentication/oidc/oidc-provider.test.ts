@@ -8,17 +8,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createAuthority } from '../../../certs-dev/pki.ts'
 import { startIdentityProvider, type IdentityProvider } from '../../../dev/identity-provider.ts'
 import { loadAuthenticationConfiguration } from '../../../src/authentication/oidc/authentication-config.ts'
-import {
-  createOidcAuthenticator,
-  type OidcAuthenticator,
-} from '../../../src/authentication/oidc/oidc.ts'
+import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 import { createLog } from '../../../src/log.ts'
 import { refusalOf } from './issuer.ts'
 
 let folder: string
 let certificateAuthority: string
 let provider: IdentityProvider
-let oidc: OidcAuthenticator | undefined
+let oidc: TestOidc | undefined
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gatehouse-oidc-provider-'))
@@ -54,7 +51,7 @@ afterAll(async () => {
 })
 
 /** An authenticator by an AuthenticationConfiguration file for the provider. */
-async function start(audience: string, usernameClaim: string): Promise<OidcAuthenticator> {
+async function start(audience: string, usernameClaim: string): Promise<TestOidc> {
   const file = join(folder, 'authentication.yaml')
   const issuer = { url: provider.issuer, audiences: [audience], certificateAuthority }
   await writeFile(
@@ -70,7 +67,7 @@ jwt:
 `,
   )
   oidc?.close()
-  oidc = createOidcAuthenticator(loadAuthenticationConfiguration(file), {
+  oidc = startOidc(loadAuthenticationConfiguration(file), {
     log: createLog({ level: 'silent' }),
   })
   return oidc
@@ -95,7 +92,7 @@ test.for([
   })
   expect(authenticator.authenticate(token)).not.toBeInstanceOf(Promise)
   expect(authenticator.readiness()).toEqual([
-    { issuer: provider.issuer, problem: undefined, wasTried: true },
+    { name: `jwks ${provider.issuer}`, problem: undefined, wasTried: true },
   ])
 })
 

@@ -3,10 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 
 import type { Authentication } from '../../../src/authentication/authenticator.ts'
 import type { Issuer } from '../../../src/authentication/oidc/authentication-config.ts'
-import {
-  createOidcAuthenticator,
-  type OidcAuthenticator,
-} from '../../../src/authentication/oidc/oidc.ts'
+import { startOidc, type TestOidc } from './oidc-sign-in.ts'
+import type { ClientConnection } from '../../../src/http/exchange.ts'
 import { createLog } from '../../../src/log.ts'
 import {
   configuration,
@@ -19,12 +17,19 @@ import {
   type TestIssuer,
 } from './issuer.ts'
 
+const NO_CONNECTION: ClientConnection = {
+  remoteAddress: '127.0.0.1',
+  remotePort: 1,
+  peerCertificate: undefined,
+  retire: () => undefined,
+}
+
 let key: SigningKey
 let nextKey: SigningKey
 let issuer: TestIssuer
 let now: number
 let dropped: number
-let oidc: OidcAuthenticator
+let oidc: TestOidc
 /** ada's, good for an hour. */
 let signedIn: Authentication
 
@@ -39,11 +44,11 @@ beforeEach(async () => {
   issuer.keys = [key.publicJwk]
   now = Date.now()
   dropped = 0
-  oidc = createOidcAuthenticator(configuration(issuerConfiguration(issuer)), {
+  oidc = startOidc(configuration(issuerConfiguration(issuer)), {
     log: createLog({ level: 'silent' }),
     timing: { clock: () => now },
+    onRevoked: () => dropped++,
   })
-  oidc.onKeyDropped(() => dropped++)
   const claims = { hd: 'example.com', groups: ['dev'] }
   signedIn = await oidc.authenticate(await signToken(issuer, key, { claims, now }))
 })
@@ -51,9 +56,11 @@ afterEach(() => {
   oidc.close()
 })
 
-const reviewWith = (overrides: Partial<Issuer>): string | undefined => {
+const recheck = (authentication: Authentication): string | undefined =>
+  oidc.recheck(authentication, NO_CONNECTION)
+const recheckWith = (overrides: Partial<Issuer>): string | undefined => {
   oidc.update(configuration(issuerConfiguration(issuer, overrides)))
-  return oidc.review(signedIn)
+  return recheck(signedIn)
 }
 const mappings = (overrides: Partial<Issuer['claimMappings']>) => ({
   claimMappings: { ...issuerConfiguration(issuer).claimMappings, ...overrides },
@@ -61,14 +68,14 @@ const mappings = (overrides: Partial<Issuer['claimMappings']>) => ({
 
 describe('a sign-in of before goes on to be accepted', () => {
   test('while nothing changes, after its token’s expiry too', () => {
-    expect(oidc.review(signedIn)).toBeUndefined()
+    expect(recheck(signedIn)).toBeUndefined()
     now += 7_200_000
-    expect(oidc.review(signedIn)).toBeUndefined()
+    expect(recheck(signedIn)).toBeUndefined()
   })
 
   test('also as the user that it became when the identity was guarded', () => {
     const groups = [...signedIn.user.groups, 'system:authenticated']
-    expect(oidc.review({ ...signedIn, user: { ...signedIn.user, groups } })).toBeUndefined()
+    expect(recheck({ ...signedIn, user: { ...signedIn.user, groups } })).toBeUndefined()
   })
 
   test.for<[string, () => Partial<Issuer>]>([
@@ -78,20 +85,20 @@ describe('a sign-in of before goes on to be accepted', () => {
       () => ({ requiredClaims: [{ claim: 'hd', requiredValue: 'example.com' }] }),
     ],
   ])('under %s', ([, overrides]) => {
-    expect(reviewWith(overrides())).toBeUndefined()
+    expect(recheckWith(overrides())).toBeUndefined()
   })
 
   test('while the issuer adds a key', async () => {
     issuer.keys = [key.publicJwk, nextKey.publicJwk]
     await oidc.authenticate(await signToken(issuer, nextKey, { now }))
-    expect({ dropped, review: oidc.review(signedIn) }).toEqual({ dropped: 0, review: undefined })
+    expect({ dropped, why: recheck(signedIn) }).toEqual({ dropped: 0, why: undefined })
   })
 })
 
 describe('a sign-in of before is no longer accepted', () => {
   test('when its issuer is gone', () => {
     oidc.update(configuration())
-    expect(oidc.review(signedIn)).toBe('the issuer of the token is no longer configured')
+    expect(recheck(signedIn)).toBe('the issuer of the token is no longer configured')
   })
 
   test.for<[string, () => Partial<Issuer>, RegExp]>([
@@ -122,7 +129,7 @@ describe('a sign-in of before is no longer accepted', () => {
       /no longer known as its issuer's/,
     ],
   ])('when %s', ([, overrides, why]) => {
-    expect(reviewWith(overrides())).toMatch(why)
+    expect(recheckWith(overrides())).toMatch(why)
   })
 
   test('when its issuer takes back the key, which is told', async () => {
@@ -130,13 +137,13 @@ describe('a sign-in of before is no longer accepted', () => {
     await oidc.authenticate(await signToken(issuer, nextKey, { now }))
     await vi.waitUntil(() => dropped > 0, SOON)
     expect(dropped).toBe(1)
-    expect(oidc.review(signedIn)).toMatch(/no longer known as its issuer's/)
+    expect(recheck(signedIn)).toMatch(/no longer known as its issuer's/)
   })
 
   test('when it was none by token', () => {
     const { user } = signedIn
-    expect(oidc.review({ user, method: 'x509', annotations: {} })).toBe(
-      'it was no token that signed in',
+    expect(recheck({ user, method: 'x509', annotations: {} })).toBe(
+      'it was not a token that signed in',
     )
   })
 })

@@ -4,10 +4,7 @@ import { createHmac, createPublicKey } from 'node:crypto'
 import { CompactSign, exportJWK, exportSPKI, GeneralSign, type JWK } from 'jose'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
-import {
-  createOidcAuthenticator,
-  type OidcAuthenticator,
-} from '../../../src/authentication/oidc/oidc.ts'
+import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 import { createLog } from '../../../src/log.ts'
 import {
   configuration,
@@ -28,7 +25,7 @@ let otherEc: SigningKey
 let attacker: SigningKey
 let issuer: TestIssuer
 let otherIssuer: TestIssuer
-let oidc: OidcAuthenticator
+let oidc: TestOidc
 /** A good one, and its parts. */
 let token: string
 let header: string
@@ -43,10 +40,9 @@ beforeAll(async () => {
   const encryption: JWK = { ...otherEc.publicJwk, kid: 'enc', use: 'enc' }
   issuer = await startIssuer([rsa.publicJwk, ec.publicJwk, encryption])
   otherIssuer = await startIssuer([otherEc.publicJwk])
-  oidc = createOidcAuthenticator(
-    configuration(issuerConfiguration(issuer), issuerConfiguration(otherIssuer)),
-    { log: createLog({ level: 'silent' }) },
-  )
+  oidc = startOidc(configuration(issuerConfiguration(issuer), issuerConfiguration(otherIssuer)), {
+    log: createLog({ level: 'silent' }),
+  })
   await vi.waitUntil(() => oidc.readiness().every(({ problem }) => problem === undefined), SOON)
   token = await signToken(issuer, ec)
   ;[header = '', payload = '', signature = ''] = token.split('.')

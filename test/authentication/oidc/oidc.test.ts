@@ -4,11 +4,7 @@ import type {
   AuthenticationConfiguration,
   Issuer,
 } from '../../../src/authentication/oidc/authentication-config.ts'
-import {
-  createOidcAuthenticator,
-  type OidcAuthenticator,
-  type OidcDependencies,
-} from '../../../src/authentication/oidc/oidc.ts'
+import { startOidc, type TestOidc, type TestOidcOptions } from './oidc-sign-in.ts'
 import { createLog } from '../../../src/log.ts'
 import {
   configuration,
@@ -27,7 +23,7 @@ let key: SigningKey
 let otherKey: SigningKey
 let issuer: TestIssuer
 let otherIssuer: TestIssuer
-let authenticator: OidcAuthenticator | undefined
+let authenticator: TestOidc | undefined
 
 beforeAll(async () => {
   key = await createSigningKey('one')
@@ -44,11 +40,8 @@ afterAll(async () => {
   await otherIssuer.close()
 })
 
-function start(
-  config: AuthenticationConfiguration,
-  dependencies: Partial<OidcDependencies> = {},
-): OidcAuthenticator {
-  authenticator = createOidcAuthenticator(config, { log, ...dependencies })
+function start(config: AuthenticationConfiguration, dependencies: TestOidcOptions = {}): TestOidc {
+  authenticator = startOidc(config, { log, ...dependencies })
   return authenticator
 }
 
@@ -187,18 +180,18 @@ describe('readiness', () => {
     await gone.close()
     const oidc = start(configuration(issuerConfiguration(gone), issuerConfiguration(issuer)))
     expect(oidc.readiness()).toEqual([
-      { issuer: gone.url, problem: 'its keys are not loaded yet', wasTried: false },
-      { issuer: issuer.url, problem: 'its keys are not loaded yet', wasTried: false },
+      { name: `jwks ${gone.url}`, problem: 'its keys are not loaded yet', wasTried: false },
+      { name: `jwks ${issuer.url}`, problem: 'its keys are not loaded yet', wasTried: false },
     ])
     await expect
       .poll(() => oidc.readiness(), SOON)
       .toEqual([
         {
-          issuer: gone.url,
+          name: `jwks ${gone.url}`,
           problem: expect.stringContaining('ECONNREFUSED') as string,
           wasTried: true,
         },
-        { issuer: issuer.url, problem: undefined, wasTried: true },
+        { name: `jwks ${issuer.url}`, problem: undefined, wasTried: true },
       ])
     const token = await signToken(gone, key)
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/could be loaded yet/)
@@ -250,7 +243,9 @@ describe('another configuration', () => {
     const fetches = issuer.keySetFetches
     oidc.update(configuration(audienceOther()))
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/audience/)
-    expect(oidc.readiness()).toEqual([{ issuer: issuer.url, problem: undefined, wasTried: true }])
+    expect(oidc.readiness()).toEqual([
+      { name: `jwks ${issuer.url}`, problem: undefined, wasTried: true },
+    ])
     expect(issuer.keySetFetches).toBe(fetches)
   })
 
@@ -276,7 +271,7 @@ describe('another configuration', () => {
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/none of those/)
     expect(await oidc.authenticate(otherToken)).toMatchObject({ user: { username: 'oidc:ada' } })
     expect(oidc.readiness()).toEqual([
-      { issuer: otherIssuer.url, problem: undefined, wasTried: true },
+      { name: `jwks ${otherIssuer.url}`, problem: undefined, wasTried: true },
     ])
   })
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { createX509Authenticator } from '../../../src/authentication/x509/x509.ts'
+import { createX509SignIn } from '../../../src/authentication/x509/x509.ts'
 import type { PeerCertificate } from '../../../src/http/exchange.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
@@ -19,18 +19,11 @@ function certificate(overrides: Partial<PeerCertificate> = {}): PeerCertificate 
   }
 }
 
-function authenticate(peerCertificate: PeerCertificate | undefined) {
-  const authenticator = createX509Authenticator({ generation: () => 1, now: () => NOW })
-  return authenticator({
-    connection: {
-      remoteAddress: '127.0.0.1',
-      remotePort: 1,
-      peerCertificate,
-      retire: () => undefined,
-    },
-    authorization: undefined,
-    webSocketToken: undefined,
-  })
+function authenticate(peerCertificate: PeerCertificate) {
+  const signIn = createX509SignIn({ generation: () => 1, chainOf: () => [], now: () => NOW })
+  const result = signIn.authenticate({ kind: 'certificate', certificate: peerCertificate })
+  if (result === undefined || result instanceof Promise) return expect.fail('not judged at once')
+  return result
 }
 
 test('CN is the user, every O a group, and the digest the credential', () => {
@@ -139,8 +132,9 @@ describe('is refused with 401', () => {
       }),
     )
   })
+})
 
-  test('no certificate at all', () => {
-    expect(() => authenticate(undefined)).toThrow('Unauthorized')
-  })
+test('a token is left to other methods', () => {
+  const signIn = createX509SignIn({ generation: () => 1, chainOf: () => [], now: () => NOW })
+  expect(signIn.authenticate({ kind: 'token', token: 't' })).toBeUndefined()
 })

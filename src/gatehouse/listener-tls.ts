@@ -1,0 +1,58 @@
+/** The listener's TLS out of its two parts, serving certificates and client CA. */
+import type { ClientTrust } from '../authentication/x509/client-ca.ts'
+import type { Configuration } from '../config/schema.ts'
+import type { Listener } from '../listener/listener.ts'
+import type { ServingCertificates } from '../listener/serving-certificates.ts'
+import { buildListenerTls, type ListenerTls } from '../listener/tls.ts'
+
+export interface ListenerTlsParts {
+  /** New handshakes use these certificates. */
+  updateServing(serving: ServingCertificates): void
+  /** New handshakes use this bundle; connections that showed a certificate finish. */
+  updateClientTrust(clientTrust: ClientTrust): void
+  /** Whether the listener asks clients for a certificate. */
+  readonly hasClientTrust: boolean
+  /** What the listener starts with: both parts that were given last. */
+  current(): ListenerTls
+  /** From now on changes go to this listener. */
+  attach(listener: Pick<Listener, 'updateTls' | 'generation'>): void
+  /** Which client CA bundle is in effect; the listener counts them. */
+  generation(): number
+}
+
+interface InEffect {
+  readonly serving: ServingCertificates | undefined
+  readonly clientTrust: ClientTrust | undefined
+}
+
+/** Makes the two parts, empty at first. What OpenSSL does not take throws, and changes nothing. */
+export function createListenerTlsParts(
+  options: Pick<Configuration['listener']['tls'], 'minVersion' | 'cipherSuites'>,
+): ListenerTlsParts {
+  let inEffect: InEffect = { serving: undefined, clientTrust: undefined }
+  let listener: Pick<Listener, 'updateTls' | 'generation'> | undefined
+
+  function build({ serving, clientTrust }: InEffect): ListenerTls {
+    if (serving === undefined) throw new Error('no serving certificate has been loaded')
+    const { minVersion, cipherSuites } = options
+    return buildListenerTls({ minVersion, cipherSuites, ...serving, clientTrust })
+  }
+
+  function update(next: InEffect, trustChanged: boolean): void {
+    listener?.updateTls(build(next), trustChanged)
+    inEffect = next
+  }
+
+  return {
+    updateServing: (serving) => update({ ...inEffect, serving }, false),
+    updateClientTrust: (clientTrust) => update({ ...inEffect, clientTrust }, true),
+    get hasClientTrust() {
+      return inEffect.clientTrust !== undefined
+    },
+    current: () => build(inEffect),
+    attach(next) {
+      listener = next
+    },
+    generation: () => listener?.generation() ?? 0,
+  }
+}

@@ -1,0 +1,56 @@
+import type { CertificateReport } from './certificate-report.ts'
+
+/** A part of the configuration that is read from files: rules, issuers, certificates, a credential. */
+export interface Part<T> {
+  /** What it is, for the log and metrics: `rules`, `serving certificates`, … */
+  readonly what: string
+  /** The files to watch. `current` is what was loaded last: a kubeconfig may name other files. */
+  readonly files: (current: T) => readonly string[]
+  /** @throws ConfigError with every problem found */
+  readonly load: () => T
+  /** What works, but perhaps not as meant, and what expires. `now` in milliseconds since the epoch. */
+  readonly report: (value: T, now: number) => PartReport
+}
+
+/** Expirations only where the part holds certificates. */
+export type PartReport = Pick<CertificateReport, 'warnings'> & Partial<CertificateReport>
+
+/** A part with what it held when Gatehouse started. */
+export interface LoadedPart<T> {
+  readonly part: Part<T>
+  readonly value: T
+}
+
+/**
+ * A part in effect. Starting is `apply(load())`, and a reload is the same call: what does not load
+ * changes nothing.
+ */
+export interface Reloadable {
+  readonly what: string
+  readonly files: () => readonly string[]
+  readonly load: () => unknown
+  /** Puts what was loaded into effect; when that fails, it throws and the previous value stays. */
+  readonly apply: (next: unknown) => void
+  /** Of what is in effect. `now` in milliseconds since the epoch. */
+  readonly report: (now: number) => PartReport
+}
+
+/** Puts a loaded part into effect, for the first time. */
+export function startReloadable<T>(
+  { part, value }: LoadedPart<T>,
+  apply: (next: T) => void,
+): Reloadable {
+  let current = value
+  apply(value)
+  return {
+    what: part.what,
+    files: () => part.files(current),
+    load: part.load,
+    apply(next) {
+      // Only `load` of the same part makes what comes here.
+      apply(next as T)
+      current = next as T
+    },
+    report: (now) => part.report(current, now),
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * The sign-in methods: which field of `authentication` enables each, which files it is read from and
+ * how it is made.
+ */
+import type { X509Certificate } from 'node:crypto'
+
+import {
+  loadAuthenticationConfiguration,
+  type AuthenticationConfiguration,
+} from '../authentication/oidc/authentication-config.ts'
+import { createOidcSignIn } from '../authentication/oidc/oidc.ts'
+import type { SignIn } from '../authentication/sign-in.ts'
+import { loadClientTrust, type ClientTrust } from '../authentication/x509/client-ca.ts'
+import { createX509SignIn } from '../authentication/x509/x509.ts'
+import type { ConfigurationReading } from '../config/load.ts'
+import type { Configuration } from '../config/schema.ts'
+import type { ClientConnection } from '../http/exchange.ts'
+import type { Log } from '../log.ts'
+import { reportClientTrust } from './certificate-report.ts'
+import {
+  startReloadable,
+  type LoadedPart,
+  type Part,
+  type PartReport,
+  type Reloadable,
+} from './reloadable.ts'
+
+type AuthenticationOptions = Configuration['authentication']
+
+/** Fields of `authentication` that are not a sign-in method. */
+type OtherField = 'systemIdentities' | 'tokenCacheSize'
+
+export interface SignInEffects {
+  readonly log: Log
+  /** Takes a client CA bundle to the listener, which asks for certificates that it vouches for. */
+  readonly trustClients: (clientTrust: ClientTrust) => void
+  /** Which client CA bundle is in effect; certificates that were judged by another one are void. */
+  readonly trustGeneration: () => number
+  /** The certificates that the client of a connection sent, its own first. */
+  readonly chainOf: (connection: ClientConnection) => readonly X509Certificate[]
+  /** A sign-in takes back something that it vouched for: running requests are rechecked. */
+  readonly onRevoked: (signIn: SignIn) => void
+}
+
+/** A method that the configuration enables, its part loaded. */
+export interface LoadedSignIn {
+  /** `now` in milliseconds since the epoch. */
+  report(now: number): PartReport
+  /** Makes the sign-in and puts its part into effect. */
+  start(options: AuthenticationOptions, effects: SignInEffects): StartedSignIn
+}
+
+export interface StartedSignIn {
+  readonly signIn: SignIn
+  readonly reloadable: Reloadable
+}
+
+interface SignInKind<T> {
+  /** Undefined when the configuration does not enable it, or names a file that cannot be read. */
+  part(reading: ConfigurationReading): Part<T> | undefined
+  create(
+    options: AuthenticationOptions,
+    effects: SignInEffects & { readonly revoked: () => void },
+  ): { readonly signIn: SignIn; readonly update: (next: T) => void }
+}
+
+type LoadPart = <T>(part: Part<T> | undefined) => LoadedPart<T> | undefined
+
+const x509: SignInKind<ClientTrust> = {
+  part({ fileAt }) {
+    const clientCAFile = fileAt(['authentication', 'x509', 'clientCAFile'])
+    const crlFile = fileAt(['authentication', 'x509', 'crlFile'])
+    if (clientCAFile === undefined) return undefined
+    return {
+      what: 'client CA',
+      files: () => [clientCAFile, ...(crlFile === undefined ? [] : [crlFile])],
+      load: () => loadClientTrust(clientCAFile, crlFile),
+      report: (trust, now) => reportClientTrust({ clientCAFile, crlFile }, trust, now),
+    }
+  },
+  create(_options, { trustGeneration, chainOf, trustClients }) {
+    const signIn = createX509SignIn({ generation: trustGeneration, chainOf })
+    const update = (next: ClientTrust): void => {
+      trustClients(next)
+      signIn.update(next)
+    }
+    return { signIn, update }
+  },
+}
+
+const oidc: SignInKind<AuthenticationConfiguration> = {
+  part({ fileAt }) {
+    const file = fileAt(['authentication', 'configFile'])
+    if (file === undefined) return undefined
+    return {
+      what: 'authentication configuration',
+      files: () => [file],
+      load: () => loadAuthenticationConfiguration(file),
+      report: () => ({ warnings: [] }),
+    }
+  },
+  create({ tokenCacheSize }, { log, revoked }) {
+    const signIn = createOidcSignIn({ tokenCacheSize }, { log, onRevoked: revoked })
+    return { signIn, update: (next) => signIn.update(next) }
+  },
+}
+
+type LoadSignIn = (reading: ConfigurationReading, load: LoadPart) => LoadedSignIn | undefined
+
+/**
+ * By the field that enables it, in the order in which they are asked. OIDC stands last, since it
+ * takes every token for its own. A field of `authentication` that is missing here does not compile.
+ */
+const methods: Readonly<Record<Exclude<keyof AuthenticationOptions, OtherField>, LoadSignIn>> = {
+  x509: loaderOf(x509),
+  configFile: loaderOf(oidc),
+}
+
+/** Loads the parts of all methods that the configuration enables, in the order of asking. */
+export function loadSignIns(
+  reading: ConfigurationReading,
+  load: LoadPart,
+): readonly LoadedSignIn[] {
+  return Object.values(methods).flatMap((method) => method(reading, load) ?? [])
+}
+
+function loaderOf<T>(kind: SignInKind<T>): LoadSignIn {
+  return (reading, load) => {
+    const loaded = load(kind.part(reading))
+    if (loaded === undefined) return undefined
+    return {
+      report: (now) => loaded.part.report(loaded.value, now),
+      start(options, effects) {
+        const revoked = (): void => effects.onRevoked(signIn)
+        const { signIn, update } = kind.create(options, { ...effects, revoked })
+        const reloadable = startReloadable(loaded, (next) => {
+          update(next)
+          revoked()
+        })
+        return { signIn, reloadable }
+      },
+    }
+  }
+}

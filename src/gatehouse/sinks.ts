@@ -1,0 +1,47 @@
+/** The audit sinks: which field of `audit` enables each, and how it is opened. */
+import type { AuditSink } from '../audit/record.ts'
+import { createFileSink } from '../audit/sinks/file.ts'
+import { createStdoutSink } from '../audit/sinks/stdout.ts'
+import { ConfigError } from '../config/problem.ts'
+import type { Configuration } from '../config/schema.ts'
+import type { Log } from '../log.ts'
+
+type AuditOptions = Configuration['audit']
+
+/** Fields of `audit` that are not a sink. */
+type OtherField = 'onFailure'
+
+/** A sink of one field of `audit`; undefined where the configuration does not enable it. */
+type OpenSink = (audit: AuditOptions, log: Log) => AuditSink | undefined
+
+/** By the field that enables it. A field of `audit` that is missing here does not compile. */
+const sinks: Readonly<Record<Exclude<keyof AuditOptions, OtherField>, OpenSink>> = {
+  file: ({ file }, log) => file && openFile(file, log),
+  stdout: ({ stdout }, log) => (stdout?.enabled === true ? createStdoutSink({ log }) : undefined),
+}
+
+/**
+ * Opens every sink that the configuration enables.
+ *
+ * @throws ConfigError when one cannot be opened
+ */
+export function openSinks(audit: AuditOptions, log: Log): readonly AuditSink[] {
+  return Object.values(sinks).flatMap((open) => open(audit, log) ?? [])
+}
+
+function openFile(options: NonNullable<AuditOptions['file']>, log: Log): AuditSink {
+  try {
+    return createFileSink({ ...options, log })
+  } catch (error) {
+    throw new ConfigError([
+      {
+        file: options.path,
+        line: undefined,
+        column: undefined,
+        field: 'audit.file.path',
+        message: (error as Error).message,
+        fix: 'choose a path that Gatehouse may write',
+      },
+    ])
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * What every exchange on the users' listener gets, whichever handler serves it: the limit of its
+ * address, an audit record that is closed exactly once, a refusal that the client can read, and
+ * metrics.
+ */
+import type { AuditRecord, Outcome } from '../audit/record.ts'
+import type { Decision } from '../authorization/authorizer.ts'
+import type { ClientConnection, Exchange } from '../http/exchange.ts'
+import { asStatusError, causeOf, writeRefusal } from '../http/refusal.ts'
+import type { Log } from '../log.ts'
+import { boundedVerb, type Metrics } from '../metrics.ts'
+import type { RequestClass } from '../request/types.ts'
+import { StatusError } from '../status.ts'
+import { createAddressGate, type AddressGateStages } from './address-gate.ts'
+import { malformedRequest } from './malformed-request.ts'
+
+/** What a handler learns of a request, for the metrics at its end. */
+export interface Observed {
+  verb: string
+  requestClass: RequestClass | undefined
+  decision: Decision['decision'] | 'none'
+}
+
+/** How a handler's response ended; the frame fills in the bytes where the handler does not. */
+export type Handled = Omit<Outcome, 'bytesReceived' | 'bytesSent'> &
+  Partial<Pick<Outcome, 'bytesReceived' | 'bytesSent'>>
+
+/**
+ * Serves an exchange that the frame has let in.
+ *
+ * @throws StatusError to refuse it, as long as no response head has been written; any other exception
+ * becomes a 500 that says nothing about its cause
+ */
+export type Handler = (
+  exchange: Exchange,
+  record: AuditRecord,
+  observed: Observed,
+) => Promise<Handled>
+
+export interface FrameOptions {
+  /** Members are read anew for every request. */
+  readonly stages: AddressGateStages
+  /** Sent with every response: HSTS. */
+  readonly responseHeaders: readonly string[]
+}
+
+export interface FrameEffects {
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+export interface Frame {
+  /** Never rejects. */
+  serve(exchange: Exchange, handler: Handler): Promise<void>
+  /** Records bytes that were not a request. They have been answered with `code`. */
+  recordMalformed(connection: ClientConnection, code: number, message: string): void
+  /** Response headers of Gatehouse's own, for responses that a handler writes. */
+  readonly ownHeaders: (record: AuditRecord | undefined) => string[]
+  /** Writes the pending summary of refusals; the auditor must still be open. */
+  close(): void
+}
+
+/** Makes the frame; nothing runs before the first request. */
+export function createFrame(
+  { stages, responseHeaders }: FrameOptions,
+  { log, metrics }: FrameEffects,
+): Frame {
+  const gate = createAddressGate({ stages }, { log })
+
+  async function serve(exchange: Exchange, handler: Handler): Promise<void> {
+    const receivedAt = performance.now()
+    const observed: Observed = { verb: '', requestClass: undefined, decision: 'none' }
+    let record: AuditRecord | undefined
+    let code: number
+    try {
+      const admission = gate.admit(exchange.request.connection.remoteAddress)
+      const over = admission instanceof Promise ? await admission : admission
+      if (over !== undefined) {
+        if (over.hasEvent) record = stages.auditor.open(exchange.request, receivedAt)
+        throw over.refusal
+      }
+      record = stages.auditor.open(exchange.request, receivedAt)
+      record.admitted()
+      const handled = await handler(exchange, record, observed)
+      code = handled.code
+      record.close({ ...bytesOf(exchange), ...handled })
+    } catch (error) {
+      code = refuse(exchange, record, error)
+    }
+    observe(observed, code, receivedAt)
+  }
+
+  function ownHeaders(record: AuditRecord | undefined): string[] {
+    const headers = [...responseHeaders]
+    if (record !== undefined) headers.push('Audit-ID', record.auditID)
+    return headers
+  }
+
+  /** Writes the refusal unless a head was written, and closes the record; returns the code. */
+  function refuse(exchange: Exchange, record: AuditRecord | undefined, error: unknown): number {
+    const refusal = asStatusError(error)
+    const panic = !(error instanceof StatusError)
+    if (panic) log.error({ err: error, auditID: record?.auditID }, 'request failed unexpectedly')
+    try {
+      if (exchange.response.headersSent) exchange.response.destroy()
+      else writeRefusal(exchange, refusal, ownHeaders(record))
+    } catch (writeError) {
+      log.error({ err: writeError, auditID: record?.auditID }, 'refusal could not be written')
+      exchange.response.destroy()
+    }
+    record?.close({
+      code: refusal.code,
+      reason: refusal.reason,
+      message: refusal.message,
+      ...(refusal.cause instanceof Error ? { cause: causeOf(refusal.cause) } : {}),
+      ...bytesOf(exchange),
+      ...(panic ? { panic } : {}),
+    })
+    return refusal.code
+  }
+
+  function observe({ verb, requestClass, decision }: Observed, code: number, receivedAt: number) {
+    metrics.requests.inc({ verb: boundedVerb(verb), code: String(code), decision })
+    if (requestClass === undefined || requestClass === 'stream') return
+    const seconds = (performance.now() - receivedAt) / 1_000
+    metrics.requestDuration.observe({ class: requestClass }, seconds)
+  }
+
+  async function record(connection: ClientConnection, code: number, message: string) {
+    const receivedAt = performance.now()
+    try {
+      const over = await gate.admit(connection.remoteAddress, code)
+      if (over?.hasEvent !== false) {
+        const reason = code === 431 ? 'RequestHeaderFieldsTooLarge' : 'BadRequest'
+        const malformed = stages.auditor.open(malformedRequest(connection), receivedAt)
+        malformed.close({ code, reason, message, bytesReceived: 0, bytesSent: 0 })
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'malformed input could not be recorded')
+    }
+    metrics.requests.inc({ verb: boundedVerb(''), code: String(code), decision: 'none' })
+  }
+
+  return {
+    serve,
+    recordMalformed: (connection, code, message) => void record(connection, code, message),
+    ownHeaders,
+    close: () => gate.close(),
+  }
+}
+
+function bytesOf({ bytesReceived, response }: Exchange) {
+  return { bytesReceived, bytesSent: response.bytesWritten }
+}

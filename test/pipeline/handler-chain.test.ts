@@ -1,0 +1,260 @@
+import { describe, expect, test } from 'vitest'
+
+import type { Authentication } from '../../src/authentication/authenticator.ts'
+import type { Attributes, Decision } from '../../src/authorization/authorizer.ts'
+import { createMetrics } from '../../src/metrics.ts'
+import { createFrame } from '../../src/pipeline/frame.ts'
+import { createHandlerChain } from '../../src/pipeline/handler-chain.ts'
+import { createLiveRequests } from '../../src/pipeline/live-requests.ts'
+import { StatusError } from '../../src/status.ts'
+import type { ForwardOptions } from '../../src/upstream/forward.ts'
+import type { ForwardOutcome } from '../../src/upstream/outcome.ts'
+import { ada, memoryLog } from '../audit/fixtures.ts'
+import { fakeAuditor, fakeExchange, type FakeExchange } from './fixtures.ts'
+
+const ALLOW: Decision = { decision: 'allow', rule: 'all', reason: '', shadow: [] }
+const DENY: Decision = { decision: 'deny', rule: 'no', reason: 'not you', shadow: [] }
+
+interface Replaced {
+  readonly authenticate?: () => Authentication | undefined | Promise<Authentication | undefined>
+  readonly authorize?: (attributes: Attributes) => Decision | Promise<Decision>
+  readonly admitUser?: () => void
+  readonly forward?: (options: ForwardOptions) => Promise<ForwardOutcome>
+}
+
+/** The whole pipeline with stages that note their order; any of them can be replaced. */
+function setup(replaced: Replaced = {}) {
+  const steps: string[] = []
+  const audit = fakeAuditor(steps)
+  const metrics = createMetrics({ processMetrics: false })
+  const live = createLiveRequests()
+  const held = { slots: 0 }
+  const cluster = {
+    name: 'test',
+    authorize: (attributes: Attributes) => {
+      steps.push('authorize')
+      return replaced.authorize?.(attributes) ?? ALLOW
+    },
+    upstream: {
+      identityMode: 'impersonation' as const,
+      forward(options: ForwardOptions) {
+        steps.push('forward')
+        return replaced.forward?.(options) ?? answer200(options)
+      },
+      updateCredential: () => undefined,
+      close: () => Promise.resolve(),
+      destroy: () => Promise.resolve(),
+    },
+  }
+  const stages = {
+    auditor: audit.auditor,
+    limiter: {
+      admitAddress: () => void steps.push('admit address'),
+      admitUser() {
+        steps.push('admit user')
+        replaced.admitUser?.()
+        held.slots += 1
+        return { state: undefined, release: () => void (held.slots -= 1) }
+      },
+    },
+    authenticate() {
+      steps.push('authenticate')
+      return replaced.authenticate === undefined ? ada : replaced.authenticate()
+    },
+    clusterOf: () => cluster,
+  }
+  const frame = createFrame({ stages, responseHeaders: [] }, { log: memoryLog().log, metrics })
+  const { ownHeaders } = frame
+  const handler = createHandlerChain({ stages, live, ownHeaders }, { metrics })
+  const inFlight = () => metrics.requestsInFlight.take().reduce((sum, { count }) => sum + count, 0)
+  return {
+    ...{ steps, audit, live, cluster, held, inFlight },
+    serve: (exchange: FakeExchange = fakeExchange()) => frame.serve(exchange, handler),
+  }
+}
+
+async function answer200({ exchange, onHead }: ForwardOptions): Promise<ForwardOutcome> {
+  exchange.response.writeHead(200, [])
+  onHead(200)
+  exchange.response.end('{}')
+  return { code: 200 }
+}
+
+test('the stages run in this order', async () => {
+  const { steps, serve } = setup()
+  await serve()
+  expect(steps).toEqual([
+    'admit address',
+    'admitted',
+    'resolved',
+    'authenticate',
+    'authenticated',
+    'admit user',
+    'admitted',
+    'authorize',
+    'decided',
+    'identity asserted',
+    'forward',
+    'response started',
+  ])
+})
+
+test('a long query is parsed only once the user is known', async () => {
+  const { steps, serve } = setup()
+  const rawTarget = `/api/v1/pods?labelSelector=${'a%3Db,'.repeat(2_000)}a%3Db`
+  await serve(fakeExchange({ rawTarget }))
+  expect(steps.slice(2, 6)).toEqual(['resolved', 'authenticate', 'authenticated', 'resolved'])
+})
+
+describe('every way out is recorded exactly once, and holds nothing', () => {
+  const unauthorized = new StatusError('Unauthorized', 'Unauthorized')
+  const cases: readonly {
+    name: string
+    replaced: Replaced
+    request?: Parameters<typeof fakeExchange>[0]
+    code: number
+    last: string
+  }[] = [
+    { name: 'a request that is served', replaced: {}, code: 200, last: 'response started' },
+    {
+      name: 'a target with two readings',
+      replaced: {},
+      request: { rawTarget: '/api/v1//pods' },
+      code: 400,
+      last: 'admitted',
+    },
+    {
+      name: 'an expectation that is not supported',
+      replaced: {},
+      request: { rawHeaders: ['Host', 'x', 'Expect', 'magic'] },
+      code: 417,
+      last: 'resolved',
+    },
+    {
+      name: 'no credential',
+      replaced: { authenticate: () => undefined },
+      code: 401,
+      last: 'authenticate',
+    },
+    {
+      name: 'a credential that is rejected',
+      replaced: {
+        authenticate: () => {
+          throw unauthorized
+        },
+      },
+      code: 401,
+      last: 'authenticate',
+    },
+    {
+      name: 'a credential that is rejected later',
+      replaced: { authenticate: () => Promise.reject(unauthorized) },
+      code: 401,
+      last: 'authenticate',
+    },
+    {
+      name: 'impersonation',
+      replaced: {},
+      request: { rawHeaders: ['Host', 'x', 'Impersonate-User', 'grace'] },
+      code: 403,
+      last: 'authenticated',
+    },
+    {
+      name: 'a user beyond the limit',
+      replaced: {
+        admitUser: () => {
+          throw new StatusError('TooManyRequests', 'too many')
+        },
+      },
+      code: 429,
+      last: 'admit user',
+    },
+    {
+      name: 'a request that the rules forbid',
+      replaced: { authorize: () => DENY },
+      code: 403,
+      last: 'decided',
+    },
+    {
+      name: 'a request that an authorizer forbids later',
+      replaced: { authorize: () => Promise.resolve(DENY) },
+      code: 403,
+      last: 'decided',
+    },
+    {
+      name: 'an authorizer that fails',
+      replaced: { authorize: () => Promise.reject(new Error('broken')) },
+      code: 500,
+      last: 'authorize',
+    },
+    {
+      name: 'an API server that cannot be reached',
+      replaced: {
+        forward: () => Promise.reject(new StatusError('ServiceUnavailable', 'unreachable')),
+      },
+      code: 503,
+      last: 'forward',
+    },
+    {
+      name: 'a client that leaves',
+      replaced: { forward: () => Promise.resolve({ code: 499, abortedBy: 'client' }) },
+      code: 499,
+      last: 'forward',
+    },
+  ]
+
+  test.for(cases)('$name: $code', async ({ replaced, request, code, last }) => {
+    const { steps, audit, serve, held, live, inFlight } = setup(replaced)
+    const exchange = fakeExchange(request)
+    await serve(exchange)
+    expect(audit.closed.map((outcome) => outcome.code)).toEqual([code])
+    expect(steps.at(-1)).toBe(last)
+    expect({ slots: held.slots, live: live.size, inFlight: inFlight() }).toEqual({
+      ...{ slots: 0, live: 0, inFlight: 0 },
+    })
+  })
+})
+
+describe('a request under way', () => {
+  /** Forwards until it is cut. */
+  const untilCut = ({ onCut, exchange }: ForwardOptions): Promise<ForwardOutcome> => {
+    exchange.response.writeHead(200, [])
+    return new Promise((resolve) =>
+      onCut?.((reason) => resolve({ code: reason.code, abortedBy: 'gatehouse' })),
+    )
+  }
+
+  test('is ended by new rules, and the record says by which', async () => {
+    const { audit, live, cluster, serve } = setup({ forward: untilCut })
+    const served = serve()
+    await expect.poll(() => live.size).toBe(1)
+    cluster.authorize = () => DENY
+    expect(live.recheckAuthorization()).toBe(1)
+    await served
+    expect(audit.closed).toMatchObject([
+      { abortedBy: 'gatehouse', cause: 'new rules: no longer allowed, by the rule "no"' },
+    ])
+    expect(live.size).toBe(0)
+  })
+
+  test('is judged again with every attribute that it was admitted with', async () => {
+    const seen: Attributes[] = []
+    const { live, cluster, serve } = setup({
+      forward: untilCut,
+      authorize: (attributes) => {
+        seen.push(attributes)
+        return ALLOW
+      },
+    })
+    void serve()
+    await expect.poll(() => live.size).toBe(1)
+    cluster.authorize = (attributes) => {
+      seen.push(attributes)
+      return ALLOW
+    }
+    expect(live.recheckAuthorization()).toBe(0)
+    const [first, again] = seen
+    expect(again).toMatchObject({ ...first })
+    live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+  })
+})
