@@ -11,7 +11,7 @@ import { stringify } from 'yaml'
 import type { Decision } from '../../src/authorization/authorizer.ts'
 import { compileRules } from '../../src/authorization/rules/compile.ts'
 import { loadRules } from '../../src/authorization/rules/load.ts'
-import { ruleMatches } from '../../src/authorization/rules/match.ts'
+import { compileRule } from '../../src/authorization/rules/compile-rule.ts'
 import { rulesSchema, type AccessRule } from '../../src/authorization/rules/schema.ts'
 import { ConfigError, formatProblem } from '../../src/config/problem.ts'
 import { resolveRequestInfo } from '../../src/request/request-info.ts'
@@ -312,7 +312,7 @@ describe('the index', () => {
         (parts, request, username, groups) => {
           const rules = parts.map((part, i) => ({ ...part, name: `r${i}` })) as AccessRule[]
           const attributes = { user: user(username, groups), info: infoOf(request) }
-          const matching = rules.filter((rule) => ruleMatches(rule, attributes))
+          const matching = rules.filter((rule) => compileRule(rule)(attributes))
           const enforced = matching.filter(({ mode }) => mode === 'enforce')
           const expected = enforced.find(({ effect }) => effect === 'deny') ?? enforced[0]
           const decision = compileRules({ default: 'deny', rules })(attributes) as Decision

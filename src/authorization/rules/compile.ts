@@ -1,15 +1,27 @@
 /**
- * AccessRules as an authorizer: deny overrides allow whatever the order, no match is the file's
- * default, shadow rules are evaluated and never enforced.
+ * Compiles AccessRules to an authorizer: deny overrides allow whatever the order, a request that no
+ * rule matches gets the default of the file, and shadow rules are evaluated but never enforced.
  */
 import type { Attributes, Authorizer, Decision, ShadowDecision } from '../authorizer.ts'
-import { ruleMatches } from './match.ts'
+import { compileRule } from './compile-rule.ts'
+import type { Condition } from './conditions/condition.ts'
 import { createRuleIndex } from './rule-index.ts'
 import type { AccessRule, AccessRules } from './schema.ts'
 
 const NO_SHADOW: readonly ShadowDecision[] = []
 
-/** What one request matched: the first of each kind in file order, so that answers are stable. */
+interface CompiledRule {
+  readonly effect: AccessRule['effect']
+  readonly isShadow: boolean
+  readonly matches: Condition
+  /** What the rule decides; one object for all requests. */
+  readonly decision: Decision
+}
+
+/**
+ * The rules that one request matches, by position: of the enforced ones the first of each effect, so
+ * that the same request always names the same rule.
+ */
 interface Matches {
   deny: number
   allow: number
@@ -18,11 +30,15 @@ interface Matches {
 
 const NONE = Number.MAX_SAFE_INTEGER
 
-/** Compiles once; the authorizer answers synchronously, in time that does not grow with the rules. */
+/** The authorizer decides synchronously, in time that hardly grows with the number of rules. */
 export function compileRules(file: Pick<AccessRules, 'default' | 'rules'>): Authorizer {
-  const { rules } = file
-  const index = createRuleIndex(rules)
-  const decisions = rules.map(decisionOf)
+  const index = createRuleIndex(file.rules)
+  const rules = file.rules.map((rule): CompiledRule => ({
+    effect: rule.effect,
+    isShadow: rule.mode === 'shadow',
+    matches: compileRule(rule),
+    decision: decisionOf(rule),
+  }))
   const byDefault: Decision =
     file.default === 'allow'
       ? { decision: 'allow', rule: '', reason: 'allowed by default', shadow: NO_SHADOW }
@@ -35,15 +51,15 @@ export function compileRules(file: Pick<AccessRules, 'default' | 'rules'>): Auth
 
   return (attributes) => {
     const matches = findMatches(rules, index.candidates(attributes), attributes)
-    const decided = decisions[matches.deny] ?? decisions[matches.allow] ?? byDefault
+    const decided = rules[matches.deny]?.decision ?? rules[matches.allow]?.decision ?? byDefault
     if (matches.shadow.length === 0) return decided
-    const shadow = shadowDecisions(rules, matches, decided)
+    const shadow = shadowDecisions(rules, matches.shadow, decided)
     return shadow.length === 0 ? decided : { ...decided, shadow }
   }
 }
 
 function findMatches(
-  rules: readonly AccessRule[],
+  rules: readonly CompiledRule[],
   candidates: readonly number[],
   attributes: Attributes,
 ): Matches {
@@ -51,29 +67,33 @@ function findMatches(
   for (const position of candidates) {
     const rule = rules[position]
     if (rule === undefined || !couldChange(matches, rule, position)) continue
-    if (!ruleMatches(rule, attributes)) continue
-    if (rule.mode === 'shadow') matches.shadow.push(position)
+    if (!rule.matches(attributes)) continue
+    if (rule.isShadow) matches.shadow.push(position)
     else matches[rule.effect] = position
   }
   return matches
 }
 
-function couldChange(matches: Matches, { mode, effect }: AccessRule, position: number): boolean {
-  return mode === 'shadow' ? !matches.shadow.includes(position) : position < matches[effect]
+function couldChange(
+  matches: Matches,
+  { isShadow, effect }: CompiledRule,
+  position: number,
+): boolean {
+  return isShadow ? !matches.shadow.includes(position) : position < matches[effect]
 }
 
-/** Only what would have come out otherwise: a deny of what passed, an allow of what nothing allowed. */
+/** Only what would change the outcome: a deny of an allowed request, an allow of one that no rule matches. */
 function shadowDecisions(
-  rules: readonly AccessRule[],
-  matches: Matches,
+  rules: readonly CompiledRule[],
+  positions: readonly number[],
   decided: Decision,
 ): readonly ShadowDecision[] {
   const changing = { allow: 'deny', noOpinion: 'allow', deny: undefined }[decided.decision]
-  return matches.shadow
+  return positions
     .toSorted((a, b) => a - b)
     .flatMap((position) => rules[position] ?? [])
     .filter(({ effect }) => effect === changing)
-    .map(({ name, effect }) => ({ rule: name, effect }))
+    .map(({ effect, decision }) => ({ rule: decision.rule, effect }))
 }
 
 function decisionOf({ name, effect, message }: AccessRule): Decision {

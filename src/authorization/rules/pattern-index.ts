@@ -38,13 +38,3 @@ export class PatternIndex<T> {
 function append<T>(to: T[], values: readonly T[]): void {
   for (const value of values) to.push(value)
 }
-
-/** Whether a text matches one of the patterns: exact, or with a trailing `*`. */
-export function matchesPattern(patterns: readonly string[], text: string): boolean {
-  for (const pattern of patterns) {
-    if (pattern.endsWith('*')) {
-      if (text.startsWith(pattern.slice(0, -1))) return true
-    } else if (pattern === text) return true
-  }
-  return false
-}

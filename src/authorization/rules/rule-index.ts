@@ -3,7 +3,7 @@
  * dimension, the one that sets it apart best: who asks, the namespace, the resource or the path.
  */
 import type { Attributes } from '../authorizer.ts'
-import { effectiveSubresource } from './match.ts'
+import { effectiveSubresource } from './conditions/resources.ts'
 import { PatternIndex } from './pattern-index.ts'
 import type { AccessRule } from './schema.ts'
 

@@ -76,5 +76,9 @@ export const rulesSchema = z.strictObject({
 
 export type AccessRules = z.output<typeof rulesSchema>
 export type AccessRule = AccessRules['rules'][number]
+/** Fields that say what a rule does rather than when it matches. `when` is refused at load. */
+type OutcomeField = 'name' | 'effect' | 'mode' | 'message' | 'when'
+/** Every other field is a condition, which `compile-rule.ts` has to compile. */
+export type ConditionField = Exclude<keyof AccessRule, OutcomeField>
 export type ResourceRule = z.output<typeof resourceRule>
 export type RuleTest = z.output<typeof testSchema>
