@@ -2,43 +2,56 @@ import type { UserInfo } from '../authentication/authenticator.ts'
 import type { RequestInfo } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 
-/** apiserver `authorizer.Attributes`: what is asked, and by whom. */
+/** What an authorizer decides on: who requests what (apiserver `authorizer.Attributes`). */
 export interface Attributes {
   readonly user: UserInfo
   readonly info: RequestInfo
 }
 
-/** A rule in `mode: shadow` that would have decided otherwise; audited and counted, never enforced. */
+/** A rule in `mode: shadow` that would have changed the decision; audited and counted, never enforced. */
 export interface ShadowDecision {
   readonly rule: string
   readonly effect: 'allow' | 'deny'
 }
 
-/** apiserver's Decision, with the rule that made it. */
+/** apiserver `authorizer.Decision`, with the rule that made it. */
 export interface Decision {
+  /**
+   * `noOpinion` leaves the decision to the next authorizer (apiserver `DecisionNoOpinion`); with none
+   * left, the request is refused.
+   */
   readonly decision: 'allow' | 'deny' | 'noOpinion'
-  /** Name of the rule; `''` when the file's default decided. */
+  /** Name of the rule; `''` when no rule decided. */
   readonly rule: string
-  /** For the audit record and, on deny, for the client. */
+  /** For the audit record and, unless the request is allowed, for the client. */
   readonly reason: string
   readonly shadow: readonly ShadowDecision[]
+  /** What an authorizer threw; set only on the deny that follows from it. */
+  readonly error?: Error
 }
 
+/** Returns a promise only when it has to wait. */
 export type Authorizer = (attributes: Attributes) => Decision | Promise<Decision>
 
 declare const authorizedBrand: unique symbol
 
-/** Attributes that `admit` let through; upstream takes nothing else, so that no stage can be left out. */
+/**
+ * Attributes that `admit` allowed, every one of them, with the decision. Upstream accepts nothing
+ * else, so a pipeline without authorization does not compile.
+ */
 export interface Authorized extends Attributes {
   readonly decision: Decision
   readonly [authorizedBrand]: true
 }
 
 /**
- * Asks the authorizer and turns anything but `allow` into a refusal. Answers without a promise when
- * the authorizer does.
+ * Asks the authorizer and turns every decision but `allow` into a refusal. Returns a promise only
+ * when the authorizer does.
  *
- * @throws StatusError 403 with kube-apiserver's wording and the rule's own message behind it
+ * @param onDecision called with every decision, refusals included, before anything is thrown
+ * @throws StatusError 403 with kube-apiserver's wording and the reason of the decision
+ * @throws Error the error of a decision that has one: as in kube-apiserver, a failed authorizer is an
+ * internal error and not a 403 (apiserver/pkg/endpoints/filters/authorization.go)
  */
 export function admit(
   attributes: Attributes,
@@ -47,14 +60,16 @@ export function admit(
 ): Authorized | Promise<Authorized> {
   const conclude = (decision: Decision): Authorized => {
     onDecision(decision)
-    if (decision.decision !== 'allow') throw forbidden(attributes, decision.reason)
-    return { user: attributes.user, info: attributes.info, decision } as Authorized
+    if (decision.decision !== 'allow') {
+      throw decision.error ?? forbidden(attributes, decision.reason)
+    }
+    return { ...attributes, decision } as Authorized
   }
-  const answer = authorizer(attributes)
-  return answer instanceof Promise ? answer.then(conclude) : conclude(answer)
+  const decision = authorizer(attributes)
+  return decision instanceof Promise ? decision.then(conclude) : conclude(decision)
 }
 
-/** 403 in the words of kube-apiserver (apiserver/pkg/endpoints/handlers/responsewriters/errors.go). */
+/** A 403 in kube-apiserver's words (apiserver/pkg/endpoints/handlers/responsewriters/errors.go). */
 export function forbidden({ user, info }: Attributes, reason: string): StatusError {
   const because = reason === '' ? '' : `: ${reason}`
   const who = `User ${JSON.stringify(user.username)}`

@@ -3,6 +3,7 @@ import { createAuditor } from '../audit/auditor.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createSignInUnion } from '../authentication/union.ts'
 import type { Authorizer } from '../authorization/authorizer.ts'
+import { createAuthorizerUnion } from '../authorization/union.ts'
 import type { UpstreamCredential } from '../cluster/credential.ts'
 import type { Configuration } from '../config/schema.ts'
 import { createMemoryLimiter } from '../limits/memory.ts'
@@ -90,7 +91,7 @@ function startCluster(
   let credential = loadedCredential.value
   const reloadables = [
     startReloadable(rules, ({ authorize }) => {
-      cluster.authorize = authorize
+      cluster.authorize = createAuthorizerUnion([authorize])
       recheckAuthorization(live, log)
     }),
     startReloadable(loadedCredential, (next) => {
