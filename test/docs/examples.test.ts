@@ -48,7 +48,7 @@ test('the rule of everyday.md loads, in shadow and, with its test, enforced', as
   expect((await loaded(inShadow)).warnings).toEqual([])
   const inForce = { ...shipped, rules: [...shipped.rules, enforced], tests: [ruleTest] }
   expect((await loaded(inForce)).warnings).toEqual([])
-  await expect(loaded({ ...inShadow, tests: [ruleTest] })).rejects.toThrow('the outcome is allow')
+  await expect(loaded({ ...inShadow, tests: [ruleTest] })).rejects.toThrow('the decision is allow')
 })
 
 async function loaded(rules: object): Promise<ReturnType<typeof loadRules>> {

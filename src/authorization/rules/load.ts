@@ -1,4 +1,4 @@
-/** A rules file: read, checked for what cannot work, compiled, and its own tests run. */
+/** Loads a rules file: reads it, checks it for mistakes, compiles it and runs the tests in it. */
 import { loadDocument, type LoadedDocument } from '../../config/document.ts'
 import type { Path } from '../../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../../config/problem.ts'
@@ -11,7 +11,7 @@ import { warnOfRules } from './warnings.ts'
 
 export interface LoadedRules {
   readonly authorize: Authorizer
-  /** What works, but perhaps not as meant. */
+  /** Rules that load but may not do what was intended. */
   readonly warnings: readonly ConfigProblem[]
 }
 
@@ -22,11 +22,7 @@ const VERBS = new Set(
 
 const CONNECT_SUBRESOURCES = new Set(['exec', 'attach', 'portforward', 'proxy'])
 
-/**
- * Loads the rules.
- *
- * @throws ConfigError with every problem, a failed test of the file included
- */
+/** @throws ConfigError with every problem found; failed tests of the file are problems, too */
 export function loadRules(file: string): LoadedRules {
   const document = loadDocument(file, rulesSchema)
   const problems = checkRules(document)
@@ -47,7 +43,11 @@ function checkRules(document: RulesDocument): ConfigProblem[] {
       problems.push(document.problem(['rules', i, ...path], message, fix))
     }
     if (names.has(rule.name)) {
-      add(['name'], `the name ${JSON.stringify(rule.name)} stands twice`, 'give each its own name')
+      add(
+        ['name'],
+        `the name ${JSON.stringify(rule.name)} is used more than once`,
+        'give each rule a name of its own',
+      )
     }
     names.add(rule.name)
     if (rule.when !== undefined) {
@@ -65,7 +65,11 @@ type Add = (path: Path, message: string, fix: string) => void
 
 function checkSubjects({ subjects }: AccessRule, add: Add): void {
   if (subjects !== undefined && subjects.users === undefined && subjects.groups === undefined) {
-    add(['subjects'], 'names nobody', 'set users or groups, or leave subjects out for everybody')
+    add(
+      ['subjects'],
+      'matches no user',
+      'set users or groups, or omit subjects to match every user',
+    )
   }
 }
 
@@ -77,13 +81,13 @@ function checkVerbs(rule: AccessRule, add: Add): void {
       add(['verbs', i], `unknown verb ${JSON.stringify(verb)}`, `one of ${known}`)
     }
   })
-  // What an RBAC reader would write for exec: as an allow it would never match, as a deny it would
-  // leave the other protocol open. Neither is let by.
+  // RBAC grants exec by get or create. Here, an allow rule with these verbs would never match an exec,
+  // and a deny rule would leave one of the two protocols open.
   if (rule.verbs.includes('connect') || rule.verbs.includes('*')) return
   const wrong =
     rule.effect === 'allow'
-      ? 'is allowed by the verb connect only'
-      : 'is denied whole by the verb connect only: an exec is a GET over WebSocket, a POST over SPDY'
+      ? 'can be allowed only by the verb connect'
+      : 'is fully denied only by the verb connect: exec is a GET over WebSocket and a POST over SPDY'
   rule.resources?.forEach(({ resources }, i) => {
     resources.forEach((resource, j) => {
       if (!CONNECT_SUBRESOURCES.has(resource.split('/')[1] ?? '')) return
@@ -98,21 +102,22 @@ function checkVerbs(rule: AccessRule, add: Add): void {
 
 function checkScope(rule: AccessRule, add: Add): void {
   if (rule.resources === undefined && rule.nonResourceURLs === undefined) {
-    add([], 'speaks of nothing', 'set resources, nonResourceURLs or both')
+    add([], 'matches no request', 'set resources, nonResourceURLs or both')
   }
   rule.nonResourceURLs?.forEach((url, i) => {
     if (url !== '*' && !url.startsWith('/')) {
-      add(['nonResourceURLs', i], 'is no path', 'begin with "/", or write "*"')
+      add(['nonResourceURLs', i], 'is not a path', 'start with "/", or use "*"')
     }
   })
 }
 
-/** A `*` elsewhere than at the end would be taken for a letter: nobody means that. */
+/** A `*` before the end would be matched literally, which is never intended. */
 function checkPatterns(rule: AccessRule, add: Add): void {
   const check = (path: Path, patterns: readonly string[] = []): void => {
     patterns.forEach((pattern, i) => {
       if (pattern.slice(0, -1).includes('*')) {
-        add([...path, i], `"*" stands inside ${JSON.stringify(pattern)}`, 'only at the end')
+        const message = `${JSON.stringify(pattern)} has a "*" before its end`
+        add([...path, i], message, 'use "*" only at the end')
       }
     })
   }
@@ -135,26 +140,28 @@ function checkPatterns(rule: AccessRule, add: Add): void {
 
 type Problem = readonly [message: string, fix: string]
 
-/** A group that no request can have would make a deny that denies nothing. */
+/** A deny rule for a group that no request can have would deny nothing. */
 function groupProblem(group: string): Problem | undefined {
   const text = JSON.stringify(group)
   if (group === '' || group === '*') return undefined
-  if (group === 'core') return [`${text} is no API group`, 'the core group is ""']
+  if (group === 'core') return [`${text} is not an API group`, 'use "" for the core group']
   if (/^v\d+(?:(?:alpha|beta)\d+)?$/.test(group)) {
-    return [`${text} is a version`, 'the group alone; the core group is ""']
+    return [`${text} is a version, not an API group`, 'use the group alone; the core group is ""']
   }
-  if (group.includes('/')) return [`${text} holds a version`, group.split('/')[0] ?? '']
+  if (group.includes('/')) {
+    return [`${text} contains a version`, `use ${JSON.stringify(group.split('/')[0])}`]
+  }
   if (/^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/.test(group)) return undefined
-  return [`${text} is no API group`, '"" for core, a group such as apps, or "*"']
+  return [`${text} is not an API group`, 'use "" for core, a group such as apps, or "*"']
 }
 
 function resourceProblem(name: string): Problem | undefined {
   const text = JSON.stringify(name)
   if (name !== name.toLowerCase()) {
-    return [`${text} is no resource`, `resources are lower-case plurals: ${name.toLowerCase()}`]
+    return [`${text} is not a resource`, `resources are lower-case plurals: ${name.toLowerCase()}`]
   }
   if (/^(?:\*|[^*/\s]+)(?:\/(?:\*|[^*/\s]+))?$/.test(name)) return undefined
-  return [`${text} is no resource`, 'pods, pods/log, "pods/*", "*/scale" or "*"']
+  return [`${text} is not a resource`, 'use pods, pods/log, "pods/*", "*/scale" or "*"']
 }
 
 function runTest(
@@ -170,27 +177,26 @@ function runTest(
   try {
     decision = authorize(attributesOf(test)) as Decision
   } catch (error) {
-    return fail('request', (error as Error).message, 'METHOD /path, such as GET /api/v1/pods')
+    return fail('request', (error as Error).message, 'use METHOD /path, such as GET /api/v1/pods')
   }
   const outcome = decision.decision === 'allow' ? 'allow' : 'deny'
+  const by = decision.rule === '' ? 'the default' : `rule ${JSON.stringify(decision.rule)}`
   if (outcome !== test.expect) {
-    const by = decision.rule === '' ? 'the default' : `rule ${JSON.stringify(decision.rule)}`
-    const message = `the outcome is ${outcome}, by ${by}${inShadow(decision, test.expect)}`
+    const message = `the decision is ${outcome}, by ${by}${inShadow(decision, test.expect)}`
     return fail('expect', message, 'correct the rules or the test')
   }
   if (test.rule !== undefined && test.rule !== decision.rule) {
-    const decided = JSON.stringify(decision.rule)
-    return fail('rule', `the rule that decided is ${decided}`, 'correct the rules or the test')
+    return fail('rule', `the decision was made by ${by}`, 'correct the rules or the test')
   }
   return []
 }
 
-/** The rule that would bring the outcome about that was expected, were it enforced. */
+/** Names the shadow rule that would give the expected decision if it were enforced. */
 function inShadow({ shadow }: Decision, expected: RuleTest['expect']): string {
   const rule = shadow.find(({ effect }) => effect === expected)?.rule
   return rule === undefined
     ? ''
-    : `; rule ${JSON.stringify(rule)} would ${expected}, but is in mode: shadow`
+    : `; rule ${JSON.stringify(rule)} would ${expected} it but is in mode: shadow`
 }
 
 function attributesOf({ user, request }: RuleTest): Attributes {

@@ -1,4 +1,4 @@
-/** Values found by exact pattern or by prefix (`team-*`), in time that does not grow with their number. */
+/** Finds values by exact pattern or by prefix (`team-*`), in time that does not grow with their number. */
 export class PatternIndex<T> {
   readonly #exact = new Map<string, T[]>()
   readonly #prefixes = new Map<string, T[]>()
@@ -16,14 +16,14 @@ export class PatternIndex<T> {
     }
   }
 
-  /** How many values a pattern has already. */
+  /** How many values have this very pattern. */
   count(pattern: string): number {
     const isPrefix = pattern.endsWith('*')
     const map = isPrefix ? this.#prefixes : this.#exact
     return map.get(isPrefix ? pattern.slice(0, -1) : pattern)?.length ?? 0
   }
 
-  /** Appends to `found` every value whose pattern matches; one may come twice. */
+  /** Appends to `found` every value whose pattern matches. A value with two patterns may be found twice. */
   find(text: string, found: T[]): void {
     const exact = this.#exact.get(text)
     if (exact !== undefined) append(found, exact)

@@ -1,6 +1,6 @@
 /**
- * Finds the rules that may speak of a request without looking at the others. Each rule stands in one
- * dimension, the one that sets it apart best: who asks, the namespace, the resource or the path.
+ * Finds the rules that may match a request without evaluating the others. Each rule is indexed by the
+ * one dimension that it shares with the fewest other rules.
  */
 import type { Attributes } from '../authorizer.ts'
 import { effectiveSubresource } from './conditions/resources.ts'
@@ -10,27 +10,27 @@ import type { AccessRule } from './schema.ts'
 const DIMENSIONS = ['user', 'group', 'namespace', 'name', 'resource', 'path'] as const
 type Dimension = (typeof DIMENSIONS)[number]
 
-/** Under which patterns a rule would stand; a rule of users and groups stands in both. */
+/** The patterns to index a rule by. A rule for users and groups is indexed by both. */
 type Place = readonly { readonly dimension: Dimension; readonly pattern: string }[]
 
 export interface RuleIndex {
-  /** Candidates in no order, some perhaps twice; whoever is not among them does not match. */
+  /** Positions in no order, some perhaps twice. A rule that is not among them does not match. */
   candidates(attributes: Attributes): readonly number[]
 }
 
-/** @param rules by their positions the candidates are named */
+/** @param rules candidates are positions in this list */
 export function createRuleIndex(rules: readonly AccessRule[]): RuleIndex {
   const indexes = Object.fromEntries(
     DIMENSIONS.map((dimension) => [dimension, new PatternIndex<number>()]),
   ) as Record<Dimension, PatternIndex<number>>
   const everywhere: number[] = []
 
-  const crowd = (place: Place): number =>
+  const sharedWith = (place: Place): number =>
     Math.max(...place.map(({ dimension, pattern }) => indexes[dimension].count(pattern)))
 
   rules.forEach((rule, position) => {
     const places = possiblePlaces(rule)
-    const best = places.toSorted((a, b) => crowd(a) - crowd(b))[0]
+    const best = places.toSorted((a, b) => sharedWith(a) - sharedWith(b))[0]
     if (best === undefined) everywhere.push(position)
     else for (const { dimension, pattern } of best) indexes[dimension].add(pattern, position)
   })
@@ -53,7 +53,10 @@ export function createRuleIndex(rules: readonly AccessRule[]): RuleIndex {
   }
 }
 
-/** Only places that every request of the rule passes by. `*` is no place: it sets nothing apart. */
+/**
+ * Places at which every request that the rule matches finds it. `*` is not a place, since every request
+ * would find it. An unknown condition needs none: it only narrows a rule.
+ */
 function possiblePlaces({ subjects, resources, nonResourceURLs }: AccessRule): Place[] {
   const places: Place[] = []
   const offer = (place: Place): void => {
@@ -99,7 +102,7 @@ function resourcePattern(name: string): string {
   return slash === -1 ? resourceKey(name, '') : name
 }
 
-/** With the slash even where there is no subresource, so that `pods/*` finds no `podsets`. */
+/** The slash is there even without a subresource, so that `pods/*` does not match `podsets`. */
 function resourceKey(resource: string, subresource: string): string {
   return `${resource}/${subresource}`
 }

@@ -1,10 +1,10 @@
-/** AccessRules as operators write them: RBAC's words, plus deny. The example is config/rules.yaml. */
+/** The schema of AccessRules: RBAC's terms, plus deny. config/rules.yaml is the annotated example. */
 import { z } from 'zod'
 
 const nonEmpty = (what: string) => z.array(z.string()).min(1, 'is empty').describe(what)
 
 const patterns = (what: string) =>
-  nonEmpty(`${what}; a list of texts, where a trailing "*" matches any rest`)
+  nonEmpty(`${what}; a list of strings, where a trailing "*" matches any suffix`)
 
 const resourceRule = z.strictObject({
   apiGroups: nonEmpty('API groups: "" is core, "*" is every group'),
@@ -13,15 +13,15 @@ const resourceRule = z.strictObject({
   ),
   resourceNames: patterns('object names').optional(),
   namespaces: patterns(
-    'namespaces, of which "" is cluster-scoped and all-namespace requests',
+    'namespaces, where "" stands for cluster-scoped and all-namespace requests',
   ).optional(),
 })
 
 const ruleSchema = z.strictObject({
   name: z
     .string()
-    .regex(/^[a-z0-9](?:[-a-z0-9.]{0,98}[a-z0-9])?$/, 'is no name')
-    .describe('lower-case letters, digits, "-" and ".", at most 100'),
+    .regex(/^[a-z0-9](?:[-a-z0-9.]{0,98}[a-z0-9])?$/, 'is not a valid name')
+    .describe('lower-case letters, digits, "-" and ".", at most 100 characters'),
   effect: z.enum(['allow', 'deny']).describe('allow or deny'),
   mode: z
     .enum(['enforce', 'shadow'])
@@ -34,7 +34,7 @@ const ruleSchema = z.strictObject({
     })
     .optional()
     .describe(
-      'who is meant; users, groups or both (either is enough), or leave it out for everybody',
+      'users the rule is for; set users, groups or both (either match is enough), or omit it for every user',
     ),
   verbs: nonEmpty('RBAC verbs, connect (exec, attach, portforward, proxy) or "*"'),
   resources: z.array(resourceRule).min(1, 'is empty').optional(),
@@ -44,7 +44,7 @@ const ruleSchema = z.strictObject({
     .min(1)
     .max(500)
     .optional()
-    .describe('what a refused user reads; at most 500 characters'),
+    .describe('text that a refused user sees; at most 500 characters'),
   when: z.unknown().optional(),
 })
 
@@ -52,9 +52,12 @@ const testSchema = z.strictObject({
   user: z
     .strictObject({
       username: z.string().min(1).describe('user name'),
-      groups: z.array(z.string()).default([]).describe('groups, beside system:authenticated'),
+      groups: z
+        .array(z.string())
+        .default([])
+        .describe('groups in addition to system:authenticated'),
     })
-    .describe('who asks'),
+    .describe('user who makes the request'),
   request: z.string().describe('METHOD /path?query, such as GET /api/v1/pods'),
   expect: z.enum(['allow', 'deny']).describe('allow or deny'),
   rule: z
@@ -69,9 +72,9 @@ export const rulesSchema = z.strictObject({
   default: z
     .enum(['allow', 'deny'])
     .default('deny')
-    .describe('what becomes of a request that no rule matches: allow or deny'),
+    .describe('decision on a request that no rule matches: allow or deny'),
   rules: z.array(ruleSchema).describe('the rules, in any order; a list'),
-  tests: z.array(testSchema).default([]).describe('checked at every load'),
+  tests: z.array(testSchema).default([]).describe('tests of the rules, run at every load'),
 })
 
 export type AccessRules = z.output<typeof rulesSchema>

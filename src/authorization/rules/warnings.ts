@@ -1,4 +1,4 @@
-/** What works in a rules file, but perhaps not as meant. */
+/** Warns of rules that load but may not do what was intended. */
 import type { LoadedDocument } from '../../config/document.ts'
 import type { Path } from '../../config/path.ts'
 import type { ConfigProblem } from '../../config/problem.ts'
@@ -6,14 +6,15 @@ import type { AccessRule, AccessRules, ResourceRule } from './schema.ts'
 
 type RulesDocument = LoadedDocument<AccessRules>
 
-/** Of a file without problems: denials that deny less than they seem to, and kinds in place of resources. */
+/** Expects a file without problems. Finds singular resource names, and deny rules with gaps. */
 export function warnOfRules(document: RulesDocument): ConfigProblem[] {
   return [...warnOfSingulars(document), ...warnOfDenials(document)]
 }
 
 /**
- * Singulars of Kubernetes' own resources. They match no request: as a deny such a rule denies nothing.
- * Resources of other groups are named as their authors like, so this is no problem but a warning.
+ * Kubernetes' own resources by their singular. No request has a singular name, so a deny rule for one
+ * denies nothing. This is a warning and not a problem, because an aggregated API or a custom resource
+ * may have any name.
  */
 const PLURALS: ReadonlyMap<string, string> = new Map(
   `pods services secrets configmaps namespaces nodes events endpoints serviceaccounts
@@ -27,7 +28,7 @@ const PLURALS: ReadonlyMap<string, string> = new Map(
     .map((plural) => [plural.replace(/ies$/, 'y').replace(/(?<=ss)es$|s$/, ''), plural]),
 )
 
-/** Groups of Kubernetes itself have no dot in their name, or end so. */
+/** Kubernetes' own groups have no dot in their name or end in `.k8s.io`. */
 function hasOwnGroup({ apiGroups }: ResourceRule): boolean {
   return apiGroups.some((group) => !group.includes('.') || group.endsWith('.k8s.io'))
 }
@@ -41,14 +42,14 @@ function warnOfSingulars(document: RulesDocument): ConfigProblem[] {
         if (plural === undefined) return []
         const meant = [plural, ...subresource].join('/')
         const at: Path = ['rules', i, 'resources', j, 'resources', k]
-        const message = `${JSON.stringify(name)} is the singular, which no request has`
+        const message = `${JSON.stringify(name)} is a singular, which matches no request`
         return [document.problem(at, message, `did you mean ${meant}?`)]
       }),
     ),
   )
 }
 
-/** Denials that a wider request passes by: rules match what a request names, as RBAC does. */
+/** Deny rules that a wider request evades: as in RBAC, rules match only what a request names. */
 function warnOfDenials(document: RulesDocument): ConfigProblem[] {
   return document.value.rules.flatMap((rule, i) => {
     if (rule.effect !== 'deny') return []
@@ -62,7 +63,7 @@ function warnOfDenials(document: RulesDocument): ConfigProblem[] {
             document.problem(
               [...at, 'namespaces'],
               'does not deny requests across all namespaces (kubectl get -A)',
-              'add "" if it is meant to',
+              'add "" to deny them, too',
             ),
           )
         }
@@ -70,8 +71,8 @@ function warnOfDenials(document: RulesDocument): ConfigProblem[] {
           warnings.push(
             document.problem(
               [...at, 'resourceNames'],
-              'does not deny list and watch without a name, which show these objects too',
-              'leave resourceNames out if it is meant to',
+              'does not deny list and watch without a name, which return these objects, too',
+              'omit resourceNames to deny them, too',
             ),
           )
         }
@@ -81,45 +82,45 @@ function warnOfDenials(document: RulesDocument): ConfigProblem[] {
   })
 }
 
-interface PassedBy {
-  readonly by: readonly string[]
+interface Gap {
+  /** Verbs that have the same effect as the denied one. */
+  readonly others: readonly string[]
   readonly message: string
 }
 
-/** Which verbs do what a denied one does; a server-side apply is a patch, and creates. */
-const PASSED_BY: Readonly<Record<string, PassedBy>> = {
-  get: { by: ['list', 'watch'], message: 'the objects can still be read' },
-  list: { by: ['watch'], message: 'the objects can still be read' },
-  watch: { by: ['list'], message: 'the objects can still be read' },
+/** Gaps of a deny rule, by the verb that it denies. A server-side apply is a patch that creates. */
+const GAPS: Readonly<Record<string, Gap>> = {
+  get: { others: ['list', 'watch'], message: 'the objects can still be read' },
+  list: { others: ['watch'], message: 'the objects can still be read' },
+  watch: { others: ['list'], message: 'the objects can still be read' },
   create: {
-    by: ['patch', 'update'],
+    others: ['patch', 'update'],
     message: 'objects can still be created (kubectl apply --server-side)',
   },
-  update: { by: ['patch'], message: 'the objects can still be changed' },
-  patch: { by: ['update'], message: 'the objects can still be changed' },
+  update: { others: ['patch'], message: 'the objects can still be changed' },
+  patch: { others: ['update'], message: 'the objects can still be changed' },
   delete: {
-    by: ['deletecollection'],
-    message: 'the objects can still be deleted, a single one by a fieldSelector',
+    others: ['deletecollection'],
+    message: 'the objects can still be deleted, a single one by a field selector',
   },
 }
 
 function warnOfVerbs(rule: AccessRule, position: number, document: RulesDocument): ConfigProblem[] {
   const { verbs, resources = [] } = rule
-  // Subresources have no such ways around: pods/log is only got, serviceaccounts/token only created.
+  // Subresources have no such gaps: pods/log only supports get, serviceaccounts/token only create.
   const hasObjects = resources.some((one) => one.resources.some((name) => !name.includes('/')))
   if (!hasObjects || verbs.includes('*')) return []
   const covered = new Set(verbs)
   return verbs.flatMap((verb) => {
-    const passed = PASSED_BY[verb]
-    const missing = passed?.by.filter((other) => !covered.has(other)) ?? []
-    if (passed === undefined || missing.length === 0) return []
+    const gap = GAPS[verb]
+    const missing = gap?.others.filter((other) => !covered.has(other)) ?? []
+    if (gap === undefined || missing.length === 0) return []
     for (const other of missing) covered.add(other)
-    const others = missing.join(' and ')
     return [
       document.problem(
         ['rules', position, 'verbs'],
-        `denies ${verb} without ${others}: ${passed.message}`,
-        `add ${others} if ${missing.length === 1 ? 'it is' : 'they are'} meant too`,
+        `denies ${verb} but not ${missing.join(' or ')}: ${gap.message}`,
+        `add ${missing.join(' and ')} to deny ${missing.length === 1 ? 'it' : 'them'}, too`,
       ),
     ]
   })

@@ -1,0 +1,68 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { stringify } from 'yaml'
+
+import type { Decision } from '../../../src/authorization/authorizer.ts'
+import { compileRules } from '../../../src/authorization/rules/compile.ts'
+import { loadRules, type LoadedRules } from '../../../src/authorization/rules/load.ts'
+import { rulesSchema } from '../../../src/authorization/rules/schema.ts'
+import { ConfigError, formatProblem } from '../../../src/config/problem.ts'
+import { infoOf, user } from '../fixtures.ts'
+
+/** Decides on a request such as `GET /api/v1/pods`; the user is `ada` by default. */
+export type Ask = (request: string, groups?: readonly string[], username?: string) => Decision
+
+export function asking(rules: readonly unknown[], byDefault = 'deny'): Ask {
+  const file = rulesSchema.parse({
+    apiVersion: 'gatehouse/v1',
+    kind: 'AccessRules',
+    default: byDefault,
+    rules,
+  })
+  const authorize = compileRules(file)
+  return (request, groups = [], username = 'ada') =>
+    authorize({ user: user(username, groups), info: infoOf(request) }) as Decision
+}
+
+export const EVERYTHING = [{ apiGroups: ['*'], resources: ['*'] }]
+export const allowAll = { name: 'all', effect: 'allow', verbs: ['*'], resources: EVERYTHING }
+/** Resources of the core group. */
+export const core = (...resources: string[]) => [{ apiGroups: [''], resources }]
+
+/** The decision on each request when one allow rule with these fields is all there is. */
+export function decisionsOn(
+  requests: readonly string[],
+  rule: object,
+): (readonly [request: string, decision: Decision['decision']])[] {
+  const ask = asking([{ name: 'r', effect: 'allow', ...rule }])
+  return requests.map((request) => [request, ask(request).decision])
+}
+
+/** A rule without problems. */
+export const good = { name: 'r', effect: 'allow', verbs: ['get'], resources: core('pods') }
+
+/** Loads a rules file with these rules; `rest` has further fields of the document. */
+export function load(rules: readonly object[], rest: object = {}): LoadedRules {
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-rules-'))
+  try {
+    const file = join(folder, 'rules.yaml')
+    const document = { apiVersion: 'gatehouse/v1', kind: 'AccessRules', rules, ...rest }
+    writeFileSync(file, stringify(document))
+    return loadRules(file)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+/** The problems of a rules file, as they are logged, behind the place of each. */
+export function problemsOf(rules: readonly object[], rest?: object): string[] {
+  try {
+    load(rules, rest)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return error.problems.map((problem) => formatProblem(problem).replace(/^[^ ]+ /, ''))
+  }
+  return []
+}
