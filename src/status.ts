@@ -1,9 +1,9 @@
 /**
- * A refusal, as the API machinery knows it: thrown by any stage, written once (http/refusal.ts) as
- * a `metav1.Status` and audited. The message goes to the client; the cause goes to the log only.
+ * Refusals in the format of Kubernetes' API machinery: thrown by any stage, written once as a
+ * `metav1.Status` (http/refusal.ts) and audited. The client gets the message but never the cause.
  */
 
-/** `metav1.StatusReason`s that Gatehouse answers with, and the HTTP code of each. */
+/** Every `metav1.StatusReason` that Gatehouse sends, with its HTTP status code. */
 const STATUS_CODES = {
   BadRequest: 400,
   Unauthorized: 401,
@@ -20,16 +20,16 @@ const STATUS_CODES = {
 
 export type StatusReason = keyof typeof STATUS_CODES
 
-/** `metav1.StatusDetails`, as far as refusals of a proxy need it. */
+/** The fields of `metav1.StatusDetails` that refusals of a proxy need. */
 export interface StatusDetails {
   readonly name?: string
   readonly group?: string
-  /** The resource, as kube-apiserver fills it. */
+  /** The resource, not its kind: kube-apiserver fills it so. */
   readonly kind?: string
   readonly retryAfterSeconds?: number
 }
 
-/** `metav1.Status` in the key order that kube-apiserver writes. */
+/** `metav1.Status`, with its keys in kube-apiserver's order. */
 export interface Status {
   readonly kind: 'Status'
   readonly apiVersion: 'v1'
@@ -43,15 +43,15 @@ export interface Status {
 
 export interface StatusErrorOptions {
   readonly details?: StatusDetails
-  /** What happened underneath; logged, never sent. */
+  /** The underlying error, for the logs; never sent. */
   readonly cause?: unknown
-  /** Response headers beside the body, such as Retry-After. */
+  /** Additional response headers, such as `Retry-After`. */
   readonly headers?: Readonly<Record<string, string>>
-  /** Whether the connection must not carry another request (framing in doubt, flood, drain). */
+  /** Whether the connection must not carry another request (framing in doubt, flood, shutdown). */
   readonly closeConnection?: boolean
 }
 
-/** A request refused: reason and message as kubectl shows them. */
+/** A refusal; kubectl shows its reason and message. */
 export class StatusError extends Error {
   readonly reason: StatusReason
   readonly code: number
@@ -70,7 +70,7 @@ export class StatusError extends Error {
   }
 }
 
-/** The `metav1.Status` body of a refusal, with the newline that kube-apiserver ends it with. */
+/** The `metav1.Status` body of a refusal, with kube-apiserver's newline at the end. */
 export function statusBody(error: StatusError, code: number = error.code): string {
   const status: Status = {
     kind: 'Status',

@@ -1,10 +1,10 @@
 /**
- * One request and its answer, whichever HTTP version carries them. The listener's adapters make it;
- * every stage reads it; only `refusal.ts` and `upstream/` write the answer.
+ * One request and its response, independent of the HTTP version. The listener's adapters create it,
+ * every stage reads it, and only `refusal.ts` and `upstream/` write the response.
  */
 import type { Duplex } from 'node:stream'
 
-/** What TLS says of the certificate that a client presented; `authentication/x509.ts` judges it. */
+/** What TLS reports about a client certificate; `authentication/x509` accepts or rejects it. */
 export interface PeerCertificate {
   /** Subject attributes as Node decodes them: `{ CN: 'ada', O: ['a', 'b'] }`. */
   readonly subject: Readonly<Record<string, string | readonly string[]>>
@@ -12,97 +12,102 @@ export interface PeerCertificate {
   readonly extKeyUsage: readonly string[] | undefined
   /** SHA-256 of the DER, lower-case hex. */
   readonly sha256: string
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, as is `notAfter`. */
   readonly notBefore: number
   readonly notAfter: number
-  /** OpenSSL's error code for the chain (`CERT_HAS_EXPIRED`…), or undefined when it verified. */
+  /** OpenSSL's error code for the chain, such as `CERT_HAS_EXPIRED`; undefined when it verified. */
   readonly verifyError: string | undefined
-  /** Which loading of the client CA bundle and CRL the verdict came from; stale ones are void. */
+  /** The load of the client CA bundle and CRL that `verifyError` is based on; an older one is void. */
   readonly generation: number
 }
 
-/** One client connection; several exchanges share it. */
+/** One client connection, which several exchanges may share. */
 export interface ClientConnection {
-  /** Canonical textual address of the peer; IPv4-mapped IPv6 is IPv4. */
+  /** The peer's address in canonical form; an IPv4-mapped IPv6 address is given as IPv4. */
   readonly remoteAddress: string
   readonly remotePort: number
   /** Undefined when the client presented no certificate. */
   readonly peerCertificate: PeerCertificate | undefined
-  /** Finish what runs, take nothing new: GOAWAY for HTTP/2, `Connection: close` for HTTP/1.1. */
+  /**
+   * Lets running requests finish and accepts no new ones: GOAWAY over HTTP/2, `Connection: close` over
+   * HTTP/1.1.
+   */
   retire(): void
 }
 
-/** Name, value, name, value … in the order received. Names keep their case over HTTP/1.1. */
+/** Name, value, name, value and so on, in order. Names keep their case over HTTP/1.1. */
 export type RawHeaders = readonly string[]
 
-/** A client's request. Nothing in it has been judged yet. */
+/** A client's request, as received: nothing in it has been checked yet. */
 export interface ClientRequest {
   readonly protocol: 'HTTP/1.1' | 'HTTP/2.0'
   readonly method: string
-  /** The request target as it came: RFC 9112 section 3.2, or `:path`. */
+  /** The request target as received: RFC 9112 section 3.2, or `:path`. */
   readonly rawTarget: string
   /** `Host` or `:authority`. */
   readonly authority: string | undefined
   /** Without pseudo-headers. */
   readonly rawHeaders: RawHeaders
   readonly connection: ClientConnection
-  /** Whether the client asks to leave HTTP for another protocol on this connection. */
+  /** Whether the client asks to switch this connection to another protocol (RFC 9110 section 7.8). */
   readonly isUpgrade: boolean
-  /** Announced body length in bytes; undefined when not announced (chunked, or HTTP/2 without content-length). */
+  /** In bytes; undefined when not announced (chunked, or HTTP/2 without `content-length`). */
   readonly contentLength: number | undefined
-  /** False when the message surely has no body. */
+  /** False only when the request certainly has no body. */
   readonly hasBody: boolean
 }
 
-/** How the request body is taken, without a Readable in between: back pressure is `pause`/`resume`. */
+/** Receives the request body without a `Readable` in between; back pressure is `pauseBody` and `resumeBody`. */
 export interface BodyReceiver {
   onData(chunk: Buffer): void
-  /** The body is whole, as announced. */
+  /** The body is complete. */
   onEnd(): void
-  /** The client went away, or broke framing, before the end. */
+  /** The client disconnected or violated the framing before the body was complete. */
   onError(error: Error): void
 }
 
-/** The answer to a client. Headers are name, value pairs already judged by the writer. */
+/** The response to a client. The caller has already checked the headers. */
 export interface ClientResponse {
   readonly headersSent: boolean
-  /** Bytes of body written so far. */
+  /** Body bytes written so far. */
   readonly bytesWritten: number
-  /** Final status and headers; once. */
+  /** Sets the final status and headers; called once. */
   writeHead(status: number, headers: RawHeaders): void
-  /** Sends the head now, without waiting for the first bytes of body: a watch may stay silent. */
+  /** Sends the head without waiting for the first body bytes, which a watch may not have for long. */
   flushHead(): void
-  /** False: stop until `onDrain` calls back. */
+  /** Returns false when the caller has to wait for `onDrain`. */
   write(chunk: Buffer): boolean
   onDrain(callback: () => void): void
   end(chunk?: Buffer | string): void
-  /** Break the answer off so that the client sees it is not whole. */
+  /** Aborts the response so that the client can tell that it is incomplete. */
   destroy(error?: Error): void
 }
 
 export interface Exchange {
   readonly request: ClientRequest
   readonly response: ClientResponse
-  /** First value of a header, by lower-case name; undefined when absent. */
+  /** The first value of a header, by lower-case name; undefined when absent. */
   header(name: string): string | undefined
-  /** Starts the flow of the body; once. Sends `100 Continue` first when the client waits for it. */
+  /** Starts receiving the body; called once. Sends `100 Continue` first if the client expects it. */
   receiveBody(receiver: BodyReceiver): void
   pauseBody(): void
   resumeBody(): void
   /**
-   * Its user is known now. A connection on which nobody's request runs may go when there is no place
-   * for another one: else strangers could hold all of them.
+   * Marks the exchange as authenticated. Without a connection slot left, connections that have no
+   * authenticated request may be closed, so that unauthenticated clients cannot occupy all slots.
    */
   recognised(): void
-  /** Called once, when the client is gone before the answer ended. */
+  /** Calls back once, if the client disconnects before the response has ended. */
   onAbort(callback: (error: Error) => void): void
-  /** Called once, when the answer is wholly handed over or the client is gone: the end of the exchange. */
+  /** Calls back once, at the end of the exchange: the response was flushed or the client disconnected. */
   onClose(callback: () => void): void
   /**
-   * Takes the bare connection over after `101`; throws unless `request.isUpgrade`. `head` is what
-   * the client already sent behind the request head, untouched until now.
+   * Takes over the raw connection after a `101`. `head` has the bytes that the client already sent
+   * after the request head.
+   *
+   * @throws Error unless `request.isUpgrade`
    */
   takeSocket(): { readonly socket: Duplex; readonly head: Buffer }
-  /** Bytes of request body received so far. */
+  /** Request body bytes received so far. */
   readonly bytesReceived: number
 }

@@ -1,21 +1,21 @@
 /**
- * One look over a request's header fields, for everything that the stages want to know of them.
- * Nothing is decided here but what no stage could make sense of: doubled fields that must be single.
+ * Reads everything that the stages need from the header fields in one pass. It refuses only repeated
+ * fields that must be single, since no stage could interpret them.
  */
 import { StatusError } from '../status.ts'
 import type { RawHeaders } from './exchange.ts'
 
 export interface InspectedHeaders {
   readonly authorization: string | undefined
-  /** Every `Sec-WebSocket-Protocol` value, unsplit. */
+  /** Every `Sec-WebSocket-Protocol` field value, not split at commas. */
   readonly webSocketProtocols: readonly string[]
-  /** Name of the first header that asks for another identity, as sent; undefined when none does. */
+  /** Name of the first impersonation header, as sent; undefined when there is none. */
   readonly impersonation: string | undefined
 }
 
 /**
- * @throws StatusError 400 when `Authorization` or `Host` stands twice (RFC 9110 section 5.3: they are
- * not lists), since two readers could take different ones
+ * @throws StatusError 400 when `Authorization` or `Host` is sent more than once (RFC 9110 section 5.3:
+ * they are not lists), since two parsers could use different ones
  */
 export function inspectHeaders(rawHeaders: RawHeaders): InspectedHeaders {
   const inspection = new Inspection()
@@ -35,31 +35,31 @@ class Inspection implements InspectedHeaders {
     const lower = name.toLowerCase()
     switch (lower) {
       case 'authorization':
-        if (this.authorization !== undefined) throw doubled('Authorization')
+        if (this.authorization !== undefined) throw repeated('Authorization')
         this.authorization = value
         break
       case 'host':
         this.#hosts += 1
-        if (this.#hosts > 1) throw doubled('Host')
+        if (this.#hosts > 1) throw repeated('Host')
         break
       case 'sec-websocket-protocol':
         this.webSocketProtocols.push(value)
         break
       default:
-        if (asksForIdentity(lower)) this.impersonation ??= name
+        if (isImpersonation(lower)) this.impersonation ??= name
     }
   }
 }
 
-/** `_` counts as `-`: some servers fold the two (CGI's rule), so neither spelling is let by. */
-function asksForIdentity(lowerName: string): boolean {
+/** `_` counts as `-`, because some servers treat them alike (RFC 3875 section 4.1.18). */
+function isImpersonation(lowerName: string): boolean {
   return (
     lowerName.startsWith('impersonate-') ||
     lowerName.replaceAll('_', '-').startsWith('impersonate-')
   )
 }
 
-function doubled(name: string): StatusError {
+function repeated(name: string): StatusError {
   return new StatusError('BadRequest', `the ${name} header must not be sent more than once`, {
     closeConnection: true,
   })

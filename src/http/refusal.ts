@@ -1,36 +1,37 @@
 /**
- * Whatever a stage threw becomes a `metav1.Status` answer. What has no framing to rely on never gets
- * to a stage, and is answered by http1-server.ts.
+ * Turns what a stage threw into a `metav1.Status` response. Requests with invalid framing never reach a
+ * stage; `http1-server.ts` responds to them.
  */
 import { StatusError, statusBody } from '../status.ts'
 import type { Exchange, RawHeaders } from './exchange.ts'
 import { closeWithin } from './response-deadline.ts'
 
-/**
- * What of an error a client may see.
- *
- * @returns the error itself when it is a `StatusError`, else a 500 that says nothing of the inside
- */
+/** @returns the error itself if it is a `StatusError`, or else a 500 that does not reveal the cause */
 export function asStatusError(error: unknown): StatusError {
   if (error instanceof StatusError) return error
-  return new StatusError('InternalError', 'Internal error occurred: see the log of Gatehouse', {
-    cause: error,
-  })
+  return new StatusError(
+    'InternalError',
+    'Internal error occurred: contact your Gatehouse administrator',
+    {
+      cause: error,
+    },
+  )
 }
 
-/** Milliseconds; a refusal is small. */
-const TAKEN_WITHIN = 5_000
+/** Short, since a refusal is small. */
+const REFUSAL_DEADLINE_MS = 5_000
 
 /**
- * Answers; nothing may have been sent before.
+ * Sends the refusal; nothing may have been sent before.
  *
- * @param deadline milliseconds that the client has to take the answer; then the exchange is broken off
+ * @param ownHeaders headers that Gatehouse adds to every response
+ * @param deadline milliseconds that the client has to read the response before the exchange is aborted
  */
 export function writeRefusal(
   exchange: Exchange,
   error: StatusError,
   ownHeaders: RawHeaders,
-  deadline = TAKEN_WITHIN,
+  deadline = REFUSAL_DEADLINE_MS,
 ): void {
   const { request, response } = exchange
   const body = statusBody(error)
@@ -51,13 +52,14 @@ export function writeRefusal(
   response.writeHead(error.code, headers)
   response.end(body)
   closeWithin(exchange, deadline)
-  // kube-apiserver's UnauthenticatedHTTP2DOSMitigation: strangers get no long-lived session.
+  // As kube-apiserver's UnauthenticatedHTTP2DOSMitigation: unauthenticated clients get no long-lived
+  // session.
   if (!isHttp1 && (error.closeConnection || error.reason === 'Unauthorized')) {
     request.connection.retire()
   }
 }
 
-/** What an error says for the audit record: code and message, such as `ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:6443`. */
+/** Describes a cause for the audit record: the message, after the code if the message lacks it. */
 export function causeOf(cause: Error & { readonly code?: unknown }): string {
   const { code, message } = cause
   return typeof code === 'string' && !message.includes(code) ? `${code}: ${message}` : message

@@ -1,10 +1,9 @@
-/** How long an answer that is complete on this side may wait for its client to take it. */
 import type { Exchange } from './exchange.ts'
 
 /**
- * Breaks an exchange off when its client has not taken the rest of the answer in time: who asks and
- * does not read is never idle, and would hold the connection for ever. Over HTTP/1.1 the connection
- * ends as well, over HTTP/2 when it is retired. To be called once the answer has been ended.
+ * Aborts an exchange if its client has not read the rest of the response in time. A client that sends
+ * requests and does not read is never idle, so it would hold the connection forever. Over HTTP/1.1 the
+ * connection closes, too; over HTTP/2 only if it is being retired. Call it after `response.end`.
  *
  * @param deadline milliseconds
  */

@@ -7,9 +7,9 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 test.for([
-  { what: 'taken in time is left alone', taken: true, destroyed: 0 },
-  { what: 'not taken in time is broken off', taken: false, destroyed: 1 },
-])('an answer $what', ({ taken, destroyed }) => {
+  { what: 'that is read in time is not aborted', isRead: true, destroyed: 0 },
+  { what: 'that is not read in time is aborted', isRead: false, destroyed: 1 },
+])('a response $what', ({ isRead, destroyed }) => {
   const destroy = vi.fn()
   let close: () => void = () => undefined
   const exchange = {
@@ -18,7 +18,7 @@ test.for([
   } as unknown as Exchange
   closeWithin(exchange, 100)
   vi.advanceTimersByTime(99)
-  if (taken) close()
+  if (isRead) close()
   vi.advanceTimersByTime(1)
   expect(destroy).toHaveBeenCalledTimes(destroyed)
   expect(vi.getTimerCount()).toBe(0)
