@@ -1,4 +1,6 @@
-/** The part of apimachinery's `fields.ParseSelector` (pkg/fields/selector.go) that RequestInfo needs. */
+/**
+ * The part of apimachinery's `fields.ParseSelector` (pkg/fields/selector.go) that RequestInfo uses.
+ */
 
 interface Term {
   readonly field: string
@@ -7,9 +9,9 @@ interface Term {
 }
 
 /**
- * What `ParseSelector(selector).RequiresExactMatch(field)` answers: the value that the field must
- * equal, `''` when none is required, undefined when the selector cannot be parsed. Of several terms
- * the first in byte order counts, since Go sorts them.
+ * Returns what `ParseSelector(selector).RequiresExactMatch(field)` returns: the value that the field
+ * must equal, `''` when none is required, undefined when the selector cannot be parsed. If several
+ * terms match, the first in byte order counts, since Go sorts them.
  */
 export function requiredExactMatch(selector: string, field: string): string | undefined {
   if (selector === '') return ''
@@ -19,12 +21,12 @@ export function requiredExactMatch(selector: string, field: string): string | un
     const term = parseTerm(text)
     if (term === undefined) return undefined
     if (!term.isEquality || term.field !== field) continue
-    if (first === undefined || bytesBefore(text, first.text)) first = { text, value: term.value }
+    if (first === undefined || isBefore(text, first.text)) first = { text, value: term.value }
   }
   return first?.value ?? ''
 }
 
-/** Splits at commas that no backslash escapes; the backslashes stay. */
+/** Splits at unescaped commas and keeps the backslashes. */
 function splitTerms(selector: string): string[] {
   if (!selector.includes('\\')) return selector.split(',')
   const terms: string[] = []
@@ -41,7 +43,7 @@ function splitTerms(selector: string): string[] {
   return terms
 }
 
-/** The first operator splits a term, whatever stands before it: `!=`, `==` or `=`. */
+/** Splits a term at its first operator: `!=`, `==` or `=`. */
 function parseTerm(text: string): Term | undefined {
   const equals = text.indexOf('=')
   if (equals === -1) return undefined
@@ -52,7 +54,7 @@ function parseTerm(text: string): Term | undefined {
   return { field: text.slice(0, isEquality ? equals : equals - 1), isEquality, value }
 }
 
-/** `\\`, `\,` and `\=` are escapes; other backslashes and a bare `,` or `=` are errors. */
+/** `\\`, `\,` and `\=` are escapes; other backslashes and an unescaped `,` or `=` are errors. */
 function unescapeValue(text: string): string | undefined {
   if (!/[\\,=]/.test(text)) return text
   let value = ''
@@ -69,10 +71,10 @@ function unescapeValue(text: string): string | undefined {
 }
 
 /**
- * Go compares the bytes of UTF-8, JavaScript those of UTF-16: they differ where surrogates, which
- * stand for what is above U+FFFF, meet U+E000 and above.
+ * Go compares bytes of UTF-8, JavaScript compares units of UTF-16. The order differs between
+ * surrogates, which encode characters above U+FFFF, and U+E000 to U+FFFF.
  */
-function bytesBefore(a: string, b: string): boolean {
+function isBefore(a: string, b: string): boolean {
   const length = Math.min(a.length, b.length)
   for (let at = 0; at < length; at++) {
     const [left, right] = [a.charCodeAt(at), b.charCodeAt(at)]

@@ -1,6 +1,9 @@
 const MAX_INT64 = 2n ** 63n - 1n
 
-/** Whether Go's `strconv.ParseInt(text, 10, 64)` takes `text`: leading zeros and a sign are fine. */
+/**
+ * Whether Go's `strconv.ParseInt(text, 10, 64)` accepts `text`: leading zeros and a sign are
+ * allowed.
+ */
 export function isInt64(text: string): boolean {
   const sign = text.charCodeAt(0)
   const start = sign === 0x2b || sign === 0x2d ? 1 : 0

@@ -1,10 +1,11 @@
 /**
- * Whether apimachinery's `labels.Parse` (pkg/labels/selector.go) takes a selector. RequestInfo asks
- * for no more: a label selector that does not parse takes the name of a field selector away.
+ * Decides whether apimachinery's `labels.Parse` (pkg/labels/selector.go) accepts a selector.
+ * RequestInfo needs no more: with a label selector that does not parse, it ignores the name in a
+ * field selector.
  */
 import { isInt64 } from './int64.ts'
 
-/** Kinds of tokens; an operator's is its first character, `==` and `!=` have their own. */
+/** Token kinds. An operator's kind is its character code; `==` and `!=` share the kind `EQUALS`. */
 const END = 0
 const IDENTIFIER = 1
 const EQUALS = 2
@@ -19,7 +20,7 @@ const GREATER = 0x3e
 const MAX_NAME_LENGTH = 63
 const MAX_SUBDOMAIN_LENGTH = 253
 
-/** What a character is to the lexer, and to `isName`; what is in no table is part of an identifier. */
+/** Character classes of the lexer and of `isName`; any other character is part of an identifier. */
 const BLANK = 1
 const SPECIAL = 2
 const ALPHANUMERIC = 3
@@ -45,12 +46,12 @@ export function isLabelSelector(selector: string): boolean {
   for (;;) {
     if (!parseRequirement(lexer)) return false
     if (lexer.kind === END) return true
-    // What follows a comma must be a requirement, not the end.
-    if (!lexer.takes(COMMA)) return false
+    // A comma must be followed by a requirement, not by the end.
+    if (!lexer.consumeIf(COMMA)) return false
   }
 }
 
-/** Go's Lexer with one token of lookahead: `kind` and `text` are the next token. */
+/** Go's Lexer with one token of lookahead: `kind` and `text` describe the next token. */
 class Lexer {
   kind = END
   text = ''
@@ -62,7 +63,7 @@ class Lexer {
     this.advance()
   }
 
-  /** A NUL where a token should begin ends all; behind a token it is skipped. */
+  /** A NUL where a token should begin ends the input; after a token it is skipped, as in Go. */
   advance(): void {
     const selector = this.#selector
     while (isBlank(selector.charCodeAt(this.#at))) this.#at++
@@ -87,7 +88,7 @@ class Lexer {
   }
 
   /** Consumes the next token if it is of that kind. */
-  takes(kind: number): boolean {
+  consumeIf(kind: number): boolean {
     if (this.kind !== kind) return false
     this.advance()
     return true
@@ -95,10 +96,10 @@ class Lexer {
 }
 
 function parseRequirement(lexer: Lexer): boolean {
-  const isAbsence = lexer.takes(NOT)
+  const isAbsence = lexer.consumeIf(NOT)
   if (lexer.kind !== IDENTIFIER || !isLabelKey(lexer.text)) return false
   lexer.advance()
-  // After `!key` Go looks no further; the caller then finds no comma.
+  // Go accepts `!key` without looking at what follows; the caller then requires a comma or the end.
   return isAbsence || isRequirementEnd(lexer) || parseRestriction(lexer)
 }
 
@@ -131,15 +132,15 @@ function parseExactValue(lexer: Lexer, isNumber: boolean): boolean {
   return isLabelValue(text) && (!isNumber || isInt64(text))
 }
 
-/** `(a,b)`; values may be empty, but no two stand side by side without a comma. */
+/** `(a,b)`; values may be empty, but two values need a comma between them. */
 function parseValues(lexer: Lexer): boolean {
-  if (!lexer.takes(OPEN)) return false
-  while (!lexer.takes(CLOSE)) {
+  if (!lexer.consumeIf(OPEN)) return false
+  while (!lexer.consumeIf(CLOSE)) {
     if (lexer.kind === IDENTIFIER) {
       if (!isLabelValue(lexer.text)) return false
       lexer.advance()
       if (!isValueEnd(lexer)) return false
-    } else if (!lexer.takes(COMMA)) return false
+    } else if (!lexer.consumeIf(COMMA)) return false
   }
   return true
 }
@@ -177,7 +178,10 @@ function isLabelValue(value: string): boolean {
   return value === '' || isName(value)
 }
 
-/** `[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?`, at most 63; by hand, for there may be thousands. */
+/**
+ * `[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?`, at most 63; without a regular expression, since a
+ * selector may hold thousands.
+ */
 function isName(text: string): boolean {
   const { length } = text
   if (length === 0 || length > MAX_NAME_LENGTH) return false

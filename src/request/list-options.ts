@@ -1,10 +1,13 @@
-/** The query of a list, as RequestInfo reads it: apimachinery's `ListOptions` and its decoding. */
+/** Reads the query of a list as RequestInfo does: apimachinery's `ListOptions` and its decoding. */
 import { requiredExactMatch } from './field-selector.ts'
 import { isInt64 } from './int64.ts'
 import { isLabelSelector } from './label-selector.ts'
 import { firstValues, isTrue } from './query.ts'
 
-/** The parameters whose decoding can fail, `watch`, and nothing else: all others are taken as they are. */
+/**
+ * `watch` and the parameters whose decoding can fail; kube-apiserver's decoding accepts any value
+ * of the others.
+ */
 const LIST_PARAMETERS = [
   'watch',
   'fieldSelector',
@@ -22,13 +25,16 @@ export interface Selectors {
 
 export interface ListOptions extends Selectors {
   readonly watch: boolean
-  /** What the field selector requires `metadata.name` to be, where that can be a name; else `''`. */
+  /**
+   * The value that the field selector requires of `metadata.name`, if it is a possible name; else
+   * `''`.
+   */
   readonly name: string
 }
 
 /**
- * What RequestInfo takes from the query of a GET without a name. Where kube-apiserver could not
- * decode the whole, no name is taken from it, but `watch` counts.
+ * Reads what RequestInfo uses of the query of a GET without a name. If kube-apiserver could not
+ * decode the query, the name is ignored, but `watch` still counts.
  */
 export function decodeListOptions(rawQuery: string): ListOptions {
   const values = firstValues(rawQuery, LIST_PARAMETERS)
@@ -45,18 +51,21 @@ export function decodeListOptions(rawQuery: string): ListOptions {
   }
 }
 
-/** For verbs that have selectors but are known without decoding them: deletecollection. */
+/** Reads the selectors of a deletecollection, whose verb does not depend on the query. */
 export function selectorsOf(rawQuery: string): Selectors {
   const [fieldSelector = '', labelSelector = ''] = firstValues(rawQuery, SELECTORS)
   return { fieldSelector, labelSelector }
 }
 
-/** An empty value is no number: `limit=` cannot be decoded. */
+/** An empty value is not a number: `limit=` cannot be decoded. */
 function isOptionalInt64(value: string | undefined): boolean {
   return value === undefined || isInt64(value)
 }
 
-/** requestinfo.go's own reading after a failure: `strings.ToLower`, which folds less than `EqualFold`. */
+/**
+ * How requestinfo.go reads `watch` after a failure: with `strings.ToLower`, which folds less than
+ * `EqualFold`.
+ */
 function isTrueUndecoded(value: string | undefined): boolean {
   return value !== undefined && value !== '0' && value.toLowerCase() !== 'false'
 }

@@ -1,10 +1,10 @@
-/** Which requests may last, and what the limits count them as. */
+/** Which requests may run long, and which class they have for the limits. */
 import type { RequestClass, RequestInfo } from './types.ts'
 
 /**
- * kube-apiserver's `BasicLongRunningRequestCheck` with the words that it is given there
- * (apiserver/pkg/server/filters/longrunning.go, kubernetes/pkg/controlplane/apiserver/config.go):
- * these get no deadline.
+ * kube-apiserver's `BasicLongRunningRequestCheck` with kube-apiserver's own verbs and subresources
+ * (apiserver/pkg/server/filters/longrunning.go, kubernetes/pkg/controlplane/apiserver/config.go).
+ * These requests do not have a deadline.
  */
 export function isLongRunning(info: RequestInfo): boolean {
   if (info.verb === 'watch' || info.verb === 'proxy') return true
@@ -27,10 +27,10 @@ function isLongRunningSubresource(subresource: string): boolean {
 }
 
 /**
- * Whether the API server hands the request on to a process in the cluster: exec, attach and
+ * Whether the API server forwards the request to a process in the cluster: exec, attach and
  * portforward of pods, and proxy of pods, services and nodes, in any version of the core group; and
- * the legacy prefix `proxy` of any group. Otherwise the verb says nothing (a WebSocket exec is `get`,
- * OPTIONS is `''`), so it does not count.
+ * the legacy prefix `proxy` of any group. Apart from that prefix the verb is ignored, since it is
+ * not conclusive (a WebSocket exec is `get`, OPTIONS is `''`).
  */
 export function isConnect(info: RequestInfo): boolean {
   if (!info.isResourceRequest) return false
@@ -57,12 +57,12 @@ function isPodConnection(subresource: string): boolean {
 }
 
 /**
- * Whether the API server may answer with a switch to the protocol: SPDY for connections to processes
- * by kubectl's methods (kubernetes/pkg/registry/core/pod/rest/subresources.go takes GET and POST),
- * WebSocket, which is a GET, for whatever has no deadline (apiserver/pkg/endpoints/handlers/watch.go,
- * apiserver/pkg/util/wsstream). Anything else it would carry out as if nothing had been asked, but for
- * subresources of aggregated APIs (KubeVirt's `console`), which are not served: kube-apiserver's own
- * rules say nothing of them, neither that they last nor that they are `connect`.
+ * Whether the API server may switch protocols for the request: to SPDY for connections to processes
+ * by GET and POST (kubernetes/pkg/registry/core/pod/rest/subresources.go), to WebSocket, which
+ * requires GET, for every long-running request (apiserver/pkg/endpoints/handlers/watch.go,
+ * apiserver/pkg/util/wsstream). For other requests the API server would ignore the upgrade and
+ * carry them out. Subresources of aggregated APIs (KubeVirt's `console`) are the exception and are
+ * not supported: kube-apiserver's rules classify them neither as long-running nor as `connect`.
  */
 export function isUpgradable(
   info: RequestInfo,
@@ -76,14 +76,15 @@ export function isUpgradable(
 }
 
 /**
- * What the limits count the request as. `stream` is whatever has no deadline on its way upstream:
- * every long-running request, so each connection that {@link isConnect} names too, and with that all
- * that may be an upgrade. Asking for one makes no stream of a write.
- * A log without `follow` is one of them: it lasts as long as its reader likes, and to count it by
- * what the query says would let whoever finds a spelling that Go reads otherwise hold a slot of the
- * short requests for ever.
+ * Returns the class of a request for the limits. `stream` is every request without a deadline: all
+ * long-running ones, which include those of {@link isConnect} and everything that can be upgraded.
+ * An `Upgrade` header on a write does not make it a stream.
  *
- * Verbs that are none of Kubernetes' own (OPTIONS on a resource, and methods other than GET and HEAD
+ * A log without `follow` is a stream too: it lasts as long as its client reads. If the query
+ * decided, a spelling of `follow` that Go reads differently would hold a slot of the short requests
+ * forever.
+ *
+ * Verbs that Kubernetes does not define (OPTIONS on a resource, methods other than GET and HEAD
  * elsewhere) are writes.
  */
 export function requestClass(info: RequestInfo): RequestClass {

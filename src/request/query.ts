@@ -1,12 +1,16 @@
-/** Query strings as Go reads them: `url.Values` (net/url) and apimachinery's conversion to booleans. */
+/**
+ * Reads query strings as Go does: `url.Values` (net/url) and apimachinery's conversion to booleans.
+ */
 import { StatusError } from '../status.ts'
 
 /**
- * The first value of each named parameter, as `url.Query()[name][0]`, in the order of the names.
- * A pair with a bare `;` or with a bad escape is left out, `+` is a space, names are case-sensitive.
+ * Returns the first value of each named parameter, as `url.Query()[name][0]`, in the order of
+ * `names`. A pair with an unescaped `;` or an invalid escape is dropped, `+` is a space, names are
+ * case-sensitive.
  *
- * @param names in ASCII; letters only
- * @throws StatusError 400 when a value asked for is not UTF-8, which `parseTarget` does not let by
+ * @param names ASCII letters only
+ * @throws StatusError 400 when one of the values is not UTF-8, which `parseTarget` has refused
+ * already
  */
 export function firstValues<const Names extends readonly string[]>(
   rawQuery: string,
@@ -27,22 +31,22 @@ export function firstValues<const Names extends readonly string[]>(
 }
 
 /**
- * apimachinery's `Convert_Slice_string_To_bool`: `0` and `false` are false and all else is true, the
- * empty string too. Its `EqualFold` is Unicode's: `falſe` (U+017F) is false.
+ * apimachinery's `Convert_Slice_string_To_bool`: `0` and `false` are false, and anything else is
+ * true, including the empty string. Case folding is Unicode's: `falſe` (U+017F) is false.
  */
 export function isTrue(value: string | undefined): boolean {
   if (value === undefined || value === '0') return false
   return value === 'true' || !/^false$/iu.test(value)
 }
 
-/** Where the `=` of a pair stands, or its end. */
+/** Index of the `=` of a pair, or the end of the pair. */
 function endOfName(rawQuery: string, start: number, end: number): number {
   let at = start
   while (at < end && rawQuery.charCodeAt(at) !== 0x3d) at++
   return at
 }
 
-/** -1 when the pair has another name. */
+/** Index of a pair's name in `names`, -1 if it is not among them. */
 function indexOfName(
   rawQuery: string,
   start: number,
@@ -60,20 +64,20 @@ function indexOfName(
   return -1
 }
 
-/** `''`, which is no parameter's name, where a byte above ASCII or a bad escape makes it another. */
+/** `''`, which matches no parameter, for a name with a non-ASCII byte or an invalid escape. */
 function unescapeName(rawQuery: string, start: number, end: number): string {
   const escaped = rawQuery.slice(start, end)
   return /%[89A-Fa-f]/.test(escaped) ? '' : (unescapeQuery(escaped) ?? '')
 }
 
-/** `url.QueryUnescape`, and undefined where Go drops the pair. */
+/** `url.QueryUnescape`; undefined if Go drops the pair. */
 function unescapeQuery(text: string): string | undefined {
   if (isLiteral(text)) return text
   if (text.includes(';') || /%(?![0-9A-Fa-f]{2})/.test(text)) return undefined
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
-    throw new StatusError('BadRequest', 'the query holds escapes that are not UTF-8')
+    throw new StatusError('BadRequest', 'the query contains escapes that are not UTF-8')
   }
 }
 

@@ -1,13 +1,14 @@
 /**
- * What a request asks of the API: an exact port of kube-apiserver's `RequestInfoFactory`
- * (apiserver/pkg/endpoints/request/requestinfo.go) with the prefixes `api` and `apis`. Routing
- * upstream reads the URL by itself; test/request/vectors.jsonl holds what the Go code makes of it.
+ * Resolves method and target to a `RequestInfo`: an exact port of kube-apiserver's
+ * `RequestInfoFactory` (apiserver/pkg/endpoints/request/requestinfo.go) with the prefixes `api` and
+ * `apis`. kube-apiserver resolves the forwarded URL again; test/request/vectors.jsonl holds the
+ * results of its Go code.
  */
 import { StatusError } from '../status.ts'
 import { decodeListOptions, selectorsOf } from './list-options.ts'
 import type { RequestInfo, Target } from './types.ts'
 
-/** The fields that path and method decide; the query may turn `get` into more. */
+/** The fields that the query can change. */
 interface Resolved {
   verb: string
   name: string
@@ -15,34 +16,37 @@ interface Resolved {
   labelSelector: string
 }
 
-/** Characters. The queries of clients are shorter, but for commands of exec, whose path says enough. */
-const MAX_STRANGER_QUERY_LENGTH = 1_024
+/**
+ * In characters. Queries of clients are shorter, except for exec commands, where the path is
+ * enough.
+ */
+const MAX_UNAUTHENTICATED_QUERY_LENGTH = 1_024
 
 /**
- * Whether a query is too long to be read for somebody who is not known yet: thousands of selectors
- * cost milliseconds.
+ * Whether a query is too long to be parsed before authentication: thousands of selectors take
+ * milliseconds.
  */
 export function isQueryLong({ rawQuery }: Target): boolean {
-  return rawQuery.length > MAX_STRANGER_QUERY_LENGTH
+  return rawQuery.length > MAX_UNAUTHENTICATED_QUERY_LENGTH
 }
 
 /**
- * What the path alone says, for the record of a request with a long query until its caller is known:
- * a watch counts as list, and no selector names an object.
+ * Resolves a request without its query, for the audit record of a request with a long query until
+ * it is authenticated: a watch counts as a list, and selectors are ignored.
  *
- * @throws StatusError as `resolveRequestInfo`
+ * @throws StatusError as `resolveRequestInfo` does
  */
 export function resolveWithoutQuery(method: string, target: Target): RequestInfo {
   return resolveRequestInfo(method, { ...target, rawQuery: '' })
 }
 
 /**
- * Resolves a target that `parseTarget` accepted; the same for any other, since what is refused is
- * not decided here.
+ * Resolves a target that `parseTarget` has accepted. It does not check targets itself: any other
+ * target resolves as in kube-apiserver too.
  *
- * @param method upper case
- * @throws StatusError 400 where kube-apiserver answers 500 before it has authenticated anyone:
- * nothing follows a legacy `proxy` or `watch` prefix
+ * @param method in upper case
+ * @throws StatusError 400 when nothing follows a legacy `proxy` or `watch` prefix, where
+ * kube-apiserver responds with 500 before authentication
  */
 export function resolveRequestInfo(method: string, target: Target): RequestInfo {
   const segments = splitPath(target.path)
@@ -73,7 +77,7 @@ function nonResource(method: string, path: string, apiPrefix: string): RequestIn
   }
 }
 
-/** @param versionAt where the API version stands; a segment follows it */
+/** @param versionAt index of the API version, which is not the last segment */
 function resolveResource(
   method: string,
   target: Target,
@@ -119,23 +123,29 @@ function part(parts: readonly string[], at: number): string {
   return parts[at] ?? ''
 }
 
-/** `/api/v1/proxy/…` and `/api/v1/watch/…`, whatever the method; `''` when the path is none of them. */
+/**
+ * The legacy prefix of `/api/v1/proxy/…` and `/api/v1/watch/…`, for any method; `''` for other
+ * paths.
+ */
 function specialVerb(segments: readonly string[], at: number): '' | 'proxy' | 'watch' {
   const word = segments[at]
   if (word !== 'proxy' && word !== 'watch') return ''
   if (at + 1 < segments.length) return word
   throw new StatusError(
     'BadRequest',
-    `invalid request target: the path names no resource behind "${word}"`,
+    `invalid request target: the path names no resource after "${word}"`,
   )
 }
 
-/** What follows `namespaces/<name>/` is a resource of its own, unless it is a namespace's subresource. */
+/**
+ * Whether the segment after `namespaces/<name>/` is a resource, and not a subresource of the
+ * namespace.
+ */
 function isNamespacedResource(segment: string | undefined): boolean {
   return segment !== undefined && segment !== 'status' && segment !== 'finalize'
 }
 
-/** `''` for OPTIONS, as in kube-apiserver, where it stays a resource request. */
+/** `''` for OPTIONS, as in kube-apiserver, where it is a resource request too. */
 function methodVerb(method: string): string {
   switch (method) {
     case 'GET':
@@ -155,8 +165,8 @@ function methodVerb(method: string): string {
 }
 
 /**
- * Without a name `get` is list or watch, and `delete` is deletecollection; these have selectors, which
- * a `watch` from the path has not.
+ * Applies the query of a request without a name: `get` becomes list or watch, and `delete` becomes
+ * deletecollection. These have selectors; a `watch` from the path does not.
  */
 function applyQuery(resolved: Resolved, rawQuery: string): void {
   if (resolved.verb === 'get') {
@@ -179,8 +189,8 @@ function applyQuery(resolved: Resolved, rawQuery: string): void {
 }
 
 /**
- * What lies between the leading and the trailing slashes, split at slashes; empty segments inside
- * stay, as in Go. By hand, since this is half of what a request costs here.
+ * Trims slashes at both ends and splits at the others; empty segments in between stay, as in Go.
+ * This loop replaces `split` because it is half of this file's cost per request.
  */
 function splitPath(path: string): string[] {
   let start = 0

@@ -1,26 +1,26 @@
 /**
- * From the bytes of a request line to one target that can be read in one way only, or a refusal.
+ * Parses request targets and refuses those that two parsers could read differently.
  *
- * Accepted is what RFC 3986 section 6.2.2 (syntax-based normalization) would leave as it is: no dot
- * segments, no empty ones, upper-case escapes, nothing escaped that need not be. Beyond that,
- * escapes that would make or hide structure are refused: `/`, `\`, `;`, `%`, control characters.
- * Reserved characters such as `:` may come bare (Go) or escaped (JavaScript, Python, Java): they
- * name the same segment to kube-apiserver, and nothing else.
+ * A target is accepted if RFC 3986 section 6.2.2 (syntax-based normalization) would not change it:
+ * no dot segments, no empty segments, escapes in upper case, and no unnecessary escapes. Escapes
+ * that would create or hide structure are refused as well: `/`, `\`, `;`, `%`, control characters.
+ * Reserved characters such as `:` may be unescaped (Go) or escaped (JavaScript, Python, Java):
+ * kube-apiserver reads both as the same segment.
  *
- * One trailing slash stays: generated clients ask for `/version/`, and a proxied backend is asked
- * for at `…/proxy/`. For resource requests neither RequestInfo nor go-restful's router sees it
- * (both trim). In the RequestInfo of other paths it stays, as kube-apiserver's authorizers see it, so
- * a rule that denies a path must deny it with the slash as well.
+ * One trailing slash is accepted: generated clients request `/version/`, and a proxied backend is
+ * at `…/proxy/`. In resource requests RequestInfo and go-restful's router both trim it. In the
+ * RequestInfo of other paths it stays, as in kube-apiserver's authorizers, so a rule that denies a
+ * path must deny the path with the slash too.
  */
 import { StatusError } from '../status.ts'
 import type { Target } from './types.ts'
 
-/** Bytes; room for the longest script that `kubectl exec -- sh -c` is given in practice. */
+/** In bytes; long enough for the scripts that `kubectl exec -- sh -c` runs in practice. */
 export const MAX_TARGET_LENGTH = 65_536
 
 /**
- * Go's own bound (net/url since 1.24.12, CVE-2025-61726): above it a query counts as empty, while an
- * older Go reads it all.
+ * Go's own limit (net/url since 1.24.12, CVE-2025-61726): beyond it Go treats the query as empty,
+ * while older versions read all of it.
  */
 export const MAX_QUERY_PARAMETERS = 10_000
 
@@ -35,7 +35,7 @@ const AMPERSAND = 5
 
 const UNRESERVED = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~'
 
-/** RFC 3986 `pchar` without `;`: some servers cut a segment there and others do not. */
+/** RFC 3986 `pchar` without `;`, where some servers split a segment and others do not. */
 const PATH_BYTES = byteTable(
   [UNRESERVED + "!$&'()*+,=:@", PLAIN],
   ['/', SLASH],
@@ -44,8 +44,8 @@ const PATH_BYTES = byteTable(
 )
 
 /**
- * RFC 3986 `query` without `;` (Go drops a pair that holds one), and the characters that the WHATWG
- * URL serializer leaves bare but for the backslash.
+ * RFC 3986 `query` without `;` (Go drops a pair that contains one), and the characters that the
+ * WHATWG URL serializer leaves unescaped, except the backslash.
  */
 const QUERY_BYTES = byteTable(
   [UNRESERVED + "!$'()*+,=:@/?[]^`{|}", PLAIN],
@@ -56,16 +56,15 @@ const QUERY_BYTES = byteTable(
 const NEVER_ESCAPED = byteTable([`${UNRESERVED}/\\;%`, PLAIN])
 
 /**
- * Judges a request line. The result's `raw` is `rawTarget` itself: what is forwarded is the string
- * that was judged.
+ * Checks method and target and splits the target. `raw` of the result is `rawTarget` itself, so
+ * that the string that was checked is the one that is forwarded.
  *
- * @param rawTarget RFC 9112 section 3.2, or `:path`; one character a byte
- * @throws StatusError 405 for CONNECT and TRACE; 400 for another unknown method, for any form but
- * origin-form, and for a target with more than one reading. The message names what is wrong in
- * printable ASCII.
+ * @param rawTarget the request target (RFC 9112 section 3.2) or `:path`, one character per byte
+ * @throws StatusError 405 for CONNECT and TRACE; 400 for any other unsupported method, for any form
+ * but origin-form, and for a target with more than one reading. The message is printable ASCII.
  */
 export function parseTarget(method: string, rawTarget: string): Target {
-  if (!METHODS.has(method)) throw unservedMethod(method)
+  if (!METHODS.has(method)) throw unsupportedMethod(method)
   checkForm(rawTarget)
 
   const { length } = rawTarget
@@ -74,7 +73,7 @@ export function parseTarget(method: string, rawTarget: string): Target {
   let end = 1
   for (; end < length; end++) {
     const code = rawTarget.charCodeAt(end)
-    // Above ASCII there is no entry, so the last branch refuses.
+    // The table has no entries above ASCII, so the last branch refuses those bytes.
     const kind = PATH_BYTES[code]
     if (kind === PLAIN) continue
     if (kind === QUERY) break
@@ -104,46 +103,52 @@ function checkForm(rawTarget: string): void {
   if (rawTarget.charCodeAt(0) !== 0x2f) throw otherForm(rawTarget)
 }
 
-/** Refuses an empty segment and dot segments; encoded dots are refused as escapes. */
+/** Refuses an empty segment and dot segments; escaped dots are refused as unnecessary escapes. */
 function checkSegment(target: string, start: number, end: number): void {
   const length = end - start
   if (length > 2) return
-  if (length === 0) throw invalid('the path holds an empty segment ("//")')
+  if (length === 0) throw invalid('the path contains an empty segment ("//")')
   if (target.charCodeAt(start) !== 0x2e) return
-  if (length === 1) throw invalid('the path holds the segment "."')
-  if (target.charCodeAt(start + 1) === 0x2e) throw invalid('the path holds the segment ".."')
+  if (length === 1) throw invalid('the path contains the segment "."')
+  if (target.charCodeAt(start + 1) === 0x2e) throw invalid('the path contains the segment ".."')
 }
 
 function checkPathEscape(target: string, at: number): void {
   const value = escapedByte(target, at)
   if (value === undefined) throw badEscape('path')
   const escape = target.slice(at, at + 3)
-  if (value < 0x20 || value === 0x7f) throw invalid(`the path holds ${escape}, a control character`)
+  if (value < 0x20 || value === 0x7f) {
+    throw invalid(`the path contains ${escape}, a control character`)
+  }
   if (NEVER_ESCAPED[value] === PLAIN) {
     throw invalid(
-      `the path holds ${escape}, which stands for ${JSON.stringify(String.fromCharCode(value))}`,
+      `the path contains ${escape}, which encodes ${JSON.stringify(String.fromCharCode(value))}`,
     )
   }
   if (escape !== escape.toUpperCase()) {
-    throw invalid(`the path holds ${escape}: the digits of an escape are written in upper case`)
+    throw invalid(
+      `the path contains ${escape}: the hexadecimal digits of an escape must be in upper case`,
+    )
   }
 }
 
-/** @throws StatusError 400 when the escapes are not UTF-8, or hide a C1 control character */
+/** @throws StatusError 400 when the escapes are not UTF-8, or encode a C1 control character */
 function decodePath(path: string): string {
   let decoded: string
   try {
     decoded = decodeURIComponent(path)
   } catch {
-    throw invalid('the path holds escapes that are not UTF-8')
+    throw invalid('the path contains escapes that are not UTF-8')
   }
-  if (/[\u0080-\u009f]/.test(decoded)) throw invalid('the path holds an escaped control character')
+  if (/[\u0080-\u009f]/.test(decoded)) {
+    throw invalid('the path contains an escaped control character')
+  }
   return decoded
 }
 
 /**
- * The query is forwarded as it came, so only what two readers could take differently is refused.
- * Any escape but `%00` is fine: a command of `kubectl exec` may hold newlines.
+ * The query is forwarded unchanged, so only queries that two parsers could read differently are
+ * refused. Every escape but `%00` is allowed: a command of `kubectl exec` may contain newlines.
  */
 function checkQuery(target: string, start: number): string {
   let isAscii = true
@@ -156,7 +161,7 @@ function checkQuery(target: string, start: number): string {
     else if (kind === PERCENT) {
       const value = escapedByte(target, at)
       if (value === undefined) throw badEscape('query')
-      if (value === 0) throw invalid('the query holds %00')
+      if (value === 0) throw invalid('the query contains %00')
       if (value > 0x7f) isAscii = false
       at += 2
     } else throw badByte('query', code)
@@ -165,8 +170,8 @@ function checkQuery(target: string, start: number): string {
     throw invalid(`the query has more than ${MAX_QUERY_PARAMETERS} parameters`)
   }
   const rawQuery = target.slice(start)
-  // Binary arguments lose nothing: CRI's ExecRequest takes UTF-8 strings only.
-  if (!isAscii && !isUtf8(rawQuery)) throw invalid('the query holds escapes that are not UTF-8')
+  // This excludes no valid exec command: CRI's ExecRequest carries UTF-8 strings only.
+  if (!isAscii && !isUtf8(rawQuery)) throw invalid('the query contains escapes that are not UTF-8')
   return rawQuery
 }
 
@@ -179,14 +184,14 @@ function isUtf8(escaped: string): boolean {
   }
 }
 
-/** The byte that the escape at `at` stands for; undefined when it is none. */
+/** The byte that the escape at `at` encodes; undefined when it is not a valid escape. */
 function escapedByte(target: string, at: number): number | undefined {
   const high = hexDigit(target.charCodeAt(at + 1))
   const low = hexDigit(target.charCodeAt(at + 2))
   return high < 0 || low < 0 ? undefined : high * 16 + low
 }
 
-/** -1 when it is none; NaN, from beyond the end, is none. */
+/** The value of a hexadecimal digit, -1 for anything else, including NaN from beyond the end. */
 function hexDigit(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30
   const upper = code & ~0x20
@@ -206,33 +211,36 @@ function invalid(what: string): StatusError {
 }
 
 function badEscape(part: 'path' | 'query'): StatusError {
-  return invalid(`the ${part} holds a "%" that two hexadecimal digits do not follow`)
+  return invalid(`the ${part} contains a "%" that is not followed by two hexadecimal digits`)
 }
 
 function badByte(part: 'path' | 'query', code: number): StatusError {
   if (code > 0x7e || code < 0x20) {
     const hex = code.toString(16).toUpperCase().padStart(2, '0')
-    return invalid(`the ${part} holds the byte 0x${hex} bare`)
+    return invalid(`the ${part} contains the unescaped byte 0x${hex}`)
   }
-  return invalid(`the ${part} holds ${JSON.stringify(String.fromCharCode(code))} bare`)
+  return invalid(`the ${part} contains an unescaped ${JSON.stringify(String.fromCharCode(code))}`)
 }
 
-/** RFC 9112 section 3.2 knows four forms; a proxy that is the origin is asked in the first only. */
+/**
+ * RFC 9112 section 3.2 defines four forms; Gatehouse is the origin to its clients, so only
+ * origin-form is valid.
+ */
 function otherForm(rawTarget: string): StatusError {
   if (rawTarget === '') return invalid('it is empty')
-  if (rawTarget === '*') return invalid('the asterisk-form is not served')
+  if (rawTarget === '*') return invalid('the asterisk-form is not supported')
   if (/^[a-z][a-z0-9+.-]{0,31}:\/\//i.test(rawTarget)) {
-    return invalid('the absolute-form is not served: it must begin with "/"')
+    return invalid('the absolute-form is not supported: the target must begin with "/"')
   }
   return invalid('it must begin with "/"')
 }
 
-/** RFC 9110 section 15.5.6: methods that are known and not served are 405, with `Allow`. */
-function unservedMethod(method: string): StatusError {
+/** RFC 9110 section 15.5.6: a known but unsupported method is a 405 with `Allow`. */
+function unsupportedMethod(method: string): StatusError {
   if (method === 'CONNECT' || method === 'TRACE') {
-    return new StatusError('MethodNotAllowed', `the method ${method} is not served`, {
+    return new StatusError('MethodNotAllowed', `the method ${method} is not supported`, {
       headers: { Allow: ALLOW },
     })
   }
-  return new StatusError('BadRequest', `unknown method: known are ${ALLOW}, in upper case`)
+  return new StatusError('BadRequest', `unknown method: supported are ${ALLOW}, in upper case`)
 }

@@ -1,10 +1,10 @@
-/** The parsed request target: decided on and forwarded are the same string. */
+/** The parsed request target; the string that is authorized is the one that is forwarded. */
 export interface Target {
-  /** Exactly what is sent upstream: path and, if there is one, `?query`. */
+  /** Exactly as it is sent upstream: the path and, if there is one, `?query`. */
   readonly raw: string
   /** Percent-decoded path, as kube-apiserver's `req.URL.Path`. */
   readonly path: string
-  /** Query without `?`; empty when there is none. */
+  /** The query without `?`; empty when there is none. */
   readonly rawQuery: string
 }
 
@@ -28,5 +28,5 @@ export interface RequestInfo {
   readonly labelSelector: string
 }
 
-/** What the limits count apart. `stream`: watch, logs -f, exec, attach, port-forward, proxy. */
+/** Classes with limits of their own. `stream`: watch, logs, exec, attach, port-forward, proxy. */
 export type RequestClass = 'read' | 'write' | 'list' | 'stream'

@@ -1,4 +1,4 @@
-/** Against kube-apiserver's own requestinfo.go, with other requests each time. */
+/** Compares with kube-apiserver's own requestinfo.go, with different requests in each run. */
 import { expect, test } from 'vitest'
 import { goIsSufficient } from '../../dev/parts/go-build.ts'
 import { oldestGo } from '../../dev/parts/versions.ts'

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { methodAndTarget, usualRequests } from './usual-requests.ts'
 
-/** A method and a request target, as they stand in a request line. */
-export interface Question {
+/** A method and a request target, as in a request line. */
+export interface RequestLine {
   readonly method: string
   readonly target: string
 }
@@ -51,7 +51,7 @@ const numbers = fc.constantFrom(
   ...['=-9223372036854775809', '=000000000000000000000000001', '=5s', '=%zz'],
 )
 
-/** Pieces whose concatenation is now a selector and now none. */
+/** Concatenates random pieces, which form a valid selector or do not. */
 function soup(...pieces: readonly string[]): fc.Arbitrary<string> {
   return fc
     .array(fc.constantFrom(...pieces), { maxLength: 9 })
@@ -170,7 +170,7 @@ const query = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('?', '??', '?&', '?&&watch=1', '?watch=1?') },
 )
 
-/** Options that decode, so that the name in the field selector counts. */
+/** Options that can be decoded, so that the name in the field selector counts. */
 const decodableQuery = fc
   .tuple(
     fc.constantFrom(
@@ -204,7 +204,7 @@ const method = fc.oneof(
   },
 )
 
-/** Paths by the grammar of requestinfo.go, with odd words here and there. */
+/** Paths that follow the grammar of requestinfo.go, with some odd words. */
 const resourcePath = fc
   .record({
     prefix: fc.constantFrom(
@@ -264,7 +264,7 @@ const insertion = fc.constantFrom(
   ...['\u00e9', ' ', '\t', '\r\n', '%C3%A9', '%c3%a9', '+', '=', ':', '%3A', '%20', 'A', '\u0080'],
 )
 
-/** A usual target with something put in, or cut out, at any place. */
+/** A usual target with an insertion or a cut at a random place. */
 const mutated = fc
   .record({
     line: fc.constantFrom(...usualRequests),
@@ -290,8 +290,8 @@ const otherForm = fc.constantFrom(
   ...['?watch=1', '/?watch=1', '/api%2Fv1%2Fsecrets', '/%61pi/v1/secrets', '/./api/v1/pods'],
 )
 
-/** Requests that try the reading of targets; about half of them have only one. */
-export const hostileRequest: fc.Arbitrary<Question> = fc.oneof(
+/** Requests that test how targets are read; about half of them have only one reading. */
+export const hostileRequest: fc.Arbitrary<RequestLine> = fc.oneof(
   { weight: 4, arbitrary: pathAndQuery(resourcePath) },
   { weight: 4, arbitrary: pathAndQuery(listPath) },
   { weight: 2, arbitrary: pathAndQuery(listPath, decodableQuery) },
@@ -303,15 +303,15 @@ export const hostileRequest: fc.Arbitrary<Question> = fc.oneof(
 function pathAndQuery(
   path: fc.Arbitrary<string>,
   queries: fc.Arbitrary<string> = query,
-): fc.Arbitrary<Question> {
+): fc.Arbitrary<RequestLine> {
   return fc
     .record({ method, path, text: queries })
     .map((parts) => ({ method: parts.method, target: parts.path + parts.text }))
 }
 
-/** The same requests for the same seed; duplicates left out. */
-export function hostileRequests(seed: number, count: number): Question[] {
-  const questions = new Map<string, Question>()
+/** Returns requests without duplicates, the same for the same seed. */
+export function hostileRequests(seed: number, count: number): RequestLine[] {
+  const questions = new Map<string, RequestLine>()
   for (const question of fc.sample(hostileRequest, { seed, numRuns: count })) {
     questions.set(`${question.method} ${question.target}`, question)
   }

@@ -16,7 +16,7 @@ function resolve(line: string): RequestInfo {
 
 const pod = '/api/v1/namespaces/a/pods/web'
 
-describe('long-running', () => {
+describe('a long-running request', () => {
   test.for([
     'GET /api/v1/pods?watch=1',
     'GET /api/v1/watch/pods',
@@ -65,9 +65,9 @@ describe('a connection to a process in the cluster', () => {
   ]
   const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
-  test.for(places)('is %s by every method', (place) => {
-    const answers = methods.map((method) => isConnect(resolve(`${method} ${place}`)))
-    expect(answers).toEqual(methods.map(() => true))
+  test.for(places)('is %s, by every method', (place) => {
+    const results = methods.map((method) => isConnect(resolve(`${method} ${place}`)))
+    expect(results).toEqual(methods.map(() => true))
   })
 
   test.for([
@@ -91,7 +91,7 @@ describe('a connection to a process in the cluster', () => {
   })
 })
 
-describe('the limits count', () => {
+describe('the class for the limits', () => {
   test.for<[string, RequestClass]>([
     [`GET ${pod}`, 'read'],
     [`HEAD ${pod}`, 'read'],
@@ -110,12 +110,12 @@ describe('the limits count', () => {
     ['GET /api/v1/pods?watch=1', 'stream'],
     ['GET /api/v1/watch/pods', 'stream'],
     [`GET ${pod}/log?follow=true`, 'stream'],
-    // Without `follow` too: it has no deadline either.
+    // Without `follow` as well, since it does not have a deadline either.
     [`GET ${pod}/log`, 'stream'],
     [`POST ${pod}/exec`, 'stream'],
     ['GET /api/v1/namespaces/a/services/web/proxy/', 'stream'],
     ['GET /debug/pprof/profile', 'stream'],
-  ])('%s as %s', ([line, expected]) => {
+  ])('of %s is %s', ([line, expected]) => {
     expect(requestClass(resolve(line))).toBe(expected)
   })
 })
@@ -132,7 +132,7 @@ describe('an upgrade', () => {
     `${pod}/proxy/a`,
     '/api/v1/namespaces/a/services/https:web:443/proxy/',
     '/api/v1/nodes/n1/proxy/exec/a/web/c',
-  ])('of a connection is a WebSocket GET, or SPDY by GET and POST: %s', (place) => {
+  ])('to a connection can be a WebSocket GET, or SPDY by GET and POST: %s', (place) => {
     expect(upgradable(place, 'websocket')).toEqual(['GET'])
     expect(upgradable(place, 'SPDY/3.1')).toEqual(['GET', 'POST'])
   })
@@ -144,7 +144,7 @@ describe('an upgrade', () => {
     `${pod}/log?follow=true`,
     `${pod}/log`,
     '/apis/subresources.kubevirt.io/v1/namespaces/a/virtualmachineinstances/vm/portforward',
-  ])('of what lasts is a WebSocket GET: %s', (place) => {
+  ])('of a long-running request can be a WebSocket GET: %s', (place) => {
     expect(upgradable(place, 'websocket')).toEqual(['GET'])
     expect(upgradable(place, 'SPDY/3.1')).toEqual([])
   })
@@ -162,12 +162,12 @@ describe('an upgrade', () => {
     '/healthz',
     '/debug/pprof/profile',
     '/logs/',
-  ])('is nothing else: %s', (place) => {
+  ])('is not possible for other requests: %s', (place) => {
     expect(upgradable(place, 'websocket')).toEqual([])
     expect(upgradable(place, 'SPDY/3.1')).toEqual([])
   })
 
-  test('is counted as a stream wherever there may be one', () => {
+  test('counts as a stream wherever it is possible', () => {
     const places = [`${pod}/exec`, `${pod}/log`, '/api/v1/pods?watch=1', '/api/v1/nodes/n/proxy']
     const classes = places.map((place) => requestClass(resolve(`GET ${place}`)))
     expect(classes).toEqual(places.map(() => 'stream'))

@@ -6,12 +6,12 @@ import { resolveRequestInfo } from '../../src/request/request-info.ts'
 import { parseTarget } from '../../src/request/target.ts'
 import type { Target } from '../../src/request/types.ts'
 import { StatusError } from '../../src/status.ts'
-import { hostileRequest, type Question } from './hostile-requests.ts'
+import { hostileRequest, type RequestLine } from './hostile-requests.ts'
 import { methodAndTarget, usualRequests } from './usual-requests.ts'
 
 const bytes = fc.uint8Array({ maxLength: 80 }).map((array) => Buffer.from(array).toString('latin1'))
 const unit = fc.string({ unit: 'binary', maxLength: 40 })
-const anyRequest: fc.Arbitrary<Question> = fc.oneof(
+const anyRequest: fc.Arbitrary<RequestLine> = fc.oneof(
   hostileRequest,
   fc.record({
     method: fc.oneof(fc.constantFrom('GET', 'DELETE', 'OPTIONS'), bytes),
@@ -19,7 +19,7 @@ const anyRequest: fc.Arbitrary<Question> = fc.oneof(
   }),
 )
 
-/** Segments of any text that may stand in one, spelled as `encodeURIComponent` does. */
+/** Segments of any allowed text, to be escaped by `encodeURIComponent`. */
 const segment = fc
   .string({ unit: 'grapheme', minLength: 1, maxLength: 8 })
   .filter((text) => text.isWellFormed() && !/[\p{Cc}/\\;%]/u.test(text))
@@ -29,8 +29,8 @@ function join(parts: readonly string[]): string {
   return parts.join('')
 }
 
-/** Undefined when it is not refused. Anything else thrown is passed on. */
-function refusalOf({ method, target }: Question): StatusError | undefined {
+/** Returns the refusal, undefined if there is none; rethrows other errors. */
+function refusalOf({ method, target }: RequestLine): StatusError | undefined {
   try {
     const info = resolveRequestInfo(method, parseTarget(method, target))
     isConnect(info)
@@ -43,7 +43,7 @@ function refusalOf({ method, target }: Question): StatusError | undefined {
   }
 }
 
-function accepted({ method, target }: Question): Target | undefined {
+function accepted({ method, target }: RequestLine): Target | undefined {
   try {
     return parseTarget(method, target)
   } catch (error) {
@@ -52,8 +52,8 @@ function accepted({ method, target }: Question): Target | undefined {
   }
 }
 
-/** Checks a property of the targets that are accepted, of which there must be some. */
-function checkAccepted(check: (target: Target, question: Question) => void): void {
+/** Checks a property of all accepted targets, and that there are some. */
+function checkAccepted(check: (target: Target, question: RequestLine) => void): void {
   let count = 0
   fc.assert(
     fc.property(anyRequest, (question) => {
@@ -67,7 +67,7 @@ function checkAccepted(check: (target: Target, question: Question) => void): voi
   expect(count).toBeGreaterThan(usualRequests.length)
 }
 
-test('whatever the bytes: a RequestInfo, or a refusal of 400 or 405 in printable ASCII', () => {
+test('any bytes give a RequestInfo, or a refusal with 400 or 405 in printable ASCII', () => {
   fc.assert(
     fc.property(anyRequest, (question) => {
       const refused = refusalOf(question)
@@ -81,7 +81,7 @@ test('whatever the bytes: a RequestInfo, or a refusal of 400 or 405 in printable
 })
 
 describe('an accepted target', () => {
-  test('is what is forwarded, to the byte, and is accepted again with the same reading', () => {
+  test('is forwarded byte for byte, and is accepted again with the same reading', () => {
     checkAccepted((target, question) => {
       expect(target.raw).toBe(question.target)
       expect(parseTarget(question.method, target.raw)).toEqual(target)
@@ -104,7 +104,7 @@ describe('an accepted target', () => {
     })
   })
 
-  test('has no empty segment, no dot segment and nothing that could be taken for structure', () => {
+  test('does not contain empty segments, dot segments or characters that could be structure', () => {
     checkAccepted(({ path }) => {
       expect(path).toMatch(/^\/[^\\;%\p{Cc}]*$/u)
       const segments = path.split('/').slice(1)
@@ -113,7 +113,7 @@ describe('an accepted target', () => {
     })
   })
 
-  test('names the same thing in every other accepted spelling of its path', () => {
+  test('has the same reading in another accepted spelling of its path', () => {
     checkAccepted(({ path, rawQuery }, { method }) => {
       const spelling = path.split('/').map(encodeURIComponent).join('/')
       const other = accepted({ method, target: `${spelling}?${rawQuery}` })
@@ -121,7 +121,7 @@ describe('an accepted target', () => {
     })
   })
 
-  test('has its parts joined again at the end of its path', () => {
+  test('ends with its parts, joined by slashes', () => {
     checkAccepted((target, question) => {
       if (refusalOf(question) !== undefined) return
       const info = resolveRequestInfo(question.method, target)
@@ -133,7 +133,7 @@ describe('an accepted target', () => {
   })
 })
 
-test('any text without structure is a name, as encodeURIComponent spells it', () => {
+test('any text without structure is accepted as a name when escaped by encodeURIComponent', () => {
   fc.assert(
     fc.property(segment, segment, segment, (namespace, resource, name) => {
       fc.pre(resource !== 'status' && resource !== 'finalize')

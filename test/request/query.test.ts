@@ -21,17 +21,17 @@ describe('the first values of parameters', () => {
     ['a+=1', undefined, undefined],
     ['a=1+2%2B3', '1 2+3', undefined],
     ['a=%C3%A9', 'é', undefined],
-    // Pairs that Go drops, so that the next one of the name counts.
+    // Go drops these pairs, so the next one with the same name counts.
     ['a=1;bc=2', undefined, undefined],
     ['a=1;&a=2', '2', undefined],
     ['a=%zz&a=2', '2', undefined],
     ['a=%4&a=2', '2', undefined],
     ['a=%&bc=%41', undefined, 'A'],
-  ])('of %j are %j and %j', ([query, a, bc]) => {
+  ])('of the query %j are %j and %j', ([query, a, bc]) => {
     expect(firstValues(query, ['a', 'bc'])).toEqual([a, bc])
   })
 
-  test('are refused where they are not UTF-8', () => {
+  test('are refused if they are not UTF-8', () => {
     expect(refusal(() => firstValues('a=%FF', ['a'])).code).toBe(400)
   })
 })
@@ -49,7 +49,7 @@ test.for([
   ['f', true],
   [' false', true],
   ['false\n', true],
-] as const)('the boolean %j is %s', ([value, expected]) => {
+] as const)('the boolean parameter %j is %s', ([value, expected]) => {
   expect(isTrue(value)).toBe(expected)
 })
 

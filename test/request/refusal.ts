@@ -1,6 +1,6 @@
 import { StatusError } from '../../src/status.ts'
 
-/** The refusal that `action` ends in; anything else it throws is passed on. */
+/** Returns the `StatusError` that `action` throws; rethrows anything else. */
 export function refusal(action: () => unknown): StatusError {
   try {
     action()

@@ -62,7 +62,7 @@ describe('a non-resource request', () => {
     expect(resolve(line)).toEqual({ ...none, verb, path })
   })
 
-  test('of a group and version has the prefix apis, as in Go', () => {
+  test('for a group and version has the prefix apis, as in Go', () => {
     expect(resolve('GET /apis/apps/v1')).toEqual({
       ...none,
       verb: 'get',
@@ -73,7 +73,7 @@ describe('a non-resource request', () => {
 })
 
 describe('a resource request', () => {
-  test('is resolved in full', () => {
+  test('is resolved completely', () => {
     expect(resolve('PUT /apis/apps/v1/namespaces/team-a/deployments/web/scale/a/b/')).toEqual({
       isResourceRequest: true,
       path: '/apis/apps/v1/namespaces/team-a/deployments/web/scale/a/b/',
@@ -99,7 +99,7 @@ describe('a resource request', () => {
     ['PATCH', 'patch'],
     ['DELETE', 'delete'],
     ['OPTIONS', ''],
-  ] as const)('by %s on a name has the verb %j', ([method, verb]) => {
+  ] as const)('by %s with a name has the verb %j', ([method, verb]) => {
     expect(resolve(`${method} /api/v1/namespaces/a/pods/web`)).toMatchObject({
       isResourceRequest: true,
       verb,
@@ -119,7 +119,7 @@ describe('a resource request', () => {
   })
 
   test.for<[string, Partial<RequestInfo>]>([
-    // Namespaces and what is in them.
+    // Namespaces and their contents.
     ['GET /api/v1/namespaces', { verb: 'list', apiVersion: 'v1', resource: 'namespaces' }],
     [
       'GET /api/v1/namespaces/a',
@@ -162,12 +162,12 @@ describe('a resource request', () => {
         name: 'namespaces',
       },
     ],
-    // A name is a name, whatever word it is.
+    // Any word can be a name.
     [
       'GET /api/v1/namespaces/proxy/pods/watch',
       { verb: 'get', apiVersion: 'v1', resource: 'pods', namespace: 'proxy', name: 'watch' },
     ],
-    // Legacy prefixes, whatever the method.
+    // Legacy prefixes, for any method.
     ['GET /api/v1/watch/pods', { verb: 'watch', apiVersion: 'v1', resource: 'pods' }],
     [
       'DELETE /api/v1/watch/namespaces/a/pods/web',
@@ -196,12 +196,12 @@ describe('a resource request', () => {
       'GET /apis/apps/v1/watch/watch/proxy',
       { verb: 'watch', apiGroup: 'apps', apiVersion: 'v1', resource: 'watch', name: 'proxy' },
     ],
-  ])('%s', ([line, expected]) => {
+  ])('%s has the RequestInfo of kube-apiserver', ([line, expected]) => {
     expect(summary(line)).toEqual(expected)
   })
 
   test.for(['/api/v1/proxy', '/api/v1/watch/', '/apis/apps/v1/proxy', '/apis/apps/v1/watch'])(
-    '%s, which names no resource, is answered 400',
+    '%s is refused with 400, since it does not name a resource',
     (raw) => {
       const { code, message } = refusal(() => resolve(`GET ${raw}`))
       expect(code).toBe(400)
@@ -233,12 +233,12 @@ describe('the query of a GET without a name', () => {
     ['?Watch=true', 'list'],
     ['?watch+=true', 'list'],
     ['?&&watch=true', 'watch'],
-    // What cannot be decoded is a list, unless it watches.
+    // A query that cannot be decoded makes a list, unless it has watch.
     ['?limit=x', 'list'],
     ['?limit=x&watch=1', 'watch'],
     ['?limit=x&watch=False', 'list'],
     ['?limit=x&watch=fal%C5%BFe', 'watch'],
-  ] as const)('%j makes it %s', ([query, verb]) => {
+  ] as const)('%j makes the verb %s', ([query, verb]) => {
     expect(resolve(`GET /api/v1/pods${query}`).verb).toBe(verb)
     expect(resolve(`GET /api/v1/pods/web${query}`).verb).toBe('get')
   })
@@ -254,16 +254,16 @@ describe('the query of a GET without a name', () => {
     ['metadata.name=web&watch=1', 'web'],
     ['metadata.name=web&limit=9223372036854775807', 'web'],
     ['metadata.name=web&labelSelector=a in (b,c)', 'web'],
-    // First by order, and no name then.
+    // No term requires a name.
     ['metadata.name=,metadata.name=a', ''],
     ['metadata.name!=web', ''],
     ['Metadata.name=web', ''],
-    // No legal path segments.
+    // These are not legal path segments.
     ['metadata.name=.', ''],
     ['metadata.name=..', ''],
     ['metadata.name=a/b', ''],
     ['metadata.name=a%', ''],
-    // Queries that cannot be decoded.
+    // These queries cannot be decoded.
     ['metadata.name=web,nonsense', ''],
     ['metadata.name=a=b', ''],
     ['metadata.name=web\\', ''],
@@ -271,7 +271,7 @@ describe('the query of a GET without a name', () => {
     ['metadata.name=web&limit=9223372036854775808', ''],
     ['metadata.name=web&timeoutSeconds=5s', ''],
     ['metadata.name=web&labelSelector=a in b', ''],
-  ] as const)('fieldSelector=%s takes the name %j from it', ([options, name]) => {
+  ] as const)('with fieldSelector=%s gives the name %j', ([options, name]) => {
     const [selector = '', ...rest] = options.split('&')
     const query = [`fieldSelector=${encodeURIComponent(selector)}`, ...rest].join('&')
     expect(resolve(`GET /api/v1/pods?${query.replaceAll(' ', '+')}`).name).toBe(name)
@@ -291,7 +291,7 @@ describe('the selectors', () => {
     },
   )
 
-  test('stay where they cannot be parsed', () => {
+  test('are kept even if they cannot be parsed', () => {
     expect(
       resolve('GET /api/v1/pods?fieldSelector=nonsense&labelSelector=%3D&watch'),
     ).toMatchObject({
@@ -309,13 +309,13 @@ describe('the selectors', () => {
     'GET /api/v1/watch/pods',
     'GET /api/v1/proxy/pods',
     'GET /healthz',
-  ])('of %s are none', (line) => {
+  ])('of %s are empty', (line) => {
     expect(resolve(line + query)).toMatchObject({ fieldSelector: '', labelSelector: '' })
   })
 })
 
-/** Rows that `parseTarget` refuses, as kube-apiserver sees them: why they are refused. */
-describe('a target that is refused before', () => {
+/** Targets that `parseTarget` refuses, and kube-apiserver's surprising reading of them. */
+describe('a target that parseTarget refuses', () => {
   test.for<[method: string, path: string, rawQuery: string, expected: Partial<RequestInfo>]>([
     ['GET', '///api/v1/pods', '', { verb: 'list', resource: 'pods' }],
     ['GET', '/api//v1/pods', '', { verb: 'get', apiVersion: '', resource: 'v1', name: 'pods' }],
@@ -335,7 +335,7 @@ describe('a target that is refused before', () => {
     ['get', '/api/v1/pods', 'watch=1', { isResourceRequest: true, verb: '', resource: 'pods' }],
     ['GET', '/', '', { isResourceRequest: false }],
     ['GET', '', '', { isResourceRequest: false }],
-  ])('%s %s?%s', ([method, path, rawQuery, expected]) => {
+  ])('%s %s?%s would be read as kube-apiserver reads it', ([method, path, rawQuery, expected]) => {
     const target: Target = { raw: path, path, rawQuery }
     expect(resolveRequestInfo(method, target)).toMatchObject(expected)
   })

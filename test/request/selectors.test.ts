@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { requiredExactMatch } from '../../src/request/field-selector.ts'
 import { isLabelSelector } from '../../src/request/label-selector.ts'
 
-describe('the field selector', () => {
+describe('a field selector', () => {
   test.for<[selector: string, value: string | undefined]>([
     ['', ''],
     [',,', ''],
@@ -25,7 +25,7 @@ describe('the field selector', () => {
     ['a=\uFFFD,a=\u{1F600}', '\uFFFD'],
     ['a=\u{1F600},a=\uFFFD', '\uFFFD'],
     ['a=\u{1F601},a=\u{1F600}', '\u{1F600}'],
-    // Not to be parsed.
+    // These cannot be parsed.
     ['a', undefined],
     ['a=1,b', undefined],
     ['a===1', undefined],

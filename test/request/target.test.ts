@@ -21,11 +21,11 @@ describe('an accepted target', () => {
     { raw: '/x/..a/.b/c..', path: '/x/..a/.b/c..', rawQuery: '' },
     { raw: '/x?c=a%0Ab%09%3B%2e%2E', path: '/x', rawQuery: 'c=a%0Ab%09%3B%2e%2E' },
     { raw: '/x?c=%c3%a9&d=[`{|}^]', path: '/x', rawQuery: 'c=%c3%a9&d=[`{|}^]' },
-  ])('$raw is $path and $rawQuery', ({ raw, path, rawQuery }) => {
+  ])('$raw is split into $path and $rawQuery', ({ raw, path, rawQuery }) => {
     expect(parseTarget('GET', raw)).toEqual({ raw, path, rawQuery })
   })
 
-  test('may be as long as the bound', () => {
+  test('may be as long as the limit', () => {
     const raw = `/${'a'.repeat(MAX_TARGET_LENGTH - 1)}`
     expect(parseTarget('GET', raw).path).toBe(raw)
   })
@@ -36,14 +36,14 @@ describe('an accepted target', () => {
   })
 
   test.for(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
-    'may be asked for by %s',
+    'may have the method %s',
     (method) => {
       expect(parseTarget(method, '/x').path).toBe('/x')
     },
   )
 })
 
-describe('400 answers', () => {
+describe('parseTarget refuses with 400', () => {
   test.for([
     // Forms other than origin-form.
     { target: '', because: 'it is empty' },
@@ -73,7 +73,7 @@ describe('400 answers', () => {
     { target: '/api/v1/pods/..?x', because: 'segment ".."' },
     { target: '/api/v1/pods/%2e%2e/secrets', because: '%2e' },
     { target: '/api/v1/pods/.%2E/secrets', because: '%2E' },
-    // Escapes that make or hide structure, or need not be.
+    // Escapes that create or hide structure, or are unnecessary.
     { target: '/api/v1/namespaces/kube-system%2Fsecrets', because: '%2F' },
     { target: '/api/v1/namespaces/kube-system%2fsecrets', because: '%2f' },
     { target: '/api%2Fv1%2Fsecrets', because: '%2F' },
@@ -97,24 +97,24 @@ describe('400 answers', () => {
     { target: '/x/%4', because: 'two hexadecimal digits' },
     { target: '/x/%', because: 'two hexadecimal digits' },
     { target: '/x/%2?F', because: 'two hexadecimal digits' },
-    // Bytes that may not stand bare.
-    { target: '/x\\y', because: 'holds "\\\\" bare' },
-    { target: '/x;y', because: 'holds ";" bare' },
-    { target: '/x#y', because: 'holds "#" bare' },
-    { target: '/api/v1/pods#?watch=1', because: 'holds "#" bare' },
-    { target: '/x|y', because: 'holds "|" bare' },
-    { target: '/x y', because: 'holds " " bare' },
+    // Bytes that must be escaped.
+    { target: '/x\\y', because: 'contains an unescaped "\\\\"' },
+    { target: '/x;y', because: 'contains an unescaped ";"' },
+    { target: '/x#y', because: 'contains an unescaped "#"' },
+    { target: '/api/v1/pods#?watch=1', because: 'contains an unescaped "#"' },
+    { target: '/x|y', because: 'contains an unescaped "|"' },
+    { target: '/x y', because: 'contains an unescaped " "' },
     { target: '/x\0', because: '0x00' },
     { target: '/x\r\nHost: evil', because: '0x0D' },
     { target: '/x\x7f', because: '0x7F' },
     { target: '/x\u00e9', because: '0xE9' },
     { target: '/x\u{1F600}', because: '0xD83D' },
     // The query.
-    { target: '/x?a;b', because: 'the query holds ";" bare' },
-    { target: '/x?a#b', because: 'the query holds "#" bare' },
-    { target: '/x?a b', because: 'the query holds " " bare' },
-    { target: '/x?a"b', because: 'the query holds' },
-    { target: '/x?a\\b', because: 'the query holds' },
+    { target: '/x?a;b', because: 'the query contains an unescaped ";"' },
+    { target: '/x?a#b', because: 'the query contains an unescaped "#"' },
+    { target: '/x?a b', because: 'the query contains an unescaped " "' },
+    { target: '/x?a"b', because: 'the query contains' },
+    { target: '/x?a\\b', because: 'the query contains' },
     { target: '/x?a=\n', because: '0x0A' },
     { target: '/x?a=\u00ff', because: '0xFF' },
     { target: '/x?a=%', because: 'two hexadecimal digits' },
@@ -123,20 +123,20 @@ describe('400 answers', () => {
     { target: '/x?a=%00', because: '%00' },
     { target: '/x?a=%FF', because: 'not UTF-8' },
     { target: '/x?%FF=a', because: 'not UTF-8' },
-  ])('$target ($because)', ({ target, because }) => {
+  ])('the target $target ($because)', ({ target, because }) => {
     const { code, message } = refusal(() => parseTarget('GET', target))
     expect(code).toBe(400)
     expect(message).toContain(because)
     expect(message).toMatch(/^[ -~]{1,200}$/)
   })
 
-  test('a target above the bound', () => {
+  test('a target longer than the limit', () => {
     const { code, message } = refusal(() => parseTarget('GET', `/${'a'.repeat(MAX_TARGET_LENGTH)}`))
     expect(code).toBe(400)
     expect(message).toContain('65536 bytes')
   })
 
-  test('more parameters than Go reads', () => {
+  test('a query with more parameters than Go reads', () => {
     const { code } = refusal(() => parseTarget('GET', `/x?${'&'.repeat(MAX_QUERY_PARAMETERS)}`))
     expect(code).toBe(400)
   })
@@ -151,7 +151,7 @@ describe('400 answers', () => {
   )
 })
 
-test.for(['CONNECT', 'TRACE'])('%s is answered 405 with the methods that are served', (method) => {
+test.for(['CONNECT', 'TRACE'])('%s is refused with 405 and the supported methods', (method) => {
   const error = refusal(() => parseTarget(method, 'evil:443'))
   expect(error.code).toBe(405)
   expect(error.headers).toEqual({ Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' })

@@ -1,6 +1,6 @@
 /**
- * What kubectl, helm, client-go, controllers and the JavaScript, Python and Java clients ask for, as
- * it stands in their request lines. None of it may ever be refused.
+ * Request lines of kubectl, helm, client-go, controllers and the JavaScript, Python and Java clients.
+ * None of them may be refused.
  */
 export const usualRequests: readonly string[] = [
   // Discovery, version, schemas, health.

@@ -1,7 +1,7 @@
 /**
- * Writes vectors.jsonl beside this file: what kube-apiserver makes of usual and hostile requests.
- * Needs Go. To be run when the version of k8s.io/apiserver in dev/parts/go/requestinfo/go.mod, or
- * what makes the requests, changes:
+ * Writes vectors.jsonl next to this file: kube-apiserver's reading of usual and hostile requests. Needs
+ * Go. Run it after a change of the version of k8s.io/apiserver in dev/parts/go/requestinfo/go.mod, or
+ * of the generators of requests:
  *
  *     node test/request/vectors.generate.ts
  */
@@ -16,5 +16,5 @@ const SEED = 20_180_626
 const COUNT = 3_500
 
 const questions = [...usualRequests.map(methodAndTarget), ...hostileRequests(SEED, COUNT)]
-const answers = await askKubeApiserver(questions)
-await writeFile(join(import.meta.dirname, 'vectors.jsonl'), formatVectors(questions, answers))
+const readings = await askKubeApiserver(questions)
+await writeFile(join(import.meta.dirname, 'vectors.jsonl'), formatVectors(questions, readings))

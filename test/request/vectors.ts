@@ -4,26 +4,29 @@ import { resolveRequestInfo } from '../../src/request/request-info.ts'
 import { parseTarget } from '../../src/request/target.ts'
 import type { RequestInfo, Target } from '../../src/request/types.ts'
 import { StatusError } from '../../src/status.ts'
-import type { Question } from './hostile-requests.ts'
+import type { RequestLine } from './hostile-requests.ts'
 
-/** What the Go program of dev/parts/go/requestinfo prints: its fields that are empty are left out. */
-export interface Answer extends Partial<RequestInfo> {
-  /** `parse`: net/http answers 400; `info`: kube-apiserver answers 500. */
+/** The output of the Go program dev/parts/go/requestinfo, without empty fields. */
+export interface Reading extends Partial<RequestInfo> {
+  /** `parse`: net/http responds with 400; `info`: kube-apiserver responds with 500. */
   readonly refused?: 'parse' | 'info'
   readonly longRunning?: true
-  /** How Go would write the path when it sends it on, where that is not what it read. */
+  /** The path as Go would forward it, if that differs from what it received. */
   escaped?: string
 }
 
-/** A question and kube-apiserver's answer; a line of vectors.jsonl. */
-export type Vector = readonly [method: string, target: string, answer: Answer]
+/** A request and kube-apiserver's reading of it: one line of vectors.jsonl. */
+export type Vector = readonly [method: string, target: string, recorded: Reading]
 
-/** One vector a line, so that a difference between two versions can be read. */
-export function formatVectors(questions: readonly Question[], answers: readonly Answer[]): string {
-  return answers
-    .map((answer, index) => {
+/** Writes one vector per line, so that a diff between two versions is readable. */
+export function formatVectors(
+  questions: readonly RequestLine[],
+  readings: readonly Reading[],
+): string {
+  return readings
+    .map((recorded, index) => {
       const { method = '', target = '' } = questions[index] ?? {}
-      return `${JSON.stringify([method, target, answer])}\n`
+      return `${JSON.stringify([method, target, recorded])}\n`
     })
     .join('')
 }
@@ -36,12 +39,12 @@ export function parseVectors(text: string): Vector[] {
 }
 
 /**
- * What Gatehouse makes of a request: in the form of kube-apiserver's answer, or the code of its
- * refusal. Anything thrown that is no refusal is passed on.
+ * Returns Gatehouse's reading of a request in the form of kube-apiserver's, or the status code of its
+ * refusal. Rethrows any other error.
  */
-export function gatehouseReading({ method, target }: Question): Answer | number {
+export function gatehouseReading({ method, target }: RequestLine): Reading | number {
   try {
-    return answerOf(resolveRequestInfo(method, parseTarget(method, target)))
+    return readingOf(resolveRequestInfo(method, parseTarget(method, target)))
   } catch (error) {
     if (error instanceof StatusError) return error.code
     throw error
@@ -49,32 +52,32 @@ export function gatehouseReading({ method, target }: Question): Answer | number 
 }
 
 /**
- * What the port of RequestInfo makes of a target of origin-form that Gatehouse would refuse.
- * Undefined where there is no such reading: not UTF-8, or no path.
+ * Returns the RequestInfo of a target in origin-form, even if Gatehouse would refuse the target.
+ * Undefined if there is none: the target is not UTF-8, or does not have a path.
  */
-export function unrefusedReading({ method, target }: Question): Answer | undefined {
+export function unrefusedReading({ method, target }: RequestLine): Reading | undefined {
   const parsed = decodeAsGo(target)
   if (parsed === undefined) return undefined
   try {
-    return answerOf(resolveRequestInfo(method, parsed))
+    return readingOf(resolveRequestInfo(method, parsed))
   } catch (error) {
     if (!(error instanceof StatusError)) throw error
     return error.message.includes('UTF-8') ? undefined : { refused: 'info' }
   }
 }
 
-/** Whether a reading, by one of the functions above, is kube-apiserver's. */
-export function isSameReading(reading: Answer, answer: Answer): boolean {
-  const info = { ...answer }
+/** Whether a reading by one of the functions above is the one that kube-apiserver recorded. */
+export function isSameReading(reading: Reading, recorded: Reading): boolean {
+  const info = { ...recorded }
   delete info.escaped
   return isDeepStrictEqual(reading, info)
 }
 
-/** Whether the request is refused as Gatehouse refuses, or read as kube-apiserver reads it. */
-export function isSafeReading(reading: Answer | number, answer: Answer): boolean {
+/** Whether a request is refused with 400 or 405, or read as kube-apiserver reads it. */
+export function isSafeReading(reading: Reading | number, recorded: Reading): boolean {
   return typeof reading === 'number'
     ? reading === 400 || reading === 405
-    : isSameReading(reading, answer)
+    : isSameReading(reading, recorded)
 }
 
 function decodeAsGo(raw: string): Target | undefined {
@@ -89,7 +92,7 @@ function decodeAsGo(raw: string): Target | undefined {
   }
 }
 
-function answerOf(info: RequestInfo): Answer {
+function readingOf(info: RequestInfo): Reading {
   const set = Object.entries({ ...info, longRunning: isLongRunning(info) }).filter(
     ([, value]) => value !== '' && value !== false && !(Array.isArray(value) && value.length === 0),
   )
