@@ -1,8 +1,9 @@
 /**
- * What of a client's address is counted: an IPv4 address, or the first 64 bits of an IPv6 one, since
- * whoever has one address of a /64 usually has all of them (RFC 6177, RFC 8981).
+ * Returns the key under which a client's address is counted: an IPv4 address, or the /64 prefix of
+ * an IPv6 address, since a client with one address of a /64 usually has all of them (RFC 6177,
+ * RFC 8981).
  *
- * @param address canonical text without a zone, IPv4-mapped addresses as IPv4
+ * @param address in canonical form without a zone; IPv4-mapped addresses as IPv4
  */
 export function addressKey(address: string): string {
   if (!address.includes(':')) return address

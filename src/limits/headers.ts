@@ -1,6 +1,9 @@
 import type { RateLimitState } from './limiter.ts'
 
-/** Name, value pairs of draft-ietf-httpapi-ratelimit-headers-07: the form that tools read today. */
+/**
+ * Returns names and values, alternating, of draft-ietf-httpapi-ratelimit-headers-07, the version
+ * that tools read today.
+ */
 export function rateLimitHeaders({ limit, remaining, resetSeconds }: RateLimitState): string[] {
   return [
     'RateLimit-Limit',

@@ -1,6 +1,6 @@
-/** Counts what runs at this moment, by key. A key without anything running takes no memory. */
+/** Counts running requests or streams by key. A key without any does not take memory. */
 export interface InFlight {
-  /** False: the key has `max` running already, and nothing is counted. */
+  /** False when the key already has `max` running; then nothing is counted. */
   enter(key: string): boolean
   leave(key: string): void
 }

@@ -1,4 +1,4 @@
-/** The limiter of one replica: token buckets and counts of what runs, in memory. */
+/** The limiter of one replica: token buckets and counts of running requests, in memory. */
 import type { UserInfo } from '../authentication/authenticator.ts'
 import type { Metrics } from '../metrics.ts'
 import type { RequestClass } from '../request/types.ts'
@@ -13,33 +13,33 @@ export interface MemoryLimiterOptions {
   readonly address: BucketSize
   readonly user: Readonly<Record<RequestClass, BucketSize>>
   readonly concurrent: { readonly requests: number; readonly streams: number }
-  /** Addresses, and users of each class, that are remembered at most. */
+  /** Most addresses, and most users of each class, that are tracked. */
   readonly maxTrackedKeys: number
 }
 
 export interface MemoryLimiterEffects {
   readonly metrics: Metrics
-  /** Milliseconds of a clock that only goes forward. */
+  /** Milliseconds of a monotonic clock. */
   readonly now?: () => number
 }
 
-/** The port, without its promises. */
+/** `Limiter` without promises. */
 export interface MemoryLimiter extends Limiter {
   admitAddress(address: string): void
   admitUser(user: UserInfo, requestClass: RequestClass): Slot
 }
 
-/** Seconds after which a slot may have come free; nobody knows better. */
+/** Retry-After for concurrency limits: a guess, since nothing tells when a slot frees up. */
 const CONCURRENCY_RETRY_SECONDS = 1
 
-const WHAT: Readonly<Record<RequestClass, string>> = {
+const DESCRIPTIONS: Readonly<Record<RequestClass, string>> = {
   read: 'read requests',
   write: 'write requests',
   list: 'list requests',
-  stream: 'new streams (watch, logs -f, exec, attach, port-forward)',
+  stream: 'new streams (watch, logs, exec, attach, port-forward, proxy)',
 }
 
-/** Makes the limiter; every key begins with a full bucket. */
+/** Creates the limiter; every key begins with a full bucket. */
 export function createMemoryLimiter(
   options: MemoryLimiterOptions,
   { metrics, now = () => performance.now() }: MemoryLimiterEffects,
@@ -75,7 +75,7 @@ export function createMemoryLimiter(
     admitUser({ username }, requestClass) {
       const taken = users[requestClass].take(username, now())
       if (!taken.allowed) {
-        const message = `too many ${WHAT[requestClass]} by this user`
+        const message = `too many ${DESCRIPTIONS[requestClass]} by this user`
         refuse(requestClass, message, retrySeconds(taken), taken.state)
       }
       const isStream = requestClass === 'stream'
@@ -84,7 +84,7 @@ export function createMemoryLimiter(
         const [limit, what, max] = isStream
           ? ['concurrent_streams', 'streams', concurrent.streams]
           : ['concurrent_requests', 'requests', concurrent.requests]
-        const message = `too many ${what} of this user run already (limit: ${max})`
+        const message = `too many concurrent ${what} by this user (limit: ${max})`
         refuse(limit, message, CONCURRENCY_RETRY_SECONDS)
       }
       return new HeldSlot(running, username, taken.state)
@@ -114,8 +114,9 @@ function retrySeconds({ waitMs }: Taken): number {
 }
 
 /**
- * client-go waits as long as an integer `Retry-After` says, and asks again, up to ten times. A
- * stranger's connection ends with it, so that the next one meets the bounds on connections.
+ * client-go waits for the time of an integer `Retry-After` and retries, up to ten times. A refusal
+ * by address also closes the connection, so that the client's next one counts against the
+ * connection limits.
  */
 function tooMany(
   message: string,

@@ -1,4 +1,4 @@
-/** Token buckets by key, in bounded memory (golang.org/x/time/rate, as far as `AllowN(now, 1)` goes). */
+/** Token buckets by key, in limited memory (golang.org/x/time/rate with `AllowN(now, 1)`). */
 import { createLru } from '../lru.ts'
 import type { RateLimitState } from './limiter.ts'
 
@@ -8,27 +8,32 @@ export interface BucketSize {
 }
 
 export interface TokenBuckets {
-  /** Takes a token, if there is one. `now`: milliseconds of a clock that only goes forward. */
+  /** Takes a token if there is one. `now`: milliseconds of a monotonic clock. */
   take(key: string, now: number): Taken
-  /** Takes so many, there or not; false: the key has less than none now. `now` as above. */
+  /**
+   * Takes `tokens` tokens, even if the bucket holds fewer; false if that leaves a debt. `now` as
+   * above.
+   */
   charge(key: string, tokens: number, now: number): boolean
 }
 
 export interface Taken {
   readonly allowed: boolean
   readonly state: RateLimitState
-  /** Until the next token, in milliseconds; 0 when allowed. */
+  /** Time until the next token, in milliseconds; 0 when allowed. */
   readonly waitMs: number
 }
 
 interface Bucket {
   tokens: number
+  /** When `tokens` was computed. */
   at: number
 }
 
 /**
- * Of more than `maxKeys` keys those longest unused are forgotten, and begin with a full bucket when
- * they come again: a client with that many addresses is bound by the connection limits.
+ * Creates buckets for at most `maxKeys` keys. The least recently used key is evicted and begins
+ * with a full bucket when it returns: a client with that many addresses is limited by the
+ * connection limits.
  */
 export function createTokenBuckets(size: BucketSize, maxKeys: number): TokenBuckets {
   const { requestsPerSecond, burst } = size
@@ -49,7 +54,8 @@ export function createTokenBuckets(size: BucketSize, maxKeys: number): TokenBuck
   return {
     charge(key, tokens, now) {
       const bucket = refilled(key, now)
-      // A debt of more than a whole bucket would keep the key out for longer than it ever was in.
+      // The debt is limited to one full bucket, so that a key is not refused for longer than it
+      // took to use one up.
       bucket.tokens = Math.max(-burst, bucket.tokens - tokens)
       return bucket.tokens >= 0
     },

@@ -50,7 +50,7 @@ describe.skipIf(!inject('hasParts'))('a user who asks for too much', () => {
     const user = await withToken(cluster.controlPlane, gatehouse)
     const logs = user.start(['logs', '-f', 'web', '--tail=1'])
     const line = /tick (\d+)\n/.exec(await logs.until(/tick \d+\n/))?.[1]
-    const refused = 'too many streams of this user run already (limit: 1), retry after 1s\n'
+    const refused = 'too many concurrent streams by this user (limit: 1), retry after 1s\n'
     for (const env of [{}, overSPDY]) {
       expect(await user.kubectl(['exec', 'web', '--', 'true'], { env })).toEqual({
         code: 1,

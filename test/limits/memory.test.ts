@@ -35,8 +35,8 @@ function refusal(call: () => unknown): StatusError | undefined {
   }
 }
 
-describe('by address', () => {
-  test('the burst passes, the next is refused until a token has come back', () => {
+describe('the limit by address', () => {
+  test('admits the burst and refuses the next request until a token is refilled', () => {
     const { limits, pass } = limiter({ address: { requestsPerSecond: 2, burst: 3 } })
     for (let i = 0; i < 3; i++) expect(refusal(() => limits.admitAddress('a'))).toBeUndefined()
     const refused = refusal(() => limits.admitAddress('a'))
@@ -47,14 +47,14 @@ describe('by address', () => {
     expect(refusal(() => limits.admitAddress('a'))).toBeUndefined()
   })
 
-  test('one address does not spend the tokens of another', () => {
+  test('does not charge one address for another', () => {
     const { limits } = limiter({ address: { requestsPerSecond: 1, burst: 1 } })
     limits.admitAddress('a')
     expect(refusal(() => limits.admitAddress('a'))).toBeDefined()
     expect(refusal(() => limits.admitAddress('b'))).toBeUndefined()
   })
 
-  test('tokens never grow beyond the burst', () => {
+  test('never refills beyond the burst', () => {
     const { limits, pass } = limiter({ address: { requestsPerSecond: 10, burst: 2 } })
     pass(3_600_000)
     limits.admitAddress('a')
@@ -63,8 +63,8 @@ describe('by address', () => {
   })
 })
 
-describe('by user and class', () => {
-  test('classes are counted apart', () => {
+describe('the limit by user and class', () => {
+  test('counts each class separately', () => {
     const { limits } = limiter({
       user: { read: WIDE, write: WIDE, stream: WIDE, list: { requestsPerSecond: 1, burst: 1 } },
     })
@@ -76,7 +76,7 @@ describe('by user and class', () => {
     expect(refusal(() => limits.admitUser(user('grace'), 'list'))).toBeUndefined()
   })
 
-  test('the refusal says in whole seconds when to come back', () => {
+  test('refuses with a Retry-After in whole seconds', () => {
     const { limits } = limiter({
       user: { read: WIDE, list: WIDE, stream: WIDE, write: { requestsPerSecond: 0.4, burst: 1 } },
     })
@@ -91,18 +91,18 @@ describe('by user and class', () => {
     expect(refused?.details).toEqual({ retryAfterSeconds: 3 })
   })
 
-  test('what runs at the same time is bounded, requests and streams apart', () => {
+  test('limits concurrent requests and concurrent streams separately', () => {
     const { limits } = limiter({ concurrent: { requests: 2, streams: 1 } })
     const slots = [limits.admitUser(user('ada'), 'read'), limits.admitUser(user('ada'), 'write')]
     const stream = limits.admitUser(user('ada'), 'stream')
     expect(refusal(() => limits.admitUser(user('ada'), 'list'))?.message).toContain(
-      'too many requests of this user run already (limit: 2)',
+      'too many concurrent requests by this user (limit: 2)',
     )
     expect(refusal(() => limits.admitUser(user('ada'), 'stream'))?.message).toContain(
-      'too many streams of this user run already (limit: 1)',
+      'too many concurrent streams by this user (limit: 1)',
     )
     slots[0]?.release()
-    // Twice is once.
+    // A second release does nothing.
     slots[0]?.release()
     limits.admitUser(user('ada'), 'list')
     expect(refusal(() => limits.admitUser(user('ada'), 'list'))).toBeDefined()
@@ -111,7 +111,7 @@ describe('by user and class', () => {
   })
 })
 
-test('of more keys than are tracked the longest unseen is forgotten', () => {
+test('the least recently used key is evicted when more keys are in use than are tracked', () => {
   const { limits } = limiter({ address: { requestsPerSecond: 1, burst: 1 }, maxTrackedKeys: 2 })
   limits.admitAddress('a')
   limits.admitAddress('b')
