@@ -1,6 +1,6 @@
 /**
- * What the audit record says of a credential that was refused, and the client does not hear: enough
- * for an operator to help, nothing of the credential itself. And the largest identities that pass.
+ * The cause of a refused credential is in the audit record and not in the response: enough for an
+ * administrator to help, and nothing of the credential itself. Also the largest accepted identities.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -42,14 +42,18 @@ const HOUR = 3_600_000
 const now = Date.now()
 const past = new Date(now - HOUR)
 
-describe('the record says why, the client hears Unauthorized', () => {
+describe('the audit record has the cause, and the client gets Unauthorized only:', () => {
   test.for<readonly [what: string, make: () => Promise<Tried>, cause: string]>([
-    ['no credential', async () => ({}), 'no credential'],
-    ['Basic', async () => ({ fields: 'Authorization: Basic YTpi\r\n' }), 'not a bearer token'],
+    ['a request without a credential', async () => ({}), 'no credential'],
+    [
+      'a Basic credential',
+      async () => ({ fields: 'Authorization: Basic YTpi\r\n' }),
+      'the Authorization header is not of the form "Bearer TOKEN"',
+    ],
     [
       'a token of another issuer',
       async () => ({ fields: await attack.bearer({ iss: 'https://evil.example/\u202e' }) }),
-      String.raw`the issuer (iss) is none of those configured: "https://evil.example/\u202e"`,
+      String.raw`the issuer (iss) is not one of the configured issuers: "https://evil.example/\u202e"`,
     ],
     [
       'a token for another audience',
@@ -69,7 +73,7 @@ describe('the record says why, the client hears Unauthorized', () => {
       ) as string,
     ],
     [
-      'a certificate from tomorrow',
+      'a certificate that is not valid yet',
       async () => ({
         certificate: await attack.gatehouse.certificate({
           notBefore: new Date(now + HOUR),
@@ -77,27 +81,27 @@ describe('the record says why, the client hears Unauthorized', () => {
         }),
       }),
       expect.stringMatching(
-        /^client certificate: the certificate is valid from \S+ only \(CERT_NOT_YET_VALID\)$/,
+        /^client certificate: the certificate is not valid before \S+ \(CERT_NOT_YET_VALID\)$/,
       ) as string,
     ],
     [
-      'a certificate of a stranger',
+      'a certificate of an unknown CA',
       async () => ({
         certificate: await (
-          await createAuthority({ commonName: 'strangers' })
+          await createAuthority({ commonName: 'unknown' })
         ).issue({ commonName: 'ada', usages: ['client'] }),
       }),
       expect.stringMatching(
-        /^client certificate: it was issued by none of the client CAs \(UNABLE_TO_\w+\)$/,
+        /^client certificate: it was not issued by a client CA \(UNABLE_TO_\w+\)$/,
       ) as string,
     ],
-  ])('%s', async ([, make, cause]) => {
+  ])('%s is refused with its cause', async ([, make, cause]) => {
     const found = await causeOf(await make())
     expect(found.message).toBe('Unauthorized')
     expect(found.cause).toEqual(cause)
   })
 
-  test('two credentials, of which the client hears', async () => {
+  test('two credentials, which the response mentions', async () => {
     const certificate = await attack.gatehouse.certificate()
     expect(await causeOf({ fields: await attack.bearer(), certificate })).toEqual({
       message: TWO,
@@ -105,15 +109,15 @@ describe('the record says why, the client hears Unauthorized', () => {
     })
   })
 
-  test('a token as audience of a token is not written down', async () => {
+  test('a token in the audience of a token is redacted', async () => {
     const inner = (await attack.bearer()).slice('Authorization: Bearer '.length).trim()
     const { cause } = await causeOf({ fields: await attack.bearer({ aud: inner }) })
     expect(cause).toBe('[redacted]')
   })
 })
 
-describe('the largest identity that is let through arrives whole', () => {
-  /** 500 groups that take all the bytes there are, less what system:authenticated takes. */
+describe('the largest accepted identity arrives complete', () => {
+  /** 499 groups that use up the limit in bytes, except for system:authenticated. */
   const groups = Array.from({ length: 499 }, (_, i) => `${i}-`.padEnd(49, 'g'))
   const long = 'X-Long: ' + 'x'.repeat(8_000) + '\r\n'
 
@@ -133,7 +137,7 @@ describe('the largest identity that is let through arrives whole', () => {
     ])
   })
 
-  test('and one with a group more is refused', async () => {
+  test('and an identity with more groups is refused', async () => {
     const certificate = await attack.gatehouse.certificate({
       organizations: [...groups, 'one', 'two'],
     })

@@ -1,6 +1,7 @@
 /**
- * Credentials that are none, are two, are somebody else's, or name somebody whom nobody may name:
- * each is refused, recorded once, and neither passed on nor written down. There is no anonymous.
+ * Missing, duplicate, forged and expired credentials, and reserved identities: each request is
+ * refused and audited once, and the credential is neither forwarded nor logged. There is no anonymous
+ * access.
  */
 import { createHmac } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -52,15 +53,15 @@ async function tried(bytes: string, certificate?: KeyPair): Promise<Watched<RawA
 function expectRefused({ value, received, events }: Watched<RawAnswer>, code: number): void {
   expect(value.status).toBe(code)
   expect(JSON.parse(value.body)).toMatchObject({ kind: 'Status', status: 'Failure', code })
-  // As kube-apiserver: browsers must not come up with a dialogue.
+  // As in kube-apiserver: browsers must not show a login dialog.
   expect(value.head).not.toMatch(/www-authenticate/i)
   expect(received).toEqual([])
   expect(events).toMatchObject([{ stage: 'ResponseComplete', responseStatus: { code } }])
 }
 
-describe('no credential, or none that is one', () => {
+describe('a missing or malformed credential:', () => {
   test.for(['/version', '/healthz', '/livez', '/', '/api', '/openapi/v2', '/metrics', PATH])(
-    'nobody gets to see %s',
+    'a request for %s without a credential is refused',
     async (target) => {
       expectRefused(await tried(withFields('', target)), 401)
     },
@@ -83,7 +84,7 @@ describe('no credential, or none that is one', () => {
     'Negotiate YII=',
     'Digest username="ada"',
     'AWS4-HMAC-SHA256 Credential=x',
-  ])('Authorization: %j', async (value) => {
+  ])('Authorization: %j is refused', async (value) => {
     const { events, ...rest } = await tried(withFields(`Authorization: ${value}\r\n`))
     expectRefused({ events, ...rest }, 401)
     expect(events[0]!.user).toEqual({})
@@ -97,19 +98,19 @@ describe('no credential, or none that is one', () => {
   })
 
   test.for(['access_token', 'token', 'id_token'])(
-    'a token in the query as %s is no credential, and is not written down',
+    'a token in the query as %s is not a credential, and is not logged',
     async (name) => {
       const token = (await attack.bearer()).slice('Authorization: Bearer '.length).trim()
       expectRefused(await tried(withFields('', `${PATH}?${name}=${token}`)), 401)
     },
   )
 
-  test('a token in a cookie is no credential', async () => {
+  test('a token in a cookie is not a credential', async () => {
     const token = (await attack.bearer()).slice('Authorization: Bearer '.length).trim()
     expectRefused(await tried(withFields(`Cookie: token=${token}\r\n`)), 401)
   })
 
-  test('over HTTP/2 the 401 ends the session', async () => {
+  test('a 401 ends an HTTP/2 session', async () => {
     const { value, received, events } = await attack.watching(async () => {
       const connection = await attack.connectHttp2()
       const fields = (await attack.fields(PATH)).filter(([name]) => name !== 'authorization')
@@ -123,39 +124,39 @@ describe('no credential, or none that is one', () => {
   })
 })
 
-describe('a token that is not good', () => {
+describe('a hostile token:', () => {
   const now = Math.floor(Date.now() / 1_000)
 
   test.for<readonly [what: string, claims: Record<string, unknown>, code: number]>([
-    ['of another issuer', { iss: 'https://evil.example' }, 401],
-    ['of an issuer spelled otherwise', { iss: 'HTTPS://127.0.0.1' }, 401],
+    ['from another issuer', { iss: 'https://evil.example' }, 401],
+    ['from an issuer in another spelling', { iss: 'HTTPS://127.0.0.1' }, 401],
     ['for another audience', { aud: 'other' }, 401],
-    ['for no audience', { aud: [] }, 401],
-    ['expired', { exp: now - 1 }, 401],
-    ['without an end', { exp: undefined }, 401],
-    ['with an end that is no number', { exp: 'never' }, 401],
-    ['not good yet', { nbf: now + 3_600 }, 401],
+    ['without an audience', { aud: [] }, 401],
+    ['that has expired', { exp: now - 1 }, 401],
+    ['without an expiry', { exp: undefined }, 401],
+    ['with an expiry that is not a number', { exp: 'never' }, 401],
+    ['that is not valid yet', { nbf: now + 3_600 }, 401],
     ['without a user', { sub: undefined }, 401],
     ['with an empty user', { sub: '' }, 401],
-    ['with a user that is no string', { sub: ['ada'] }, 401],
-    ['with a user that ends with a blank', { sub: 'ada ' }, 403],
+    ['with a user that is not a string', { sub: ['ada'] }, 401],
+    ['with a user that ends with a space', { sub: 'ada ' }, 403],
     ['with a user that ends with a no-break space', { sub: 'ada\u00a0' }, 403],
     ['with a user that ends with a tab', { sub: 'ada\t' }, 403],
     ['with a user of two lines', { sub: 'ada\r\nImpersonate-Group: system:masters' }, 403],
     ['with a NUL in the user', { sub: 'ada\0' }, 403],
-    ['with half a character in the user', { sub: 'ada\ud800' }, 403],
-    ['with a user that is 2 kB long', { sub: 'a'.repeat(2_048) }, 403],
+    ['with half a surrogate pair in the user', { sub: 'ada\ud800' }, 403],
+    ['with a user of 2 kB', { sub: 'a'.repeat(2_048) }, 403],
     ['with distributed groups', { _claim_names: { groups: 'a' }, _claim_sources: { a: {} } }, 401],
-  ])('%s', async ([, claims, code]) => {
+  ])('a token %s is refused', async ([, claims, code]) => {
     expectRefused(await tried(withFields(await attack.bearer(claims))), code)
   })
 
   test.for<readonly [what: string, change: (parts: readonly string[]) => string]>([
     ['without its signature', ([header, payload]) => `${header}.${payload}.`],
-    ['of two parts', ([header, payload]) => `${header}.${payload}`],
+    ['with two parts', ([header, payload]) => `${header}.${payload}`],
     ['with alg none', ([, payload]) => `${encode({ alg: 'none', typ: 'JWT' })}.${payload}.`],
     [
-      'signed with HS256 and the public key as secret',
+      'signed with HS256 and the public key as the secret',
       ([, payload]) => {
         const input = `${encode({ alg: 'HS256', kid: 'first' })}.${payload}`
         const key = JSON.stringify(attack.gatehouse.signingKey.publicJwk)
@@ -163,20 +164,20 @@ describe('a token that is not good', () => {
       },
     ],
     [
-      'whose claims were changed',
+      'with changed claims',
       ([header, , signature]) =>
         `${header}.${encode({ iss: attack.gatehouse.issuer.url, aud: 'kubernetes', sub: 'root', exp: 9_999_999_999 })}.${signature}`,
     ],
-    ['with a letter more', (parts) => `${parts.join('.')}A`],
+    ['with an additional character', (parts) => `${parts.join('.')}A`],
     ['with padding', (parts) => `${parts.join('.')}==`],
     ['with a line break', ([header, payload, signature]) => `${header}.${payload}.\t${signature}`],
-  ])('%s', async ([, change]) => {
+  ])('a token %s is refused', async ([, change]) => {
     const token = (await attack.bearer()).slice('Authorization: Bearer '.length).trim()
     const changed = secret(change(token.split('.')))
     expectRefused(await tried(withFields(`Authorization: Bearer ${changed}\r\n`)), 401)
   })
 
-  test('of 12 kB is read, of 20 kB it is not', async () => {
+  test('a token of 12 kB is accepted, and one of 20 kB is refused', async () => {
     const padded = await attack.bearer({ padding: 'a'.repeat(8_000) })
     expect((await tried(withFields(padded))).value.status).toBe(200)
     const tooLong = await attack.bearer({ padding: 'a'.repeat(15_000) })
@@ -184,7 +185,7 @@ describe('a token that is not good', () => {
     expectRefused(await tried(withFields(tooLong)), 401)
   })
 
-  test('the same bad token is refused every time, and a good one beside it is not', async () => {
+  test('an invalid token is refused every time, and a valid one is accepted in between', async () => {
     const bad = await attack.bearer({ aud: 'other' })
     const good = await attack.bearer()
     const { value } = await attack.watching(async () => {
@@ -202,7 +203,7 @@ function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')
 }
 
-describe('names that nobody may bring along', () => {
+describe('a certificate with special names:', () => {
   test.for<readonly [what: string, subject: Partial<CertificateRequest>, code: number]>([
     ['the user system:admin', { commonName: 'system:admin' }, 403],
     ['the user system:anonymous', { commonName: 'system:anonymous' }, 403],
@@ -212,24 +213,24 @@ describe('names that nobody may bring along', () => {
     ['the group system:masters', { organizations: ['system:masters'] }, 403],
     ['the group system:masters among others', { organizations: ['a', 'system:masters'] }, 403],
     ['the group System:Masters', { organizations: ['System:Masters'] }, 403],
-    ['a blank in front of system:masters', { organizations: [' system:masters'] }, 403],
-    ['a tab in front of system:masters', { organizations: ['\tsystem:masters'] }, 403],
-    ['a no-break space in front of it', { organizations: ['\u00a0system:masters'] }, 403],
-    ['a byte order mark in front of it', { organizations: ['\ufeffsystem:masters'] }, 403],
-    ['a blank behind a user', { commonName: 'ada ' }, 403],
+    ['a space before system:masters', { organizations: [' system:masters'] }, 403],
+    ['a tab before system:masters', { organizations: ['\tsystem:masters'] }, 403],
+    ['a no-break space before system:masters', { organizations: ['\u00a0system:masters'] }, 403],
+    ['a byte order mark before system:masters', { organizations: ['\ufeffsystem:masters'] }, 403],
+    ['a space after a user', { commonName: 'ada ' }, 403],
     ['a newline in a user', { commonName: 'ada\nImpersonate-Group: system:masters' }, 403],
     ['a carriage return in a group', { organizations: ['a\rb'] }, 403],
     ['a NUL in a user', { commonName: 'ada\0.evil' }, 403],
-    ['a NUL in front of a group', { organizations: ['\0system:masters'] }, 403],
+    ['a NUL before a group', { organizations: ['\0system:masters'] }, 403],
     ['an empty group', { organizations: [''] }, 403],
     ['an empty user', { commonName: '' }, 401],
-    ['a group that all are in, brought along', { organizations: ['system:authenticated'] }, 200],
-    ['a name that only looks like one', { commonName: 'xsystem:admin' }, 200],
+    ['the group system:authenticated', { organizations: ['system:authenticated'] }, 200],
+    ['a user that only resembles a system identity', { commonName: 'xsystem:admin' }, 200],
     ['a group with a comma', { organizations: ['a,system:masters'] }, 200],
-    ['a name with a plus and an equals sign', { commonName: 'ada+O=system:masters' }, 200],
-    ['a name with a slash', { commonName: 'ada/O=system:masters' }, 200],
-    ['a name with a line of another attribute', { commonName: 'O=system:masters' }, 200],
-  ])('%s', async ([, subject, code]) => {
+    ['a user with a plus and an equals sign', { commonName: 'ada+O=system:masters' }, 200],
+    ['a user with a slash', { commonName: 'ada/O=system:masters' }, 200],
+    ['a user in the form of another attribute', { commonName: 'O=system:masters' }, 200],
+  ])('a certificate with %s (%j) gets a %d', async ([, subject, code]) => {
     const outcome = await tried(NONE, await attack.gatehouse.certificate(subject))
     expect(outcome.value.status).toBe(code)
     expect(outcome.events).toMatchObject([{ responseStatus: { code } }])
@@ -244,31 +245,34 @@ describe('names that nobody may bring along', () => {
   })
 })
 
-describe('a client certificate that is not good, or not alone', () => {
+describe('a hostile client certificate:', () => {
   test.for<readonly [what: string, make: () => Promise<KeyPair>]>([
     [
-      'of another authority',
+      'of another CA',
       async () =>
         (await createAuthority({ commonName: 'users' })).issue({
           commonName: 'ada',
           usages: ['client'],
         }),
     ],
-    ['expired', () => attack.gatehouse.certificate({ notAfter: new Date(Date.now() - 60_000) })],
     [
-      'not good yet',
+      'that has expired',
+      () => attack.gatehouse.certificate({ notAfter: new Date(Date.now() - 60_000) }),
+    ],
+    [
+      'that is not valid yet',
       () =>
         attack.gatehouse.certificate({
           notBefore: new Date(Date.now() + 3_600_000),
           notAfter: new Date(Date.now() + 7_200_000),
         }),
     ],
-    ['of a server', () => attack.gatehouse.certificate({ usages: ['server'] })],
+    ['for servers', () => attack.gatehouse.certificate({ usages: ['server'] })],
     [
-      'of Gatehouse’s serving authority',
+      'of the CA of Gatehouse’s serving certificate',
       () => attack.gatehouse.servingAuthority.issue({ commonName: 'ada', usages: ['client'] }),
     ],
-    ['of Gatehouse itself at the API server', async () => attack.api.gatehouse],
+    ['that Gatehouse itself uses at the API server', async () => attack.api.gatehouse],
     [
       'signed by a user’s certificate',
       async () => {
@@ -276,26 +280,26 @@ describe('a client certificate that is not good, or not alone', () => {
         return (await loadAuthority(user)).issue({ commonName: 'root', usages: ['client'] })
       },
     ],
-  ])('%s', async ([, make]) => {
+  ])('a certificate %s is refused', async ([, make]) => {
     expectRefused(await tried(NONE, await make()), 401)
   })
 
-  test('with a good token beside it, neither is taken', async () => {
+  test('a valid certificate beside a valid token is refused', async () => {
     const certificate = await attack.gatehouse.certificate()
     const bearer = await attack.bearer()
     expectRefused(await tried(withFields(bearer), certificate), 401)
   })
 
-  test('a bad certificate is not made good by a good token, nor the other way round', async () => {
-    const stranger = await createAuthority({ commonName: 'strangers' })
-    const bad = await stranger.issue({ commonName: 'ada', usages: ['client'] })
+  test('an invalid certificate beside a valid token is refused, and vice versa', async () => {
+    const other = await createAuthority({ commonName: 'other' })
+    const bad = await other.issue({ commonName: 'ada', usages: ['client'] })
     expectRefused(await tried(withFields(await attack.bearer()), bad), 401)
     const good = await attack.gatehouse.certificate()
     const expired = await attack.bearer({ exp: 1 })
     expectRefused(await tried(withFields(expired), good), 401)
   })
 
-  test('with Basic beside it, neither is taken', async () => {
+  test('a valid certificate beside a Basic credential is refused', async () => {
     const certificate = await attack.gatehouse.certificate()
     expectRefused(
       await tried(withFields('Authorization: Basic YWRhOmxvdmVsYWNl\r\n'), certificate),
@@ -328,12 +332,12 @@ describe('a token among WebSocket subprotocols', () => {
   })
 
   test.for<readonly [what: string, lines: (carrier: string) => string]>([
-    ['in one field', (one) => `Sec-WebSocket-Protocol: ${one}, v5.channel.k8s.io\r\n`],
+    ['in one field line', (one) => `Sec-WebSocket-Protocol: ${one}, v5.channel.k8s.io\r\n`],
     [
-      'in a field of its own',
+      'in a field line of its own',
       (one) => `Sec-WebSocket-Protocol: v5.channel.k8s.io\r\nSec-WebSocket-Protocol: ${one}\r\n`,
     ],
-  ])('%s is taken, and only the other subprotocol goes on', async ([, lines]) => {
+  ])('%s is accepted, and only the other subprotocol is forwarded', async ([, lines]) => {
     const { value, received, events } = await tried(upgrade(lines(await carrier())))
     expect(value.status).toBe(404)
     expect(headerValues(received[0]!, 'sec-websocket-protocol')).toEqual(['v5.channel.k8s.io'])
@@ -342,17 +346,20 @@ describe('a token among WebSocket subprotocols', () => {
   })
 
   test.for<readonly [what: string, lines: (carrier: string) => Promise<string> | string]>([
-    ['alone', (one) => `Sec-WebSocket-Protocol: ${one}\r\n`],
+    ['without another subprotocol', (one) => `Sec-WebSocket-Protocol: ${one}\r\n`],
     ['twice', (one) => `Sec-WebSocket-Protocol: ${one}, ${one}, v5.channel.k8s.io\r\n`],
     [
       'for two users',
       async (one) =>
         `Sec-WebSocket-Protocol: ${one}, ${await carrier({ sub: 'eve' })}, v5.channel.k8s.io\r\n`,
     ],
-    ['padded', (one) => `Sec-WebSocket-Protocol: ${one}==, v5.channel.k8s.io\r\n`],
-    ['cut', (one) => `Sec-WebSocket-Protocol: ${one.slice(0, 60)}, v5.channel.k8s.io\r\n`],
+    ['with padding', (one) => `Sec-WebSocket-Protocol: ${one}==, v5.channel.k8s.io\r\n`],
     [
-      'empty',
+      'that is cut off',
+      (one) => `Sec-WebSocket-Protocol: ${one.slice(0, 60)}, v5.channel.k8s.io\r\n`,
+    ],
+    [
+      'that is empty',
       () => 'Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io., v5.channel.k8s.io\r\n',
     ],
     [
@@ -402,16 +409,16 @@ describe('trust that changes while connections are open', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  /** On a connection that has served before: its next answer, or undefined when it has been ended. */
+  /** Sends a request on an open connection; returns its status, undefined if the connection ends. */
   async function askAgain(connection: Awaited<ReturnType<Attack['connect']>>) {
     connection.write(NONE)
-    const isAnswered = await connection.read((received, ended) =>
+    const hasResponse = await connection.read((received, ended) =>
       received.length > 0 || ended ? { value: received.length > 0, bytes: 0 } : undefined,
     )
-    return isAnswered ? (await readAnswer(connection)).status : undefined
+    return hasResponse ? (await readAnswer(connection)).status : undefined
   }
 
-  test('a certificate revoked meanwhile is of no use on the connection that it opened', async () => {
+  test('a revoked certificate is refused on the connection that it opened', async () => {
     const connection = await changing.connect({ certificate })
     const session = new Promise<Buffer>((resolve) => connection.socket.once('session', resolve))
     expect(await askAgain(connection)).toBe(200)
@@ -427,7 +434,7 @@ describe('trust that changes while connections are open', () => {
     resumed.destroy()
   })
 
-  test('nor over HTTP/2', async () => {
+  test('a revoked certificate is refused on an open HTTP/2 session', async () => {
     await put('ca.crl', await first.revoke([]))
     changing.gatehouse.gatehouse.reload()
     const connection = await changing.connectHttp2({ certificate })
@@ -442,7 +449,7 @@ describe('trust that changes while connections are open', () => {
     connection.raw.destroy()
   })
 
-  test('an authority that was replaced vouches for nobody any more', async () => {
+  test('certificates of a replaced CA are refused', async () => {
     const before = await first.issue({ commonName: 'bob', usages: ['client'] })
     const connection = await changing.connect({ certificate: before })
     expect(await askAgain(connection)).toBe(200)
@@ -456,7 +463,7 @@ describe('trust that changes while connections are open', () => {
     expect((await changing.send(NONE, after)).answer.status).toBe(200)
   })
 
-  test('an authority file that is broken changes nothing', async () => {
+  test('a broken CA file does not change anything', async () => {
     await put('ca.crt', 'no certificate')
     changing.gatehouse.gatehouse.reload()
     const after = await second.issue({ commonName: 'bob', usages: ['client'] })
@@ -466,7 +473,7 @@ describe('trust that changes while connections are open', () => {
   })
 })
 
-test('without client certificates in the configuration, one of them is no credential', async () => {
+test('a client certificate is refused if x509 is not configured', async () => {
   const tokensOnly = await startAttack({ without: ['x509'] })
   const certificate = await tokensOnly.gatehouse.certificate()
   const { value, received } = await tokensOnly.watching(() => tokensOnly.send(NONE, certificate))

@@ -1,4 +1,4 @@
-/** HandshakeBudget cost Gatehouse more than the client: one address gets so many, others theirs. */
+/** TLS handshakes cost Gatehouse more than the client: each address has a limit of its own. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
@@ -21,7 +21,7 @@ async function refusedHandshakes(): Promise<number> {
   return values.find(({ labels }) => labels.reason === 'handshake_rate')?.value ?? 0
 }
 
-async function shakesHands(localAddress?: string): Promise<boolean> {
+async function completesHandshake(localAddress?: string): Promise<boolean> {
   try {
     const connection = await attack.connect(localAddress === undefined ? {} : { localAddress })
     connection.destroy()
@@ -31,17 +31,18 @@ async function shakesHands(localAddress?: string): Promise<boolean> {
   }
 }
 
-test('beyond the burst of an address connections are closed before TLS; another address gets in', async () => {
+test('connections over the burst of an address are closed before TLS, others are accepted', async () => {
   const handshakes = { handshakesPerSecond: 0.001, burst: BURST }
   attack = await startAttack({ configuration: { limits: { handshakes } } })
-  const shaken: boolean[] = []
-  for (let i = 0; i < BURST + 30; i++) shaken.push(await shakesHands(ATTACKER.localAddress))
-  expect(shaken).toEqual(shaken.map((_, i) => i < BURST))
+  const completed: boolean[] = []
+  for (let i = 0; i < BURST + 30; i++)
+    completed.push(await completesHandshake(ATTACKER.localAddress))
+  expect(completed).toEqual(completed.map((_, i) => i < BURST))
   expect(await refusedHandshakes()).toBe(30)
-  expect(await shakesHands()).toBe(true)
+  expect(await completesHandshake()).toBe(true)
 })
 
-test('connections that never begin TLS count as well', async () => {
+test('connections that never begin TLS count too', async () => {
   const handshakes = { handshakesPerSecond: 0.001, burst: BURST }
   attack = await startAttack({ configuration: { limits: { handshakes } } })
   for (let i = 0; i < BURST; i++) {
@@ -49,10 +50,10 @@ test('connections that never begin TLS count as well', async () => {
     await once(socket, 'connect')
     socket.resetAndDestroy()
   }
-  expect(await shakesHands(ATTACKER.localAddress)).toBe(false)
+  expect(await completesHandshake(ATTACKER.localAddress)).toBe(false)
 })
 
-test('by default, a storm of kubectl behind one address is served: 50 at a time, 300 connections', async () => {
+test('the default limit accepts 300 kubectl connections from one address, 50 at a time', async () => {
   attack = await startAttack()
   const bearer = await attack.bearer()
   const statuses: (number | undefined)[] = []
@@ -70,7 +71,7 @@ test('by default, a storm of kubectl behind one address is served: 50 at a time,
   expect(await refusedHandshakes()).toBe(0)
 })
 
-/** DER, as short as it goes. */
+/** A minimal DER encoder. */
 function element(tag: number, ...parts: readonly Buffer[]): Buffer {
   const content = Buffer.concat(parts)
   const { length } = content
@@ -88,7 +89,10 @@ const IS_CA = element(
   sequence(sequence(identifier('551d13'), element(4, sequence(element(1, Buffer.from([255])))))),
 )
 
-/** A chain that nobody has a key of but the first: each signature is verified all the same. */
+/**
+ * A chain of random RSA keys: only the key of the leaf is known, but OpenSSL verifies every
+ * signature.
+ */
 function heavyChain(issuers: number, bits: number): { cert: string; key: string } {
   const own = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
@@ -131,13 +135,13 @@ function heavyChain(issuers: number, bits: number): { cert: string; key: string 
   }
 }
 
-test('whoever sends certificates that cost much to verify has soon used up his share', async () => {
+test('a client with expensive certificates uses up its limit quickly', async () => {
   // Each counts as 201: the third is the last.
   const handshakes = { handshakesPerSecond: 0.001, burst: 450 }
   attack = await startAttack({ configuration: { limits: { handshakes } } })
   const { port, ca } = attack.gatehouse
   const heavy = heavyChain(9, 16_384)
-  const answers: (string | undefined)[] = []
+  const statuses: (string | undefined)[] = []
   for (let i = 0; i < 5; i++) {
     const socket = connectTls({ port, host: '127.0.0.1', ca, ...heavy, ...ATTACKER })
     const failed = once(socket, 'error').then(() => undefined)
@@ -147,10 +151,10 @@ test('whoever sends certificates that cost much to verify has soon used up his s
       return data.toString('latin1').slice(9, 12)
     })
     secured.catch(() => undefined)
-    answers.push(await Promise.race([secured, failed]))
+    statuses.push(await Promise.race([secured, failed]))
     socket.destroy()
   }
-  expect(answers).toEqual(['401', '401', '401', undefined, undefined])
+  expect(statuses).toEqual(['401', '401', '401', undefined, undefined])
   expect(await refusedHandshakes()).toBe(2)
-  expect(await shakesHands()).toBe(true)
+  expect(await completesHandshake()).toBe(true)
 })

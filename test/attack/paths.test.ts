@@ -1,7 +1,7 @@
 /**
  * Request targets that could be read in two ways, and the API server's own proxy in every spelling
- * (k8s.io/apiserver requestinfo.go; CVE-2020-8555, CVE-2022-3162): each is decided as its canonical
- * form, or refused with 400 before anything reaches the API server. The rules are those shipped.
+ * (k8s.io/apiserver requestinfo.go; CVE-2020-8555, CVE-2022-3162): each is authorized as its canonical
+ * form, or refused with 400 before anything reaches the API server. The rules are the shipped ones.
  */
 import { readFile } from 'node:fs/promises'
 
@@ -30,7 +30,7 @@ function line(method: string, target: string, fields = ''): string {
   return `${method} ${target} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}${fields}\r\n`
 }
 
-/** One request over HTTP/2; the fields replace pseudo-header fields of the same name. */
+/** Sends one request over HTTP/2; `changes` replaces or adds fields. */
 async function overHttp2(changes: Readonly<Record<string, string>>): Promise<Http2Answer> {
   const connection = await attack.connectHttp2()
   const fields: Fields = (await attack.fields('/')).map(([name, value]) => [
@@ -48,7 +48,7 @@ async function overHttp2(changes: Readonly<Record<string, string>>): Promise<Htt
 
 const PODS = '/api/v1/namespaces/d/pods'
 
-/** Section 1 of what kube-apiserver does with odd targets, and more of the kind. */
+/** Targets with more than one reading. */
 const REFUSED = [
   '//api/v1/pods',
   '///api/v1/pods',
@@ -117,8 +117,8 @@ const REFUSED = [
   '*',
 ]
 
-describe('a target with two readings is refused with 400, and nothing reaches the API server', () => {
-  test.for(REFUSED)('over HTTP/1.1: %s', async (target) => {
+describe('a target with two readings:', () => {
+  test.for(REFUSED)('%s is refused with 400 over HTTP/1.1 and not forwarded', async (target) => {
     const { value, received, events } = await attack.watching(() =>
       attack.send(line('GET', target)),
     )
@@ -128,10 +128,10 @@ describe('a target with two readings is refused with 400, and nothing reaches th
     expect(events).toMatchObject([{ responseStatus: { code: 400 } }])
   })
 
-  test.for(REFUSED)('over HTTP/2: %s', async (target) => {
+  test.for(REFUSED)('%s is refused with 400 over HTTP/2 and not forwarded', async (target) => {
     const { value, received, events } = await attack.watching(() => overHttp2({ ':path': target }))
     expect(received).toEqual([])
-    // What nghttp2 takes for no path at all is a malformed request, and no request to anybody.
+    // nghttp2 treats a target that is not a path as malformed, so there is no request to audit.
     const isMalformed = value.status === undefined
     expect(isMalformed ? value.reset : value.status).toBe(isMalformed ? ERROR.PROTOCOL_ERROR : 400)
     expect(events.map(({ responseStatus }) => responseStatus?.code)).toEqual(
@@ -139,7 +139,7 @@ describe('a target with two readings is refused with 400, and nothing reaches th
     )
   })
 
-  test('a query of more parameters than every Go reads is refused', async () => {
+  test('a query with more parameters than Go reads is refused', async () => {
     const { value, received } = await attack.watching(() =>
       attack.send(line('GET', `${PODS}?${'a&'.repeat(10_000)}a`)),
     )
@@ -147,7 +147,7 @@ describe('a target with two readings is refused with 400, and nothing reaches th
     expect(received).toEqual([])
   })
 
-  test('a target longer than a head may be is refused with 431', async () => {
+  test('a target longer than the limit for the request head is refused with 431', async () => {
     const { value, received } = await attack.watching(() =>
       attack.send(line('GET', `/${'a'.repeat(70_000)}`)),
     )
@@ -177,8 +177,8 @@ const PROXIES = [
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
-describe('the API server’s proxy is forbidden by the rule', () => {
-  test.for(PROXIES)('%s, whatever the method', async (target) => {
+describe('the rules deny the API server’s proxy:', () => {
+  test.for(PROXIES)('%s is forbidden for every method', async (target) => {
     const { value, received, events } = await attack.watching(async () => {
       const connection = await attack.connect()
       connection.write(
@@ -186,15 +186,15 @@ describe('the API server’s proxy is forbidden by the rule', () => {
           .map((method) => line(method, target))
           .join('') + line('GET', '/version', 'Connection: close\r\n'),
       )
-      const answers = (await readAnswers(connection)).map(({ status }) => status)
-      return [...answers, (await overHttp2({ ':method': 'HEAD', ':path': target })).status]
+      const statuses = (await readAnswers(connection)).map(({ status }) => status)
+      return [...statuses, (await overHttp2({ ':method': 'HEAD', ':path': target })).status]
     })
     expect(value).toEqual([403, 403, 403, 403, 403, 403, 200, 403])
     expect(received.map(({ url }) => url)).toEqual(['/version'])
     expect(events.filter(({ responseStatus }) => responseStatus?.code === 403)).toHaveLength(7)
   })
 
-  test.for(PROXIES)('%s by an upgrade', async (target) => {
+  test.for(PROXIES)('%s is forbidden as an upgrade', async (target) => {
     const upgrade =
       'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
       'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
@@ -235,7 +235,7 @@ describe('the API server’s proxy is forbidden by the rule', () => {
   })
 })
 
-describe('what only looks like it is passed on, byte for byte', () => {
+describe('a target that only resembles the proxy:', () => {
   test.for([
     '/api/v1/namespaces/d/pods/proxy',
     '/api/v1/namespaces/d/services/proxy',
@@ -245,7 +245,7 @@ describe('what only looks like it is passed on, byte for byte', () => {
     '/api/v1/pods?labelSelector=app=proxy',
     '/api?x=/api/v1/namespaces/x/services/a/proxy',
     '/apis/example.com/v1/namespaces/d/widgets/w/proxy',
-    // Another word to the API server, which has no such thing (404): its names are case-sensitive.
+    // The API server's names are case-sensitive: it would respond with 404.
     '/api/v1/namespaces/x/services/y/PROXY',
     '/API/v1/namespaces/x/services/y/proxy',
     '/api/v1/pods/',
@@ -254,7 +254,7 @@ describe('what only looks like it is passed on, byte for byte', () => {
     '/api/v1/namespaces/d/configmaps/%C3%A4',
     '/healthz',
     '/',
-  ])('%s', async (target) => {
+  ])('%s is forwarded byte for byte', async (target) => {
     const { value, received } = await attack.watching(async () => [
       (await attack.send(line('GET', target))).answer.status,
       (await overHttp2({ ':path': target })).status,
@@ -264,14 +264,14 @@ describe('what only looks like it is passed on, byte for byte', () => {
   })
 })
 
-describe('CONNECT, TRACE and the asterisk', () => {
+describe('an unsupported method or form:', () => {
   test.for([
     'gatehouse:443',
     '127.0.0.1:6443',
     '/api/v1/namespaces/x/services/y/proxy',
     'https://gatehouse/api/v1/pods',
     '*',
-  ])('CONNECT %s is refused, and what follows it goes nowhere', async (target) => {
+  ])('CONNECT %s is refused, and bytes after it are not forwarded', async (target) => {
     const { value, received, events } = await attack.watching(async () => {
       const connection = await attack.connect()
       connection.write(line('CONNECT', target) + line('GET', '/version'))
@@ -303,7 +303,7 @@ describe('CONNECT, TRACE and the asterisk', () => {
     expect(events).toMatchObject([{ responseStatus: { code: 405 } }])
   })
 
-  test('extended CONNECT (RFC 8441) is neither offered nor served', async () => {
+  test('extended CONNECT (RFC 8441) is neither offered nor accepted', async () => {
     const { value, received } = await attack.watching(() =>
       overHttp2({ ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/api/v1/pods' }),
     )
@@ -331,7 +331,7 @@ describe('CONNECT, TRACE and the asterisk', () => {
     expect(received).toEqual([])
   })
 
-  test('OPTIONS * is refused over both', async () => {
+  test('OPTIONS * is refused over HTTP/1.1 and HTTP/2', async () => {
     const { value, received } = await attack.watching(async () => [
       (await attack.send(line('OPTIONS', '*'))).answer.status,
       (await overHttp2({ ':method': 'OPTIONS', ':path': '*' })).status,
@@ -341,7 +341,7 @@ describe('CONNECT, TRACE and the asterisk', () => {
   })
 })
 
-test('without a credential a forbidden path answers as any other does', async () => {
+test('without a credential the response for a forbidden path is the same as for others', async () => {
   const { value } = await attack.watching(async () => {
     const ask = async (target: string) =>
       (await attack.send(`GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n\r\n`)).answer
