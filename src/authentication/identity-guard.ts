@@ -1,55 +1,56 @@
 /**
- * Which identities may be asserted upstream at all, whoever vouches for them. The bytes judged are
- * the bytes that the API server will read (identity.ts writes them unchanged).
+ * Decides which identities may be asserted upstream, whichever authenticator they come from. It
+ * checks the bytes that the API server will read (upstream/identity.ts writes them unchanged).
  */
 import { StatusError } from '../status.ts'
 import type { UserInfo } from './authenticator.ts'
 import { quote } from './quote.ts'
 
 export interface SystemIdentities {
-  /** Exact names that begin with `system:` and may pass. */
+  /** Exact names that begin with `system:` and are allowed. */
   readonly users: readonly string[]
   readonly groups: readonly string[]
 }
 
-/** Every user has it; it is added, and whoever brings it along brings nothing. */
+/** The group of every authenticated user. It is always added, so a credential may name it. */
 const AUTHENTICATED = 'system:authenticated'
 
-/** Bytes of a name; more is no name, and all groups together must fit a request head. */
+/** Longest user name, uid, group, extra key or extra value, in bytes of UTF-8. */
 const MAX_NAME_BYTES = 1_024
 const MAX_GROUPS = 500
+/** All groups and extra values together, in bytes: they must fit into one request head. */
 const MAX_TOTAL_BYTES = 24_576
 
-// eslint-disable-next-line no-control-regex -- they are what is looked for
+// eslint-disable-next-line no-control-regex -- the expression finds them
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]/
 
 /**
- * What does not show, or turns the direction of writing: a name with it looks like another one to
- * whoever reads rules and logs. The joiners of Persian and Indic scripts (U+200C, U+200D) are not
- * among it. U+FFFD is what readers put in place of bytes that they could not read, so that several
- * names would become one.
+ * Invisible characters and bidirectional controls: a name that contains one looks like another name
+ * in rules and logs. U+200C and U+200D are allowed, since Persian and Indic scripts need them.
+ * U+FFFD is included because decoders put it in place of invalid bytes, so that different names
+ * would become equal.
  */
 const INVISIBLE =
   /[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufff9-\ufffd\u{e0000}-\u{e007f}]/u
 
 /**
- * Gives back the user with `system:authenticated` among the groups, once.
+ * Returns the user with `system:authenticated` added to the groups if it is missing.
  *
- * @throws StatusError 403 naming what must not be asserted: a `system:` identity that the operator
- * did not name, an empty name, blanks at the ends (header readers trim: `" system:masters"` would
- * arrive as `system:masters`), control characters and others that do not show, or more than fits
- * a request
+ * @throws StatusError 403 that names the rejected value: a `system:` identity that the
+ * administrator did not allow, an empty name, whitespace at either end (header parsers trim it, so
+ * `" system:masters"` would arrive as `system:masters`), control or invisible characters, or a
+ * value, a number of groups or a total size over the limit
  */
 export function guardIdentity(user: UserInfo, allowed: SystemIdentities): UserInfo {
   checkName('user name', user.username)
   if (isReserved(user.username) && !allowed.users.includes(user.username)) {
-    throw refused(`the user name ${quote(user.username)} is reserved to Kubernetes`)
+    throw rejected(`user name ${quote(user.username)} is reserved for Kubernetes`)
   }
   if (user.uid !== '') checkName('uid', user.uid)
   for (const group of user.groups) {
     checkName('group', group)
     if (isReserved(group) && group !== AUTHENTICATED && !allowed.groups.includes(group)) {
-      throw refused(`the group ${quote(group)} is reserved to Kubernetes`)
+      throw rejected(`group ${quote(group)} is reserved for Kubernetes`)
     }
   }
   for (const [key, values] of Object.entries(user.extra)) {
@@ -62,36 +63,40 @@ export function guardIdentity(user: UserInfo, allowed: SystemIdentities): UserIn
     : { ...user, groups: [...user.groups, AUTHENTICATED] }
 }
 
-/** Case counts in Kubernetes; the other spellings are refused as well, since nobody means well by them. */
+/**
+ * Kubernetes compares names case-sensitively; other spellings of the prefix are reserved too, since
+ * they only imitate it.
+ */
 function isReserved(name: string): boolean {
   return name.slice(0, 7).toLowerCase() === 'system:'
 }
 
 function checkName(what: string, value: string): void {
-  if (value === '') throw refused(`an empty ${what} cannot be asserted`)
-  if (CONTROL.test(value)) throw refused(`the ${what} ${quote(value)} holds control characters`)
-  if (!value.isWellFormed()) throw refused(`the ${what} is not Unicode`)
+  if (value === '') throw rejected(`${what} is empty`)
+  if (CONTROL.test(value)) throw rejected(`${what} ${quote(value)} contains control characters`)
+  if (!value.isWellFormed()) throw rejected(`${what} is not valid Unicode`)
   if (INVISIBLE.test(value)) {
-    throw refused(`the ${what} ${quote(value)} holds characters that do not show`)
+    throw rejected(`${what} ${quote(value)} contains invisible characters`)
   }
-  if (value !== value.trim())
-    throw refused(`the ${what} ${quote(value)} begins or ends with a blank`)
+  if (value !== value.trim()) {
+    throw rejected(`${what} ${quote(value)} begins or ends with whitespace`)
+  }
   if (Buffer.byteLength(value) > MAX_NAME_BYTES) {
-    throw refused(`the ${what} is longer than ${MAX_NAME_BYTES} bytes`)
+    throw rejected(`${what} is longer than ${MAX_NAME_BYTES} bytes`)
   }
 }
 
 function checkSize({ groups, extra }: UserInfo): void {
   if (groups.length > MAX_GROUPS) {
-    throw refused(`the user has ${groups.length} groups, more than ${MAX_GROUPS}`)
+    throw rejected(`${groups.length} groups exceed the limit of ${MAX_GROUPS}`)
   }
   const values = [...groups, ...Object.values(extra).flat()]
   const total = values.reduce((sum, value) => sum + Buffer.byteLength(value), 0)
   if (total > MAX_TOTAL_BYTES) {
-    throw refused(`the user's groups take ${total} bytes, more than ${MAX_TOTAL_BYTES}`)
+    throw rejected(`groups and extra values take ${total} bytes, the limit is ${MAX_TOTAL_BYTES}`)
   }
 }
 
-function refused(message: string): StatusError {
-  return new StatusError('Forbidden', `this identity is not let through: ${message}`)
+function rejected(message: string): StatusError {
+  return new StatusError('Forbidden', `identity rejected: ${message}`)
 }

@@ -11,7 +11,7 @@ import {
   subjectOf,
   type RevocationList,
 } from '../authentication/x509/revocation.ts'
-import { dateOf } from '../authentication/x509/verify-errors.ts'
+import { formatTime } from '../authentication/x509/verify-errors.ts'
 import type { UpstreamCredential } from '../cluster/credential.ts'
 import type { ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
@@ -179,7 +179,7 @@ function warnOfCoverage(
         warning(
           crlFile,
           `holds no revocation list of the client CA ${JSON.stringify(subject.replaceAll('\n', ', '))}: all whom it signs are refused`,
-          'give one list for each CA, an empty one where nothing is revoked',
+          'provide one list for each CA, an empty one if nothing is revoked',
         ),
       ),
     ...lists
@@ -199,5 +199,5 @@ function warning(file: string, message: string, fix: string): ConfigProblem[] {
 }
 
 function day(time: number): string {
-  return dateOf(time).replace(/T.*/, '')
+  return formatTime(time).replace(/T.*/, '')
 }

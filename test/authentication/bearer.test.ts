@@ -9,11 +9,11 @@ test.for([
   ['Bearer abc', 'abc'],
   ['bearer abc', 'abc'],
   ['BEARER a.b.c', 'a.b.c'],
-])('%s is the token %s', ([header, token]) => {
+])('%s holds the token %s', ([header, token]) => {
   expect(bearerToken(header)).toBe(token)
 })
 
-test('no header is no token', () => {
+test('a request without the header does not have a token', () => {
   expect(bearerToken(undefined)).toBeUndefined()
 })
 
@@ -27,11 +27,11 @@ test.for([
   'Basic YTpi',
   'Bearer\tabc',
   '',
-])('"%s" is a bad credential', (header) => {
+])('the Authorization header "%s" is refused', (header) => {
   expect(() => bearerToken(header)).toThrow('Unauthorized')
 })
 
-test('a token among the subprotocols is found, in one header or several', () => {
+test('a token among the subprotocols is read from one field line or several', () => {
   expect(webSocketToken([`v5.channel.k8s.io, ${carrier('tökén')}`])).toBe('tökén')
   expect(webSocketToken(['v5.channel.k8s.io', carrier('t')])).toBe('t')
   expect(webSocketToken(['v5.channel.k8s.io'])).toBeUndefined()
@@ -39,13 +39,16 @@ test('a token among the subprotocols is found, in one header or several', () => 
 })
 
 test.for([
-  { name: 'alone', values: [carrier('t')] },
-  { name: 'twice', values: ['v5.channel.k8s.io', carrier('a'), carrier('b')] },
-  { name: 'empty', values: ['a', 'base64url.bearer.authorization.k8s.io.'] },
-  { name: 'padded', values: ['a', 'base64url.bearer.authorization.k8s.io.YQ=='] },
-  { name: 'of another alphabet', values: ['a', 'base64url.bearer.authorization.k8s.io.+/+/'] },
-  { name: 'with bits left over', values: ['a', 'base64url.bearer.authorization.k8s.io.YR'] },
-  { name: 'not UTF-8', values: ['a', 'base64url.bearer.authorization.k8s.io._w'] },
-])('a token $name is a bad credential', ({ values }) => {
+  { name: 'that is the only subprotocol', values: [carrier('t')] },
+  { name: 'beside another token', values: ['v5.channel.k8s.io', carrier('a'), carrier('b')] },
+  { name: 'that is empty', values: ['a', 'base64url.bearer.authorization.k8s.io.'] },
+  { name: 'with padding', values: ['a', 'base64url.bearer.authorization.k8s.io.YQ=='] },
+  {
+    name: 'in the alphabet of plain base64',
+    values: ['a', 'base64url.bearer.authorization.k8s.io.+/+/'],
+  },
+  { name: 'with unused bits set', values: ['a', 'base64url.bearer.authorization.k8s.io.YR'] },
+  { name: 'that is not UTF-8', values: ['a', 'base64url.bearer.authorization.k8s.io._w'] },
+])('a subprotocol token $name is refused', ({ values }) => {
   expect(() => webSocketToken(values)).toThrow('Unauthorized')
 })

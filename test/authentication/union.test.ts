@@ -109,7 +109,11 @@ describe('is refused', () => {
       given: { authorization: 'Bearer t', webSocketToken: 'u' },
       cause: 'two credentials: a token in Authorization, another in the subprotocols',
     },
-    { name: 'Basic', given: { authorization: 'Basic YTpi' }, cause: 'not a bearer token' },
+    {
+      name: 'Basic',
+      given: { authorization: 'Basic YTpi' },
+      cause: 'the Authorization header is not of the form "Bearer TOKEN"',
+    },
   ]
 
   test.for(cases)('$name', ({ given, cause }) => {

@@ -189,20 +189,20 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
     test.for([
       {
         subject: { commonName: 'ada', organizations: ['system:masters'] },
-        text: 'the group "system:masters" is reserved to Kubernetes',
+        text: 'group "system:masters" is reserved for Kubernetes',
       },
       {
         subject: { commonName: 'system:admin', organizations: ['engineers'] },
-        text: 'the user name "system:admin" is reserved to Kubernetes',
+        text: 'user name "system:admin" is reserved for Kubernetes',
       },
       {
         subject: { commonName: 'system:serviceaccount:kube-system:default', organizations: [] },
-        text: 'the user name "system:serviceaccount:kube-system:default" is reserved to Kubernetes',
+        text: 'user name "system:serviceaccount:kube-system:default" is reserved for Kubernetes',
       },
     ])('reads that $text', async ({ subject, text }) => {
       const pair = await site.gatehouse.certificate(subject)
       expect(await answerTo(certificateOf(pair))).toEqual(
-        refused(`Error from server (Forbidden): this identity is not let through: ${text}\n`),
+        refused(`Error from server (Forbidden): identity rejected: ${text}\n`),
       )
     })
 

@@ -179,7 +179,7 @@ describe('of certificates whose time is over, or not yet here, warnings tell', (
       await writeFile(at('ca.crl'), await other.revoke([]))
       expect(problems()).toEqual([
         `${CRL} holds no revocation list of the client CA "CN=ca": all whom it signs are refused ` +
-          '(give one list for each CA, an empty one where nothing is revoked)',
+          '(provide one list for each CA, an empty one if nothing is revoked)',
         `${CRL} holds a revocation list of "other", which is none of the client CAs ` +
           '(remove it, or add the CA to authentication.x509.clientCAFile)',
       ])
@@ -210,8 +210,8 @@ describe('of a file that is PEM, the field that names it is told', () => {
   test('a client CA that is none', async () => {
     await writeFile(at('ca.crt'), 'none')
     expect(problems()).toEqual([
-      'gatehouse.yaml:8:11: authentication.x509.clientCAFile: ca.crt holds no certificate ' +
-        '(give a PEM bundle of CA certificates)',
+      'gatehouse.yaml:8:11: authentication.x509.clientCAFile: ca.crt contains no certificate ' +
+        '(provide a PEM bundle of CA certificates)',
     ])
   })
 })
@@ -224,7 +224,7 @@ test('what a broken configuration names is checked with it', async () => {
   await writeFile(at('up.kubeconfig'), kubeconfig({ user: {} }))
   expect(problems()).toEqual([
     expect.stringContaining('listener.tls.privateKeyFile: serving.key is no PEM private key'),
-    expect.stringContaining('authentication.x509.clientCAFile: ca.crt holds no certificate'),
+    expect.stringContaining('authentication.x509.clientCAFile: ca.crt contains no certificate'),
     'gatehouse.yaml:10:1: audti: unknown field (did you mean audit?)',
     'rules.yaml:15:1: rule: unknown field (did you mean rules?)',
     expect.stringContaining('up.kubeconfig:8:5: users[0].user: no credential'),

@@ -158,7 +158,7 @@ test('why a credential was refused is in the audit record and not in the answer'
   const answer = await createClient({ ...target(), token: 'abc' }).ask('/api/v1/pods')
   const id = String(answer.headers['audit-id'])
   const [event] = await gatehouse.eventsWhere(({ auditID }) => auditID === id)
-  const cause = 'the token is no JWS in compact serialization'
+  const cause = 'the token is not a JWS in compact serialization'
   expect(event?.annotations['gatehouse/cause']).toBe(cause)
   expect(answer.body).not.toContain('JWS')
 })

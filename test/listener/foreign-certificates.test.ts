@@ -54,7 +54,7 @@ async function causeFor(chain: KeyPair, above = ''): Promise<string | undefined>
   return event?.annotations['gatehouse/cause']
 }
 
-const FOREIGN = /^client certificate: it was issued by none of the client CAs \([A-Z_]+\)$/
+const FOREIGN = /^client certificate: it was not issued by a client CA \([A-Z_]+\)$/
 
 test('a foreign certificate is foreign, whatever comes with it', async () => {
   const leaf = await stranger.issue({ commonName: 'ada', usages: ['client'] })

@@ -3,9 +3,9 @@ import { valueAt, type Path } from '../../config/path.ts'
 import type { ConfigProblem } from '../../config/problem.ts'
 
 /**
- * Checks of an `AuthenticationConfiguration` that look at several fields (apiserver
- * pkg/apis/apiserver/validation). They look at the bare data, so that what they find is reported
- * together with what the schema found; what is not of the right type is the schema's business.
+ * Checks fields of an `AuthenticationConfiguration` against each other (apiserver
+ * pkg/apis/apiserver/validation). It works on the unvalidated data, so that its problems are
+ * reported together with the schema's; values of the wrong type are left to the schema.
  */
 export function checkAcrossFields(reading: DocumentReading<unknown>): ConfigProblem[] {
   const { raw } = reading
@@ -21,12 +21,12 @@ export function checkAcrossFields(reading: DocumentReading<unknown>): ConfigProb
     ...checkUnique(
       context,
       issuers.map((path) => [...path, 'issuer', 'url']),
-      'give every issuer once',
+      'list each issuer once',
     ),
     ...checkUnique(
       context,
       issuers.map((path) => [...path, 'issuer', 'discoveryURL']),
-      'give every issuer a discovery document of its own',
+      'give each issuer its own discovery document',
     ),
   ]
 }
@@ -52,7 +52,7 @@ function checkDiscoveryUrl({ raw, problem }: Context, path: Path): ConfigProblem
   const discoveryUrl = valueAt(raw, [...path, 'discoveryURL'])
   if (typeof url !== 'string' || typeof discoveryUrl !== 'string') return []
   if (withoutSlash(url) !== withoutSlash(discoveryUrl)) return []
-  const fix = 'remove discoveryURL, or give the URL of the discovery document itself'
+  const fix = 'remove discoveryURL, or write the URL of the discovery document itself'
   return [problem([...path, 'discoveryURL'], 'is the same as url', fix)]
 }
 
@@ -65,10 +65,12 @@ function checkAudiences(context: Context, path: Path): ConfigProblem[] {
   const audiences = valueAt(raw, [...path, 'audiences'])
   if (!Array.isArray(audiences)) return []
   const paths = audiences.map((_, index): Path => [...path, 'audiences', index])
-  const problems = checkUnique(context, paths, 'give every audience once')
+  const problems = checkUnique(context, paths, 'list each audience once')
   const policy: Path = [...path, 'audienceMatchPolicy']
   if (audiences.length > 1 && valueAt(raw, policy) === undefined) {
-    problems.push(problem(policy, 'is required for several audiences', 'write MatchAny'))
+    problems.push(
+      problem(policy, 'is required if there is more than one audience', 'write MatchAny'),
+    )
   }
   return problems
 }
@@ -85,7 +87,7 @@ function checkRules(context: Context, path: Path): ConfigProblem[] {
   )
   return [
     ...missing.map((claim) => problem(claim, 'is required', 'name the claim to check')),
-    ...checkUnique(context, claims, 'give every claim one rule'),
+    ...checkUnique(context, claims, 'write one rule per claim'),
   ]
 }
 
@@ -95,7 +97,7 @@ function checkClaimAndPrefix(
   isRequired: boolean,
 ): ConfigProblem[] {
   const has = (field: string) => valueAt(raw, [...path, field]) !== undefined
-  // An expression is refused by the schema; its fix says to write both.
+  // The schema refuses an expression, and its fix says to write claim and prefix.
   if (valueAt(raw, path) === undefined || has('expression')) return []
   if (!has('claim')) {
     if (!isRequired && !has('prefix')) return []
@@ -103,11 +105,11 @@ function checkClaimAndPrefix(
   }
   if (has('prefix')) return []
   return [
-    problem([...path, 'prefix'], 'is required beside claim', 'write a prefix, or "" for none'),
+    problem([...path, 'prefix'], 'is required if claim is set', 'write a prefix, or "" for none'),
   ]
 }
 
-/** A problem for each value that already stood at an earlier path. */
+/** Returns a problem for each value that is equal to one at an earlier path. */
 function checkUnique(
   { raw, problem }: Context,
   paths: readonly Path[],
@@ -117,7 +119,7 @@ function checkUnique(
   return paths.flatMap((path) => {
     const value = valueAt(raw, path)
     if (typeof value !== 'string') return []
-    if (seen.has(value)) return [problem(path, `${JSON.stringify(value)} stands twice`, fix)]
+    if (seen.has(value)) return [problem(path, `${JSON.stringify(value)} is listed twice`, fix)]
     seen.add(value)
     return []
   })

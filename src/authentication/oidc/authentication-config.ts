@@ -7,26 +7,30 @@ import {
 } from './authentication-schema.ts'
 import type { ClaimMappings, RequiredClaim } from './claim-mappings.ts'
 
-/** Whose tokens are believed, and how their claims become Kubernetes users. */
+/** The issuers whose tokens are accepted, and how their claims map to Kubernetes users. */
 export interface AuthenticationConfiguration {
   readonly issuers: readonly Issuer[]
 }
 
 export interface Issuer {
-  /** What `iss` must say, byte for byte. */
+  /** The value that `iss` must have, compared byte for byte. */
   readonly url: string
-  /** Where the discovery document is; undefined: under the URL, as OpenID Connect says. */
+  /**
+   * URL of the discovery document; undefined: the well-known path below the issuer's URL (OpenID
+   * Connect Discovery 1.0).
+   */
   readonly discoveryUrl: string | undefined
   /** PEM; undefined: the certificate authorities that Node trusts. */
   readonly certificateAuthority: string | undefined
+  /** `aud` must contain one of them. */
   readonly audiences: readonly string[]
   readonly requiredClaims: readonly RequiredClaim[]
   readonly claimMappings: ClaimMappings
 }
 
 /**
- * Reads Kubernetes' `AuthenticationConfiguration` (apiserver.config.k8s.io/v1 and v1beta1) as
- * strictly as kube-apiserver does. What needs CEL is refused.
+ * Reads a Kubernetes `AuthenticationConfiguration` (apiserver.config.k8s.io/v1 and v1beta1) as
+ * strictly as kube-apiserver does. Fields that need CEL are refused.
  *
  * @throws ConfigError with every problem found
  */

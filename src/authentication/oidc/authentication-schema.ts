@@ -3,13 +3,13 @@ import { X509Certificate } from 'node:crypto'
 import { z } from 'zod'
 
 /**
- * Fields of `AuthenticationConfiguration` (apiserver pkg/apis/apiserver/v1/types.go), each by itself.
- * Descriptions are what an operator is told to write.
+ * The fields of `AuthenticationConfiguration` (apiserver pkg/apis/apiserver/v1/types.go), each
+ * checked on its own. The descriptions appear as fixes in configuration problems.
  */
 
 export type AuthenticationConfigurationFile = z.output<typeof authenticationConfigurationSchema>
 
-/** A field that is known and refused, with the reason and the way out. */
+/** A field that exists in Kubernetes and is refused here, with the reason and a fix. */
 function refused(message: string, fix: string) {
   return z
     .unknown()
@@ -17,7 +17,7 @@ function refused(message: string, fix: string) {
     .optional()
 }
 
-/** A list that must be empty as long as its elements need CEL. */
+/** A list that must be empty, since its elements need CEL. */
 function refusedElements(message: string, fix: string) {
   return z
     .array(z.unknown())
@@ -41,23 +41,23 @@ const url = (description: string) =>
 const issuer = z.strictObject({
   url: url('the URL in the iss claim, as https://HOST[:PORT][/PATH]'),
   discoveryURL: url(
-    'where the discovery document is, as https://HOST[:PORT]/PATH; leave it out if it is under url',
+    'the URL of the discovery document, as https://HOST[:PORT]/PATH; omit it if the document is under url',
   ).optional(),
   certificateAuthority: z
     .string()
-    .refine(isCertificateBundle, 'is no list of PEM certificates')
-    .describe('certificates that verify the issuer\'s server, PEM (in YAML behind "|")')
+    .refine(isCertificateBundle, 'is not a bundle of PEM certificates')
+    .describe('CA certificates that verify the server of the issuer, as PEM (in YAML after "|")')
     .optional(),
   audiences: z
-    .array(name('an audience, such as the client id of kubectl at the issuer'))
-    .min(1, 'needs one audience at least')
+    .array(name('an audience, such as the client ID of kubectl at the issuer'))
+    .min(1, 'must have at least one audience')
     .describe('a list of audiences: a token must be for one of them'),
   audienceMatchPolicy: z
     .enum(['MatchAny'])
     .optional()
-    .describe('MatchAny, or leave it out where there is one audience'),
+    .describe('MatchAny, or omit it if there is only one audience'),
   egressSelectorType: refused(
-    'Gatehouse has no egress selector: it connects directly',
+    'Gatehouse does not support egress selectors: it connects directly',
     'remove egressSelectorType',
   ),
 })
@@ -66,7 +66,7 @@ const claimValidationRule = z.strictObject({
   claim: name('the name of a claim of type string').optional(),
   requiredValue: z.string().optional().describe('the exact value that the claim must have'),
   expression: refused(CEL, 'write claim and requiredValue'),
-  message: refused('a message belongs to a CEL expression', 'remove message'),
+  message: refused('a message applies only to a CEL expression', 'remove message'),
 })
 
 const claimMappings = z.strictObject({
@@ -75,28 +75,28 @@ const claimMappings = z.strictObject({
     prefix: z
       .string()
       .optional()
-      .describe('what is put before the name; such as "oidc:", or "" for nothing'),
+      .describe('the prefix of user names; such as "oidc:", or "" for none'),
     expression: refused(CEL, 'write claim and prefix'),
   }),
   groups: z
     .strictObject({
-      claim: name('the claim with the groups: a string or a list of strings').optional(),
+      claim: name('the claim that lists the groups: a string or a list of strings').optional(),
       prefix: z
         .string()
         .optional()
-        .describe('what is put before each group; such as "oidc:", or "" for nothing'),
+        .describe('the prefix of groups; such as "oidc:", or "" for none'),
       expression: refused(CEL, 'write claim and prefix'),
     })
     .optional(),
   uid: z
     .strictObject({
-      claim: name("the claim with the user's uid, such as sub").optional(),
+      claim: name("the claim that holds the user's uid, such as sub").optional(),
       expression: refused(CEL, 'write claim'),
     })
     .optional(),
   extra: refusedElements(
-    `extra needs CEL: ${CEL}`,
-    "remove extra; the token's jti is in the user's extra without it",
+    `extra requires CEL: ${CEL}`,
+    "remove extra; the token's jti is added to the user's extra anyway",
   ),
 })
 
@@ -105,8 +105,8 @@ const jwt = z.strictObject({
   claimValidationRules: z.array(claimValidationRule).default([]),
   claimMappings,
   userValidationRules: refusedElements(
-    `userValidationRules need CEL: ${CEL}`,
-    'remove them; what a user may do is the business of the access rules',
+    `userValidationRules require CEL: ${CEL}`,
+    'remove userValidationRules; restrict users in the access rules',
   ),
 })
 
@@ -114,12 +114,12 @@ const anonymous = z.strictObject({
   enabled: z
     .boolean()
     .refine((enabled) => !enabled, {
-      message: 'Gatehouse lets nobody in without a credential',
+      message: 'Gatehouse does not support anonymous authentication',
       params: { fix: 'write enabled: false, or remove anonymous' },
     })
     .describe('false'),
   conditions: refusedElements(
-    'Gatehouse lets nobody in without a credential, on no path',
+    'Gatehouse does not support anonymous authentication on any path',
     'remove conditions',
   ),
 })
@@ -133,13 +133,16 @@ export const authenticationConfigurationSchema = z.strictObject({
   anonymous: anonymous.optional(),
 })
 
-/** What is wrong with an issuer's URL by kube-apiserver's rules; undefined when nothing is. */
+/**
+ * Why an issuer's URL is refused, undefined when it is not: kube-apiserver's rules, and printable
+ * ASCII with a lower-case scheme.
+ */
 function urlProblem(text: string): string | undefined {
   const parsed = URL.parse(text)
-  if (parsed === null || !/^[\x21-\x7e]+$/.test(text)) return 'is no URL'
+  if (parsed === null || !/^[\x21-\x7e]+$/.test(text)) return 'is not a URL'
   if (!text.startsWith('https://')) return 'does not begin with https://'
   if (text.includes('?') || text.includes('#')) return 'has a query or a fragment'
-  if (parsed.username !== '' || parsed.password !== '') return 'has a user name or password in it'
+  if (parsed.username !== '' || parsed.password !== '') return 'contains a user name or password'
   return undefined
 }
 

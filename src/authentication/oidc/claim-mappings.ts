@@ -2,7 +2,7 @@ import type { UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
 import { isJsonObject, ownMember, type JsonObject } from './strict-json.ts'
 
-/** A claim, and what is put in front of its value. */
+/** A claim, and the prefix for its value. */
 export interface PrefixedClaim {
   readonly claim: string
   readonly prefix: string
@@ -10,9 +10,9 @@ export interface PrefixedClaim {
 
 export interface ClaimMappings {
   readonly username: PrefixedClaim
-  /** Undefined: users of this issuer have no groups. */
+  /** Undefined: users of this issuer do not have groups. */
   readonly groups: PrefixedClaim | undefined
-  /** Undefined: users have no uid. */
+  /** Undefined: users of this issuer do not have a uid. */
   readonly uidClaim: string | undefined
 }
 
@@ -21,22 +21,27 @@ export interface RequiredClaim {
   readonly requiredValue: string
 }
 
-/** KEP-3331: names the token in the user's extra, for the audit log. */
+/** KEP-3331: the key in the user's extra that identifies the token in the audit log. */
 const CREDENTIAL_ID_KEY = 'authentication.kubernetes.io/credential-id'
 
-/** Throws StatusError 401 unless every claim is there, a string, and equal. */
+/**
+ * Throws StatusError 401 unless every required claim is present and equal to its required value.
+ */
 export function checkRequiredClaims(claims: JsonObject, required: readonly RequiredClaim[]): void {
   for (const { claim, requiredValue } of required) {
     if (ownMember(claims, claim) !== requiredValue) {
-      throw unauthorized(`the claim ${claim} is not what claimValidationRules require`)
+      throw unauthorized(
+        `the claim ${claim} does not have the value that claimValidationRules require`,
+      )
     }
   }
 }
 
 /**
- * The user that verified claims name, as kube-apiserver's OIDC authenticator maps them. Where it
- * would let an empty name through (`""` and null give just the prefix), this refuses. Throws
- * StatusError 401.
+ * Maps verified claims to a user as kube-apiserver's OIDC authenticator does, except that an empty
+ * or null name is refused: kube-apiserver would accept it and use the prefix alone.
+ *
+ * @throws StatusError 401 for a claim that is missing or of the wrong type
  */
 export function mapClaims(claims: JsonObject, mappings: ClaimMappings): UserInfo {
   return {
@@ -50,15 +55,15 @@ export function mapClaims(claims: JsonObject, mappings: ClaimMappings): UserInfo
 function mapUsername(claims: JsonObject, { claim, prefix }: PrefixedClaim): string {
   const value = ownMember(claims, claim)
   if (typeof value !== 'string' || value === '') {
-    throw unauthorized(`the username's claim ${claim} is missing, empty or no string`)
+    throw unauthorized(`the username claim ${claim} is missing, empty or not a string`)
   }
-  // Without the claim an address counts as verified, as with kube-apiserver: many issuers know
-  // their users' addresses themselves and do not send it.
-  if (claim === 'email' && Object.hasOwn(claims, 'email_verified')) {
-    if (claims['email_verified'] !== true) {
-      throw unauthorized('the email address is not verified (email_verified)')
-    }
-  }
+  // Without email_verified the address counts as verified, as in kube-apiserver: many issuers
+  // assign their users' addresses themselves and do not send the claim.
+  const isUnverifiedEmail =
+    claim === 'email' &&
+    Object.hasOwn(claims, 'email_verified') &&
+    claims['email_verified'] !== true
+  if (isUnverifiedEmail) throw unauthorized('the email address is not verified (email_verified)')
   return prefix + value
 }
 
@@ -66,7 +71,7 @@ function mapUid(claims: JsonObject, claim: string | undefined): string {
   if (claim === undefined) return ''
   const value = ownMember(claims, claim)
   if (typeof value === 'string' && value !== '') return value
-  throw unauthorized(`the uid's claim ${claim} is missing, empty or no string`)
+  throw unauthorized(`the uid claim ${claim} is missing, empty or not a string`)
 }
 
 function mapGroups(claims: JsonObject, mapping: PrefixedClaim | undefined): readonly string[] {
@@ -78,7 +83,7 @@ function mapGroups(claims: JsonObject, mapping: PrefixedClaim | undefined): read
   const names = new Set<string>()
   for (const group of groups) {
     if (typeof group !== 'string') {
-      throw unauthorized(`the groups' claim ${claim} is neither a string nor a list of strings`)
+      throw unauthorized(`the groups claim ${claim} is neither a string nor a list of strings`)
     }
     if (group !== '') names.add(prefix + group)
   }
@@ -86,14 +91,14 @@ function mapGroups(claims: JsonObject, mapping: PrefixedClaim | undefined): read
 }
 
 /**
- * Distributed claims (OIDC Core section 5.6.2) are not fetched: the token says from where, which
- * would let its bearer point Gatehouse anywhere. To go on without the groups would be to get around
- * every rule that denies by group.
+ * Refuses groups in a distributed claim (OIDC Core section 5.6.2). They are not fetched, since the
+ * token names the URL and its bearer could point Gatehouse anywhere. Continuing without the groups
+ * would bypass every rule that denies by group.
  */
 function refuseDistributedGroups(claims: JsonObject, claim: string): void {
   const names = ownMember(claims, '_claim_names')
   if (Object.hasOwn(claims, claim) || !isJsonObject(names) || !Object.hasOwn(names, claim)) return
-  throw unauthorized(`the groups' claim ${claim} is a distributed claim, which is not supported`)
+  throw unauthorized(`the groups claim ${claim} is a distributed claim, which is not supported`)
 }
 
 function mapExtra(claims: JsonObject): UserInfo['extra'] {

@@ -2,8 +2,8 @@ import { MAX_TOKEN_LENGTH, unauthorized } from '../bearer.ts'
 import { ownMember, parseJsonObject, type JsonObject } from './strict-json.ts'
 
 /**
- * Signatures by asymmetric keys only (RFC 7518 section 3.1), the nine that kube-apiserver allows.
- * With HS256 a public key would be a shared secret (RFC 8725 section 2.1).
+ * The asymmetric signature algorithms of RFC 7518 section 3.1, the nine that kube-apiserver allows.
+ * With HS256, a public key could be used as the shared secret (RFC 8725 section 2.1).
  */
 export const SIGNATURE_ALGORITHMS = [
   'RS256',
@@ -19,23 +19,27 @@ export const SIGNATURE_ALGORITHMS = [
 
 export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number]
 
-/** What a token says of itself, nothing of it verified. */
+/** The parts of a token that decide how it is verified. None of them is verified yet. */
 export interface UnverifiedToken {
   readonly algorithm: SignatureAlgorithm
-  /** Undefined when the header names no key. */
+  /** Undefined when the header does not name a key. */
   readonly kid: string | undefined
   readonly issuer: string
 }
 
 const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/
 
-/** Header parameters that change how the rest is read (RFC 7515 section 4.1.11, 7797, 7516). */
+/**
+ * Header parameters that change how the rest is read (RFC 7515 section 4.1.11, RFC 7797, RFC 7516).
+ */
 const REFUSED_PARAMETERS = ['crit', 'b64', 'zip', 'enc'] as const
 
 /**
- * Reads the outside of a token in JWS Compact Serialization (RFC 7515 section 7.1) strictly: one
- * spelling only, so that a token is one string. Keys that a header brings along (`jwk`, `jku`,
- * `x5c`, `x5u`) are not looked at. Throws StatusError 401.
+ * Parses a token in JWS Compact Serialization (RFC 7515 section 7.1) without verifying it. Only the
+ * canonical encoding is accepted, so that a token has one spelling. Keys in the header (`jwk`,
+ * `jku`, `x5c`, `x5u`) are ignored.
+ *
+ * @throws StatusError 401 for a token that is malformed, too long, or uses an unsupported feature
  */
 export function readCompactJws(token: string): UnverifiedToken {
   if (token.length > MAX_TOKEN_LENGTH) {
@@ -43,7 +47,7 @@ export function readCompactJws(token: string): UnverifiedToken {
   }
   const [, header, payload, signature] = COMPACT.exec(token) ?? []
   if (header === undefined || payload === undefined || signature === undefined) {
-    throw unauthorized('the token is no JWS in compact serialization')
+    throw unauthorized('the token is not a JWS in compact serialization')
   }
   decodeSegment(signature)
   const parameters = parseSegment(header, 'header')
@@ -52,7 +56,7 @@ export function readCompactJws(token: string): UnverifiedToken {
   return { ...readHeader(parameters), issuer }
 }
 
-/** The claims of a payload whose signature was verified. Throws StatusError 401. */
+/** Parses the claims of a payload whose signature is verified. Throws StatusError 401. */
 export function readClaims(payload: Uint8Array): JsonObject {
   return parseBytes(payload, 'payload')
 }
@@ -68,10 +72,12 @@ function readHeader(parameters: JsonObject): Omit<UnverifiedToken, 'issuer'> {
   }
   const algorithm = SIGNATURE_ALGORITHMS.find((name) => name === ownMember(parameters, 'alg'))
   if (algorithm === undefined) {
-    throw unauthorized(`the algorithm is none of ${SIGNATURE_ALGORITHMS.join(', ')}`)
+    throw unauthorized(`the algorithm (alg) is not one of ${SIGNATURE_ALGORITHMS.join(', ')}`)
   }
   const kid = ownMember(parameters, 'kid')
-  if (kid !== undefined && typeof kid !== 'string') throw unauthorized('kid is no string')
+  if (kid !== undefined && typeof kid !== 'string') {
+    throw unauthorized('the key ID (kid) is not a string')
+  }
   return { algorithm, kid: kid === '' ? undefined : kid }
 }
 
@@ -88,7 +94,7 @@ function parseBytes(bytes: Uint8Array, what: 'header' | 'payload'): JsonObject {
   try {
     return parseJsonObject(bytes)
   } catch {
-    // The parser's message quotes the token, which must not get into a log.
+    // The parser's message quotes the token, which must not be logged.
     throw unauthorized(`the token's ${what} is not one unambiguous JSON object`)
   }
 }

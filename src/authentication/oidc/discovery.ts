@@ -3,9 +3,9 @@ import { z } from 'zod'
 import type { JsonFetcher } from './json-fetch.ts'
 
 export interface DiscoveryOptions {
-  /** The issuer's URL exactly as configured, which is also what `iss` must say. */
+  /** The issuer's URL exactly as configured, which `iss` must equal. */
   readonly issuer: string
-  /** Where the document is, when it is not at the issuer's own URL. */
+  /** URL of the document; undefined: the well-known path below the issuer's URL. */
   readonly discoveryUrl: string | undefined
   readonly fetchJson: JsonFetcher['fetchJson']
   readonly signal: AbortSignal
@@ -14,14 +14,17 @@ export interface DiscoveryOptions {
 const discoveryDocument = z.looseObject({ issuer: z.string(), jwks_uri: z.string() })
 
 /**
- * Finds where an issuer's keys are (OpenID Connect Discovery 1.0 section 4). The document must name
- * the issuer itself, else one issuer could answer for another (section 4.3). Rejects with an Error.
+ * Fetches the discovery document and returns its `jwks_uri` (OpenID Connect Discovery 1.0 section
+ * 4). The document must name the issuer, or one issuer could impersonate another (section 4.3).
+ * Rejects with an Error.
  */
 export async function discoverJwksUri(options: DiscoveryOptions): Promise<URL> {
   const { issuer, fetchJson, signal } = options
   const url = new URL(options.discoveryUrl ?? wellKnownUrl(issuer))
   const { success, data } = discoveryDocument.safeParse(await fetchJson(url, signal))
-  if (!success) throw new Error(`${url.href} is no discovery document: issuer or jwks_uri missing`)
+  if (!success) {
+    throw new Error(`${url.href} is not a discovery document: issuer or jwks_uri is missing`)
+  }
   if (data.issuer !== issuer) {
     throw new Error(`${url.href} names another issuer: ${JSON.stringify(data.issuer)}`)
   }
@@ -35,7 +38,7 @@ function wellKnownUrl(issuer: string): string {
 function jwksUri(document: URL, text: string): URL {
   const uri = URL.parse(text)
   if (uri?.protocol !== 'https:' || uri.username !== '' || uri.password !== '') {
-    throw new Error(`${document.href} gives a jwks_uri that is no plain https URL`)
+    throw new Error(`${document.href} has a jwks_uri that is not an https URL without credentials`)
   }
   return uri
 }

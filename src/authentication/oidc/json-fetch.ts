@@ -1,15 +1,15 @@
 import { Agent, get } from '../../undici.ts'
 
-/** Longest discovery document or key set that is read, in bytes. */
+/** Largest discovery document or key set that is read, in bytes. */
 const MAX_DOCUMENT_BYTES = 1_048_576
 
 export interface JsonFetcher {
   /**
-   * The JSON behind an https URL. Rejects with an Error for whatever is not a 200 with JSON in it,
-   * and when `signal` aborts, wherever the exchange is then.
+   * Fetches and parses the JSON at an https URL. Rejects with an Error for anything but a 200 with
+   * JSON, and as soon as `signal` aborts.
    */
   fetchJson(url: URL, signal: AbortSignal): Promise<unknown>
-  /** Ends what is open; later fetches reject. */
+  /** Closes open connections; later fetches reject. */
   close(): void
 }
 
@@ -21,9 +21,10 @@ export interface JsonFetcherOptions {
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * Makes a client for one issuer's documents: https only, its certificate always verified, no
- * redirect followed (the place of the keys is the operator's and the discovery document's to say),
- * no compression, bounded size. Documents are fetched rarely, so no connection is kept.
+ * Creates a client for one issuer's documents. It speaks https only and always verifies the server's
+ * certificate. It does not follow redirects, since only the configuration and the discovery document
+ * may name a URL, refuses compressed bodies and limits their size. Documents are fetched rarely, so
+ * connections are not reused.
  */
 export function createJsonFetcher({ certificateAuthority }: JsonFetcherOptions): JsonFetcher {
   const agent = new Agent({
@@ -38,13 +39,13 @@ export function createJsonFetcher({ certificateAuthority }: JsonFetcherOptions):
   })
   return {
     async fetchJson(url, signal) {
-      refuseOtherThanHttps(url)
+      requireHttps(url)
       const { statusCode, headers, body } = await get(url, {
         dispatcher: agent,
         signal,
         headers: { accept: 'application/json', 'accept-encoding': 'identity' },
       })
-      const problem = answerProblem(statusCode, headers['content-encoding'])
+      const problem = responseProblem(statusCode, headers['content-encoding'])
       if (problem !== undefined) {
         body.on('error', () => undefined)
         body.destroy()
@@ -58,19 +59,21 @@ export function createJsonFetcher({ certificateAuthority }: JsonFetcherOptions):
   }
 }
 
-function refuseOtherThanHttps(url: URL): void {
-  if (url.protocol !== 'https:') throw new Error(`${url.href} is not https`)
+function requireHttps(url: URL): void {
+  if (url.protocol !== 'https:') throw new Error(`${url.href} is not an https URL`)
 }
 
-function answerProblem(
+function responseProblem(
   statusCode: number,
   contentEncoding: string | string[] | undefined,
 ): string | undefined {
   if (statusCode >= 300 && statusCode < 400) {
-    return `answers with a redirect (${statusCode}), which is not followed`
+    return `responded with a redirect (${statusCode}), which is not followed`
   }
-  if (statusCode !== 200) return `answers with HTTP ${statusCode}`
-  if (contentEncoding !== undefined && contentEncoding !== 'identity') return 'answers compressed'
+  if (statusCode !== 200) return `responded with HTTP ${statusCode}`
+  if (contentEncoding !== undefined && contentEncoding !== 'identity') {
+    return 'responded with a compressed body'
+  }
   return undefined
 }
 
@@ -78,6 +81,6 @@ function parse(url: URL, bytes: Uint8Array): unknown {
   try {
     return JSON.parse(decoder.decode(bytes)) as unknown
   } catch {
-    throw new Error(`${url.href} does not answer with JSON`)
+    throw new Error(`${url.href} did not respond with JSON`)
   }
 }

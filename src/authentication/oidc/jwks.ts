@@ -3,33 +3,39 @@ import { discoverJwksUri } from './discovery.ts'
 import type { JsonFetcher } from './json-fetch.ts'
 import { parseKeySet, type KeySet, type SkippedKey } from './key-set.ts'
 
-/** The keys of one issuer, kept and renewed. */
+/** The keys of one issuer, cached and refreshed. */
 export interface KeySource {
-  /** The keys known now; empty before the first load. Known keys go on when the issuer is down. */
+  /**
+   * The keys that were loaded last; empty before the first load. They stay in use while the issuer
+   * is unreachable.
+   */
   current(): KeySet
   /**
-   * For a token that no known key fits: the keys after one more look at the issuer. Joins the fetch
-   * under way; begins one only if the last one for such a token is 10 s past, so that tokens with
-   * ever new key ids cost the issuer nothing. Never rejects, and resolves when the fetch's time is
-   * up at the latest.
+   * Fetches the keys again, for a token whose key is not known, and returns them. Joins a fetch that
+   * is in progress; starts one only if the last one that it started is at least 10 s ago, so that
+   * tokens with random key IDs cannot flood the issuer. Never rejects, and resolves within the fetch
+   * timeout.
    */
   refetch(): Promise<KeySet>
-  /** Why no keys were ever loaded; undefined once they were. */
+  /** Why keys have never been loaded; undefined once they have been. */
   problem(): string | undefined
-  /** Whether a first attempt to load them is over, however it ended. */
+  /** Whether the first attempt to load keys has finished, successfully or not. */
   wasTried(): boolean
   close(): void
 }
 
-/** Time, so that tests need not wait for it. */
+/** Clock, timers and randomness, replaceable in tests. */
 export interface Timing {
   /** Milliseconds since the epoch. */
   readonly clock: () => number
-  /** Calls back once after `delay` milliseconds, without keeping the process alive; cancels. */
+  /**
+   * Calls back once after `delay` milliseconds, without keeping the process alive; returns a
+   * function that cancels.
+   */
   readonly schedule: (callback: () => void, delay: number) => () => void
   /** From 0 to 1. */
   readonly random: () => number
-  /** For discovery document and key set together, in milliseconds. */
+  /** Timeout of fetching discovery document and key set together, in milliseconds. */
   readonly fetchTimeout: number
 }
 
@@ -51,20 +57,20 @@ export interface KeySourceOptions {
   readonly fetcher: JsonFetcher
   readonly timing: Timing
   readonly log: Log
-  /** A key that was known is no longer the issuer's: what it verified must not be trusted on. */
+  /** The issuer has withdrawn a key: whatever it verified must not be trusted any longer. */
   readonly onKeyDropped: () => void
 }
 
-const REFETCH_COOLDOWN = 10_000
-const REFRESH_INTERVAL = 3_600_000
-const FIRST_RETRY = 1_000
-const LAST_RETRY = 60_000
-/** Keys named in one line of log. */
-const MAX_TOLD = 10
+const REFETCH_COOLDOWN_MS = 10_000
+const REFRESH_INTERVAL_MS = 3_600_000
+const FIRST_RETRY_MS = 1_000
+const MAX_RETRY_MS = 60_000
+/** Skipped keys in one log line. */
+const MAX_LOGGED = 10
 
 /**
- * Loads an issuer's keys at once, retries with growing pauses until that succeeds, and renews them
- * about every hour. At most one fetch is under way.
+ * Creates a key source, which loads an issuer's keys immediately, retries failures with growing
+ * delays, and refreshes the keys about every hour. At most one fetch is in progress.
  */
 export function createKeySource(options: KeySourceOptions): KeySource {
   const { issuer, fetcher, timing, log } = options
@@ -73,8 +79,8 @@ export function createKeySource(options: KeySourceOptions): KeySource {
   let everLoaded = false
   let failures = 0
   let failure = 'its keys are not loaded yet'
-  let skippedBefore = '[]'
-  let underWay: Promise<void> | undefined
+  let lastSkipped = '[]'
+  let inProgress: Promise<void> | undefined
   let refetchedAt = -Infinity
   let cancelTimer = (): void => undefined
 
@@ -84,19 +90,22 @@ export function createKeySource(options: KeySourceOptions): KeySource {
     const uri = await discoverJwksUri({ ...options, fetchJson, signal })
     const skipped: SkippedKey[] = []
     const loaded = parseKeySet(await fetchJson(uri, signal), (key) => skipped.push(key))
-    tellSkipped(skipped)
-    if (loaded.length === 0 && !everLoaded) throw new Error(`${uri.href} has no usable key`)
+    logSkipped(skipped)
+    if (loaded.length === 0 && !everLoaded) throw new Error(`${uri.href} contains no usable key`)
     return loaded
   }
 
-  /** Once, not with every fetch of the same set. */
-  function tellSkipped(skipped: readonly SkippedKey[]): void {
+  /** Logs them once, not with every fetch of the same set. */
+  function logSkipped(skipped: readonly SkippedKey[]): void {
     const text = JSON.stringify(skipped)
-    if (text === skippedBefore) return
-    skippedBefore = text
+    if (text === lastSkipped) return
+    lastSkipped = text
     if (skipped.length === 0) return
-    const shown = skipped.slice(0, MAX_TOLD)
-    log.warn({ issuer, keys: shown, count: skipped.length }, 'keys of an issuer are not used')
+    const shown = skipped.slice(0, MAX_LOGGED)
+    log.warn(
+      { issuer, skipped: shown, count: skipped.length },
+      'issuer publishes keys that are not used',
+    )
   }
 
   function replace(loaded: KeySet): void {
@@ -105,8 +114,8 @@ export function createKeySource(options: KeySourceOptions): KeySource {
     const changed = dropped > 0 || loaded.length !== keys.length
     keys = loaded
     everLoaded = true
-    if (changed) log.info({ issuer, keys: keys.length, dropped }, 'keys of an issuer loaded')
-    if (keys.length === 0) log.warn({ issuer }, 'an issuer publishes no usable key any more')
+    if (changed) log.info({ issuer, keys: keys.length, dropped }, 'issuer keys loaded')
+    if (keys.length === 0) log.warn({ issuer }, 'issuer no longer publishes a usable key')
     if (dropped > 0) options.onKeyDropped()
   }
 
@@ -119,26 +128,26 @@ export function createKeySource(options: KeySourceOptions): KeySource {
       if (closing.signal.aborted) return
       failures++
       failure = describeFailure(error, timing.fetchTimeout)
-      log.warn({ issuer, failure, keys: keys.length }, 'keys of an issuer could not be loaded')
+      log.warn({ issuer, reason: failure, keys: keys.length }, 'issuer keys could not be loaded')
     } finally {
-      underWay = undefined
+      inProgress = undefined
     }
     if (closing.signal.aborted) return
     cancelTimer = timing.schedule(() => void fetchKeys(), nextDelay(failures, timing.random))
   }
 
   function fetchKeys(): Promise<void> {
-    return (underWay ??= attempt())
+    return (inProgress ??= attempt())
   }
 
   void fetchKeys()
   return {
     current: () => keys,
     async refetch() {
-      if (underWay === undefined) {
+      if (inProgress === undefined) {
         const sinceLast = timing.clock() - refetchedAt
-        // Negative after the clock was set back; then it says nothing.
-        if (sinceLast >= 0 && sinceLast < REFETCH_COOLDOWN) return keys
+        // Negative after the clock was set back; then the time of the last fetch is unknown.
+        if (sinceLast >= 0 && sinceLast < REFETCH_COOLDOWN_MS) return keys
         refetchedAt = timing.clock()
       }
       if (!closing.signal.aborted) await fetchKeys()
@@ -154,18 +163,18 @@ export function createKeySource(options: KeySourceOptions): KeySource {
   }
 }
 
-/** The hour is spread by a tenth, so that replicas do not all come at once. */
+/** Spreads delays by 10 %, so that replicas do not fetch at the same time. */
 function nextDelay(failures: number, random: () => number): number {
   const base =
     failures === 0
-      ? REFRESH_INTERVAL
-      : Math.min(FIRST_RETRY * 2 ** Math.min(failures - 1, 10), LAST_RETRY)
+      ? REFRESH_INTERVAL_MS
+      : Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10), MAX_RETRY_MS)
   return base * (0.9 + 0.2 * random())
 }
 
 function describeFailure(error: unknown, fetchTimeout: number): string {
   if (!(error instanceof Error)) return String(error)
-  if (error.name === 'TimeoutError') return `no answer within ${fetchTimeout / 1000} s`
+  if (error.name === 'TimeoutError') return `no response within ${fetchTimeout / 1000} s`
   // undici's connection errors have an empty message when several addresses were tried.
   const code = (error as NodeJS.ErrnoException).code
   return error.message === '' ? (code ?? error.name) : error.message

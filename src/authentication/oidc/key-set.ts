@@ -5,38 +5,44 @@ import { z } from 'zod'
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from './compact-jws.ts'
 import { isJsonObject, ownMember } from './strict-json.ts'
 
-/** A public key that signatures of an issuer may be verified with. */
+/** A public key of an issuer for verifying signatures. */
 export interface VerificationKey {
   readonly kid: string | undefined
   readonly algorithms: readonly SignatureAlgorithm[]
   readonly key: KeyObject
-  /** Equal for equal keys with equal names and uses. */
+  /** Equal for equal keys with the same `kid` and algorithms. */
   readonly fingerprint: string
 }
 
 export type KeySet = readonly VerificationKey[]
 
-/** A key of a set that is not used, though it could be meant for tokens, and why. */
+/** A key that may be meant for signing tokens but is not usable. */
 export interface SkippedKey {
   readonly kid: string | undefined
-  readonly why: string
+  readonly reason: string
 }
 
-/** Issuers publish one to ten. */
+/** Keys of one set; issuers publish one to ten. */
 const MAX_KEYS = 100
 
-/** RFC 7518 section 3.3 asks for 2048 bits or more; what a signature costs grows with the square. */
+/**
+ * RFC 7518 section 3.3 requires 2048 bits or more; the cost of verification grows with the square
+ * of the size.
+ */
 const MIN_RSA_BITS = 2048
 const MAX_RSA_BITS = 8192
 
-/** Odd (else it is no RSA), not 1 (else everything is a signature), and small, as all in use are. */
+/**
+ * The public exponent must be odd, as in every RSA key, not 1 (anything would be a valid
+ * signature), and small, as in practice.
+ */
 const MIN_EXPONENT = 3n
 const MAX_EXPONENT = 2n ** 32n
 
-/** Longest member of a JWK that is read, in characters of base64url: a modulus of 8192 bits. */
+/** Longest member of a JWK, in characters of base64url: a modulus of 8192 bits. */
 const MAX_MEMBER_LENGTH = Math.ceil(MAX_RSA_BITS / 6)
 
-/** RFC 7518 section 3.4: the curve decides the algorithm. */
+/** RFC 7518 section 3.4: the curve determines the algorithm. */
 const CURVE_ALGORITHMS = {
   'P-256': 'ES256',
   'P-384': 'ES384',
@@ -70,40 +76,39 @@ const jwk = z.discriminatedUnion('kty', [
 type Jwk = z.infer<typeof jwk>
 
 /**
- * Reads a JWK Set (RFC 7517 section 5). Keys that are for something else, too weak, too costly,
- * symmetric or not understood are left out, as that section says, and the others kept; of one that
- * stands twice, one. Only the public part of a key is taken. Throws an Error for what is no JWK Set,
- * and for one of more than 100 keys.
+ * Parses a JWK Set (RFC 7517 section 5). Keys for another use, too weak, too expensive to verify
+ * with, symmetric or unsupported are left out, as that section says, and so are duplicates. Only
+ * the public part of a key is read. Throws an Error for anything that is not a JWK Set, and for one
+ * of more than 100 keys.
  *
- * @param onSkipped told of keys that a token may be signed with all the same; not of those for
- * encryption
+ * @param onSkipped called for each unusable key, except those for another use, such as encryption
  */
 export function parseKeySet(
   value: unknown,
   onSkipped: (skipped: SkippedKey) => void = () => undefined,
 ): KeySet {
   const { success, data } = jwkSet.safeParse(value)
-  if (!success) throw new Error('not a JWK Set')
-  if (data.keys.length > MAX_KEYS) throw new Error(`a JWK Set of more than ${MAX_KEYS} keys`)
+  if (!success) throw new Error('the document is not a JWK Set')
+  if (data.keys.length > MAX_KEYS) throw new Error(`the JWK Set has more than ${MAX_KEYS} keys`)
   const keys = new Map<string, VerificationKey>()
   for (const item of data.keys) {
     const { success: isJwk, data: parsed } = jwk.safeParse(item)
     if (isJwk && !isForVerification(parsed)) continue
-    const key = isJwk ? verificationKey(parsed) : 'it is no RSA or EC key that is understood'
-    if (typeof key === 'string') onSkipped({ kid: kidOf(item), why: key })
+    const key = isJwk ? verificationKey(parsed) : 'it is not a supported RSA or EC key'
+    if (typeof key === 'string') onSkipped({ kid: kidOf(item), reason: key })
     else keys.set(key.fingerprint, key)
   }
   return [...keys.values()]
 }
 
-/** Of something that need not be a key. */
+/** The `kid` of an unparsed key, cut to 64 characters. */
 function kidOf(item: unknown): string | undefined {
   const kid = isJsonObject(item) ? ownMember(item, 'kid') : undefined
   return typeof kid === 'string' ? kid.slice(0, 64) : undefined
 }
 
 /**
- * The keys that may have signed: of this `kid` where the token names one, and made for the
+ * Returns the candidate keys of a token: those with its `kid`, if it has one, that are meant for its
  * algorithm, so that the token cannot choose how a key is used (RFC 8725 section 3.1).
  */
 export function keysFor(
@@ -115,12 +120,12 @@ export function keysFor(
   )
 }
 
-/** The key, or why it is not used. */
+/** Returns the key, or why it is not usable. */
 function verificationKey(item: Jwk): VerificationKey | string {
   const algorithms = algorithmsOf(item)
-  if (algorithms.length === 0) return 'its alg is none that is supported, or not of its kty and crv'
+  if (algorithms.length === 0) return 'its alg is unsupported or does not match its kty and crv'
   const key = importKey(item)
-  if (key === undefined) return 'its numbers are no key'
+  if (key === undefined) return 'its parameters do not form a valid key'
   const problem = weakness(key)
   if (problem !== undefined) return problem
   const { kid } = item
@@ -149,16 +154,16 @@ function importKey(item: Jwk): KeyObject | undefined {
   }
 }
 
-/** Why a key is not to be trusted, or not to be computed with; undefined when it is. */
+/** Why a key is too weak or too expensive to use; undefined when it is neither. */
 function weakness(key: KeyObject): string | undefined {
   if (key.asymmetricKeyType !== 'rsa') return undefined
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
   if (modulusLength < MIN_RSA_BITS || modulusLength > MAX_RSA_BITS) {
-    return `it has ${modulusLength} bits, not ${MIN_RSA_BITS} to ${MAX_RSA_BITS}`
+    return `its modulus has ${modulusLength} bits; ${MIN_RSA_BITS} to ${MAX_RSA_BITS} are supported`
   }
-  const isUsual =
+  const isSafe =
     publicExponent >= MIN_EXPONENT && publicExponent < MAX_EXPONENT && publicExponent % 2n === 1n
-  return isUsual ? undefined : 'its exponent is none of an RSA key: odd, 3 or more, below 2^32'
+  return isSafe ? undefined : 'its public exponent must be odd, at least 3 and below 2^32'
 }
 
 function fingerprint(

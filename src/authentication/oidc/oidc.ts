@@ -96,7 +96,7 @@ export function createOidcSignIn(
     const issuer = issuers.get(unverified.issuer)
     if (issuer === undefined) {
       const { issuer: named } = unverified
-      throw unauthorized(`the issuer (iss) is none of those configured: ${quote(named)}`)
+      throw unauthorized(`the issuer (iss) is not one of the configured issuers: ${quote(named)}`)
     }
     const verified = await verifySignature(token, unverified, issuer.keys)
     // Configuration or keys have changed meanwhile: what would be let in now is let in.

@@ -2,24 +2,25 @@ import { unauthorized } from '../bearer.ts'
 import { quote } from '../quote.ts'
 import { ownMember, type JsonObject } from './strict-json.ts'
 
-/** How far the issuer's clock may be ahead, in milliseconds. It lengthens no token's life. */
-const NOT_BEFORE_LEEWAY = 60_000
+/** How far the issuer's clock may be ahead. It does not extend a token's lifetime. */
+const NOT_BEFORE_LEEWAY_MS = 60_000
+/** Audiences in one message; a token may be for hundreds. */
 const MAX_SHOWN = 4
-/** Last second that ECMAScript, and so this file's words, can name; in the year 275760. */
+/** Last second that an ECMAScript `Date` can represent, in the year 275760. */
 const MAX_SECONDS = 8_640_000_000_000
 
 export interface Expected {
   readonly issuer: string
-  /** One of them must be in `aud`. */
+  /** `aud` must contain one of them. */
   readonly audiences: readonly string[]
   /** Milliseconds since the epoch. */
   readonly now: number
 }
 
 /**
- * Checks `iss`, `aud`, `exp` and `nbf` (RFC 7519 section 4.1) of verified claims, and returns when
- * the token expires, in milliseconds since the epoch. As kube-apiserver's OIDC authenticator, `azp`,
- * `iat`, `nonce` and `typ` are not looked at; stricter than it, times must be numbers. Throws
+ * Checks `iss`, `aud`, `exp` and `nbf` (RFC 7519 section 4.1) of verified claims, and returns the
+ * expiry in milliseconds since the epoch. Like kube-apiserver's OIDC authenticator, it does not
+ * check `azp`, `iat`, `nonce` and `typ`; unlike it, it requires times to be numbers. Throws
  * StatusError 401.
  */
 export function checkRegisteredClaims(claims: JsonObject, expected: Expected): number {
@@ -27,31 +28,31 @@ export function checkRegisteredClaims(claims: JsonObject, expected: Expected): n
   return checkTimes(claims, expected.now)
 }
 
-/** Checks whose token it is and for whom: `iss` and `aud`. Throws StatusError 401. */
+/** Checks issuer (`iss`) and audience (`aud`). Throws StatusError 401. */
 export function checkParties(claims: JsonObject, expected: Omit<Expected, 'now'>): void {
   if (ownMember(claims, 'iss') !== expected.issuer) {
     throw unauthorized('the issuer (iss) is not the one whose keys verified the token')
   }
   const audiences = readAudiences(ownMember(claims, 'aud'))
   if (!audiences.some((audience) => expected.audiences.includes(audience))) {
-    throw unauthorized(`the token is for another audience (aud): ${shown(audiences)}`)
+    throw unauthorized(`the token is for another audience (aud): ${listed(audiences)}`)
   }
 }
 
 function checkTimes(claims: JsonObject, now: number): number {
   const expiresAt = readTime(claims, 'exp')
   if (expiresAt === undefined) throw unauthorized('the token does not expire (exp is missing)')
-  if (now >= expiresAt)
+  if (now >= expiresAt) {
     throw unauthorized(`the token has expired (exp): ${new Date(expiresAt).toISOString()}`)
+  }
   const notBefore = readTime(claims, 'nbf')
-  if (notBefore !== undefined && now + NOT_BEFORE_LEEWAY < notBefore) {
+  if (notBefore !== undefined && now + NOT_BEFORE_LEEWAY_MS < notBefore) {
     throw unauthorized(`the token is not valid yet (nbf): ${new Date(notBefore).toISOString()}`)
   }
   return expiresAt
 }
 
-/** The first few; a token may be for hundreds. */
-function shown(audiences: readonly string[]): string {
+function listed(audiences: readonly string[]): string {
   const few = audiences.slice(0, MAX_SHOWN).map(quote)
   return few.length === 0 ? 'none' : few.join(', ') + (audiences.length > MAX_SHOWN ? ', …' : '')
 }
@@ -64,12 +65,12 @@ function readAudiences(aud: unknown): readonly string[] {
   })
 }
 
-/** A NumericDate in milliseconds; undefined when there is none. */
+/** A NumericDate in milliseconds since the epoch; undefined when the claim is missing. */
 function readTime(claims: JsonObject, name: 'exp' | 'nbf'): number | undefined {
   const value = ownMember(claims, name)
   if (value === undefined) return undefined
-  if (typeof value !== 'number') throw unauthorized(`the claim ${name} is no number`)
-  // 1e999 is valid JSON and parses to Infinity: a token for ever.
-  if (!(Math.abs(value) <= MAX_SECONDS)) throw unauthorized(`the claim ${name} is no time`)
+  if (typeof value !== 'number') throw unauthorized(`the claim ${name} is not a number`)
+  // 1e999 is valid JSON and parses to Infinity: the token would never expire.
+  if (!(Math.abs(value) <= MAX_SECONDS)) throw unauthorized(`the claim ${name} is out of range`)
   return value * 1000
 }

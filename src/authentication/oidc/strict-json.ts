@@ -1,23 +1,26 @@
-/** JSON whose meaning does not depend on who reads it. */
+/** JSON that every parser reads in the same way. */
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** A string, and the colon that makes it a member's name. Every alternative consumes: linear. */
+/**
+ * A string, with the colon that follows if it is a member name. Each alternative consumes input, so
+ * matching is linear.
+ */
 const STRING_OR_NAME = /"(?:[^"\\]|\\.)*"([ \t\n\r]*:)?/g
 
 /**
- * Parses bytes as a JSON object. Readers differ in which of two members of the same name they take
- * (RFC 8259 section 4), so such an object is refused, at any depth. Throws an Error for bytes that
- * are no UTF-8, no JSON or no object.
+ * Parses bytes as a JSON object. Parsers differ in which of two members with the same name they use
+ * (RFC 8259 section 4), so duplicate names are refused at any depth. Throws an Error for bytes that
+ * are not UTF-8, not JSON or not an object.
  */
 export function parseJsonObject(bytes: Uint8Array): JsonObject {
   const text = decoder.decode(bytes)
   const value: unknown = JSON.parse(text)
   if (!isJsonObject(value)) throw new TypeError('not a JSON object')
   if (countNames(text) !== countMembers(value)) {
-    throw new TypeError('a member name stands twice in one object')
+    throw new TypeError('an object has two members with the same name')
   }
   return value
 }
@@ -26,7 +29,7 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A member of the object's own; what it inherits (`constructor`) is no member. */
+/** Returns an own member; inherited properties such as `constructor` do not count. */
 export function ownMember(object: JsonObject, name: string): unknown {
   return Object.hasOwn(object, name) ? object[name] : undefined
 }
@@ -37,7 +40,7 @@ function countNames(validJson: string): number {
   return count
 }
 
-/** Members that survived parsing; fewer than the text's names when one of them stood twice. */
+/** Counts the members that parsing kept; duplicates make them fewer than the names in the text. */
 function countMembers(value: unknown): number {
   let count = 0
   const pending: unknown[] = [value]

@@ -3,17 +3,19 @@ import { hash } from 'node:crypto'
 import { createLru } from '../../lru.ts'
 import type { Authentication } from '../authenticator.ts'
 
-/** Verified tokens, so that a signature is verified once and not for every request. */
+/** Verified tokens, so that a signature is verified once and not with every request. */
 export interface TokenCache {
-  /** Undefined when the token was not verified before, was pushed out, or has expired by `now`. */
+  /**
+   * Undefined when the token is not cached, or has expired by `now` (milliseconds since the epoch).
+   */
   get(digest: string, now: number): Authentication | undefined
   /**
-   * Keeps a verified token until `expiresAt`. Both times in milliseconds since the epoch.
-   * `generation` is the cache's as it was before verification began: what was verified by keys or
-   * mappings that are gone meanwhile is not kept.
+   * Caches a verified token until it expires. `generation` is the cache's generation from before
+   * verification began: a token that was verified by keys or mappings that have been replaced since
+   * is not cached.
    */
   set(digest: string, entry: VerifiedToken, generation: number): void
-  /** Forgets everything and begins a new generation. */
+  /** Removes all tokens and begins a new generation. */
   clear(): void
   readonly generation: number
   readonly size: number
@@ -21,18 +23,19 @@ export interface TokenCache {
 
 export interface VerifiedToken {
   readonly authentication: Authentication
+  /** Milliseconds since the epoch. */
   readonly expiresAt: number
 }
 
 /**
- * Under this digest a token is kept: the cache holds no credential, and looking one up takes the
- * same time whichever bytes of it are right.
+ * The cache key of a token. With a digest the cache does not hold credentials, and the time of a
+ * lookup does not depend on how much of a token is right.
  */
 export function tokenDigest(token: string): string {
   return hash('sha256', token, 'hex')
 }
 
-/** Makes a cache of at most `maxTokens`; the least recently used one leaves first. */
+/** Creates a cache of at most `maxTokens`; it evicts the least recently used one. */
 export function createTokenCache(maxTokens: number): TokenCache {
   const entries = createLru<VerifiedToken>(maxTokens)
   let generation = 0

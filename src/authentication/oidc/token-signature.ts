@@ -5,21 +5,23 @@ import type { UnverifiedToken } from './compact-jws.ts'
 import type { KeySource } from './jwks.ts'
 import { keysFor, type KeySet } from './key-set.ts'
 
-/** A payload whose signature is good, and the fingerprint of the key that verified it. */
+/** A payload whose signature is verified, and the fingerprint of the key that verified it. */
 export interface VerifiedPayload {
   readonly payload: Uint8Array
   readonly fingerprint: string
 }
 
 /**
- * Keys tried for one token, since whoever sends it chooses how many fit: all that are for its
- * algorithm where it names none. Issuers that sign without a kid have one or two.
+ * Candidate keys that are tried for one token. A token without a kid makes every key for its
+ * algorithm a candidate, so its sender decides how many there are; issuers that sign without a kid
+ * have one or two.
  */
 const MAX_TRIED = 8
 
 /**
- * The payload, once a key of the issuer has verified the signature. Only a token that no known key
- * is named for is worth asking the issuer: a wrong signature under a known key is just wrong.
+ * Verifies the signature with the issuer's keys and returns the payload. If that fails and no known
+ * key has the token's kid, the keys are fetched again; an invalid signature under a known kid does
+ * not cause a fetch.
  * Rejects with StatusError 401.
  */
 export async function verifySignature(
@@ -34,16 +36,16 @@ export async function verifySignature(
   const renewed = isKeyKnown ? known : await source.refetch()
   const byRenewed = renewed === known ? undefined : await tryKeys(token, unverified, renewed)
   if (byRenewed !== undefined) return byRenewed
-  throw unauthorized(refusalOfKeys(unverified, renewed, source.problem()))
+  throw unauthorized(refusalCause(unverified, renewed, source.problem()))
 }
 
-function refusalOfKeys(token: UnverifiedToken, keys: KeySet, problem: string | undefined): string {
-  if (problem !== undefined) return 'no keys of the issuer could be loaded yet'
+function refusalCause(token: UnverifiedToken, keys: KeySet, problem: string | undefined): string {
+  if (problem !== undefined) return "the issuer's keys have not been loaded yet"
   const candidates = keysFor(keys, token).length
-  if (candidates === 0) return 'the issuer has no key for the key id and algorithm of the token'
+  if (candidates === 0) return 'the issuer has no key for the key ID and algorithm of the token'
   return candidates > MAX_TRIED
-    ? `none of the first ${MAX_TRIED} keys that may have signed the token has`
-    : 'the signature is wrong'
+    ? `none of the first ${MAX_TRIED} candidate keys verified the signature`
+    : 'the signature is invalid'
 }
 
 async function tryKeys(
@@ -57,7 +59,7 @@ async function tryKeys(
       const { payload } = await compactVerify(token, key, { algorithms })
       return { payload, fingerprint }
     } catch {
-      // Another key may fit; when none does, the token is refused.
+      // Another key may verify it; if none does, the token is refused.
     }
   }
   return undefined

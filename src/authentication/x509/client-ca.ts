@@ -1,4 +1,4 @@
-/** The CAs that sign users' certificates, and their revocation lists, read from PEM bundles. */
+/** The CAs that sign user certificates, and their revocation lists, read from PEM bundles. */
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
@@ -7,13 +7,17 @@ import { ConfigError, type ConfigProblem } from '../../config/problem.ts'
 import { certificateBlocks, revocationLists } from './pem.ts'
 
 export interface ClientTrust {
+  /** PEM. */
   readonly ca: string
-  /** Undefined: nothing is looked up; otherwise a certificate whose issuer has no list is refused. */
+  /**
+   * PEM. Undefined: revocation is not checked; otherwise a certificate whose issuer has no list is
+   * refused.
+   */
   readonly crl: string | undefined
 }
 
 /**
- * Reads both.
+ * Reads and checks the client CA bundle and, if it is configured, the revocation lists.
  *
  * @throws ConfigError with every problem found
  */
@@ -45,15 +49,18 @@ function read(file: string, add: Add): string {
 }
 
 function checkAuthorities(file: string, blocks: readonly string[], add: Add): void {
-  if (blocks.length === 0) add(file, 'holds no certificate', 'give a PEM bundle of CA certificates')
+  if (blocks.length === 0) {
+    add(file, 'contains no certificate', 'provide a PEM bundle of CA certificates')
+  }
   blocks.forEach((pem, i) => {
     const nth = `certificate ${i + 1} of ${blocks.length}`
     try {
       if (!new X509Certificate(pem).ca) {
-        add(file, `${nth} is no CA (basicConstraints)`, 'list only CAs that sign users')
+        const message = `${nth} is not a CA (basicConstraints)`
+        add(file, message, 'list only CAs that sign user certificates')
       }
     } catch {
-      add(file, `${nth} is broken`, 'give it as PEM, whole')
+      add(file, `${nth} cannot be parsed`, 'provide the complete PEM certificate')
     }
   })
 }
@@ -68,13 +75,14 @@ function checkRevocationLists(
   const lists = revocationLists(crl).length
   // OpenSSL refuses every certificate whose issuer has no list, so a missing one locks users out.
   if (lists < authorities) {
-    const message = `holds ${lists} revocation lists for ${authorities} CAs`
-    add(file, message, 'give one list for each CA, an empty one where nothing is revoked')
+    const message = `contains ${lists} revocation lists for ${authorities} CAs`
+    add(file, message, 'provide one list for each CA, an empty one if nothing is revoked')
     return
   }
   try {
     createSecureContext({ ca, crl })
   } catch (error) {
-    add(file, `holds a broken revocation list: ${(error as Error).message}`, 'give PEM, whole')
+    const message = `contains an invalid revocation list: ${(error as Error).message}`
+    add(file, message, 'provide complete PEM revocation lists')
   }
 }

@@ -1,4 +1,4 @@
-/** As much of DER (ITU-T X.690) as it takes to find one's way in certificates and revocation lists. */
+/** The subset of DER (ITU-T X.690) that reading certificates and revocation lists needs. */
 
 export const SEQUENCE = 0x30
 export const INTEGER = 0x02
@@ -11,16 +11,17 @@ export const TIMES: ReadonlySet<number> = new Set([UTC_TIME, GENERALIZED_TIME])
 
 export interface DerElement {
   readonly tag: number
-  /** Without tag and length. */
+  /** The contents octets, without tag and length. */
   readonly content: Uint8Array
-  /** With them. */
+  /** The whole element, with tag and length. */
   readonly encoded: Uint8Array
 }
 
 /**
- * The elements that stand one after the other in `bytes`, not what is in them.
+ * Splits `bytes` into the elements that follow one another in it, without descending into them.
  *
- * @throws RangeError for lengths that lead out of `bytes`, indefinite ones, and tags above 30
+ * @throws RangeError for a length beyond the end of `bytes`, an indefinite length, and a tag number
+ * above 30
  */
 export function derElements(bytes: Uint8Array): DerElement[] {
   const elements: DerElement[] = []
@@ -33,17 +34,22 @@ export function derElements(bytes: Uint8Array): DerElement[] {
 }
 
 /**
- * The elements inside the one SEQUENCE that `bytes` are.
+ * Returns the elements of the one SEQUENCE that `bytes` consists of.
  *
  * @throws RangeError for anything else
  */
 export function derSequence(bytes: Uint8Array): DerElement[] {
   const [sequence, ...others] = derElements(bytes)
-  if (sequence?.tag !== SEQUENCE || others.length > 0) throw new RangeError('not one SEQUENCE')
+  if (sequence?.tag !== SEQUENCE || others.length > 0) {
+    throw new RangeError('not a single DER SEQUENCE')
+  }
   return derElements(sequence.content)
 }
 
-/** A `Time` (RFC 5280 section 4.1.2.5), in milliseconds since the epoch; NaN for anything else. */
+/**
+ * Reads a `Time` (RFC 5280 section 4.1.2.5), in milliseconds since the epoch; NaN for anything
+ * else.
+ */
 export function derTime({ tag, content }: DerElement): number {
   const text = Buffer.from(content).toString('latin1')
   const match = /^(\d{2}|\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text)
@@ -57,18 +63,18 @@ export function derTime({ tag, content }: DerElement): number {
 function elementAt(bytes: Uint8Array, at: number): DerElement {
   const tag = bytes[at] ?? 0
   const first = bytes[at + 1]
-  if ((tag & 0x1f) === 0x1f || first === undefined) throw new RangeError('no element of DER')
+  if ((tag & 0x1f) === 0x1f || first === undefined) throw new RangeError('not a DER element')
   const { length, size } = first < 0x80 ? { length: first, size: 0 } : longLength(bytes, at, first)
   const start = at + 2 + size
   const end = start + length
-  if (end > bytes.length) throw new RangeError('an element of DER is longer than what it is in')
+  if (end > bytes.length) throw new RangeError('a DER element is longer than its container')
   return { tag, content: bytes.subarray(start, end), encoded: bytes.subarray(at, end) }
 }
 
 function longLength(bytes: Uint8Array, at: number, first: number) {
   const size = first & 0x7f
   const octets = bytes.subarray(at + 2, at + 2 + size)
-  // Four octets are 4 GiB; none is the indefinite form, which DER does not have.
-  if (size === 0 || size > 4 || octets.length < size) throw new RangeError('no length of DER')
+  // Four octets reach 4 GiB; zero octets is the indefinite form, which DER does not allow.
+  if (size === 0 || size > 4 || octets.length < size) throw new RangeError('not a DER length')
   return { size, length: octets.reduce((sum, octet) => sum * 256 + octet, 0) }
 }

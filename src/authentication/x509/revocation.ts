@@ -1,4 +1,7 @@
-/** Certificate revocation lists (RFC 5280 section 5.1), as far as a verdict is taken back by one. */
+/**
+ * Reads certificate revocation lists (RFC 5280 section 5.1) as far as rechecks and the certificate
+ * report need them.
+ */
 import type { X509Certificate } from 'node:crypto'
 
 import {
@@ -13,48 +16,52 @@ import {
 } from './der.ts'
 import { revocationLists } from './pem.ts'
 
-/** Serial numbers by issuer; both are the hex of their DER, since names are compared as encoded. */
+/** Serial numbers by issuer, both as hex of their DER: names are compared as encoded. */
 type Revoked = ReadonlyMap<string, ReadonlySet<string>>
 
-/** `unlisted`: there is no list of the certificate's issuer, so nobody can say. */
+/** `unlisted`: there is no list of the certificate's issuer, so its state is unknown. */
 export type RevocationState = 'good' | 'revoked' | 'unlisted'
 
 export interface RevocationList {
   /** Hex of the DER of the issuer's name. */
   readonly issuer: string
-  /** The values of that name, for people. */
+  /** The attribute values of that name, for messages. */
   readonly issuerName: string
-  /** Milliseconds since the epoch, NaN where it is no time. */
+  /** Milliseconds since the epoch, NaN if it cannot be parsed. */
   readonly thisUpdate: number
-  /** As well; undefined where the list never ends. */
+  /**
+   * Milliseconds since the epoch, NaN if it cannot be parsed, undefined if the list does not have
+   * one.
+   */
   readonly nextUpdate: number | undefined
+  /** Hex of the DER content of each serial number. */
   readonly serials: readonly string[]
 }
 
 /**
- * Reads lists (PEM, one after the other).
+ * Reads the lists of a PEM bundle.
  *
- * @throws RangeError for what is no list in DER
+ * @throws RangeError for a list that is not DER
  */
 export function parseRevocationLists(pem: string): RevocationList[] {
   return revocationLists(pem).map(readList)
 }
 
 /**
- * A certificate's own name as `RevocationList.issuer` has it.
+ * Returns a certificate's subject in the form of `RevocationList.issuer`.
  *
- * @throws RangeError for what is no certificate in DER
+ * @throws RangeError for a certificate that is not DER
  */
 export function subjectOf(certificate: X509Certificate): string {
   return readCertificate(certificate.raw).subject
 }
 
 /**
- * Reads lists that OpenSSL has taken already (PEM, one after the other), and makes the look-up.
- * Their signatures and dates are not looked at: a list that OpenSSL does not believe lets nobody in
- * by a new handshake either.
+ * Reads the lists of a PEM bundle that OpenSSL has already accepted, and returns a lookup in them.
+ * Signatures and dates are not checked here: OpenSSL checks them in every handshake, and a list that
+ * fails there lets no client in.
  *
- * @throws RangeError for what is no list in DER
+ * @throws RangeError for a list that is not DER; the lookup throws it for such a certificate
  */
 export function readRevocationLists(
   pem: string,
@@ -75,7 +82,9 @@ function stateOf(certificate: X509Certificate, revoked: Revoked): RevocationStat
   return serials.has(serial) ? 'revoked' : 'good'
 }
 
-/** `tbsCertList`: version?, signature, issuer, thisUpdate, nextUpdate?, revokedCertificates?, [0]? */
+/**
+ * `tbsCertList`: version?, signature, issuer, thisUpdate, nextUpdate?, revokedCertificates?, [0]?
+ */
 function readList(der: Uint8Array): RevocationList {
   const fields = derSequence(first(derSequence(der)).encoded)
   const [, issuer, thisUpdate, ...rest] = fields[0]?.tag === INTEGER ? fields.slice(1) : fields
@@ -83,7 +92,7 @@ function readList(der: Uint8Array): RevocationList {
   const nextUpdate = rest[0] !== undefined && TIMES.has(rest[0].tag) ? rest[0] : undefined
   return {
     issuer: hexOf(issuer?.encoded),
-    issuerName: issuer === undefined ? '' : nameOf(issuer),
+    issuerName: issuer === undefined ? '' : readName(issuer),
     thisUpdate: thisUpdate === undefined ? Number.NaN : derTime(thisUpdate),
     nextUpdate: nextUpdate === undefined ? undefined : derTime(nextUpdate),
     serials:
@@ -95,8 +104,8 @@ function readList(der: Uint8Array): RevocationList {
   }
 }
 
-/** `RDNSequence`: of each attribute its value (RFC 5280 section 4.1.2.4). */
-function nameOf({ content }: DerElement): string {
+/** The attribute values of an `RDNSequence` (RFC 5280 section 4.1.2.4), joined by commas. */
+function readName({ content }: DerElement): string {
   const values = derElements(content)
     .flatMap((set) => derElements(set.content))
     .flatMap((attribute) => derElements(attribute.content).slice(1))

@@ -1,30 +1,31 @@
 import type { PeerCertificate } from '../../http/exchange.ts'
 
-/** OpenSSL's codes (openssl-verification-options(1), as Node names them) in an operator's words. */
-const WORDS: Readonly<Record<string, string>> = {
+/** Descriptions of OpenSSL's codes (openssl-verification-options(1), as Node names them). */
+const DESCRIPTIONS: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'a CA above the certificate has expired',
   CERT_NOT_YET_VALID: 'a CA above the certificate is not valid yet',
   CERT_REVOKED: 'the certificate is revoked',
-  CERT_REJECTED: 'the certificate is marked as not to be trusted',
-  CERT_SIGNATURE_FAILURE: 'the signature of the certificate is wrong',
-  CERT_UNTRUSTED: 'the CA of the certificate is not for signing users',
-  CERT_CHAIN_TOO_LONG: 'there are too many CAs above the certificate',
+  CERT_REJECTED: 'the certificate is marked as untrusted',
+  CERT_SIGNATURE_FAILURE: 'the signature of the certificate is invalid',
+  CERT_UNTRUSTED: 'the CA of the certificate is not trusted for client authentication',
+  CERT_CHAIN_TOO_LONG: 'the certificate chain is too long',
   CRL_HAS_EXPIRED: 'the revocation list of its CA has expired: renew authentication.x509.crlFile',
   CRL_NOT_YET_VALID: 'the revocation list of its CA is not valid yet',
-  CRL_SIGNATURE_FAILURE: 'the signature of the revocation list of its CA is wrong',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is signed by itself and by no client CA',
-  INVALID_CA: 'the certificate is signed by one that is no CA',
-  INVALID_PURPOSE: 'the certificate, or a CA above it, is not for clients',
-  PATH_LENGTH_EXCEEDED: 'a CA above the certificate may not have so many CAs below it',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its root CA is none of the client CAs',
+  CRL_SIGNATURE_FAILURE: 'the signature of the revocation list of its CA is invalid',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed and is not in the client CA bundle',
+  INVALID_CA: 'the certificate is signed by an issuer that is not a CA',
+  INVALID_PURPOSE: 'the certificate, or a CA above it, is not valid for client authentication',
+  PATH_LENGTH_EXCEEDED: 'the path length limit of a CA above the certificate is exceeded',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its root CA is not in the client CA bundle',
   UNABLE_TO_GET_CRL: 'there is no revocation list of its CA in authentication.x509.crlFile',
-  UNABLE_TO_GET_ISSUER_CERT: 'a CA above the certificate is missing in the client CA bundle',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'it was issued by none of the client CAs',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'it was issued by none of the client CAs',
+  UNABLE_TO_GET_ISSUER_CERT: 'a CA above the certificate is missing from the client CA bundle',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'it was not issued by a client CA',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'it was not issued by a client CA',
 }
 
 /**
- * Why a chain did not verify: in words, with the code behind them; a code that has none by itself.
+ * Describes why a chain did not verify, with OpenSSL's code in parentheses; a code without a
+ * description is returned alone.
  *
  * @param now milliseconds since the epoch
  */
@@ -33,19 +34,26 @@ export function describeVerifyError(
   { notBefore, notAfter }: Pick<PeerCertificate, 'notBefore' | 'notAfter'>,
   now: number,
 ): string {
-  const words = timeProblem(notBefore, notAfter, now) ?? (Object.hasOwn(WORDS, code) && WORDS[code])
-  return typeof words === 'string' ? `${words} (${code})` : code
+  const known = Object.hasOwn(DESCRIPTIONS, code) ? DESCRIPTIONS[code] : undefined
+  const description = timeProblem(notBefore, notAfter, now) ?? known
+  return description === undefined ? code : `${description} (${code})`
 }
 
-/** What is wrong with a validity (milliseconds since the epoch); undefined when nothing is. */
+/**
+ * Why `now` is outside a validity period, undefined when it is not; all in milliseconds since the
+ * epoch.
+ */
 export function timeProblem(notBefore: number, notAfter: number, now: number): string | undefined {
-  if (now > notAfter) return `the certificate expired on ${dateOf(notAfter)}`
-  if (now < notBefore) return `the certificate is valid from ${dateOf(notBefore)} only`
+  if (now > notAfter) return `the certificate expired on ${formatTime(notAfter)}`
+  if (now < notBefore) return `the certificate is not valid before ${formatTime(notBefore)}`
   return undefined
 }
 
-/** Milliseconds since the epoch as date and time; a certificate may name a year that no `Date` can hold. */
-export function dateOf(time: number): string {
+/**
+ * Formats milliseconds since the epoch as RFC 3339; a certificate may name a year that `Date`
+ * cannot represent.
+ */
+export function formatTime(time: number): string {
   const date = new Date(time)
-  return Number.isNaN(date.getTime()) ? 'no date' : date.toISOString().replace('.000Z', 'Z')
+  return Number.isNaN(date.getTime()) ? 'an invalid date' : date.toISOString().replace('.000Z', 'Z')
 }

@@ -78,7 +78,7 @@ function checkVerdict(certificate: PeerCertificate, generation: number, now: num
   }
   if (!(certificate.notBefore <= now && now <= certificate.notAfter)) {
     const problem = timeProblem(certificate.notBefore, certificate.notAfter, now)
-    throw unauthorized(`client certificate: ${problem ?? 'its validity is no time'}`)
+    throw unauthorized(`client certificate: ${problem ?? 'its validity period cannot be parsed'}`)
   }
   // Go's x509.Verify: without the extension every usage is meant; kube-apiserver asks for clientAuth.
   const usages = extKeyUsage ?? [CLIENT_AUTH]

@@ -60,8 +60,8 @@ function problemsOf(action: () => unknown) {
   return []
 }
 
-describe('a good file', () => {
-  test('gives issuers with everything that it says', () => {
+describe('a valid file', () => {
+  test('is read completely', () => {
     const { issuers } = loadIssuers(
       jwt({
         issuer: {
@@ -118,14 +118,14 @@ describe('a good file', () => {
     expect(load(text)).toEqual({ issuers: [] })
   })
 
-  test('may have 64 issuers, not 65', () => {
+  test('may have 64 issuers, but not 65', () => {
     const issuers = (count: number) =>
       Array.from({ length: count }, (_, index) => jwt({ url: `https://${index}.example` }))
     expect(loadIssuers(...issuers(64)).issuers).toHaveLength(64)
     expect(problemsOf(() => loadIssuers(...issuers(65)))).toMatchObject([{ field: 'jwt' }])
   })
 
-  test('is shipped as the example', () => {
+  test('is shipped as config/authentication.yaml', () => {
     const { issuers } = loadAuthenticationConfiguration('config/authentication.yaml')
     expect(issuers).toMatchObject([
       {
@@ -140,14 +140,14 @@ describe('a good file', () => {
 const issuerFile = (parts: JwtParts) => `${HEAD}jwt: ${JSON.stringify([jwt(parts)])}\n`
 const rules = (...claimValidationRules: object[]) => issuerFile({ rest: { claimValidationRules } })
 
-describe('a problem names its field and the way out', () => {
+describe('a problem with its field and a fix is reported for', () => {
   test.for([
     ['another kind', HEAD.replace('Authentication', 'Authorization'), 'kind'],
     ['v1alpha1', HEAD.replace('/v1\n', '/v1alpha1\n'), 'apiVersion'],
     ['an empty file', '', ''],
     ['an unknown field', `${HEAD}jwts: []\n`, 'jwts'],
     ['a field in the wrong case', `${HEAD}JWT: []\n`, 'JWT'],
-    ['jwt that is no list', `${HEAD}jwt: {}\n`, 'jwt'],
+    ['a jwt that is not a list', `${HEAD}jwt: {}\n`, 'jwt'],
     ['anonymous access', `${HEAD}anonymous: { enabled: true }\n`, 'anonymous.enabled'],
     [
       'anonymous access on paths',
@@ -161,7 +161,7 @@ describe('a problem names its field and the way out', () => {
       'jwt[0].issuer.audiences[0]',
     ],
     [
-      'the same audience twice',
+      'a duplicate audience',
       issuerFile({ issuer: { audiences: ['a', 'a'], audienceMatchPolicy: 'MatchAny' } }),
       'jwt[0].issuer.audiences[1]',
     ],
@@ -176,7 +176,7 @@ describe('a problem names its field and the way out', () => {
       'jwt[0].issuer.audienceMatchPolicy',
     ],
     [
-      'a certificate authority that is none',
+      'a certificate authority that is not PEM',
       issuerFile({ issuer: { certificateAuthority: 'MIIB' } }),
       'jwt[0].issuer.certificateAuthority',
     ],
@@ -186,32 +186,36 @@ describe('a problem names its field and the way out', () => {
       'jwt[0].issuer.egressSelectorType',
     ],
     [
-      'a discovery URL that is the issuer’s',
+      'a discovery URL that is the same as the issuer URL',
       issuerFile({ issuer: { discoveryURL: 'https://a.example/' } }),
       'jwt[0].issuer.discoveryURL',
     ],
-    ['a username without prefix', issuerFile({ username: { claim: 'sub' } }), 'username.prefix'],
-    ['a username without claim', issuerFile({ username: { prefix: '' } }), 'username.claim'],
+    ['a username without a prefix', issuerFile({ username: { claim: 'sub' } }), 'username.prefix'],
+    ['a username without a claim', issuerFile({ username: { prefix: '' } }), 'username.claim'],
     [
       'an empty username claim',
       issuerFile({ username: { claim: '', prefix: '' } }),
       'username.claim',
     ],
-    ['a username with nothing', issuerFile({ username: {} }), 'username.claim'],
+    ['an empty username', issuerFile({ username: {} }), 'username.claim'],
     [
-      'groups without prefix',
+      'groups without a prefix',
       issuerFile({ mappings: { groups: { claim: 'groups' } } }),
       'groups.prefix',
     ],
-    ['groups without claim', issuerFile({ mappings: { groups: { prefix: '' } } }), 'groups.claim'],
-    ['a rule without claim', rules({ requiredValue: 'x' }), 'claimValidationRules[0].claim'],
     [
-      'two rules for a claim',
+      'groups without a claim',
+      issuerFile({ mappings: { groups: { prefix: '' } } }),
+      'groups.claim',
+    ],
+    ['a rule without a claim', rules({ requiredValue: 'x' }), 'claimValidationRules[0].claim'],
+    [
+      'two rules for the same claim',
       rules({ claim: 'a' }, { claim: 'a' }),
       'claimValidationRules[1].claim',
     ],
     [
-      'a required value that is no string',
+      'a required value that is not a string',
       rules({ claim: 'a', requiredValue: true }),
       'claimValidationRules[0].requiredValue',
     ],
@@ -238,7 +242,7 @@ describe('a problem names its field and the way out', () => {
     'https://a.example/ü',
     'https://a.example\n',
     '',
-  ])('an issuer URL %j', (url) => {
+  ])('the issuer URL %j', (url) => {
     const fields = (problems: readonly { field: string }[]) => problems.map(({ field }) => field)
     expect(fields(problemsOf(() => loadIssuers(jwt({ url }))))).toEqual(['jwt[0].issuer.url'])
     expect(fields(problemsOf(() => loadIssuers(jwt({ issuer: { discoveryURL: url } }))))).toEqual([
@@ -253,28 +257,28 @@ describe('a problem names its field and the way out', () => {
     ])
   })
 
-  test('an issuer or discovery document that is given twice', () => {
+  test('a duplicate issuer or discovery document', () => {
     const issuer = { discoveryURL: 'https://discovery.example/' }
     expect(problemsOf(() => loadIssuers(jwt({ issuer }), jwt({ issuer })))).toMatchObject([
-      { field: 'jwt[1].issuer.url', message: '"https://a.example" stands twice' },
+      { field: 'jwt[1].issuer.url', message: '"https://a.example" is listed twice' },
       { field: 'jwt[1].issuer.discoveryURL' },
     ])
   })
 
-  test('a key that stands twice', () => {
+  test('a duplicate key', () => {
     expect(problemsOf(() => load(`${HEAD}jwt: []\njwt: []\n`))).toMatchObject([
       { line: 4, message: 'the same key stands twice' },
     ])
   })
 
-  test('a file that is not there', () => {
+  test('a file that does not exist', () => {
     expect(
       problemsOf(() => loadAuthenticationConfiguration(join(folder, 'none.yaml'))),
     ).toMatchObject([{ line: undefined }])
   })
 })
 
-describe('what needs CEL is refused with what to write instead', () => {
+describe('a field that needs CEL is refused with a fix:', () => {
   test.for([
     ['username', issuerFile({ username: { expression: 'claims.sub' } }), 'write claim and prefix'],
     [
@@ -292,7 +296,7 @@ describe('what needs CEL is refused with what to write instead', () => {
     [
       'userValidationRules',
       issuerFile({ rest: { userValidationRules: [{ expression: 'true' }] } }),
-      'remove them',
+      'remove userValidationRules',
     ],
   ] as const)('%s', ([, text, fix]) => {
     const problems = problemsOf(() => load(text))
@@ -302,7 +306,7 @@ describe('what needs CEL is refused with what to write instead', () => {
   })
 })
 
-test('all problems come together, each with its line', () => {
+test('all problems are reported together, each with its line', () => {
   const text = `${HEAD}jwt:
   - issuer:
       url: http://a.example

@@ -10,7 +10,7 @@ const bySub: ClaimMappings = {
 }
 const byEmail: ClaimMappings = { ...bySub, username: { claim: 'email', prefix: '' } }
 
-/** The claims, as they come out of JSON. */
+/** Maps claims that are parsed from JSON. */
 const map = (json: string, mappings = bySub) =>
   mapClaims(JSON.parse(json) as Record<string, unknown>, mappings)
 
@@ -23,42 +23,42 @@ describe('the username', () => {
     ['a list', '{"sub":["ada"]}'],
     ['an object', '{"sub":{"toString":"ada"}}'],
   ] as const)('is refused when its claim is %s', async ([, json]) => {
-    expect(await refusalOf(() => map(json))).toMatch(/claim sub is missing, empty or no string/)
+    expect(await refusalOf(() => map(json))).toMatch(/claim sub is missing, empty or not a string/)
   })
 
   test.for(['constructor', 'toString', '__proto__'])(
-    'is not what every object inherits as %s',
+    'is not the inherited property %s',
     async (claim) => {
       const mappings = { ...bySub, username: { claim, prefix: '' } }
       expect(await refusalOf(() => map('{}', mappings))).toMatch(/missing/)
     },
   )
 
-  test('comes from a claim called __proto__ where the issuer sends one', () => {
+  test('is the claim called __proto__ if the issuer sends one', () => {
     const mappings = { ...bySub, username: { claim: '__proto__', prefix: '' } }
     expect(map('{"__proto__":"ada"}', mappings).username).toBe('ada')
   })
 
-  test('is the claim’s very bytes behind the prefix', () => {
+  test('is the prefix and the unchanged bytes of the claim', () => {
     expect(map('{"sub":" ada,\\u00fc \\n"}').username).toBe('oidc: ada,ü \n')
   })
 
   test.for([
     ['true', '{"email":"a@b","email_verified":true}'],
     ['absent', '{"email":"a@b"}'],
-  ] as const)('is the address with email_verified %s', ([, json]) => {
+  ] as const)('is the email address if email_verified is %s', ([, json]) => {
     expect(map(json, byEmail).username).toBe('a@b')
   })
 
   test.for(['false', '"true"', '1', 'null'])(
-    'is no address with email_verified %s',
+    'is refused if it is an email address and email_verified is %s',
     async (verified) => {
       const json = `{"email":"a@b","email_verified":${verified}}`
       expect(await refusalOf(() => map(json, byEmail))).toMatch(/not verified/)
     },
   )
 
-  test('by another claim does not care for email_verified', () => {
+  test('by another claim does not depend on email_verified', () => {
     expect(map('{"sub":"ada","email_verified":false}').username).toBe('oidc:ada')
   })
 })
@@ -71,10 +71,10 @@ describe('the groups', () => {
     ['a string', ',"groups":"dev"', ['g:dev']],
     ['a string with commas', ',"groups":"a,b"', ['g:a,b']],
     ['an empty string', ',"groups":""', []],
-    ['a list with one twice', ',"groups":["a","b","a"]', ['g:a', 'g:b']],
+    ['a list with a duplicate', ',"groups":["a","b","a"]', ['g:a', 'g:b']],
     ['a list with an empty name', ',"groups":["a",""]', ['g:a']],
     ['in another case', ',"Groups":["a"]', []],
-  ])('%s', ([, json, groups]) => {
+  ])('are mapped from a claim that is %s', ([, json, groups]) => {
     expect(map(`{"sub":"ada"${json}}`).groups).toEqual(groups)
   })
 
@@ -85,19 +85,19 @@ describe('the groups', () => {
     ['a list with null', '[null]'],
     ['an object', '{"a":"b"}'],
     ['true', 'true'],
-  ])('are refused as %s', async ([, value]) => {
+  ])('are refused if the claim is %s', async ([, value]) => {
     const json = `{"sub":"ada","groups":${value}}`
     expect(await refusalOf(() => map(json))).toMatch(/neither a string nor a list of strings/)
   })
 
-  test('are all there, 300 of them', () => {
+  test('are complete if there are 300 of them', () => {
     const groups = Array.from({ length: 300 }, (_, index) => `group-${index}`)
     expect(map(JSON.stringify({ sub: 'ada', groups })).groups).toEqual(
       groups.map((group) => `g:${group}`),
     )
   })
 
-  test('are refused when they would have to be fetched from where the token says', async () => {
+  test('are refused in a distributed claim', async () => {
     const distributed = '"_claim_names":{"groups":"src"},"_claim_sources":{"src":{"endpoint":"x"}}'
     expect(await refusalOf(() => map(`{"sub":"ada",${distributed}}`))).toMatch(/distributed/)
     expect(map(`{"sub":"ada","groups":["a"],${distributed}}`).groups).toEqual(['g:a'])
@@ -106,7 +106,7 @@ describe('the groups', () => {
     expect(map(`{"sub":"ada",${distributed}}`, withoutGroups).groups).toEqual([])
   })
 
-  test('are none where none are mapped', () => {
+  test('are empty without a mapping for groups', () => {
     expect(map('{"sub":"ada","groups":["a"]}', { ...bySub, groups: undefined }).groups).toEqual([])
   })
 })
@@ -114,13 +114,16 @@ describe('the groups', () => {
 describe('the uid', () => {
   const withUid = { ...bySub, uidClaim: 'oid' }
 
-  test('is the claim', () => {
+  test('is the value of its claim', () => {
     expect(map('{"sub":"ada","oid":"u-1"}', withUid).uid).toBe('u-1')
   })
 
-  test.for(['', ',"oid":""', ',"oid":null', ',"oid":7'])('is refused in {…%s}', async (json) => {
-    expect(await refusalOf(() => map(`{"sub":"ada"${json}}`, withUid))).toMatch(/claim oid/)
-  })
+  test.for(['', ',"oid":""', ',"oid":null', ',"oid":7'])(
+    'is refused in the claims {…%s}',
+    async (json) => {
+      expect(await refusalOf(() => map(`{"sub":"ada"${json}}`, withUid))).toMatch(/claim oid/)
+    },
+  )
 })
 
 test.for<[string, Record<string, string[]>]>([
@@ -128,6 +131,6 @@ test.for<[string, Record<string, string[]>]>([
   ['""', {}],
   ['7', {}],
   ['null', {}],
-])('jti %s in the extra', ([jti, extra]) => {
+])('the jti %s gives this extra', ([jti, extra]) => {
   expect(map(`{"sub":"ada","jti":${jti}}`).extra).toEqual(extra)
 })

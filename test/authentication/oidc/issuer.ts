@@ -1,4 +1,7 @@
-/** An OpenID Connect issuer on loopback that a test can make misbehave, and tokens of its keys. */
+/**
+ * An OpenID Connect issuer on loopback that a test can make misbehave, and tokens signed by its
+ * keys.
+ */
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -24,7 +27,7 @@ export interface SigningKey {
 
 const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
 
-/** A new private key that fits the algorithm. Those for RSA take a while. */
+/** Creates a private key for the algorithm. RSA keys take a while. */
 export function createPrivateKey(algorithm: string): KeyObject {
   const namedCurve = CURVES[algorithm]
   return namedCurve === undefined
@@ -32,7 +35,7 @@ export function createPrivateKey(algorithm: string): KeyObject {
     : generateKeyPairSync('ec', { namedCurve }).privateKey
 }
 
-/** Makes a key for an algorithm; the JWK says `kid`, `alg` and `use`. */
+/** Creates a key for an algorithm; the JWK has `kid`, `alg` and `use`. */
 export async function createSigningKey(
   kid: string,
   algorithm = 'ES256',
@@ -52,11 +55,11 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => vo
 export interface TestIssuer {
   readonly url: string
   readonly certificateAuthority: string
-  /** What the key set holds. */
+  /** The keys of the published key set. */
   keys: JWK[]
-  /** What the discovery document says beside, or instead of, the usual. */
+  /** Members that are added to the discovery document or replace its usual ones. */
   discovery: Record<string, unknown>
-  /** Answers for a path instead of the issuer. */
+  /** Handlers by path, which replace the issuer's own. */
   readonly overrides: Map<string, Handler>
   /** Requests so far by path. */
   readonly requests: Map<string, number>
@@ -64,13 +67,13 @@ export interface TestIssuer {
   close(): Promise<void>
 }
 
-/** For what happens at once, on a machine that has other things to do too. */
+/** Poll options for what happens immediately, with room for a busy machine. */
 export const SOON = { timeout: 15_000, interval: 10 }
 
 export const DISCOVERY_PATH = '/.well-known/openid-configuration'
 export const KEYS_PATH = '/keys'
 
-/** One for all issuers of a test file. */
+/** One authority for all issuers of a test file. */
 const tls = createAuthority({ commonName: 'issuers' }).then(async (authority) => ({
   certificateAuthority: authority.certificatePem,
   server: await authority.issue({
@@ -124,7 +127,7 @@ export function sendJson(response: ServerResponse, value: unknown): void {
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
 }
 
-/** How one issuer is configured: username `sub` and groups `groups`, both with prefix `oidc:`. */
+/** Configures an issuer: username `sub` and groups `groups`, both with the prefix `oidc:`. */
 export function issuerConfiguration(issuer: TestIssuer, overrides: Partial<Issuer> = {}): Issuer {
   return {
     url: issuer.url,
@@ -145,7 +148,7 @@ export function configuration(...issuers: Issuer[]): AuthenticationConfiguration
   return { issuers }
 }
 
-/** A token for ada, audience `kubernetes`, good for an hour from `now` (milliseconds). */
+/** Signs a token for ada, audience `kubernetes`, valid for an hour from `now` (milliseconds). */
 export async function signToken(
   issuer: { readonly url: string },
   key: SigningKey,
@@ -172,10 +175,10 @@ export async function signToken(
     .sign(key.privateKey)
 }
 
-/** Why a token was refused: the cause of the 401; fails the test when it was not refused so. */
-export async function refusalOf(answer: () => unknown): Promise<string> {
+/** Returns the cause of the 401, or `not refused`; fails the test for any other error. */
+export async function refusalOf(authenticate: () => unknown): Promise<string> {
   try {
-    await answer()
+    await authenticate()
   } catch (error) {
     expect(error).toBeInstanceOf(StatusError)
     const refusal = error as StatusError

@@ -20,9 +20,9 @@ interface World {
   failure: Error | undefined
   now: number
   random: number
-  /** Fetches of the key set that were begun. */
+  /** Number of fetches of the key set that have begun. */
   fetches: number
-  /** Holds answers back until it is settled. */
+  /** Delays responses until it is settled. */
   gate: Promise<void>
   timers: { callback: () => void; delay: number }[]
   logged: string[]
@@ -86,7 +86,7 @@ function start(): KeySource {
 
 const kids = (source: KeySource) => source.current().map(({ kid }) => kid)
 
-/** The one timer that waits, gone off. */
+/** Fires the only pending timer and returns its delay. */
 async function fire(source: KeySource): Promise<number> {
   expect(world.timers).toHaveLength(1)
   const [timer] = world.timers.splice(0)
@@ -101,7 +101,7 @@ async function loaded(): Promise<KeySource> {
   return source
 }
 
-test('a key that is no good costs one line of log, not the good ones', async () => {
+test('an unusable key is logged once, and the other keys are used', async () => {
   const weak = {
     kty: 'RSA',
     kid: 'weak',
@@ -113,24 +113,32 @@ test('a key that is no good costs one line of log, not the good ones', async () 
   expect(kids(source)).toEqual(['first'])
   await fire(source)
   await fire(source)
-  const lines = world.logged.filter((line) => line.includes('are not used'))
+  const lines = world.logged.filter((line) =>
+    line.includes('issuer publishes keys that are not used'),
+  )
   expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
     {
       issuer: ISSUER,
       count: 2,
-      keys: [{}, { kid: 'weak', why: 'it has 1024 bits, not 2048 to 8192' }],
+      skipped: [
+        {},
+        { kid: 'weak', reason: 'its modulus has 1024 bits; 2048 to 8192 are supported' },
+      ],
     },
   ])
   world.keys = [null, first]
   await fire(source)
-  expect(world.logged.filter((line) => line.includes('are not used'))).toHaveLength(2)
+  expect(
+    world.logged.filter((line) => line.includes('issuer publishes keys that are not used')),
+  ).toHaveLength(2)
   source.close()
 })
 
-test('a hundred keys that are no good are told in one line of ten', async () => {
+test('of a hundred unusable keys, ten are named in one log line', async () => {
   world.keys = [...Array.from({ length: 99 }, (_, i) => ({ kty: 'oct', kid: `k${i}` })), first]
   const source = await loaded()
-  const line = world.logged.find((text) => text.includes('are not used')) ?? ''
+  const line =
+    world.logged.find((text) => text.includes('issuer publishes keys that are not used')) ?? ''
   expect(line).toContain('"k9"')
   expect(line).not.toContain('"k10"')
   expect(line).toContain('"count":99')
@@ -138,18 +146,18 @@ test('a hundred keys that are no good are told in one line of ten', async () => 
 })
 
 describe('the first load', () => {
-  test('begins at once, and who asks meanwhile joins it', async () => {
+  test('begins immediately, and refetches join it', async () => {
     const source = start()
     expect(source.problem()).toBe('its keys are not loaded yet')
     expect(kids(source)).toEqual([])
-    const answers = await Promise.all([source.refetch(), source.refetch()])
-    expect(answers.map((keys) => keys[0]?.kid)).toEqual(['first', 'first'])
+    const results = await Promise.all([source.refetch(), source.refetch()])
+    expect(results.map((keys) => keys[0]?.kid)).toEqual(['first', 'first'])
     expect(world.fetches).toBe(1)
     expect(source.problem()).toBeUndefined()
     source.close()
   })
 
-  test('is tried again with growing pauses until it succeeds', async () => {
+  test('is retried with growing delays until it succeeds', async () => {
     world.failure = new Error('down')
     const source = await loaded()
     const delays: number[] = []
@@ -168,33 +176,33 @@ describe('the first load', () => {
   test.for<[string, unknown[]]>([
     ['no key', []],
     ['no usable key', [{ kty: 'oct', k: 'AAAA' }]],
-  ])('with %s is no success', async ([, keys]) => {
+  ])('with %s is not a success', async ([, keys]) => {
     world.keys = keys
     const source = await loaded()
-    expect(source.problem()).toBe(`${ISSUER}/keys has no usable key`)
+    expect(source.problem()).toBe(`${ISSUER}/keys contains no usable key`)
     source.close()
   })
 })
 
-describe('renewal', () => {
+describe('the refresh', () => {
   test.for([
     [0, 0.9],
     [0.5, 1],
     [1, 1.1],
-  ] as const)('comes after an hour, give or take a tenth (%d)', async ([random, factor]) => {
+  ] as const)('comes after an hour, spread by 10 % (random %d)', async ([random, factor]) => {
     world.random = random
     const source = await loaded()
     expect(world.timers.map(({ delay }) => delay)).toEqual([expect.closeTo(3_600_000 * factor)])
     source.close()
   })
 
-  test('that fails keeps the known keys, stays ready, is logged and soon tried again', async () => {
+  test('keeps the known keys and readiness if it fails, logs the failure and is retried soon', async () => {
     const source = await loaded()
     world.failure = new Error('down')
     await fire(source)
     expect(kids(source)).toEqual(['first'])
     expect(source.problem()).toBeUndefined()
-    expect(world.logged.at(-1)).toContain('"failure":"down"')
+    expect(world.logged.at(-1)).toContain('"reason":"down"')
     expect(world.timers[0]?.delay).toBeCloseTo(1_000)
     world.failure = undefined
     await fire(source)
@@ -202,7 +210,7 @@ describe('renewal', () => {
     source.close()
   })
 
-  test('tells of a key that is gone, not of one that is new', async () => {
+  test('reports a withdrawn key, and does not report a new one', async () => {
     const source = await loaded()
     world.keys = [first, second]
     await fire(source)
@@ -214,7 +222,7 @@ describe('renewal', () => {
     source.close()
   })
 
-  test('tells of a key that another has replaced under the same name', async () => {
+  test('reports a key that was replaced by another with the same kid', async () => {
     const source = await loaded()
     world.keys = [{ ...second, kid: 'first' }]
     await fire(source)
@@ -222,20 +230,20 @@ describe('renewal', () => {
     source.close()
   })
 
-  test('takes an issuer at its word that publishes no key any more', async () => {
+  test('withdraws all keys if the issuer no longer publishes any', async () => {
     const source = await loaded()
     world.keys = []
     await fire(source)
     expect(kids(source)).toEqual([])
     expect(world.dropped).toBe(1)
-    expect(world.logged.at(-1)).toContain('publishes no usable key any more')
+    expect(world.logged.at(-1)).toContain('issuer no longer publishes a usable key')
     expect(source.problem()).toBeUndefined()
     source.close()
   })
 })
 
-describe('a token that no known key fits', () => {
-  test('is worth one fetch, and the next one after ten seconds', async () => {
+describe('a token without a known key', () => {
+  test('causes one fetch, and the next one after ten seconds', async () => {
     const source = await loaded()
     world.keys = [second]
     expect((await source.refetch()).map(({ kid }) => kid)).toEqual(['second'])
@@ -250,7 +258,7 @@ describe('a token that no known key fits', () => {
     source.close()
   })
 
-  test('is not kept from a fetch by a clock that was set back', async () => {
+  test('causes a fetch even after the clock was set back', async () => {
     const source = await loaded()
     await source.refetch()
     world.now -= 86_400_000
@@ -259,14 +267,14 @@ describe('a token that no known key fits', () => {
     source.close()
   })
 
-  test('puts the renewal off by an hour, and leaves one timer', async () => {
+  test('postpones the refresh by an hour, and leaves one timer', async () => {
     const source = await loaded()
     await source.refetch()
     expect(world.timers.map(({ delay }) => delay)).toEqual([expect.closeTo(3_600_000)])
     source.close()
   })
 
-  test('of which many come while the issuer hangs: one fetch is under way', async () => {
+  test('joins the fetch that is in progress while the issuer hangs', async () => {
     const source = await loaded()
     const { promise, resolve } = Promise.withResolvers<undefined>()
     world.gate = promise.then(() => undefined)
@@ -284,7 +292,7 @@ describe('a token that no known key fits', () => {
 })
 
 describe('closing', () => {
-  test('ends the timer and the client; nothing is fetched or logged any more', async () => {
+  test('ends the timer and the client, and nothing is fetched or logged afterwards', async () => {
     const source = await loaded()
     const lines = world.logged.length
     source.close()
@@ -295,7 +303,7 @@ describe('closing', () => {
     expect(world.logged).toHaveLength(lines)
   })
 
-  test('in the middle of a fetch leaves no timer', async () => {
+  test('during a fetch does not leave a timer', async () => {
     const source = await loaded()
     const { promise, resolve } = Promise.withResolvers<undefined>()
     world.gate = promise.then(() => undefined)

@@ -1,4 +1,4 @@
-/** ID tokens of a real identity provider: the npm package oidc-provider, over https. */
+/** Tests with ID tokens of a real identity provider, the npm package oidc-provider, over https. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,7 +50,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** An authenticator by an AuthenticationConfiguration file for the provider. */
+/** Starts an authenticator with an AuthenticationConfiguration file for the provider. */
 async function start(audience: string, usernameClaim: string): Promise<TestOidc> {
   const file = join(folder, 'authentication.yaml')
   const issuer = { url: provider.issuer, audiences: [audience], certificateAuthority }
@@ -77,7 +77,7 @@ test.for([
   ['preferred_username', 'oidc:ada'],
   ['email', 'oidc:ada@example.com'],
   ['sub', 'oidc:u-1'],
-] as const)('an ID token is its user, by %s', async ([claim, username]) => {
+] as const)('an ID token authenticates its user by the claim %s', async ([claim, username]) => {
   const authenticator = await start(provider.clientId, claim)
   const token = await provider.idToken('u-1')
   expect(await authenticator.authenticate(token)).toEqual({

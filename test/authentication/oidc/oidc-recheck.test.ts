@@ -106,7 +106,7 @@ describe('a sign-in of before is no longer accepted', () => {
     [
       'a claim is required that it lacks',
       () => ({ requiredClaims: [{ claim: 'hd', requiredValue: 'example.org' }] }),
-      /claim hd is not what/,
+      /claim hd does not have the value/,
     ],
     [
       'another prefix makes it another user',
@@ -121,7 +121,7 @@ describe('a sign-in of before is no longer accepted', () => {
     [
       'its user’s claim is another, which it lacks',
       () => mappings({ username: { claim: 'email', prefix: '' } }),
-      /username's claim email is missing/,
+      /username claim email is missing/,
     ],
     [
       'the keys of its issuer come from elsewhere',

@@ -45,7 +45,7 @@ function start(config: AuthenticationConfiguration, dependencies: TestOidcOption
   return authenticator
 }
 
-/** What becomes of a token of the issuer with these claims, under this configuration. */
+/** Authenticates a token of the issuer with these claims under this configuration. */
 async function userOf(claims: Record<string, unknown>, overrides: Partial<Issuer> = {}) {
   const oidc = start(configuration(issuerConfiguration(issuer, overrides)))
   return (await oidc.authenticate(await signToken(issuer, key, { claims }))).user
@@ -54,8 +54,8 @@ async function userOf(claims: Record<string, unknown>, overrides: Partial<Issuer
 const NOW = 1_800_000_000_000
 const seconds = NOW / 1000
 
-describe('a good token', () => {
-  test('is the user that its claims name', async () => {
+describe('a valid token', () => {
+  test('authenticates the user that its claims name', async () => {
     const oidc = start(configuration(issuerConfiguration(issuer)))
     const token = await signToken(issuer, key, { claims: { groups: ['dev', 'ops'], jti: 'j-1' } })
     expect(await oidc.authenticate(token)).toEqual({
@@ -70,7 +70,7 @@ describe('a good token', () => {
     })
   })
 
-  test('is good whatever its typ, azp, iat and nonce say, as with kube-apiserver', async () => {
+  test('is accepted with any typ, azp, iat and nonce, as in kube-apiserver', async () => {
     const oidc = start(configuration(issuerConfiguration(issuer)))
     const token = await signToken(issuer, key, {
       claims: { azp: 'other', iat: Date.now() / 1000 + 3600, nonce: 'n' },
@@ -79,7 +79,7 @@ describe('a good token', () => {
     expect(await oidc.authenticate(token)).toMatchObject({ user: { username: 'oidc:ada' } })
   })
 
-  test('is judged by the issuer that it names', async () => {
+  test('is verified by the configuration of the issuer that it names', async () => {
     const oidc = start(
       configuration(
         issuerConfiguration(issuer),
@@ -118,10 +118,10 @@ describe('a good token', () => {
   )
 })
 
-describe('registered claims', () => {
-  const good = /^not refused$/
+describe('the registered claims', () => {
+  const accepted = /^not refused$/
   test.for<[string, Record<string, unknown>, RegExp]>([
-    ['one of several audiences', { aud: ['x', 'kubernetes'] }, good],
+    ['one of several audiences', { aud: ['x', 'kubernetes'] }, accepted],
     ['another audience', { aud: 'kubernetes2' }, /audience/],
     ['an audience in a longer list', { aud: ['x', 'y'] }, /audience/],
     ['no audience', { aud: undefined }, /audience/],
@@ -134,15 +134,15 @@ describe('registered claims', () => {
     ['no expiry', { exp: undefined }, /exp is missing/],
     ['expiry now', { exp: seconds }, /expired/],
     ['expiry a second ago', { exp: seconds - 1 }, /expired/],
-    ['expiry in half a second', { exp: seconds + 0.5 }, good],
-    ['expiry as a string', { exp: String(seconds + 60) }, /no number/],
-    ['expiry null', { exp: null }, /no number/],
-    ['not before now', { nbf: seconds }, good],
-    ['not before a minute from now', { nbf: seconds + 60 }, good],
+    ['expiry in half a second', { exp: seconds + 0.5 }, accepted],
+    ['expiry as a string', { exp: String(seconds + 60) }, /not a number/],
+    ['expiry null', { exp: null }, /not a number/],
+    ['not before now', { nbf: seconds }, accepted],
+    ['not before a minute from now', { nbf: seconds + 60 }, accepted],
     ['not before a minute and a second from now', { nbf: seconds + 61 }, /not valid yet/],
-    ['not before as a string', { nbf: '0' }, /no number/],
+    ['not before as a string', { nbf: '0' }, /not a number/],
     ['the names in another case', { aud: undefined, AUD: 'kubernetes' }, /audience/],
-  ])('%s', async ([, claims, expected]) => {
+  ])('with %s, from the claims %j, give %s', async ([, claims, expected]) => {
     const oidc = start(configuration(issuerConfiguration(issuer)), { timing: { clock: () => NOW } })
     const sent = claims['iss'] === 'SLASH' ? { ...claims, iss: `${issuer.url}/` } : claims
     const token = await signToken(issuer, key, { claims: sent, now: NOW })
@@ -156,7 +156,7 @@ describe('required claims', () => {
     { claim: 'empty', requiredValue: '' },
   ]
 
-  test('let a token pass that has them all', async () => {
+  test('accept a token that has them all', async () => {
     const user = await userOf({ hd: 'example.com', empty: '' }, { requiredClaims })
     expect(user.username).toBe('oidc:ada')
   })
@@ -175,7 +175,7 @@ describe('required claims', () => {
 })
 
 describe('readiness', () => {
-  test('names the issuer whose keys were never loaded, and its problem', async () => {
+  test('names each issuer whose keys have never been loaded, with its problem', async () => {
     const gone = await startIssuer([])
     await gone.close()
     const oidc = start(configuration(issuerConfiguration(gone), issuerConfiguration(issuer)))
@@ -194,12 +194,14 @@ describe('readiness', () => {
         { name: `jwks ${issuer.url}`, problem: undefined, wasTried: true },
       ])
     const token = await signToken(gone, key)
-    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/could be loaded yet/)
+    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(
+      /the issuer's keys have not been loaded yet/,
+    )
   })
 })
 
 describe('verified tokens', () => {
-  test('are answered at once the second time, with the same object', async () => {
+  test('are authenticated without a promise the second time, with the same object', async () => {
     const oidc = start(configuration(issuerConfiguration(issuer)))
     const token = await signToken(issuer, key)
     const first = oidc.authenticate(token)
@@ -225,7 +227,7 @@ describe('verified tokens', () => {
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/expired/)
   })
 
-  test('are not what a refused token becomes', async () => {
+  test('do not include a refused token', async () => {
     const oidc = start(configuration(issuerConfiguration(issuer)))
     const token = await signToken(issuer, key, { claims: { aud: 'other' } })
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/audience/)
@@ -233,10 +235,10 @@ describe('verified tokens', () => {
   })
 })
 
-describe('another configuration', () => {
+describe('an update of the configuration', () => {
   const audienceOther = () => issuerConfiguration(issuer, { audiences: ['other'] })
 
-  test('judges tokens anew that were good before, and keeps the keys', async () => {
+  test('rechecks tokens that were accepted before, and keeps the keys', async () => {
     const oidc = start(configuration(issuerConfiguration(issuer)))
     const token = await signToken(issuer, key)
     await oidc.authenticate(token)
@@ -249,33 +251,37 @@ describe('another configuration', () => {
     expect(issuer.keySetFetches).toBe(fetches)
   })
 
-  test('is in force for a token whose verification began before', async () => {
+  test('applies to a token whose verification began before', async () => {
     const oidc = start(configuration(issuerConfiguration(issuer)))
     await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toBeUndefined()
     const token = await signToken(issuer, key)
-    const underWay = oidc.authenticate(token)
+    const inProgress = oidc.authenticate(token)
     oidc.update(configuration(audienceOther()))
-    expect(await refusalOf(() => underWay)).toMatch(/audience/)
+    expect(await refusalOf(() => inProgress)).toMatch(/audience/)
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/audience/)
   })
 
-  test('brings issuers and takes them away', async () => {
+  test('adds and removes issuers', async () => {
     const oidc = start(configuration(issuerConfiguration(issuer)))
     const [token, otherToken] = [
       await signToken(issuer, key),
       await signToken(otherIssuer, otherKey),
     ]
     await oidc.authenticate(token)
-    expect(await refusalOf(() => oidc.authenticate(otherToken))).toMatch(/none of those/)
+    expect(await refusalOf(() => oidc.authenticate(otherToken))).toMatch(
+      /not one of the configured issuers/,
+    )
     oidc.update(configuration(issuerConfiguration(otherIssuer)))
-    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/none of those/)
+    expect(await refusalOf(() => oidc.authenticate(token))).toMatch(
+      /not one of the configured issuers/,
+    )
     expect(await oidc.authenticate(otherToken)).toMatchObject({ user: { username: 'oidc:ada' } })
     expect(oidc.readiness()).toEqual([
       { name: `jwks ${otherIssuer.url}`, problem: undefined, wasTried: true },
     ])
   })
 
-  test('fetches keys anew where they come from elsewhere', async () => {
+  test('fetches the keys again if their location changes', async () => {
     const oidc = start(configuration(issuerConfiguration(issuer)))
     await oidc.authenticate(await signToken(issuer, key))
     oidc.update(

@@ -12,7 +12,7 @@ const until = (expiresAt: number, username = 'ada') => ({
   expiresAt,
 })
 
-test('a token is known until it expires, not at that moment', () => {
+test('a token is cached until it expires, and no longer at its expiry', () => {
   const cache = createTokenCache(10)
   cache.set('a', until(1_000), cache.generation)
   expect(cache.get('a', 999)?.user.username).toBe('ada')
@@ -20,7 +20,7 @@ test('a token is known until it expires, not at that moment', () => {
   expect(cache.size).toBe(0)
 })
 
-test('the least recently used token makes room', () => {
+test('the least recently used token is evicted', () => {
   const cache = createTokenCache(2)
   for (const digest of ['a', 'b']) cache.set(digest, until(1_000, digest), cache.generation)
   cache.get('a', 0)
@@ -29,7 +29,7 @@ test('the least recently used token makes room', () => {
   expect(known).toEqual(['a', undefined, 'c'])
 })
 
-test('what was verified before the cache was emptied does not get in after', () => {
+test('a token that was verified before the cache was cleared is not cached afterwards', () => {
   const cache = createTokenCache(10)
   const { generation } = cache
   cache.set('a', until(1_000), generation)

@@ -33,36 +33,36 @@ async function load(ca: string, crl?: string) {
   }
 }
 
-test('a bundle of two, with a list for each', async () => {
+test('a bundle of two CAs with a revocation list for each is loaded', async () => {
   const ca = first.certificatePem + second.certificatePem
   const crl = (await first.revoke([])) + (await second.revoke([]))
   expect(await load(ca, crl)).toEqual({ ca, crl })
 })
 
-test('a bundle without a certificate is a problem', async () => {
-  expect(await load('nothing')).toEqual(['holds no certificate'])
+test('a bundle without a certificate is refused', async () => {
+  expect(await load('nothing')).toEqual(['contains no certificate'])
 })
 
-test('a leaf among the CAs is a problem', async () => {
+test('a bundle with a leaf certificate is refused', async () => {
   const leaf = await first.issue({ commonName: 'ada', usages: ['client'] })
   expect(await load(first.certificatePem + leaf.certificatePem)).toEqual([
-    'certificate 2 of 2 is no CA (basicConstraints)',
+    'certificate 2 of 2 is not a CA (basicConstraints)',
   ])
 })
 
-test('a broken certificate is a problem', async () => {
+test('a bundle with a broken certificate is refused', async () => {
   const broken = first.certificatePem.replace(/\n[A-Za-z0-9+/=]{10}/, '\nAAAAAAAAAA')
-  expect(await load(broken)).toEqual(['certificate 1 of 1 is broken'])
+  expect(await load(broken)).toEqual(['certificate 1 of 1 cannot be parsed'])
 })
 
-test('a CA without a list would lock its users out, so it is a problem', async () => {
+test('a CA without a revocation list is refused, since its users would be locked out', async () => {
   const ca = first.certificatePem + second.certificatePem
-  expect(await load(ca, await first.revoke([]))).toEqual(['holds 1 revocation lists for 2 CAs'])
+  expect(await load(ca, await first.revoke([]))).toEqual(['contains 1 revocation lists for 2 CAs'])
 })
 
-test('a broken list is a problem', async () => {
+test('a broken revocation list is refused', async () => {
   const crl = (await first.revoke([])).replace(/\n[A-Za-z0-9+/=]{10}/, '\nAAAAAAAAAA')
   expect(await load(first.certificatePem, crl)).toEqual([
-    expect.stringContaining('holds a broken revocation list'),
+    expect.stringContaining('contains an invalid revocation list: '),
   ])
 })

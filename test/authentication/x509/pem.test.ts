@@ -7,12 +7,12 @@ const certificate = (base64: string) =>
 const list = (base64: string) => `-----BEGIN X509 CRL-----\n${base64}\n-----END X509 CRL-----`
 const BUNDLE = `the first\n${certificate('AQ==')}\r\nof it\n${list('AgM=')}\n${certificate('BA==')}`
 
-test('the certificates of a bundle, among remarks and lists', () => {
+test('the certificates of a bundle are found among text and revocation lists', () => {
   expect(certificateBlocks(BUNDLE)).toEqual([certificate('AQ=='), certificate('BA==')])
   expect(certificateBlocks('no bundle')).toEqual([])
 })
 
-test('its revocation lists, as DER', () => {
+test('the revocation lists of a bundle are returned as DER', () => {
   expect(revocationLists(BUNDLE)).toEqual([Buffer.from([2, 3])])
   expect(revocationLists(certificate('AQ=='))).toEqual([])
 })

@@ -26,7 +26,7 @@ function authenticate(peerCertificate: PeerCertificate) {
   return result
 }
 
-test('CN is the user, every O a group, and the digest the credential', () => {
+test('CN is the user, every O is a group, and the digest identifies the credential', () => {
   expect(authenticate(certificate())).toEqual({
     user: {
       username: 'ada',
@@ -44,65 +44,69 @@ test('the UID attribute is the uid', () => {
   expect(authenticate(certificate({ subject })).user.uid).toBe('7f1e')
 })
 
-test('a group that stands twice counts once', () => {
+test('a duplicate group counts once', () => {
   const subject = { CN: 'ada', O: ['dev', 'dev'] }
   expect(authenticate(certificate({ subject })).user.groups).toEqual(['dev'])
 })
 
-test('no extended key usage, or any, is good for clients', () => {
+test('a certificate without extended key usage, or with anyExtendedKeyUsage, is accepted', () => {
   expect(authenticate(certificate({ extKeyUsage: undefined })).user.username).toBe('ada')
   const any = certificate({ extKeyUsage: ['2.5.29.37.0'] })
   expect(authenticate(any).user.username).toBe('ada')
 })
 
-describe('is refused with 401', () => {
+describe('the x509 authenticator', () => {
   const cases: { name: string; overrides: Partial<PeerCertificate>; cause: string }[] = [
     {
       name: 'a chain that did not verify',
       overrides: { verifyError: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' },
-      cause: 'it was issued by none of the client CAs (UNABLE_TO_VERIFY_LEAF_SIGNATURE)',
+      cause: 'it was not issued by a client CA (UNABLE_TO_VERIFY_LEAF_SIGNATURE)',
     },
     {
-      name: 'an expired one, by its own date',
+      name: 'an expired certificate, with its date',
       overrides: { verifyError: 'CERT_HAS_EXPIRED', notAfter: NOW - 1_000 },
       cause: 'the certificate expired on 2025-12-31T23:59:59Z (CERT_HAS_EXPIRED)',
     },
     {
-      name: 'one whose CA has expired',
+      name: 'a certificate whose CA has expired',
       overrides: { verifyError: 'CERT_HAS_EXPIRED' },
       cause: 'a CA above the certificate has expired (CERT_HAS_EXPIRED)',
     },
     {
-      name: 'a code that has no words',
+      name: 'an OpenSSL code without a description',
       overrides: { verifyError: 'constructor' },
       cause: 'client certificate: constructor',
     },
     {
-      name: 'a validity that is no time',
+      name: 'a validity period that cannot be parsed',
       overrides: { notAfter: Number.NaN },
-      cause: 'its validity is no time',
+      cause: 'its validity period cannot be parsed',
     },
     {
-      name: 'a verdict of a CA bundle that is gone',
+      name: 'a certificate that an earlier CA bundle verified',
       overrides: { generation: 0 },
       cause: 'no longer in force',
     },
     {
-      name: 'one that expired',
+      name: 'a certificate that has expired since the handshake',
       overrides: { notAfter: NOW - 1 },
       cause: 'the certificate expired on 2025-12-31T23:59:59.999Z',
     },
     {
-      name: 'one not yet valid',
+      name: 'a certificate that is not valid yet',
       overrides: { notBefore: NOW + 1 },
-      cause: 'the certificate is valid from 2026-01-01T00:00:00.001Z only',
+      cause: 'the certificate is not valid before 2026-01-01T00:00:00.001Z',
     },
     {
-      name: 'one for servers',
+      name: 'a server certificate',
       overrides: { extKeyUsage: ['1.3.6.1.5.5.7.3.1'] },
       cause: 'clientAuth is missing',
     },
-    { name: 'no common name', overrides: { subject: { O: 'dev' } }, cause: 'one common name' },
+    {
+      name: 'a subject without a common name',
+      overrides: { subject: { O: 'dev' } },
+      cause: 'one common name',
+    },
     { name: 'an empty common name', overrides: { subject: { CN: '' } }, cause: 'one common name' },
     {
       name: 'two common names',
@@ -121,7 +125,7 @@ describe('is refused with 401', () => {
     },
   ]
 
-  test.for(cases)('$name', ({ overrides, cause }) => {
+  test.for(cases)('refuses $name with 401', ({ overrides, cause }) => {
     expect(() => authenticate(certificate(overrides))).toThrow(
       expect.objectContaining({
         code: 401,
