@@ -52,8 +52,14 @@ export const SYSTEM_TIMING: Timing = {
 }
 
 export interface KeySourceOptions {
+  /** The issuer's URL exactly as configured. */
   readonly issuer: string
+  /** URL of the discovery document; undefined: the well-known path below the issuer's URL. */
   readonly discoveryUrl: string | undefined
+}
+
+export interface KeySourceEffects {
+  /** Is closed with the key source. */
   readonly fetcher: JsonFetcher
   readonly timing: Timing
   readonly log: Log
@@ -72,8 +78,10 @@ const MAX_LOGGED = 10
  * Creates a key source, which loads an issuer's keys immediately, retries failures with growing
  * delays, and refreshes the keys about every hour. At most one fetch is in progress.
  */
-export function createKeySource(options: KeySourceOptions): KeySource {
-  const { issuer, fetcher, timing, log } = options
+export function createKeySource(
+  { issuer, discoveryUrl }: KeySourceOptions,
+  { fetcher, timing, log, onKeyDropped }: KeySourceEffects,
+): KeySource {
   const closing = new AbortController()
   let keys: KeySet = []
   let everLoaded = false
@@ -87,7 +95,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
   async function load(): Promise<KeySet> {
     const signal = AbortSignal.any([AbortSignal.timeout(timing.fetchTimeout), closing.signal])
     const fetchJson = (url: URL, within: AbortSignal) => fetcher.fetchJson(url, within)
-    const uri = await discoverJwksUri({ ...options, fetchJson, signal })
+    const uri = await discoverJwksUri({ issuer, discoveryUrl, fetchJson, signal })
     const skipped: SkippedKey[] = []
     const loaded = parseKeySet(await fetchJson(uri, signal), (key) => skipped.push(key))
     logSkipped(skipped)
@@ -116,7 +124,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
     everLoaded = true
     if (changed) log.info({ issuer, keys: keys.length, dropped }, 'issuer keys loaded')
     if (keys.length === 0) log.warn({ issuer }, 'issuer no longer publishes a usable key')
-    if (dropped > 0) options.onKeyDropped()
+    if (dropped > 0) onKeyDropped()
   }
 
   async function attempt(): Promise<void> {

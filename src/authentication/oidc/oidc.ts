@@ -74,20 +74,18 @@ export function createOidcSignIn(
         const keys =
           known !== undefined && hasSameKeys(known.configuration, issuer)
             ? known.keys
-            : createKeySource({
-                issuer: issuer.url,
-                discoveryUrl: issuer.discoveryUrl,
-                fetcher: createJsonFetcher(issuer),
-                timing,
-                log,
-                onKeyDropped() {
-                  cache.clear()
-                  onRevoked()
-                },
-              })
+            : createKeySource(
+                { issuer: issuer.url, discoveryUrl: issuer.discoveryUrl },
+                { fetcher: createJsonFetcher(issuer), timing, log, onKeyDropped },
+              )
         return [issuer.url, { configuration: issuer, keys }]
       }),
     )
+  }
+
+  function onKeyDropped(): void {
+    cache.clear()
+    onRevoked()
   }
 
   async function verify(token: string, digest: string): Promise<Authentication> {

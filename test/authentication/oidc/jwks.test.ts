@@ -49,9 +49,8 @@ beforeEach(() => {
 
 function start(): KeySource {
   const { timers, logged } = world
-  return createKeySource({
-    issuer: ISSUER,
-    discoveryUrl: undefined,
+  const options = { issuer: ISSUER, discoveryUrl: undefined }
+  return createKeySource(options, {
     fetcher: {
       async fetchJson(url, signal) {
         if (url.pathname.startsWith('/.well-known')) {
