@@ -127,7 +127,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     await expect.poll(answers, patience).toEqual([1, 0])
     await running.ended
     expect(await causesOfEnds()).toEqual([
-      'the sign-in is no longer accepted: no client CA vouches for the certificate any more',
+      'the sign-in is no longer accepted: the certificate no longer chains to a client CA',
     ])
     await expectWatchGoesOn()
   })

@@ -139,7 +139,7 @@ describe('a client CA that is taken away', () => {
     ]
     await replace('client-ca.crt', next.certificatePem)
     await Promise.all(old.map(({ ended }) => ended))
-    const why = `${NOT_ACCEPTED}no client CA vouches for the certificate any more`
+    const why = `${NOT_ACCEPTED}the certificate no longer chains to a client CA`
     expect(await causes(2)).toEqual([why, why])
     expect(others.map(({ isOpen }) => isOpen())).toEqual([true, true, true])
     for (const { destroy } of others) destroy()
@@ -173,7 +173,7 @@ describe('a client CA that is taken away', () => {
     const [event] = await gatehouse.eventsWhere(
       ({ responseStatus }) => responseStatus?.code === 401,
     )
-    expect(event?.annotations['gatehouse/cause']).toContain('no client CA vouches')
+    expect(event?.annotations['gatehouse/cause']).toContain('no longer chains to a client CA')
   })
 })
 

@@ -15,7 +15,7 @@ import type { JsonObject } from './strict-json.ts'
 import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
 import { verifySignature, type VerifiedPayload } from './token-signature.ts'
 
-/** Signs users in by ID tokens. Every token is of its form, so it stands last among those for tokens. */
+/** Signs users in by ID tokens. It takes every token for its own, so it must be the last one for tokens. */
 export interface OidcSignIn extends SignIn {
   /**
    * Takes a configuration into effect at once. Issuers that are in the previous one as well keep
@@ -43,7 +43,7 @@ interface ActiveIssuer {
   readonly keys: KeySource
 }
 
-/** What it takes to judge a sign-in again; of the token, only what says who it was. */
+/** What a recheck of a sign-in needs; of the token, only what identifies the user. */
 interface Proof extends VerifiedPayload {
   readonly issuer: string
   readonly user: UserInfo
@@ -59,11 +59,11 @@ export function createOidcSignIn(
 ): OidcSignIn {
   const timing: Timing = { ...SYSTEM_TIMING, ...timingOverrides }
   const cache = createTokenCache(tokenCacheSize)
-  // By the member that stays the same object when the identity is guarded.
+  // Keyed by the member that the identity guard leaves the same object.
   const proofs = new WeakMap<Authentication['annotations'], Proof>()
   let issuers: ReadonlyMap<string, ActiveIssuer> = new Map()
 
-  /** Issuers of the configuration by URL; key sources that fit are taken over from `before`. */
+  /** Issuers of the configuration by URL; key sources are taken over from `before` where they fit. */
   function activate(
     next: AuthenticationConfiguration,
     before: ReadonlyMap<string, ActiveIssuer>,
@@ -97,7 +97,7 @@ export function createOidcSignIn(
       throw unauthorized(`the issuer (iss) is not one of the configured issuers: ${quote(named)}`)
     }
     const verified = await verifySignature(token, unverified, issuer.keys)
-    // Configuration or keys have changed meanwhile: what would be let in now is let in.
+    // Configuration or keys have changed in the meantime: the current ones decide.
     if (cache.generation !== generation) return verify(token, digest)
     const { authentication, proof, expiresAt } = judgeClaims(
       verified,
@@ -176,7 +176,7 @@ function judgeClaims(
   }
 }
 
-/** What claims say of the user, whenever they say it. Throws StatusError 401. */
+/** The user of a token's claims, whatever the time. Throws StatusError 401. */
 function userOf(claims: JsonObject, issuer: Issuer): UserInfo {
   checkParties(claims, { issuer: issuer.url, audiences: issuer.audiences })
   checkRequiredClaims(claims, issuer.requiredClaims)

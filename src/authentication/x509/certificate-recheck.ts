@@ -1,7 +1,6 @@
 /**
- * Client certificates judged again by another client CA bundle, without a handshake: for streams
- * that run on. OpenSSL has verified the chain once; asked here is only what other files can have
- * taken away.
+ * Checks the certificates of running requests against a new client CA bundle, without a handshake.
+ * OpenSSL verified the chain once; this looks only for what the new files may have taken away.
  */
 import { X509Certificate } from 'node:crypto'
 
@@ -9,32 +8,32 @@ import type { ClientTrust } from './client-ca.ts'
 import { certificateBlocks } from './pem.ts'
 import { readRevocationLists, type RevocationState } from './revocation.ts'
 
-/** Gives why a certificate is no longer accepted, undefined when it is. */
+/** Returns why a certificate is no longer accepted; undefined when it is. */
 export type CertificateRecheck = (chain: readonly X509Certificate[]) => string | undefined
 
-/** Certificates of a client that are looked at, its own among them; chains have two or three. */
+/** Certificates of a client that are checked, its own included; usual chains have two or three. */
 export const MAX_CHAIN = 10
 
-const NO_CA = 'no client CA vouches for the certificate any more'
+const NO_CA = 'the certificate no longer chains to a client CA'
 const REVOKED: Readonly<Record<Exclude<RevocationState, 'good'>, string>> = {
   revoked: 'the certificate, or a CA above it, is revoked',
   unlisted: 'there is no revocation list of a CA above the certificate',
 }
 
 /**
- * Makes the review by one loading of client CA and CRL. A chain (the user's certificate first, then
+ * Makes the check from one loading of client CA and CRL. A chain (the user's certificate first, then
  * what the client sent with it) passes when signatures lead from it to a self-signed certificate of
- * the bundle, and no list names any of them. The time is not looked at: what ends by itself ends no
- * stream, only what an operator takes away does. Never throws: what cannot be read is not accepted.
+ * the bundle, and no list names any of them. Validity periods are ignored: expiry does not end a
+ * stream, only what an administrator takes away does. Never throws: what cannot be read is rejected.
  */
 export function createCertificateRecheck({ ca, crl }: ClientTrust): CertificateRecheck {
   const bundle = certificatesOf(ca)
   const roots = new Set(bundle.filter(isSelfSigned).map(({ fingerprint256 }) => fingerprint256))
   const revocationOf = crl === undefined ? () => 'good' as const : lookUp(crl)
-  // Many streams share a certificate.
+  // Many running requests share a certificate.
   const known = new Map<string, string | undefined>()
 
-  /** `tried`: each certificate once, whatever circles the client's ones make. */
+  /** `tried` holds the certificates already visited: those of a client may form a cycle. */
   function problemOf(
     certificate: X509Certificate,
     sent: readonly X509Certificate[],
@@ -64,10 +63,10 @@ export function createCertificateRecheck({ ca, crl }: ClientTrust): CertificateR
 }
 
 /**
- * Makes the question whether signatures lead from a client's certificate, over what it sent behind
- * it, to a CA of the bundle (PEM). It tells a stranger from a user whose CA has no revocation list:
- * OpenSSL names the missing list for both, since it looks for one behind a chain that it refused.
- * Nothing of strangers is kept.
+ * Makes a search for whether signatures lead from a client's certificate, through the certificates
+ * that it sent with it, to a CA of the bundle (PEM). It distinguishes a certificate of a foreign CA
+ * from one whose CA has no revocation list: OpenSSL reports the missing list for both. Nothing about
+ * the certificates is kept.
  */
 export function createIssuerSearch(ca: string): (chain: readonly X509Certificate[]) => boolean {
   let bundle: readonly X509Certificate[] | undefined
@@ -95,7 +94,7 @@ function lookUp(crl: string): (certificate: X509Certificate) => RevocationState 
   }
 }
 
-/** OpenSSL reads more than DER, and a client may have sent such a certificate as that of its CA. */
+/** OpenSSL accepts more than DER, and a client may have sent such a certificate as its CA. */
 function orUnlisted(state: () => RevocationState): RevocationState {
   try {
     return state()

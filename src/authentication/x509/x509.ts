@@ -1,7 +1,7 @@
 /**
  * Client certificates (apiserver/pkg/authentication/request/x509): CN is the user, every O a group,
- * the attribute 1.3.6.1.4.1.57683.2 the UID. TLS has verified the chain; here the verdict is read,
- * and everything that can have changed since the handshake is judged again for every request.
+ * the attribute 1.3.6.1.4.1.57683.2 the UID. TLS verified the chain; this reads the verdict, and
+ * checks for every request what may have changed since the handshake.
  */
 import type { X509Certificate } from 'node:crypto'
 
@@ -19,7 +19,7 @@ const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
 
 /** Signs users in by client certificates. */
 export interface X509SignIn extends SignIn {
-  /** Takes a client CA bundle and its revocation lists into effect. Before, none vouches. */
+  /** Takes a client CA bundle and its revocation lists into effect. */
   update(clientTrust: ClientTrust): void
 }
 
@@ -72,15 +72,17 @@ function checkVerdict(certificate: PeerCertificate, generation: number, now: num
   if (verifyError !== undefined) {
     throw unauthorized(`client certificate: ${describeVerifyError(verifyError, certificate, now)}`)
   }
-  // The CA bundle or the CRL has changed since the handshake: the client must shake hands anew.
+  // The CA bundle or the CRL has changed since the handshake: the client needs a new connection.
   if (certificate.generation !== generation) {
-    throw unauthorized('client certificate: judged by a CA bundle that is no longer in force')
+    throw unauthorized(
+      'client certificate: verified against a CA bundle that is no longer in force',
+    )
   }
   if (!(certificate.notBefore <= now && now <= certificate.notAfter)) {
     const problem = timeProblem(certificate.notBefore, certificate.notAfter, now)
     throw unauthorized(`client certificate: ${problem ?? 'its validity period cannot be parsed'}`)
   }
-  // Go's x509.Verify: without the extension every usage is meant; kube-apiserver asks for clientAuth.
+  // Go's x509.Verify: without the extension every usage is allowed; kube-apiserver requires clientAuth.
   const usages = extKeyUsage ?? [CLIENT_AUTH]
   if (!usages.includes(CLIENT_AUTH) && !usages.includes(ANY_EXTENDED_KEY_USAGE)) {
     throw unauthorized('client certificate: extended key usage clientAuth is missing')
@@ -90,7 +92,7 @@ function checkVerdict(certificate: PeerCertificate, generation: number, now: num
 function identityOf(certificate: PeerCertificate): Authentication {
   const { subject, sha256 } = certificate
   const names = attribute(subject, 'CN')
-  // Go reads the last CN of a subject that has several; two readers may differ, so none is taken.
+  // Go takes the last CN of a subject that has several. Other readers may not, so it is rejected.
   const [username] = names
   if (names.length !== 1 || username === undefined || username === '') {
     throw unauthorized('client certificate: its subject needs exactly one common name')

@@ -28,7 +28,7 @@ function review(chain: readonly KeyPair[], ca: string, crl?: string): string | u
   return createCertificateRecheck({ ca, crl })(certificates)
 }
 
-const NO_CA = 'no client CA vouches for the certificate any more'
+const NO_CA = 'the certificate no longer chains to a client CA'
 const REVOKED = 'the certificate, or a CA above it, is revoked'
 const UNLISTED = 'there is no revocation list of a CA above the certificate'
 
