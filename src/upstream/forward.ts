@@ -1,7 +1,6 @@
 /**
- * Sends what was authorized upstream, with the user's identity and Gatehouse's credential, over the
- * way that fits: pool for short requests, HTTP/2 sessions for long reads, a connection of its own
- * for upgrades.
+ * Forwards authorized requests with the user's identity and Gatehouse's credential: short requests over
+ * the pool, long reads over HTTP/2 sessions, upgrades over a connection each.
  */
 import type { Authorized } from '../authorization/authorizer.ts'
 import type { UpstreamCredential } from '../cluster/credential.ts'
@@ -32,27 +31,29 @@ export interface ForwardOptions {
   readonly auditID: string
   /** Gatehouse's own response headers. */
   readonly ownHeaders: RawHeaders
-  /** Response head written (101 included). */
+  /** Called when the response head is written (101 included). */
   readonly onHead: (status: number) => void
-  /** Told how to break the stream off, for shutdown and revocation. */
+  /** Called with a function that ends the exchange, for shutdown and reloads. */
   readonly onCut?: (cut: (reason: StatusError) => void) => void
 }
 
 export interface Upstream {
   /**
-   * Resolves when the exchange is over.
+   * Resolves when the exchange has ended.
    *
-   * @throws StatusError while nothing has been sent to the client
+   * @throws StatusError as long as nothing was sent to the client
    */
   forward(options: ForwardOptions): Promise<ForwardOutcome>
   /**
-   * New requests use this credential; the connections of the old one end as they come free. Before
-   * the first call every request is refused.
+   * New requests use this credential; connections with the earlier one close after their requests.
+   * Before the first call every request is refused.
    */
   updateCredential(credential: UpstreamCredential): void
-  /** How users are asserted; for the audit record. */
+  /** How users' identities are asserted; for the audit record. */
   readonly identityMode: IdentityNames['mode']
+  /** Takes no new requests; resolves when those in flight have ended. */
   close(): Promise<void>
+  /** Aborts the requests in flight. */
   destroy(): Promise<void>
 }
 
@@ -66,7 +67,7 @@ export interface UpstreamEffects {
   readonly metrics: Metrics
 }
 
-interface Ways {
+interface Transports {
   readonly credential: UpstreamCredential
   readonly short: Transport
   readonly longHttp1: Transport
@@ -83,10 +84,10 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     identity.mode === 'impersonation'
       ? []
       : [identity.user, identity.group, identity.uid, identity.extraPrefix]
-  let ways: Ways | undefined
+  let transports: Transports | undefined
   const stalls = createStalls(limits.stallTimeout)
 
-  const headersFor = (forward: ForwardOptions, { credential }: Ways): string[] => {
+  const headersFor = (forward: ForwardOptions, { credential }: Transports): string[] => {
     const { request } = forward.exchange
     return upstreamHeaders({
       rawHeaders: request.rawHeaders,
@@ -100,45 +101,51 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
   }
 
   const failures = createUpstreamFailures(effects)
-  const count = (error: unknown): never => {
-    failures.unanswered(error)
+  const recordAndThrow = (error: unknown): never => {
+    failures.failed(error)
     throw error
   }
 
   return {
     forward(forward) {
-      const way = ways
-      if (way === undefined) throw new StatusError('ServiceUnavailable', NO_CREDENTIAL)
-      const headers = headersFor(forward, way)
+      // A reload replaces `transports`; one request uses one credential.
+      const current = transports
+      if (current === undefined) throw new StatusError('ServiceUnavailable', NO_CREDENTIAL)
+      const headers = headersFor(forward, current)
       try {
         const work: Promise<ForwardOutcome> = forward.exchange.request.isUpgrade
-          ? upgrade(forward, way, headers, limits)
-          : relay(forward, way, headers, { stalls, failures })
-        return work.catch(count)
+          ? upgrade(forward, current, headers, limits)
+          : relay(forward, current, headers, { stalls, failures })
+        return work.catch(recordAndThrow)
       } catch (error) {
-        // A transport that takes no more says so at once.
-        return count(error)
+        // A transport whose queue is full throws at once.
+        return recordAndThrow(error)
       }
     },
     updateCredential(credential) {
-      const old = ways
-      ways = openWays(credential, limits, effects.log)
-      if (old !== undefined) void closeWays(old)
+      const earlier = transports
+      transports = openTransports(credential, limits, effects.log)
+      if (earlier !== undefined) void closeTransports(earlier)
     },
     identityMode: identity.mode,
     async close() {
-      if (ways !== undefined) await closeWays(ways)
+      if (transports !== undefined) await closeTransports(transports)
       stalls.close()
     },
     async destroy() {
       stalls.close()
-      if (ways === undefined) return
-      await Promise.all([ways.short.destroy(), ways.longHttp1.destroy(), ways.long.destroy()])
+      if (transports === undefined) return
+      const { short, longHttp1, long } = transports
+      await Promise.all([short.destroy(), longHttp1.destroy(), long.destroy()])
     },
   }
 }
 
-function openWays(credential: UpstreamCredential, limits: ConnectionLimits, log: Log): Ways {
+function openTransports(
+  credential: UpstreamCredential,
+  limits: ConnectionLimits,
+  log: Log,
+): Transports {
   const { endpoint } = credential
   const longHttp1 = createPoolTransport({ endpoint, limits, maxConnections: null })
   return {
@@ -149,14 +156,15 @@ function openWays(credential: UpstreamCredential, limits: ConnectionLimits, log:
   }
 }
 
-async function closeWays(ways: Ways): Promise<void> {
-  await Promise.all([ways.short.close(), ways.long.close()])
-  await ways.longHttp1.close()
+async function closeTransports({ short, long, longHttp1 }: Transports): Promise<void> {
+  // Sessions may still fall back to it.
+  await Promise.all([short.close(), long.close()])
+  await longHttp1.close()
 }
 
 function relay(
   forward: ForwardOptions,
-  ways: Ways,
+  transports: Transports,
   headers: readonly string[],
   { stalls, failures }: { readonly stalls: Stalls; readonly failures: UpstreamFailures },
 ): Promise<ForwardOutcome> {
@@ -169,14 +177,18 @@ function relay(
     isLongRunning: longRunning,
     isConnect: isConnect(authorized.info),
     onHead: forward.onHead,
-    onBrokenOff: failures.brokenOff,
+    onTruncated: failures.truncated,
     stalls: longRunning ? undefined : stalls,
   })
   if (request.hasBody) {
     receiver.body = createRequestBody(exchange, (error) => receiver.clientGone(error))
   }
   forward.onCut?.((reason) => receiver.cut(reason))
-  const transport = longRunning ? (request.hasBody ? ways.longHttp1 : ways.long) : ways.short
+  const transport = longRunning
+    ? request.hasBody
+      ? transports.longHttp1
+      : transports.long
+    : transports.short
   transport.send(
     {
       method: request.method,
@@ -193,14 +205,14 @@ function relay(
 
 async function upgrade(
   forward: ForwardOptions,
-  ways: Ways,
+  transports: Transports,
   headers: readonly string[],
   limits: ConnectionLimits,
 ): Promise<ForwardOutcome> {
   const { exchange, authorized, target } = forward
   return forwardUpgrade({
     exchange,
-    endpoint: ways.credential.endpoint,
+    endpoint: transports.credential.endpoint,
     limits,
     path: target.raw,
     handshake: parseHandshake(

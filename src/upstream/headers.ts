@@ -1,11 +1,11 @@
 /**
- * The only writer of upstream request headers: strip, then assert identity last, then check that
- * exactly that identity is there (CVE-2021-31999, CVE-2021-36776).
+ * The only writer of upstream request headers: strips the client's, asserts the identity last, then
+ * checks that exactly that identity is present (CVE-2021-31999, CVE-2021-36776).
  */
 import type { RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 
-/** RFC 9110 section 7.6.1, with what later servers treat alike. */
+/** RFC 9110 section 7.6.1, and fields that servers treat as hop-by-hop by convention. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -17,7 +17,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'http2-settings',
 ])
 
-/** Written anew by Gatehouse, or a credential, or a claim about the client that only a proxy may make. */
+/** Fields that Gatehouse writes itself, credentials, and statements about the client that only a proxy may make. */
 const RESERVED: ReadonlySet<string> = new Set([
   'authorization',
   'audit-id',
@@ -37,7 +37,7 @@ const RESERVED: ReadonlySet<string> = new Set([
 
 const RESERVED_PREFIXES = ['impersonate-', 'x-remote-', 'x-forwarded-', 'x-original-', 'proxy-']
 
-/** What kubectl and client-go send with every request, let by without a closer look. */
+/** Fields that kubectl and client-go send with every request; forwarded without further checks. */
 const HARMLESS: ReadonlySet<string> = new Set([
   'accept',
   'accept-encoding',
@@ -64,10 +64,10 @@ export interface UpstreamHeaderOptions {
 }
 
 /**
- * The header fields of the upstream request, without framing (`Content-Length`, `Upgrade`), which
- * the transport writes itself. Names are lower case.
+ * Builds the header fields of the upstream request, without framing (`Content-Length`, `Upgrade`),
+ * which the transport writes itself. Names are lower case.
  *
- * @throws StatusError 500 when the result does not hold exactly the identity that was meant
+ * @throws StatusError 500 when the result does not contain exactly the given identity
  */
 export function upstreamHeaders(options: UpstreamHeaderOptions): string[] {
   const { rawHeaders, identity, identityNames } = options
@@ -76,7 +76,7 @@ export function upstreamHeaders(options: UpstreamHeaderOptions): string[] {
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = (rawHeaders[i] ?? '').toLowerCase()
     if (dropped?.has(name) === true) continue
-    if (!HARMLESS.has(name) && !passes(name, identityNames)) continue
+    if (!HARMLESS.has(name) && !isForwarded(name, identityNames)) continue
     if (isHandshakeField(name)) continue
     headers.push(name, rawHeaders[i + 1] ?? '')
   }
@@ -87,7 +87,7 @@ export function upstreamHeaders(options: UpstreamHeaderOptions): string[] {
   return headers
 }
 
-/** Fields that the client declared hop-by-hop; undefined when `Connection` names only the usual. */
+/** Other fields that the client's `Connection` header declares hop-by-hop; undefined when none. */
 function connectionOptions(rawHeaders: RawHeaders): Set<string> | undefined {
   let options: Set<string> | undefined
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -101,8 +101,8 @@ function connectionOptions(rawHeaders: RawHeaders): Set<string> | undefined {
   return options
 }
 
-function passes(name: string, identityNames: readonly string[]): boolean {
-  // Two spellings that some reader could fold into one (CGI turns `-` into `_`).
+function isForwarded(name: string, identityNames: readonly string[]): boolean {
+  // Some readers treat `_` and `-` as the same character (CGI).
   const folded = name.includes('_') ? name.replaceAll('_', '-') : name
   return !(
     name === '' ||
@@ -119,12 +119,12 @@ function carriesIdentity(name: string, identityNames: readonly string[]): boolea
   )
 }
 
-/** `handshake.ts` writes them for an upgrade; one of them may carry the client's token. */
+/** `upgrade-handshake.ts` writes these for an upgrade; one of them may carry the client's token. */
 function isHandshakeField(name: string): boolean {
   return name.startsWith('sec-websocket-') || name === 'x-stream-protocol-version'
 }
 
-/** Trusts nothing above: looks at what is about to be sent, as Pinniped's impersonator does. */
+/** Independent of the code above: checks what is about to be sent, as Pinniped's impersonator does. */
 function assertIdentity(headers: readonly string[], options: UpstreamHeaderOptions): void {
   const { identity, identityNames, authorization } = options
   let identityFields = 0
@@ -139,7 +139,7 @@ function assertIdentity(headers: readonly string[], options: UpstreamHeaderOptio
   const expected = authorization === undefined ? 0 : 1
   if (user === '' || identityFields * 2 !== identity.length || authorizations !== expected) {
     throw new StatusError('InternalError', 'the identity cannot be asserted to the API server', {
-      cause: new Error('upstream headers do not hold exactly one identity'),
+      cause: new Error('upstream headers do not contain exactly one identity'),
     })
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A user as request headers, by impersonation or as a front proxy
+ * A user's identity as request headers, by impersonation or by an authenticating proxy's headers
  * (client-go/transport/round_trippers.go; apiserver/pkg/authentication/request/headerrequest).
  */
 import type { UserInfo } from '../authentication/authenticator.ts'
@@ -8,7 +8,7 @@ import { StatusError } from '../status.ts'
 
 export interface IdentityNames {
   readonly mode: 'impersonation' | 'requestheader'
-  /** Lower case, as everything that this module writes. */
+  /** Lower case, like every name that this module writes. */
   readonly user: string
   readonly group: string
   readonly uid: string
@@ -23,10 +23,10 @@ export const IMPERSONATION: IdentityNames = {
   extraPrefix: 'impersonate-extra-',
 }
 
-/** Gives a user's headers; the same array for the same `UserInfo` object. */
+/** Returns a user's identity headers; the same array for the same `UserInfo` object. */
 export type IdentityWriter = (user: UserInfo) => RawHeaders
 
-/** Users come from authenticators' caches, so their headers are made once and kept as long. */
+/** Authenticators cache users; their headers are built once and live as long. */
 export function createIdentityWriter(names: IdentityNames): IdentityWriter {
   const known = new WeakMap<UserInfo, RawHeaders>()
   return (user) => {
@@ -42,9 +42,9 @@ export function createIdentityWriter(names: IdentityNames): IdentityWriter {
 /**
  * One header for the user, one for each group, uid and extra value.
  *
- * @throws StatusError 500 on a value that a header writer or reader would change: the guard of
- * `authentication/` refuses them long before; here nothing may pass by mistake, since a dropped user
- * header lets the request run as Gatehouse itself (k8s.io/apiserver, filters/impersonation)
+ * @throws StatusError 500 for a value that a header writer or reader would change. The identity guard
+ * has rejected these before; this is the last check, since without a user header the request runs as
+ * Gatehouse itself (k8s.io/apiserver, filters/impersonation)
  */
 export function identityHeaders(user: UserInfo, names: IdentityNames): RawHeaders {
   const headers = [names.user, headerBytes(user.username)]
@@ -57,24 +57,24 @@ export function identityHeaders(user: UserInfo, names: IdentityNames): RawHeader
   return headers
 }
 
-/** Control characters and leading or trailing blanks: refused, not trimmed (values are UTF-8 here). */
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for
+/** Control characters and leading or trailing spaces: refused, not trimmed (values are UTF-8 here). */
+// eslint-disable-next-line no-control-regex -- matches control characters on purpose
 const UNSAFE_VALUE = /^$|^[\s\u00a0]|[\s\u00a0]$|[\u0000-\u001f\u007f-\u009f]/u
 
-/** UTF-8 bytes as the latin1 string that node's writers put on the wire byte for byte. */
+/** UTF-8 bytes as a latin1 string, which Node writes to the connection byte for byte. */
 function headerBytes(value: string): string {
   if (UNSAFE_VALUE.test(value) || !value.isWellFormed()) {
     throw new StatusError('InternalError', 'the identity cannot be asserted to the API server', {
-      cause: new Error('identity value with blanks or control characters at the last stage'),
+      cause: new Error('identity value with surrounding spaces or control characters'),
     })
   }
   return Buffer.from(value, 'utf8').toString('latin1')
 }
 
-/** RFC 9110 token characters, without `%` and without upper case, which no server would keep. */
+/** RFC 9110 token characters without `%` and upper case: header names are case-insensitive. */
 const PLAIN_KEY_BYTE = /[a-z0-9!#$&'*+\-.^_`|~]/
 
-/** `headerKeyEscape` of client-go: bytes that are no token character, and `%`, as `%XX`. */
+/** `headerKeyEscape` of client-go: bytes that are not token characters, and `%`, become `%XX`. */
 export function escapeExtraKey(key: string): string {
   let escaped = ''
   for (const byte of Buffer.from(key, 'utf8')) {

@@ -1,14 +1,14 @@
-/** How a forwarded request ended, whichever way it went. */
+/** How a forwarded request ended, over whichever transport. */
 export interface ForwardOutcome {
-  /** HTTP code of the answer, or `CLIENT_CLOSED_REQUEST`. */
+  /** HTTP status of the response, or `CLIENT_CLOSED_REQUEST`. */
   readonly code: number
   readonly abortedBy?: 'client' | 'upstream' | 'gatehouse'
-  /** Why, where `abortedBy` alone does not say; for the audit event. */
+  /** Why it was aborted, where `abortedBy` alone does not say it; for the audit event. */
   readonly cause?: string
-  /** Bytes through the tunnel of an upgrade; undefined when there was none. */
+  /** Bytes through the tunnel of an upgrade; undefined without a tunnel. */
   readonly bytesReceived?: number
   readonly bytesSent?: number
 }
 
-/** Recorded for a client that left before any answer; nginx's number, never sent. */
+/** Recorded when the client closed before any response; nginx's status 499, never sent. */
 export const CLIENT_CLOSED_REQUEST = 499

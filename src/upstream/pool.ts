@@ -1,11 +1,10 @@
-/** HTTP/1.1 to the API server over undici's keep-alive pool. */
+/** HTTP/1.1 to the API server over undici's pool of keep-alive connections. */
 import type { Dispatcher } from 'undici'
 
 import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
 import { tlsOptions } from '../cluster/tls-options.ts'
-import { StatusError } from '../status.ts'
 import { buildConnector, Pool } from '../undici.ts'
-import { QUEUE_FULL } from './errors.ts'
+import { UpstreamError } from './errors.ts'
 import {
   MAX_RESPONSE_HEAD,
   type ResponseReceiver,
@@ -13,16 +12,19 @@ import {
   type UpstreamRequest,
 } from './transport.ts'
 
+/** In flight, waiting ones included. */
+const REQUESTS_PER_CONNECTION = 16
+
 export interface PoolOptions {
   readonly endpoint: UpstreamEndpoint
   readonly limits: ConnectionLimits
-  /** Null: as many connections as there are requests (streams, each of which holds one). */
+  /** Null for no limit (streams, each of which holds a connection). */
   readonly maxConnections: number | null
 }
 
 /**
- * Makes the pool. undici destroys a connection whose request body was not sent to its announced
- * end, and never sends a request twice that was begun; test/attack/connection-reuse holds both.
+ * Makes the pool. undici destroys a connection whose request body was not sent to its announced end,
+ * and never sends a request again that it has begun; test/attack/connection-reuse checks both.
  */
 export function createPoolTransport({ endpoint, limits, maxConnections }: PoolOptions): Transport {
   const pool = new Pool(`https://${endpoint.host}`, {
@@ -41,19 +43,22 @@ export function createPoolTransport({ endpoint, limits, maxConnections }: PoolOp
       allowH2: false,
     }),
   })
-  // Requests waiting for a connection are bounded too: beyond, the API server is too slow to help.
-  const maxInFlight = maxConnections === null ? Infinity : maxConnections * 16
+  // Requests that wait for a connection are limited too: they would only time out in a longer queue.
+  const maxInFlight = maxConnections === null ? Infinity : maxConnections * REQUESTS_PER_CONNECTION
   let inFlight = 0
 
   return {
     send(request, receiver) {
       if (inFlight >= maxInFlight) {
-        throw new StatusError('ServiceUnavailable', 'too many requests wait for the API server', {
-          headers: { 'Retry-After': '1' },
-          cause: Object.assign(new Error(`${inFlight} requests are under way`), {
-            code: QUEUE_FULL,
-          }),
-        })
+        throw new UpstreamError(
+          'queue',
+          'ServiceUnavailable',
+          'too many requests are waiting for the API server',
+          {
+            headers: { 'Retry-After': '1' },
+            cause: new Error(`${inFlight} requests are in flight`),
+          },
+        )
       }
       inFlight += 1
       pool.dispatch(
@@ -79,20 +84,20 @@ function dispatchOptions(request: UpstreamRequest): Dispatcher.DispatchOptions {
     method: request.method,
     headers,
     body: body ?? null,
-    // undici gives a connection up after any DELETE with a body; kubectl sends one with each.
+    // undici closes a connection after any DELETE with a body by default; kubectl always sends one.
     ...(request.method === 'DELETE' && body !== undefined ? { reset: false } : {}),
     ...(request.isLongRunning ? { headersTimeout: 0, bodyTimeout: 0 } : {}),
   }
 }
 
-/** undici's handler shape over `ResponseReceiver`. */
+/** Adapts a `ResponseReceiver` to undici's handler. */
 class DispatchAdapter implements Dispatcher.DispatchHandler {
   readonly #receiver: ResponseReceiver
-  readonly #done: () => void
+  readonly #onDone: () => void
 
-  constructor(receiver: ResponseReceiver, done: () => void) {
+  constructor(receiver: ResponseReceiver, onDone: () => void) {
     this.#receiver = receiver
-    this.#done = done
+    this.#onDone = onDone
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -112,12 +117,12 @@ class DispatchAdapter implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.#done()
+    this.#onDone()
     this.#receiver.onEnd()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#done()
+    this.#onDone()
     this.#receiver.onError(error)
   }
 }

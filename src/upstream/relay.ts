@@ -1,54 +1,54 @@
-/** Carries one answer from a transport to the client, both ways aware of the other's pace and end. */
+/** Relays one response from a transport to the client, with back pressure and the end of either side. */
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
-import { INVALID_RESPONSE, mapUpstreamError } from './errors.ts'
+import { toUpstreamError, UpstreamError } from './errors.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import type { Stallable, StallEntry, Stalls } from './stalls.ts'
 import type { ResponseReceiver, UpstreamControl } from './transport.ts'
 
-/** Interim answers (1xx) that are read and dropped before the API server is given up. */
-const MAX_INTERIM = 10
+/** Interim (1xx) responses that are dropped; one more fails the request. */
+const MAX_INTERIM_RESPONSES = 10
 
 export interface RelayOptions {
   readonly exchange: Exchange
   /** Gatehouse's own response headers: Audit-ID, HSTS, RateLimit. */
   readonly ownHeaders: RawHeaders
-  /** Sends the head at once, however long the first bytes take. */
+  /** Sends the head at once, without waiting for the first bytes of the body. */
   readonly isLongRunning: boolean
   readonly isConnect: boolean
   readonly onHead: (status: number) => void
-  /** Told why an answer ended before its end, which its client has begun to get. */
-  readonly onBrokenOff: (error: Error) => void
-  /** Ends the exchange when its client stops moving; undefined for streams, which may be silent. */
+  /** Called when a response ends early, after its head was sent to the client. */
+  readonly onTruncated: (error: Error) => void
+  /** Ends the exchange when its client stalls; undefined for streams, which may be silent. */
   readonly stalls: Stalls | undefined
 }
 
 const NEWLINE = 0x0a
 
 /**
- * Resolves when the exchange is over, however; rejects with `StatusError` while nothing has been
- * sent to the client yet.
+ * One exchange. `done` resolves when it has ended, in whatever way; it rejects with a `StatusError` as
+ * long as nothing was sent to the client.
  */
 export class Relay implements ResponseReceiver, Stallable {
   readonly done: Promise<ForwardOutcome>
-  /** The client's body, when it has one. */
+  /** The client's request body, when the request has one. */
   body: RequestBody | undefined
   readonly #options: RelayOptions
   #control: UpstreamControl | undefined
   #stallEntry: StallEntry | undefined
-  /** Status of the head that was sent; 0: nothing has been sent. */
+  /** Status of the head that was sent; 0 when nothing was sent. */
   #status = 0
-  /** A short answer's head, kept until its first byte or its end: what breaks before is a whole 502. */
+  /** A short response's head, held until its first byte or its end: a failure before that is a proper 502. */
   #heldStatus = 0
   #heldHead: readonly string[] = []
-  #interim = 0
+  #interimResponses = 0
   #clientGone: Error | undefined
-  #cutBy: StatusError | undefined
+  #cutReason: StatusError | undefined
   #settled = false
   #atLineEnd = true
-  /** Whether all that is left is for the client to read. */
+  /** Whether the response waits for the client to read. */
   #isFull = false
   #resolve!: (outcome: ForwardOutcome) => void
   #reject!: (error: StatusError) => void
@@ -66,21 +66,21 @@ export class Relay implements ResponseReceiver, Stallable {
     })
   }
 
-  /** Body bytes both ways so far. */
+  /** Body bytes in both directions so far. */
   get bytesMoved(): number {
     const { exchange } = this.#options
     return exchange.bytesReceived + exchange.response.bytesWritten
   }
 
-  /** Whether it is the client's turn: to read, or to send more of its body. */
+  /** Whether the client has to read, or to send more of its body. */
   get waitsForClient(): boolean {
     return this.#isFull || this.body?.waitsForClient === true
   }
 
-  /** The client left, in the middle of its body or of the answer: upstream is told to stop. */
+  /** The client is gone, within its body or within the response: aborts the upstream request. */
   clientGone(error: Error): void {
     this.#clientGone = error
-    // First, or the error that the abort makes would count as the API server's.
+    // Before the abort, whose error would count as an upstream failure.
     this.#settle({
       code: this.#status === 0 ? CLIENT_CLOSED_REQUEST : this.#status,
       abortedBy: 'client',
@@ -89,17 +89,17 @@ export class Relay implements ResponseReceiver, Stallable {
   }
 
   /**
-   * Ends the stream from Gatehouse's side (shutdown). Between two lines, as watches and logs have
-   * them, the answer ends cleanly, as kube-apiserver ends a watch: clients just ask again.
+   * Ends the exchange from Gatehouse's side (shutdown, reload). Between two lines, which watches and
+   * logs consist of, the response ends cleanly, as kube-apiserver ends a watch: clients reconnect.
    */
   cut(reason: StatusError): void {
     this.#end(reason, this.#atLineEnd)
   }
 
-  /** Ends an exchange whose client has stopped, and the upstream connection that it holds. */
+  /** Ends an exchange whose client has stalled, and the upstream connection that it holds. */
   stall(): void {
     const message = this.#isFull
-      ? 'the client stopped reading the answer'
+      ? 'the client stopped reading the response'
       : 'the client stopped sending the request body'
     this.#end(new StatusError('Timeout', message, { closeConnection: true }), false)
   }
@@ -113,23 +113,27 @@ export class Relay implements ResponseReceiver, Stallable {
       else response.destroy(reason)
       this.#settle({ code: this.#status, abortedBy: 'gatehouse', cause: reason.message })
     }
-    this.#cutBy = reason
+    this.#cutReason = reason
     this.#control?.abort(reason)
   }
 
   onStart(control: UpstreamControl): void {
     this.#control = control
-    // Whoever waited for a connection meanwhile is not sent at all.
-    const over = this.#clientGone ?? this.#cutBy
-    if (over !== undefined) control.abort(over)
+    // The request waited for a connection and ended meanwhile: it is not sent.
+    const endReason = this.#clientGone ?? this.#cutReason
+    if (endReason !== undefined) control.abort(endReason)
     else this.#stallEntry ??= this.#options.stalls?.add(this)
   }
 
   onHead(status: number, headers: UpstreamResponseHeaders): void {
     if (status >= 100 && status < 200) {
-      this.#interim += 1
-      if (this.#interim > MAX_INTERIM) {
-        throw new StatusError('BadGateway', 'the API server sent too many interim answers')
+      this.#interimResponses += 1
+      if (this.#interimResponses > MAX_INTERIM_RESPONSES) {
+        throw new UpstreamError(
+          'protocol',
+          'BadGateway',
+          'the API server sent too many interim (1xx) responses',
+        )
       }
       return
     }
@@ -145,7 +149,7 @@ export class Relay implements ResponseReceiver, Stallable {
 
   onData(chunk: Buffer): void {
     if (this.#settled) return
-    if (this.#status === 0 && !this.#triesHead()) return
+    if (this.#status === 0 && !this.#trySendHead()) return
     if (this.#options.isLongRunning) this.#atLineEnd = chunk[chunk.length - 1] === NEWLINE
     if (this.#options.exchange.response.write(chunk)) return
     this.#isFull = true
@@ -154,7 +158,7 @@ export class Relay implements ResponseReceiver, Stallable {
 
   onEnd(): void {
     if (this.#settled) return
-    if (this.#status === 0 && !this.#triesHead()) return
+    if (this.#status === 0 && !this.#trySendHead()) return
     const { exchange } = this.#options
     this.#isFull = true
     exchange.onClose(() => this.#settle({ code: this.#status }))
@@ -165,32 +169,34 @@ export class Relay implements ResponseReceiver, Stallable {
     if (this.#settled) return
     const { exchange } = this.#options
     if (this.#status === 0) {
-      this.#refuse(error instanceof StatusError ? error : mapUpstreamError(error).error)
+      this.#refuse(error instanceof StatusError ? error : toUpstreamError(error))
       return
     }
-    // Too late for a Status: break off visibly, so that half an answer is not taken for a whole one.
+    // Too late for a Status: the client must see that the response is incomplete.
     exchange.response.destroy(error)
     this.#settle({ code: this.#status, abortedBy: 'upstream', cause: error.message })
-    this.#options.onBrokenOff(error)
+    this.#options.onTruncated(error)
   }
 
-  /** @throws StatusError 502 for a head that this client's protocol cannot carry */
+  /** @throws UpstreamError 502 for a head that the client's protocol cannot carry */
   #sendHead(): void {
     const status = this.#heldStatus
     try {
       this.#options.exchange.response.writeHead(status, this.#heldHead)
     } catch (error) {
       const { code, message } = error as Error & { code?: string }
-      const cause = Object.assign(new Error(`${code ?? ''}: ${message}`), {
-        code: INVALID_RESPONSE,
-      })
-      throw new StatusError('BadGateway', "the API server's answer cannot be passed on", { cause })
+      throw new UpstreamError(
+        'protocol',
+        'BadGateway',
+        "the API server's response cannot be forwarded",
+        { cause: new Error(`${code ?? ''}: ${message}`) },
+      )
     }
     this.#status = status
     this.#options.onHead(status)
   }
 
-  #triesHead(): boolean {
+  #trySendHead(): boolean {
     try {
       this.#sendHead()
       return true

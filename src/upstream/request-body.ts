@@ -1,7 +1,7 @@
 /**
- * A client's request body as the Readable that undici wants, without giving undici the client's own
- * stream to destroy. It errors when the client leaves early, so that the upstream connection, on
- * which fewer bytes were sent than announced, is destroyed and never used again.
+ * A client's request body as the Readable that undici needs, without giving undici the client's own
+ * stream to destroy. It errors when the client closes early, so that the upstream connection, on which
+ * fewer bytes were sent than announced, is destroyed and never reused.
  */
 import { Readable } from 'node:stream'
 
@@ -9,13 +9,13 @@ import type { Exchange } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 
 export interface RequestBody extends Readable {
-  /** Whether more of the body is wanted, and it is the client that has to send it. */
+  /** Whether undici waits for more of the body, which the client has to send. */
   readonly waitsForClient: boolean
 }
 
 /**
- * @param onClientGone told before the body errors, so that what follows is not taken for a failure of
- * the API server; not of a body that is no valid HTTP, whose client still gets its 400
+ * @param onClientGone called before the body errors, so that the error does not count as an upstream
+ * failure; not called for a body that is not valid HTTP, whose client still gets its 400
  */
 export function createRequestBody(
   exchange: Exchange,
@@ -66,7 +66,7 @@ class ClientBody extends Readable implements RequestBody {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    // The rest of an unwanted body must not stay stuck in front of the client's next request.
+    // The rest of an unused body must not block the client's next request.
     if (this.#started) this.#exchange.resumeBody()
     callback(error)
   }

@@ -1,11 +1,10 @@
-/** What of the API server's response head reaches the client. */
+/** Filters the API server's response head for the client. */
 import type { RawHeaders } from '../http/exchange.ts'
-import { StatusError } from '../status.ts'
-import { OWN_CREDENTIAL_REFUSED } from './errors.ts'
+import { UpstreamError } from './errors.ts'
 
 /**
- * Hop-by-hop fields; fields that Gatehouse sets itself; and what would speak for the API server's
- * origin where Gatehouse answers (cookies, other endpoints).
+ * Hop-by-hop fields; fields that Gatehouse sets itself; and fields about the API server's origin,
+ * which the client would apply to Gatehouse's (cookies, alternative services).
  */
 const DROPPED: ReadonlySet<string> = new Set([
   'connection',
@@ -24,8 +23,8 @@ const DROPPED: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Fields of one value, which node refuses to write twice over HTTP/2. Of two the first counts: the
- * second is a fault of whoever answers, and what was carried out must not be told as failed for it.
+ * Single-value fields, which Node refuses to write twice over HTTP/2. The first value is forwarded: a
+ * request that was carried out must not be reported as failed because its response repeats a field.
  */
 const SINGLE: ReadonlySet<string> = new Set([
   'access-control-allow-credentials',
@@ -62,32 +61,36 @@ const SINGLE: ReadonlySet<string> = new Set([
   'x-content-type-options',
 ])
 
-/** Lists that node takes for fields of one value: two of them are one with a comma (RFC 9110 section 5.3). */
+/** List fields that Node treats as single-value: repeated ones are joined by commas (RFC 9110 section 5.3). */
 const LISTS: ReadonlySet<string> = new Set(['content-encoding', 'content-language'])
 
-/** Fields of an answer. kube-apiserver sends a dozen; some thousand are more than HTTP/2 clients take. */
+/** Fields in a response: kube-apiserver sends a dozen, and HTTP/2 clients reject some thousand. */
 const MAX_FIELDS = 256
 
 export type UpstreamResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
 
 /**
- * Copies what may pass.
+ * Copies the fields that may be forwarded.
  *
- * @param own Gatehouse's fields, put in front
- * @throws StatusError 502 for more fields than an answer has
+ * @param own Gatehouse's own fields, which come first
+ * @throws UpstreamError 502 for too many fields
  */
 export function responseHeaders(upstream: UpstreamResponseHeaders, own: RawHeaders): string[] {
   const headers = [...own]
   const listed = connectionListed(upstream['connection'])
   for (const name in upstream) {
-    // HTTP/2 pseudo-headers are no fields.
+    // HTTP/2 pseudo-headers are not fields.
     if (DROPPED.has(name) || name.startsWith(':') || listed?.has(name) === true) continue
     const value = upstream[name]
     if (typeof value === 'string') headers.push(name, value)
     else if (value !== undefined) pushEach(headers, name, value)
   }
   if (headers.length - own.length > MAX_FIELDS * 2) {
-    throw new StatusError('BadGateway', "the API server's answer has too many header fields")
+    throw new UpstreamError(
+      'protocol',
+      'BadGateway',
+      "the API server's response has too many header fields",
+    )
   }
   return headers
 }
@@ -111,10 +114,10 @@ function connectionListed(value: string | string[] | undefined): Set<string> | u
 }
 
 /**
- * Refuses answers that must not be relayed.
+ * Refuses responses that must not be relayed.
  *
- * @param isConnect whether a backend behind the API server answers (a proxy subresource)
- * @throws StatusError 502
+ * @param isConnect whether a backend behind the API server responds (a proxy subresource)
+ * @throws UpstreamError 502
  */
 export function checkResponse(
   status: number,
@@ -122,35 +125,45 @@ export function checkResponse(
   isConnect: boolean,
 ): void {
   if (status > 599 || status < 200) {
-    throw new StatusError('BadGateway', `the API server answered with status ${status}`)
+    throw new UpstreamError(
+      'protocol',
+      'BadGateway',
+      `the API server responded with the invalid status ${status}`,
+    )
   }
   if (!isConnect) refuseChallenge(status)
   const location = headers['location']
   if (status >= 300 && status < 400 && location !== undefined) {
     const target = typeof location === 'string' ? location : (location[0] ?? '')
-    // CVE-2022-3172: a client with credentials must not be sent elsewhere. `//host` and `/\host` are
-    // other hosts to many clients.
+    // CVE-2022-3172: a client must not follow a redirect to another host with its credentials. Many
+    // clients read `//host` and `/\host` as another host.
     if (!/^\/(?![/\\])[\x21-\x7e]*$/.test(target)) {
-      throw new StatusError(
+      throw new UpstreamError(
+        'protocol',
         'BadGateway',
-        'the API server answered with a redirect to another place',
+        'the API server responded with a redirect that may lead to another host',
       )
     }
   }
 }
 
-/** The client's credential was good, and no answer of the API server asks it for another. */
+/** The client is authenticated already: a response must not ask it for another credential. */
 function refuseChallenge(status: number): void {
   if (status === 401) {
-    // It is Gatehouse's own that the API server does not take. Passed on, the 401 would send every
-    // user to log in again.
-    throw new StatusError(
+    // The API server rejected Gatehouse's own credential. A forwarded 401 would make every user log in
+    // again.
+    throw new UpstreamError(
+      'credential',
       'BadGateway',
-      "the API server does not accept Gatehouse's own credential; this is for whoever runs Gatehouse to fix",
-      { cause: Object.assign(new Error('answered 401'), { code: OWN_CREDENTIAL_REFUSED }) },
+      "the API server does not accept Gatehouse's own credential; contact your Gatehouse administrator",
+      { cause: new Error('the API server responded with status 401') },
     )
   }
   if (status === 407) {
-    throw new StatusError('BadGateway', 'a proxy before the API server asks for a credential (407)')
+    throw new UpstreamError(
+      'protocol',
+      'BadGateway',
+      'a proxy in front of the API server requires authentication (407)',
+    )
   }
 }

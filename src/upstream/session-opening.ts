@@ -1,4 +1,4 @@
-/** Opens HTTP/2 sessions to the API server and notices when they die. */
+/** Opens HTTP/2 sessions to the API server and detects dead ones. */
 import { connect, type ClientHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 
@@ -7,11 +7,11 @@ import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
 import type { Log } from '../log.ts'
 import { MAX_RESPONSE_HEAD } from './transport.ts'
 
-/** Streams a session at most, below what Go's server grants (100 or 250). */
+/** Streams per session; Go's server allows 100 or 250. */
 export const MAX_STREAMS = 100
-/** Flow-control window a stream; the session's window holds all of them, so none blocks another. */
+/** Flow-control window per stream, in bytes; the session's window is the sum, so no stream blocks another. */
 const STREAM_WINDOW = 131_072
-/** As client-go's transport: a PING after this much silence, and how long its answer may take. */
+/** As client-go's transport: a PING after this much silence, and the timeout for its acknowledgement. */
 const PING_INTERVAL_MS = 30_000
 const PING_TIMEOUT_MS = 15_000
 
@@ -24,8 +24,8 @@ export interface SessionOptions {
 /**
  * Connects and waits for the API server's SETTINGS.
  *
- * @returns undefined when it chose HTTP/1.1; the session may have ended again already
- * @throws Error of the connection, the handshake or the session
+ * @returns undefined when the API server chose HTTP/1.1; a returned session may have closed already
+ * @throws Error of the connection, the TLS handshake or the session
  */
 export async function openSession(
   options: SessionOptions,
@@ -35,7 +35,7 @@ export async function openSession(
   await new Promise<void>((resolve, reject) => {
     socket.once('secureConnect', resolve)
     socket.once('error', reject)
-    socket.once('close', () => reject(closed()))
+    socket.once('close', () => reject(connectionClosed()))
   })
   if (socket.alpnProtocol === 'h2') return begin(socket, options)
   socket.destroy()
@@ -60,7 +60,7 @@ function begin(
     const timer = setTimeout(() => {
       session.destroy(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }))
     }, limits.connectTimeout)
-    // Stays for good: the packet that brings SETTINGS may bring the end as well.
+    // Never removed: the packet with SETTINGS may carry an error as well.
     session.on('error', (error) => {
       log.debug({ err: error }, 'HTTP/2 session to the API server failed')
       reject(error)
@@ -76,24 +76,27 @@ function begin(
     })
     session.once('close', () => {
       clearTimeout(timer)
-      reject(closed())
+      reject(connectionClosed())
     })
   })
 }
 
-function closed(): Error {
+function connectionClosed(): Error {
   return Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' })
 }
 
-/** PINGs a silent session, so that a dead peer is noticed though watches are quiet. */
+/** PINGs a silent session, so that a dead peer is detected even when all watches are silent. */
 function keepAlive(session: ClientHttp2Session): void {
   const interval = setInterval(() => {
-    // Between its end and its `close` a session takes no PING.
+    // A destroyed session that has not emitted `close` yet throws on a PING.
     if (session.destroyed) return
-    const late = setTimeout(() => session.destroy(new Error('no answer to PING')), PING_TIMEOUT_MS)
-    late.unref()
-    const sent = session.ping(() => clearTimeout(late))
-    if (!sent) clearTimeout(late)
+    const timeout = setTimeout(
+      () => session.destroy(new Error('PING was not acknowledged')),
+      PING_TIMEOUT_MS,
+    )
+    timeout.unref()
+    const sent = session.ping(() => clearTimeout(timeout))
+    if (!sent) clearTimeout(timeout)
   }, PING_INTERVAL_MS)
   interval.unref()
   session.once('close', () => clearInterval(interval))

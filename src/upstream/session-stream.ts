@@ -1,13 +1,13 @@
-/** One HTTP/2 stream to the API server, told to an `ResponseReceiver`. */
+/** Adapts one HTTP/2 stream to the API server to a `ResponseReceiver`. */
 import { constants, type ClientHttp2Stream } from 'node:http2'
 
 import type { ResponseReceiver } from './transport.ts'
 
 /**
- * Tells what becomes of the stream.
+ * Passes the events of the stream on.
  *
- * @param onRefused the API server has surely not begun with the request (RFC 9113 section 8.7); true:
- * it is taken care of in another way
+ * @param onRefused called when the API server surely has not processed the request (RFC 9113 section
+ * 8.7); returns true when the request was sent again elsewhere
  */
 export function relayStream(
   stream: ClientHttp2Stream,
@@ -15,7 +15,7 @@ export function relayStream(
   onRefused: () => boolean,
 ): void {
   let headSeen = false
-  let over = false
+  let closed = false
   let ended = false
   let failure: Error | undefined
 
@@ -53,8 +53,8 @@ export function relayStream(
     failure ??= error
   })
   stream.on('close', () => {
-    if (over) return
-    over = true
+    if (closed) return
+    closed = true
     const code = stream.rstCode
     if (!headSeen && code === constants.NGHTTP2_REFUSED_STREAM && onRefused()) return
     if (failure === undefined && ended && headSeen && code === constants.NGHTTP2_NO_ERROR) {

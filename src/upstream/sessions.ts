@@ -1,6 +1,6 @@
 /**
- * Watches and other long reads over a few HTTP/2 sessions: a stream costs a fraction of what a TLS
- * connection of its own does. Only requests without a body come this way.
+ * Watches and other long reads over a few HTTP/2 sessions: a stream costs a fraction of a TLS
+ * connection. Only requests without a body use this transport.
  */
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
 
@@ -14,17 +14,17 @@ export interface SessionsOptions {
   readonly endpoint: UpstreamEndpoint
   readonly limits: ConnectionLimits
   readonly log: Log
-  /** Takes over where the API server's side does not speak HTTP/2, or takes no stream. */
+  /** Used when the API server does not speak HTTP/2, or refuses streams. */
   readonly fallback: Transport
 }
 
 interface Session {
   readonly session: ClientHttp2Session
-  /** Streams open or about to be. */
+  /** Open and reserved streams. */
   streams: number
 }
 
-/** Makes the transport; sessions open when needed and end when idle. */
+/** Makes the transport; sessions open on demand and close when idle. */
 export function createSessionsTransport(options: SessionsOptions): Transport {
   const { endpoint, limits, log, fallback } = options
   const sessions = new Set<Session>()
@@ -37,7 +37,7 @@ export function createSessionsTransport(options: SessionsOptions): Transport {
       .then((session) => {
         if (session !== undefined) return adopt(session)
         http1Only = true
-        log.info('the API server does not speak HTTP/2; watches use a connection each')
+        log.info('the API server does not support HTTP/2; each watch uses its own connection')
         return undefined
       })
       .finally(() => {
@@ -49,20 +49,20 @@ export function createSessionsTransport(options: SessionsOptions): Transport {
   function adopt(session: ClientHttp2Session): Session {
     const entry: Session = { session, streams: 0 }
     if (session.closed || session.destroyed) return entry
-    const gone = (): boolean => sessions.delete(entry)
-    session.on('goaway', gone)
-    session.on('error', gone)
-    session.once('close', gone)
+    const remove = (): boolean => sessions.delete(entry)
+    session.on('goaway', remove)
+    session.on('error', remove)
+    session.once('close', remove)
     session.setTimeout(limits.idleTimeout, () => {
       if (entry.streams === 0) session.close()
     })
     sessions.add(entry)
-    // Whoever shuts down has not seen this one.
+    // `close` ran while this session was opening.
     if (closed) session.close()
     return entry
   }
 
-  /** A session with room, reserved for one stream; undefined: it has to be HTTP/1.1. */
+  /** Reserves a stream on a session with room; undefined when only the fallback is left. */
   async function reserve(): Promise<Session | undefined> {
     for (;;) {
       for (const entry of sessions) {
@@ -73,10 +73,10 @@ export function createSessionsTransport(options: SessionsOptions): Transport {
       }
       const opened = await open()
       if (opened === undefined) return undefined
-      // Others who waited may have filled it; but one that takes no stream from the start will not
-      // be followed by a better one.
+      // Other waiting requests may have filled it. If it allows no streams from the start, neither will
+      // the next one.
       if (opened.streams === 0 && !hasRoom(opened)) {
-        log.debug('a new HTTP/2 session to the API server takes no stream')
+        log.debug('a new HTTP/2 session to the API server does not allow streams')
         return undefined
       }
     }

@@ -1,39 +1,39 @@
-/** The port between the relay and the two ways to the API server that carry answers. */
+/** The port between the relay and the transports: pool (HTTP/1.1) and sessions (HTTP/2). */
 import type { Readable } from 'node:stream'
 
 import type { UpstreamResponseHeaders } from './response-headers.ts'
 
 /**
- * Bytes of an answer's head; kube-apiserver's stay far below. With the room that nghttp2 reserves for
- * each field it stays under the 64 KiB that Gatehouse itself can send over HTTP/2.
+ * Limit on a response head, in bytes; kube-apiserver's are far smaller. With nghttp2's overhead for
+ * each field, such a head still fits the 64 KiB that Gatehouse itself can send over HTTP/2.
  */
 export const MAX_RESPONSE_HEAD = 49_152
 
 export interface UpstreamRequest {
   readonly method: string
-  /** The judged target, byte for byte. */
+  /** The authorized request target, byte for byte. */
   readonly path: string
   /** From `headers.ts`: name, value pairs. */
   readonly headers: readonly string[]
-  /** Announced length of the body in bytes; undefined: chunked. */
+  /** Announced length of the body in bytes; undefined when chunked. */
   readonly contentLength: number | undefined
   readonly body: Readable | undefined
-  /** Streams have no bound on the wait for their head or between two pieces. */
+  /** Streams have no timeout for their head or between two chunks. */
   readonly isLongRunning: boolean
 }
 
-/** Handed out before anything is sent; one request each. */
+/** Control over one request, given to the receiver before anything is sent. */
 export interface UpstreamControl {
   pause(): void
   resume(): void
-  /** Breaks the request off; its HTTP/1.1 connection is destroyed, its HTTP/2 stream reset. */
+  /** Aborts the request: destroys its HTTP/1.1 connection or resets its HTTP/2 stream. */
   abort(reason: Error): void
 }
 
-/** Takes an answer; `onEnd` or `onError` comes once, last. */
+/** Receives a response; `onEnd` or `onError` is called once, last. */
 export interface ResponseReceiver {
   onStart(control: UpstreamControl): void
-  /** Status 1xx too. Throwing breaks the request off. */
+  /** Called for interim (1xx) responses too. Throwing aborts the request. */
   onHead(status: number, headers: UpstreamResponseHeaders): void
   onData(chunk: Buffer): void
   onEnd(): void
@@ -41,9 +41,10 @@ export interface ResponseReceiver {
 }
 
 export interface Transport {
-  /** @throws StatusError 503 when too many requests wait already, or of the receiver's own */
+  /** @throws UpstreamError 503 when too many requests are waiting already */
   send(request: UpstreamRequest, receiver: ResponseReceiver): void
-  /** Requests under way go on; resolves when they are done. */
+  /** Takes no new requests; resolves when those in flight have ended. */
   close(): Promise<void>
+  /** Aborts the requests in flight. */
   destroy(): Promise<void>
 }

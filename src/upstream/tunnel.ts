@@ -1,24 +1,24 @@
-/** Two upgraded connections joined: bytes pass both ways untouched, until either side is gone. */
+/** Joins two upgraded connections: bytes are copied unchanged in both directions until either closes. */
 import type { Duplex } from 'node:stream'
 
 export interface TunnelEnd {
   readonly bytesFromClient: number
   readonly bytesToClient: number
   readonly endedBy: 'client' | 'upstream' | 'gatehouse'
-  /** Whether both sides said goodbye, rather than one breaking off. */
+  /** Whether both sides ended their stream, rather than one closing abruptly. */
   readonly clean: boolean
 }
 
 export interface Tunnel {
   readonly done: Promise<TunnelEnd>
-  /** Breaks both off. */
+  /** Destroys both connections. */
   cut(): void
 }
 
-/** Milliseconds for the other side to finish after one has (half-close is passed on, not awaited for ever). */
+/** How long the second side may keep sending after the first has ended: a half-close is forwarded. */
 const HALF_CLOSED_MS = 60_000
 
-/** Joins the two; both have been read up to the end of their heads. */
+/** Joins the two, each positioned after its HTTP head. */
 export function joinTunnel(client: Duplex, upstream: Duplex): Tunnel {
   let bytesFromClient = 0
   let bytesToClient = 0
@@ -30,7 +30,7 @@ export function joinTunnel(client: Duplex, upstream: Duplex): Tunnel {
     let open = 2
     const closed = (side: Duplex, other: Duplex, name: 'client' | 'upstream'): void => {
       endedBy ??= name
-      // Whatever the other side still has to read was handed over by `end`; without one, it is cut.
+      // After an `end`, the other side may still read what was written to it.
       if (!ended.has(side)) other.destroy()
       open -= 1
       if (open > 0) return

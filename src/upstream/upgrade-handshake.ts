@@ -1,5 +1,5 @@
 /**
- * The upgrade handshake, both halves: what a client may ask for, and whether a 101 grants exactly
+ * Both halves of the upgrade handshake: what a client may request, and whether a 101 grants exactly
  * that (RFC 9110 section 7.8, RFC 6455 section 4; CVE-2018-1002105).
  */
 import { createHash } from 'node:crypto'
@@ -9,11 +9,12 @@ import type { RawHeaders } from '../http/exchange.ts'
 import { isUpgradable } from '../request/long-running.ts'
 import type { RequestInfo } from '../request/types.ts'
 import { StatusError } from '../status.ts'
+import { UpstreamError } from './errors.ts'
 import type { UpstreamResponseHeaders } from './response-headers.ts'
 
 export interface Handshake {
   readonly protocol: 'websocket' | 'SPDY/3.1'
-  /** Fields sent upstream: `Upgrade`, `Connection` and the protocol's own; no bearer token. */
+  /** Fields sent upstream: `Upgrade`, `Connection` and the protocol's own, without a bearer token. */
   readonly headers: readonly string[]
   readonly webSocketKey: string | undefined
   /** Subprotocols or stream protocol versions offered. */
@@ -26,11 +27,11 @@ const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 const TOKEN_LIST_ITEM = /^[!#$%&'*+\-.^_`|~0-9A-Za-z/]+$/
 
 /**
- * Reads what the client asks for. The API server itself carries other requests out without regard to
- * `Upgrade` and answers 200, which this side could only tell as a failure: they are not sent.
+ * Parses the client's handshake. The API server ignores `Upgrade` on other requests, carries them out
+ * and responds with 200, which Gatehouse could only report as a failure: they are not sent.
  *
- * @throws StatusError 400 for any other protocol (`h2c` above all), a broken handshake, or a request
- * that is never answered by a switch of protocols
+ * @throws StatusError 400 for any other protocol (`h2c` above all), an invalid handshake, or a request
+ * that the API server never upgrades
  */
 export function parseHandshake(
   method: string,
@@ -40,8 +41,8 @@ export function parseHandshake(
   const handshake = readHandshake(method, (name) => headerValues(rawHeaders, name))
   if (!isUpgradable(info, method, handshake.protocol)) {
     throw badHandshake(
-      `this request cannot be upgraded to ${handshake.protocol}: exec, attach, portforward and ` +
-        'proxy can, watch and log by WebSocket only',
+      `this request cannot be upgraded to ${handshake.protocol}: only exec, attach, portforward ` +
+        'and proxy can be upgraded, and watch and log to WebSocket',
     )
   }
   return handshake
@@ -53,26 +54,26 @@ function readHandshake(method: string, values: (name: string) => string[]): Hand
     return webSocketHandshake(method, values)
   }
   if (upgrade.length === 1 && upgrade[0]?.toLowerCase() === 'spdy/3.1') return spdyHandshake(values)
-  throw badHandshake('only upgrades to websocket and SPDY/3.1 are served')
+  throw badHandshake('only upgrades to websocket and SPDY/3.1 are supported')
 }
 
 function webSocketHandshake(method: string, values: (name: string) => string[]): Handshake {
   const [key, ...moreKeys] = values('sec-websocket-key')
   const version = values('sec-websocket-version')
-  if (method !== 'GET') throw badHandshake('a WebSocket handshake is a GET')
+  if (method !== 'GET') throw badHandshake('a WebSocket handshake must be a GET request')
   if (key === undefined || moreKeys.length > 0 || !WEBSOCKET_KEY.test(key)) {
-    throw badHandshake('Sec-WebSocket-Key must be one key of 16 bytes')
+    throw badHandshake('Sec-WebSocket-Key must be a single 16-byte key in base64')
   }
   if (version.length !== 1 || version[0] !== '13') {
     throw badHandshake('Sec-WebSocket-Version must be 13')
   }
-  // Authentication has read the client's token; the API server must not get it.
+  // Authentication has read the client's token, which must not reach the API server.
   const offered = list(values('sec-websocket-protocol')).filter(
     (protocol) => !protocol.startsWith(BEARER_SUBPROTOCOL),
   )
   return {
     protocol: 'websocket',
-    // Extensions are not offered on: frames stay as the endpoints wrote them, and readable.
+    // Extensions are not forwarded: frames stay uncompressed.
     headers: [
       'upgrade',
       'websocket',
@@ -106,9 +107,9 @@ function spdyHandshake(values: (name: string) => string[]): Handshake {
 }
 
 /**
- * Whether a 101 grants what was asked.
+ * Checks that a 101 grants what was requested.
  *
- * @throws StatusError 502 otherwise: the two sockets are not joined then
+ * @throws UpstreamError 502 otherwise; the two sockets must not be joined then
  */
 export function checkSwitchingProtocols(
   handshake: Handshake,
@@ -128,12 +129,13 @@ export function checkSwitchingProtocols(
   const accepted =
     handshake.webSocketKey === undefined ||
     single(headers['sec-websocket-accept']) === acceptFor(handshake.webSocketKey)
-  // None was offered on, so none can be granted (RFC 6455 section 4.1).
+  // None was offered, so none may be granted (RFC 6455 section 4.1).
   const extended = headers['sec-websocket-extensions'] !== undefined
   if (!agreed || !knownProtocol || !accepted || extended) {
-    throw new StatusError(
+    throw new UpstreamError(
+      'protocol',
       'BadGateway',
-      'the API server switched to another protocol than asked for',
+      'the API server switched to a protocol that was not requested',
     )
   }
 }
@@ -155,7 +157,7 @@ function headerValues(rawHeaders: RawHeaders, name: string): string[] {
 function list(values: readonly string[]): string[] {
   const items = values.flatMap((value) => value.split(',')).map((item) => item.trim())
   const bad = items.find((item) => !TOKEN_LIST_ITEM.test(item))
-  if (bad !== undefined) throw badHandshake('a protocol name in the handshake is not valid')
+  if (bad !== undefined) throw badHandshake('the handshake contains an invalid protocol name')
   return items
 }
 

@@ -1,7 +1,7 @@
 /**
- * Upgrades (exec, attach, port-forward, WebSocket watch): a fresh connection each, never pooled.
- * Nothing but a 101 that grants what was asked joins the two sides; any other answer is relayed as
- * an answer, and both connections end (CVE-2018-1002105, CVE-2020-8559).
+ * Upgrades (exec, attach, port-forward, WebSocket watch): a new connection each, never pooled. Only a
+ * 101 that grants what was requested joins the two sides; any other response is relayed, and both
+ * connections close (CVE-2018-1002105, CVE-2020-8559).
  */
 import { request as httpsRequest } from 'node:https'
 import type { IncomingMessage } from 'node:http'
@@ -12,16 +12,16 @@ import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { closeWithin } from '../http/response-deadline.ts'
 import { StatusError } from '../status.ts'
-import { mapUpstreamError } from './errors.ts'
+import { toUpstreamError, UpstreamError } from './errors.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import { joinTunnel, type Tunnel, type TunnelEnd } from './tunnel.ts'
 import { checkSwitchingProtocols, type Handshake } from './upgrade-handshake.ts'
 
-/** Bound on a refusal's body, and on the time that it may take to arrive and, after that, to be taken. */
-const MAX_REFUSAL_BYTES = 1_048_576
-const REFUSAL_MS = 10_000
-/** Bytes; the client of an upgrade speaks HTTP/1.1, which has no bound like that of `MAX_RESPONSE_HEAD`. */
+/** Limits on the body of an error response, on its arrival and, after that, on the client's reading it. */
+const MAX_ERROR_BYTES = 1_048_576
+const ERROR_TIMEOUT_MS = 10_000
+/** Bytes; the client of an upgrade speaks HTTP/1.1, for which the limit of `MAX_RESPONSE_HEAD` is not needed. */
 const MAX_UPGRADE_HEAD = 65_536
 
 export interface UpgradeOptions {
@@ -35,27 +35,27 @@ export interface UpgradeOptions {
   readonly ownHeaders: RawHeaders
   readonly isConnect: boolean
   readonly onHead: (status: number) => void
-  /** Told how to end it: a handshake that is not answered yet, or the tunnel that came of it. */
+  /** Called with a function that ends the pending handshake or the tunnel. */
   readonly onCut: ((cut: (reason: StatusError) => void) => void) | undefined
 }
 
 /**
- * Asks upstream to switch and, when it does, joins the two connections.
+ * Requests the upgrade from the API server and, when it is granted, joins the two connections.
  *
- * @throws StatusError while nothing has been sent to the client
+ * @throws StatusError as long as nothing was sent to the client
  */
 export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome> {
   const { exchange, endpoint, limits, handshake } = options
   return new Promise((resolve, reject) => {
-    let answered = false
+    let settled = false
     const headers = [...options.headers, ...handshake.headers]
-    // node would announce a chunked body for a POST without a length (SPDY handshakes are POSTs).
+    // Node would announce a chunked body for a POST without a length (SPDY handshakes are POSTs).
     if (exchange.request.method !== 'GET') headers.push('content-length', '0')
 
     const upstream = httpsRequest({
-      // No `agent`, not even false: an agent would connect by itself, to nobody knows whom.
+      // No `agent`, not even `false`: an agent would open the connection itself.
       createConnection: () =>
-        // A side that is done sending may still receive: the tunnel passes the half-close on.
+        // The tunnel forwards a half-close.
         connectTls(endpoint, limits, { protocols: ['http/1.1'], allowHalfOpen: true }),
       method: exchange.request.method,
       path: options.path,
@@ -64,15 +64,15 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
       maxHeaderSize: MAX_UPGRADE_HEAD,
     })
     const timer = setTimeout(() => {
-      upstream.destroy(Object.assign(new Error('no answer'), { code: 'UND_ERR_HEADERS_TIMEOUT' }))
+      upstream.destroy(Object.assign(new Error('no response'), { code: 'UND_ERR_HEADERS_TIMEOUT' }))
     }, limits.responseHeaderTimeout)
 
     const fail = (error: unknown): void => {
       clearTimeout(timer)
       upstream.destroy()
-      if (answered) return
-      answered = true
-      reject(error instanceof StatusError ? error : mapUpstreamError(error).error)
+      if (settled) return
+      settled = true
+      reject(error instanceof StatusError ? error : toUpstreamError(error))
     }
     let tunnel: Tunnel | undefined
     options.onCut?.((reason) => {
@@ -80,10 +80,10 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
       else tunnel.cut()
     })
     upstream.on('error', fail)
-    // An aggregate of interim answers is bounded by the header timeout; each by MAX_UPGRADE_HEAD.
+    // All interim (1xx) responses together are limited by the header timeout, each by MAX_UPGRADE_HEAD.
     upstream.on('upgrade', (message, socket, head) => {
       clearTimeout(timer)
-      if (answered) {
+      if (settled) {
         socket.destroy()
         return
       }
@@ -95,34 +95,35 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
         fail(error)
         return
       }
-      answered = true
+      settled = true
       resolve(tunnel.done.then(outcomeOf))
     })
     upstream.on('response', (message) => {
       clearTimeout(timer)
-      if (answered) return
-      let refused: Promise<ForwardOutcome>
+      if (settled) return
+      let relayed: Promise<ForwardOutcome>
       try {
         if (message.statusCode === undefined || message.statusCode < 400) {
-          throw new StatusError(
+          throw new UpstreamError(
+            'protocol',
             'BadGateway',
-            `the API server answered an upgrade request with status ${message.statusCode ?? 0}`,
+            `the API server responded to an upgrade request with status ${message.statusCode ?? 0}`,
           )
         }
         checkResponse(message.statusCode, message.headers, options.isConnect)
-        refused = relayRefusal(options, message)
+        relayed = relayError(options, message)
       } catch (error) {
         fail(error)
         return
       }
-      answered = true
-      resolve(refused)
+      settled = true
+      resolve(relayed)
     })
     exchange.onAbort((error) => {
       clearTimeout(timer)
       upstream.destroy(error)
-      if (answered) return
-      answered = true
+      if (settled) return
+      settled = true
       resolve({ code: CLIENT_CLOSED_REQUEST, abortedBy: 'client' })
     })
     upstream.end()
@@ -135,12 +136,12 @@ function join(
   upstreamSocket: Socket,
   upstreamHead: Buffer,
 ): Tunnel {
-  // First, since it may refuse: once the socket is taken, nothing can be answered any more.
+  // First, since it may throw: once the socket is taken, no refusal can be sent.
   const fields = switchingHeaders(options, message.headers)
   const { socket, head } = options.exchange.takeSocket()
   options.onHead(101)
   socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`, 'latin1')
-  // Only now: bytes that came behind the request head may not reach a server that refused.
+  // Only now: bytes behind the request head must not reach a server that refused the upgrade.
   if (head.length > 0) socket.unshift(head)
   if (upstreamHead.length > 0) upstreamSocket.unshift(upstreamHead)
   return joinTunnel(socket, upstreamSocket)
@@ -169,11 +170,11 @@ function switchingHeaders(options: UpgradeOptions, upstream: UpstreamResponseHea
 }
 
 /**
- * Relays an error answer within bounds; the client's connection ends with it, upstream's too.
+ * Relays an error response within limits; then both connections close.
  *
- * @throws StatusError 502 for a head that cannot be passed on
+ * @throws UpstreamError 502 for a head that cannot be forwarded
  */
-function relayRefusal(options: UpgradeOptions, message: IncomingMessage): Promise<ForwardOutcome> {
+function relayError(options: UpgradeOptions, message: IncomingMessage): Promise<ForwardOutcome> {
   const { response } = options.exchange
   const status = message.statusCode ?? 502
   response.writeHead(status, [
@@ -183,9 +184,9 @@ function relayRefusal(options: UpgradeOptions, message: IncomingMessage): Promis
   ])
   options.onHead(status)
   return new Promise((resolve) => {
-    let left = MAX_REFUSAL_BYTES
+    let left = MAX_ERROR_BYTES
     let aborted = false
-    const timer = setTimeout(() => message.destroy(), REFUSAL_MS)
+    const timer = setTimeout(() => message.destroy(), ERROR_TIMEOUT_MS)
     message.on('data', (chunk: Buffer) => {
       left -= chunk.length
       if (left < 0) message.destroy()
@@ -200,7 +201,7 @@ function relayRefusal(options: UpgradeOptions, message: IncomingMessage): Promis
       if (aborted) response.destroy()
       else {
         response.end()
-        closeWithin(options.exchange, REFUSAL_MS)
+        closeWithin(options.exchange, ERROR_TIMEOUT_MS)
       }
       message.socket.destroy()
       resolve({ code: status, ...(aborted ? { abortedBy: 'upstream' as const } : {}) })

@@ -236,7 +236,7 @@ describe('over HTTP/1.1 to the API server', () => {
     const before = attack.gatehouse.log.length
     const { value } = await attack.watching(() => ask(attack, 'HTTP/1.1'))
     expect(JSON.parse(value.body)).toMatchObject({
-      message: "the API server's answer is not valid HTTP",
+      message: "the API server's response is not valid HTTP",
     })
     const told = attack.gatehouse.log.slice(before).filter((line) => line.includes('"reason":'))
     expect(told.map((line) => JSON.parse(line) as unknown)).toEqual([

@@ -191,7 +191,7 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
         .poll(said, patience)
         .toBe(
           "Error from server (BadGateway): the API server does not accept Gatehouse's own " +
-            'credential; this is for whoever runs Gatehouse to fix\n',
+            'credential; contact your Gatehouse administrator\n',
         )
     })
 

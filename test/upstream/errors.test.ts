@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { INVALID_RESPONSE, mapUpstreamError } from '../../src/upstream/errors.ts'
+import { toUpstreamError, UpstreamError } from '../../src/upstream/errors.ts'
 
 function systemError(code: string, syscall?: string): Error {
   return Object.assign(new Error(`${syscall ?? ''} ${code}`), { code, syscall })
@@ -10,87 +10,80 @@ function wrapped(cause: Error): Error {
   return Object.assign(new Error('other side closed', { cause }), { code: 'UND_ERR_SOCKET' })
 }
 
-describe('a failure of the way upstream', () => {
+describe('an error of the connection to the API server', () => {
   const cases: { name: string; error: unknown; kind: string; code: number; retry: boolean }[] = [
     {
-      name: 'that nobody listens is 503, to be asked again',
+      name: 'that no server listens is a 503 to be retried',
       error: systemError('ECONNREFUSED', 'connect'),
       kind: 'connect',
       code: 503,
       retry: true,
     },
     {
-      name: 'to connect to any of several addresses is 503',
+      name: 'that none of several addresses accepts is a 503 to be retried',
       error: new AggregateError([systemError('ECONNREFUSED', 'connect')]),
       kind: 'connect',
       code: 503,
       retry: true,
     },
     {
-      name: 'to connect in time is 503',
+      name: 'that connecting timed out is a 503 to be retried',
       error: systemError('ETIMEDOUT'),
       kind: 'connect',
       code: 503,
       retry: true,
     },
     {
-      name: 'of an established connection is 502 and never asked again',
+      name: 'that an established connection timed out is a 502 without Retry-After',
       error: wrapped(systemError('ETIMEDOUT', 'read')),
       kind: 'reset',
       code: 502,
       retry: false,
     },
     {
-      name: 'by a reset is 502 and never asked again',
+      name: 'that an established connection was reset is a 502 without Retry-After',
       error: wrapped(systemError('ECONNRESET', 'read')),
       kind: 'reset',
       code: 502,
       retry: false,
     },
     {
-      name: 'of a certificate is 502',
+      name: 'that a certificate is not trusted is a 502',
       error: systemError('ERR_TLS_CERT_ALTNAME_INVALID'),
       kind: 'tls',
       code: 502,
       retry: false,
     },
     {
-      name: 'to answer in time is 504',
+      name: 'that the response timed out is a 504',
       error: systemError('UND_ERR_HEADERS_TIMEOUT'),
       kind: 'timeout',
       code: 504,
       retry: false,
     },
     {
-      name: 'to speak HTTP is 502',
+      name: 'that a response is not valid HTTP is a 502',
       error: systemError('HPE_INVALID_CONSTANT'),
       kind: 'protocol',
       code: 502,
       retry: false,
     },
     {
-      name: 'to speak HTTP at all is 502',
+      name: 'that a response is another protocol is a 502',
       error: Object.assign(new Error('Expected HTTP/'), { name: 'HTTPParserError' }),
       kind: 'protocol',
       code: 502,
       retry: false,
     },
     {
-      name: 'to give an answer that can be passed on is 502',
-      error: systemError(INVALID_RESPONSE),
-      kind: 'protocol',
-      code: 502,
-      retry: false,
-    },
-    {
-      name: 'to send a header is the 400 of the client',
+      name: 'that a request header cannot be forwarded is a 400',
       error: systemError('ERR_INVALID_CHAR'),
       kind: 'request',
       code: 400,
       retry: false,
     },
     {
-      name: 'that says nothing of itself is 502',
+      name: 'without a code is a 502',
       error: undefined,
       kind: 'reset',
       code: 502,
@@ -99,23 +92,29 @@ describe('a failure of the way upstream', () => {
   ]
 
   test.for(cases)('$name', ({ error, kind, code, retry }) => {
-    const mapped = mapUpstreamError(error)
+    const mapped = toUpstreamError(error)
     expect(mapped.kind).toBe(kind)
-    expect(mapped.error.code).toBe(code)
-    expect('Retry-After' in mapped.error.headers).toBe(retry)
+    expect(mapped.code).toBe(code)
+    expect('Retry-After' in mapped.headers).toBe(retry)
   })
 })
 
-test('a certificate of a foreign CA is told in words, without an option of Node', () => {
+test('an UpstreamError keeps its kind', () => {
+  const error = new UpstreamError('queue', 'ServiceUnavailable', 'full')
+  expect(toUpstreamError(error)).toBe(error)
+})
+
+test('a certificate of an unknown CA is described without an option of Node', () => {
   const cause = Object.assign(new Error('…; try running Node.js with --use-system-ca'), {
     code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   })
-  const { error, kind } = mapUpstreamError(cause)
+  const error = toUpstreamError(cause)
   expect(error.cause).toMatchObject({
     message: expect.stringMatching(
-      /^its certificate is signed by none of the CAs of the upstream kubeconfig's certificate-authority .*\(UNABLE_TO_VERIFY_LEAF_SIGNATURE\)$/,
+      /^its certificate is not signed by a CA in the certificate-authority of the upstream kubeconfig .*\(UNABLE_TO_VERIFY_LEAF_SIGNATURE\)$/,
     ) as string,
     cause,
   })
-  expect(mapUpstreamError(error.cause).kind).toBe(kind)
+  expect(error.kind).toBe('tls')
+  expect(toUpstreamError(error.cause).kind).toBe('tls')
 })

@@ -1,10 +1,11 @@
-/** What the API server fails at is in the metric, in the log and in the audit event; what it does not, is not. */
+/** Upstream failures are in the metric, in the log and in the audit event; other refusals are not. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { unauthorized } from '../../src/authentication/bearer.ts'
 import { createLogThrottle } from '../../src/log-throttle.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { StatusError } from '../../src/status.ts'
+import { UpstreamError } from '../../src/upstream/errors.ts'
 import { createUpstreamFailures } from '../../src/upstream/failures.ts'
 import { memoryLog } from '../audit/fixtures.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
@@ -12,10 +13,10 @@ import { startRawApiServer, type RawApiServer } from '../support/raw-api-server.
 import { readAnswer, type RawAnswer, type RawConnection } from '../support/raw.ts'
 
 const POD = '/api/v1/namespaces/d/pods/web'
-/** Sixteen requests a connection may wait, those under way among them. */
+/** Requests in flight per connection, waiting ones included. */
 const QUEUE = 16
 
-describe('at a Gatehouse', () => {
+describe('an upstream failure', () => {
   let api: RawApiServer
   let attack: Attack
 
@@ -52,14 +53,14 @@ describe('at a Gatehouse', () => {
       .map((line) => JSON.parse(line) as { msg: string })
       .filter((line) => line.msg === msg)
 
-  test('a request beyond those that may wait is a 503, counted and told', async () => {
+  test('of a request beyond the queue is a 503, counted and logged', async () => {
     for (let i = 0; i < QUEUE; i += 1) await send()
     await expect.poll(() => metric('gatehouse_requests_in_flight'), { timeout: 10_000 }).toBe(QUEUE)
     const answer: RawAnswer = await readAnswer(await send())
     expect(answer.status).toBe(503)
     expect(await errors('queue')).toBe(1)
-    expect(logged('the API server did not answer')).toMatchObject([
-      { reason: 'queue', err: { message: `${QUEUE} requests are under way` } },
+    expect(logged('request to the API server failed')).toMatchObject([
+      { reason: 'queue', err: { message: `${QUEUE} requests are in flight` } },
     ])
   })
 
@@ -67,15 +68,18 @@ describe('at a Gatehouse', () => {
     { status: 401, more: '', reason: 'credential' },
     { status: 407, more: '', reason: 'protocol' },
     { status: 302, more: 'Location: https://elsewhere.test/\r\n', reason: 'protocol' },
-  ])('an answer $status that is not passed on is counted and told', async (given) => {
-    const { status, more, reason } = given
-    api.script = ({ write }) => write(`HTTP/1.1 ${status} X\r\nContent-Length: 0\r\n${more}\r\n`)
-    expect(await readAnswer(await send())).toMatchObject({ status: 502 })
-    expect(await errors(reason)).toBe(1)
-    expect(logged('the API server did not answer')).toMatchObject([{ reason }])
-  })
+  ])(
+    'of a response with status $status that is not forwarded is counted and logged',
+    async (given) => {
+      const { status, more, reason } = given
+      api.script = ({ write }) => write(`HTTP/1.1 ${status} X\r\nContent-Length: 0\r\n${more}\r\n`)
+      expect(await readAnswer(await send())).toMatchObject({ status: 502 })
+      expect(await errors(reason)).toBe(1)
+      expect(logged('request to the API server failed')).toMatchObject([{ reason }])
+    },
+  )
 
-  test('half an answer is counted and told, and its event says why', async () => {
+  test('of a truncated response is counted and logged, and its audit event has the cause', async () => {
     api.script = ({ socket }) => {
       socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"half":')
     }
@@ -87,47 +91,51 @@ describe('at a Gatehouse', () => {
       'gatehouse/cause': expect.stringMatching(/./) as string,
     })
     expect(await metric('gatehouse_upstream_errors_total')).toBe(1)
-    expect(logged('the API server broke an answer off')).toHaveLength(1)
+    expect(logged('the API server ended a response early')).toHaveLength(1)
   })
 })
 
-describe('of refusals', () => {
+describe('the record of failures', () => {
   test.for([
-    { name: 'a sign-in withdrawn before the answer', error: unauthorized('revoked') },
-    { name: 'a right withdrawn before the answer', error: new StatusError('Forbidden', 'no') },
+    { name: 'a sign-in that was revoked before the response', error: unauthorized('revoked') },
+    {
+      name: 'a right that was revoked before the response',
+      error: new StatusError('Forbidden', 'no'),
+    },
     { name: 'the shutdown', error: new StatusError('ServiceUnavailable', 'shutting down') },
-    { name: 'a client that stopped', error: new StatusError('Timeout', 'stopped reading') },
-    { name: 'a handshake that is none', error: new StatusError('BadRequest', 'no') },
-  ])('$name is no failure of the API server', async ({ error }) => {
+    { name: 'a client that stalled', error: new StatusError('Timeout', 'stopped reading') },
+    { name: 'an invalid upgrade handshake', error: new StatusError('BadRequest', 'no') },
+  ])('does not include $name', async ({ error }) => {
     const { log, lines } = memoryLog()
     const metrics = createMetrics({ processMetrics: false })
-    createUpstreamFailures({ log, metrics }).unanswered(error)
+    createUpstreamFailures({ log, metrics }).failed(error)
     expect(lines).toEqual([])
     expect((await metrics.upstreamErrors.get()).values).toEqual([])
   })
 
-  test('a thousand of one kind are counted each, and twenty are told', async () => {
+  test('counts a thousand failures of one kind and logs twenty', async () => {
     const { log, lines } = memoryLog()
     const metrics = createMetrics({ processMetrics: false })
     const failures = createUpstreamFailures({ log, metrics, now: () => 0 })
-    for (let i = 0; i < 1_000; i += 1) failures.unanswered(new StatusError('BadGateway', 'no'))
-    failures.brokenOff(new Error('gone'))
+    for (let i = 0; i < 1_000; i += 1)
+      failures.failed(new UpstreamError('protocol', 'BadGateway', 'no'))
+    failures.truncated(new Error('gone'))
     expect((await metrics.upstreamErrors.get()).values).toMatchObject([
       { labels: { reason: 'protocol' }, value: 1_000 },
       { labels: { reason: 'reset' }, value: 1 },
     ])
     expect(lines.map(({ msg }) => msg)).toEqual([
-      ...Array.from({ length: 20 }, () => 'the API server did not answer'),
-      'the API server broke an answer off',
+      ...Array.from({ length: 20 }, () => 'request to the API server failed'),
+      'the API server ended a response early',
     ])
   })
 })
 
-test('what was not told is told as a number, each kind by itself', () => {
+test('the log throttle reports how many lines of a kind were suppressed', () => {
   let now = 0
-  const tells = createLogThrottle({ interval: 1_000, lines: 2, now: () => now })
-  const first = ['a', 'a', 'a', 'b', 'a'].map(tells)
+  const throttle = createLogThrottle({ interval: 1_000, lines: 2, now: () => now })
+  const first = ['a', 'a', 'a', 'b', 'a'].map(throttle)
   expect(first).toEqual([0, 0, undefined, 0, undefined])
   now = 1_000
-  expect(['a', 'a', 'a', 'b'].map(tells)).toEqual([2, 0, undefined, 0])
+  expect(['a', 'a', 'a', 'b'].map(throttle)).toEqual([2, 0, undefined, 0])
 })

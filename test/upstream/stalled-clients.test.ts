@@ -77,7 +77,7 @@ const stoppedSending = {
 }
 const stoppedReading = {
   'gatehouse/abortedBy': 'gatehouse',
-  'gatehouse/cause': 'the client stopped reading the answer',
+  'gatehouse/cause': 'the client stopped reading the response',
 }
 
 describe.for([
