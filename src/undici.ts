@@ -25,3 +25,14 @@ export function get(
     method: 'GET',
   })
 }
+
+/** A POST by this dispatcher, to its origin. Resolves with the head, and the body yet to be read. */
+export function post(
+  path: string,
+  {
+    dispatcher,
+    ...options
+  }: { dispatcher: Dispatcher } & Pick<Dispatcher.RequestOptions, 'signal' | 'headers' | 'body'>,
+): Promise<Dispatcher.ResponseData> {
+  return apiRequest.call(dispatcher, { ...options, path, method: 'POST' })
+}

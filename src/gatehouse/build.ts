@@ -4,7 +4,7 @@ import type { SignIn } from '../authentication/sign-in.ts'
 import { createSignInUnion } from '../authentication/union.ts'
 import type { Authorizer } from '../authorization/authorizer.ts'
 import { createAuthorizerUnion } from '../authorization/union.ts'
-import type { UpstreamCredential } from '../cluster/credential.ts'
+import { createReviewClient, type ReviewClient } from '../cluster/review-client.ts'
 import type { Configuration } from '../config/schema.ts'
 import { createMemoryLimiter } from '../limits/memory.ts'
 import { peerChain } from '../listener/client-connection.ts'
@@ -34,9 +34,10 @@ export interface Built {
   readonly signIns: readonly SignIn[]
   /** Everything that is loaded again when its files change. */
   readonly reloadables: readonly Reloadable[]
-  /** Gatehouse's own, in effect now. */
-  readonly credential: () => UpstreamCredential
+  readonly reviewClient: ReviewClient
 }
+
+const REVIEW_TIMEOUT_MS = 5_000
 
 /** @throws ConfigError when an audit sink cannot be opened */
 export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
@@ -66,20 +67,20 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     { onResult: (method, result) => metrics.authentications.inc({ method, result }) },
   )
 
-  const { cluster, credential, reloadables } = startCluster(loaded, effects)
+  const { cluster, reviewClient, reloadables } = startCluster(loaded, effects)
   const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
   return {
     stages: { auditor, limiter, authenticate, clusterOf: () => cluster },
     cluster,
     signIns,
     reloadables: [serving, ...started.map(({ reloadable }) => reloadable), ...reloadables],
-    credential,
+    reviewClient,
   }
 }
 
 /** The one cluster of today. */
 function startCluster(
-  { configuration, rules, credential: loadedCredential }: Loaded,
+  { configuration, rules, credential }: Loaded,
   { log, metrics, live }: BuildEffects,
 ) {
   const { identity, connections } = configuration.upstream
@@ -88,18 +89,25 @@ function startCluster(
     { log, metrics },
   )
   const cluster: Built['cluster'] = { name: 'default', authorize: denyAll, upstream }
-  let credential = loadedCredential.value
+  const reviewClient = createReviewClient(
+    {
+      credential: credential.value,
+      timeout: REVIEW_TIMEOUT_MS,
+      idleTimeout: connections.idleTimeout,
+    },
+    { log },
+  )
   const reloadables = [
     startReloadable(rules, ({ authorize }) => {
       cluster.authorize = createAuthorizerUnion([authorize])
       recheckAuthorization(live, log)
     }),
-    startReloadable(loadedCredential, (next) => {
+    startReloadable(credential, (next) => {
       upstream.updateCredential(next)
-      credential = next
+      reviewClient.updateCredential(next)
     }),
   ]
-  return { cluster, credential: () => credential, reloadables }
+  return { cluster, reviewClient, reloadables }
 }
 
 /** Until rules are in effect. */

@@ -48,9 +48,6 @@ export interface Gatehouse {
   close(now?: boolean): Promise<void>
 }
 
-/** How long the check of the upstream waits for its answers. */
-const UPSTREAM_CHECK_MS = 5_000
-
 /**
  * Starts.
  *
@@ -74,10 +71,9 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   const handlerChain = createHandlerChain({ stages, live, ownHeaders }, { metrics })
   const upstream = watchUpstream(
     () => ({
-      credential: built.credential(),
+      reviewClient: built.reviewClient,
       identity: identityNames(configuration.upstream.identity),
       tolerateAnonymousAuth: configuration.upstream.tolerateAnonymousAuth,
-      timeoutMs: UPSTREAM_CHECK_MS,
     }),
     log,
   )
@@ -87,6 +83,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   const stopBackground = (): void => {
     reloads?.stop()
     upstream.stop()
+    void built.reviewClient.close()
     for (const signIn of signIns) signIn.close()
     frame.close()
   }

@@ -1,17 +1,15 @@
 /**
- * Readiness of the way to the API server: that it answers, that it turns strangers away, and that
- * it takes the identity that Gatehouse asserts. All by SelfSubjectReview, which shows who the API
- * server believes is asking; none of them runs as Gatehouse itself.
+ * Readiness of the connection to the API server: whether it responds, whether it rejects anonymous
+ * requests, and whether it accepts the identity that Gatehouse asserts. All three by
+ * SelfSubjectReview, whose response names the user that the API server recognized; none of them is
+ * authorized as Gatehouse itself.
  */
-import { request as httpsRequest } from 'node:https'
-
 import type { UserInfo } from '../authentication/authenticator.ts'
-import type { UpstreamCredential } from '../cluster/credential.ts'
-import { tlsOptions } from '../cluster/tls-options.ts'
+import type { ReviewClient, ReviewError, ReviewResponse } from '../cluster/review-client.ts'
 import { upstreamReason } from './errors.ts'
 import { identityHeaders, type IdentityNames } from './identity.ts'
 
-/** What each check found wrong; undefined: it passed. */
+/** What each check found wrong; undefined when it passed. */
 export interface UpstreamChecks {
   readonly reachable: string | undefined
   readonly rejectsAnonymous: string | undefined
@@ -19,133 +17,83 @@ export interface UpstreamChecks {
 }
 
 export interface UpstreamCheckOptions {
-  readonly credential: UpstreamCredential
+  readonly reviewClient: Pick<ReviewClient, 'post'>
   readonly identity: IdentityNames
-  /** The operator knows that anonymous requests are let in (managed clusters often do). */
+  /** The administrator accepts that the API server allows anonymous requests, as many managed clusters do. */
   readonly tolerateAnonymousAuth: boolean
-  readonly timeoutMs: number
 }
 
-/** The user that readiness asks as; it needs no right but that of every user, to review itself. */
+/** Every authenticated user may create a SelfSubjectReview (ClusterRole `system:basic-user`). */
 const PROBE_USER: UserInfo = { username: 'gatehouse:readyz', uid: '', groups: [], extra: {} }
 
-const REVIEW_PATH = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
-const REVIEW = JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' })
-const MAX_BODY = 65_536
+/** The cause is reported once, by the reachability check. */
+const UNKNOWN = 'unknown while the API server is unreachable'
 
-/** What is wrong is told once, by the check of reachability. */
-const NOT_KNOWN = 'not known while the API server is not reachable'
-
-interface Answer {
-  readonly status: number
-  readonly body: string
-}
-
-/** Runs all three; never throws. */
+/** Runs all three checks; never rejects. */
 export async function checkUpstream(options: UpstreamCheckOptions): Promise<UpstreamChecks> {
+  const { reviewClient, identity, tolerateAnonymousAuth } = options
   const [anonymous, probe] = await Promise.all([
-    settle(review(options, { withCredential: false })),
-    settle(review(options, { withCredential: true })),
+    settle(reviewClient.post({ kind: 'SelfSubjectReview', as: 'anonymous' })),
+    settle(
+      reviewClient.post({
+        kind: 'SelfSubjectReview',
+        as: { identityHeaders: identityHeaders(PROBE_USER, identity) },
+      }),
+    ),
   ])
   return {
     reachable:
       probe instanceof Error
         ? `the API server cannot be reached: ${upstreamReason(probe)}`
         : undefined,
-    rejectsAnonymous: options.tolerateAnonymousAuth
-      ? undefined
-      : anonymousProblem(anonymous, probe),
-    assertsIdentity: identityProblem(probe, options.identity),
+    rejectsAnonymous: tolerateAnonymousAuth ? undefined : anonymousProblem(anonymous, probe),
+    assertsIdentity: identityProblem(probe, identity),
   }
 }
 
-function anonymousProblem(answer: Answer | Error, probe: Answer | Error): string | undefined {
-  if (answer instanceof Error) {
-    return probe instanceof Error ? NOT_KNOWN : `not known: ${upstreamReason(answer)}`
+type Settled = ReviewResponse | ReviewError
+
+function anonymousProblem(anonymous: Settled, probe: Settled): string | undefined {
+  if (anonymous instanceof Error) {
+    return probe instanceof Error ? UNKNOWN : `unknown: ${upstreamReason(anonymous)}`
   }
-  if (answer.status === 401) return undefined
+  if (anonymous.status === 401) return undefined
   return (
-    `the API server let a request without any credential in (status ${answer.status}): start it with ` +
-    '--anonymous-auth=false, or set upstream.tolerateAnonymousAuth: true if you accept that'
+    `the API server accepts anonymous requests (status ${anonymous.status}): start it with ` +
+    '--anonymous-auth=false, or set upstream.tolerateAnonymousAuth: true to accept this'
   )
 }
 
-function identityProblem(answer: Answer | Error, identity: IdentityNames): string | undefined {
-  if (answer instanceof Error) return NOT_KNOWN
-  if (answer.status === 401) return "the API server does not accept Gatehouse's own credential"
-  if (answer.status !== 201) {
-    return `the API server refused the asserted identity (status ${answer.status}): ${statusMessage(answer.body)}`
+function identityProblem(probe: Settled, identity: IdentityNames): string | undefined {
+  if (probe instanceof Error) return UNKNOWN
+  if (probe.status === 401) return "the API server does not accept Gatehouse's own credential"
+  if (probe.status !== 201) {
+    return `the API server refused the asserted identity (status ${probe.status}): ${statusMessage(probe)}`
   }
-  const username = reviewedUser(answer.body)
+  const username = recognizedUser(probe)
   if (username === PROBE_USER.username) return undefined
-  return `the API server ignored the asserted identity (${identity.mode}): it saw ${JSON.stringify(username)}`
+  return (
+    `the API server ignored the asserted identity (${identity.mode}): ` +
+    `it recognized the user ${JSON.stringify(username)}`
+  )
 }
 
-function review(
-  { credential, identity, timeoutMs }: UpstreamCheckOptions,
-  { withCredential }: { readonly withCredential: boolean },
-): Promise<Answer> {
-  const { endpoint, token } = credential
-  const headers = [
-    'host',
-    endpoint.host,
-    'content-type',
-    'application/json',
-    'content-length',
-    String(REVIEW.length),
-    ...(withCredential ? identityHeaders(PROBE_USER, identity) : []),
-    ...(withCredential && token !== undefined ? ['authorization', `Bearer ${token}`] : []),
-  ]
-  return new Promise((resolve, reject) => {
-    const request = httpsRequest({
-      agent: false,
-      host: endpoint.hostname,
-      port: endpoint.port,
-      ...tlsOptions(endpoint.tls, { withCredential }),
-      method: 'POST',
-      path: REVIEW_PATH,
-      headers: headers as unknown as Record<string, string>,
-      setHost: false,
-      signal: AbortSignal.timeout(timeoutMs),
-    })
-    request.on('error', reject)
-    request.on('response', (message) => {
-      let body = ''
-      message.setEncoding('utf8')
-      message.on('data', (chunk: string) => {
-        body += chunk
-        if (body.length > MAX_BODY) message.destroy(new Error('the answer is too large'))
-      })
-      message.on('error', reject)
-      message.on('end', () => resolve({ status: message.statusCode ?? 0, body }))
-    })
-    request.end(REVIEW)
-  })
-}
-
-async function settle(answer: Promise<Answer>): Promise<Answer | Error> {
+async function settle(response: Promise<ReviewResponse>): Promise<Settled> {
   try {
-    return await answer
+    return await response
   } catch (error) {
-    return error as Error
+    return error as ReviewError
   }
 }
 
-function reviewedUser(body: string): string {
-  const review = parse(body) as { status?: { userInfo?: { username?: unknown } } } | undefined
-  const username = review?.status?.userInfo?.username
+function recognizedUser({ body }: ReviewResponse): string {
+  const { status } = body as { status?: { userInfo?: { username?: unknown } | null } | null }
+  const username = status?.userInfo?.username
   return typeof username === 'string' ? username : ''
 }
 
-function statusMessage(body: string): string {
-  const status = parse(body) as { message?: unknown } | undefined
-  return typeof status?.message === 'string' ? status.message.slice(0, 500) : 'no reason given'
-}
-
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body) as unknown
-  } catch {
-    return undefined
-  }
+/** `message` of a `metav1.Status`. */
+function statusMessage({ body }: ReviewResponse): string {
+  const { message } = body
+  return typeof message === 'string' ? message.slice(0, 500) : 'no reason given'
 }

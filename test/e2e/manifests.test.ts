@@ -4,8 +4,10 @@ import { stringify } from 'yaml'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { startControlPlane, type RunningControlPlane } from '../../dev/parts/control-plane.ts'
 import { loadUpstreamCredential } from '../../src/cluster/load.ts'
+import { createReviewClient } from '../../src/cluster/review-client.ts'
 import { checkUpstream } from '../../src/upstream/checks.ts'
 import { IMPERSONATION } from '../../src/upstream/identity.ts'
+import { memoryLog } from '../audit/fixtures.ts'
 import type { CommandResult } from '../support/command.ts'
 import { createKubectl, type Kubectl } from '../support/kubectl.ts'
 import {
@@ -167,10 +169,14 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
       return gatehouse(['get', '--raw', '/version', ...args])
     }
 
-    function readiness() {
+    async function readiness() {
       const credential = loadUpstreamCredential({ kubeconfig, context: undefined })
-      const options = { identity: IMPERSONATION, tolerateAnonymousAuth: false, timeoutMs: 30_000 }
-      return checkUpstream({ credential, ...options })
+      const reviewClient = createReviewClient(
+        { credential, timeout: 30_000, idleTimeout: 1_000 },
+        { log: memoryLog().log },
+      )
+      onTestFinished(() => reviewClient.close())
+      return checkUpstream({ reviewClient, identity: IMPERSONATION, tolerateAnonymousAuth: false })
     }
   })
 })

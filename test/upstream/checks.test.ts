@@ -5,8 +5,10 @@ import { afterEach, expect, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
 import { endpointOf } from '../../src/cluster/endpoint.ts'
+import { createReviewClient } from '../../src/cluster/review-client.ts'
 import { checkUpstream, type UpstreamChecks } from '../../src/upstream/checks.ts'
 import { IMPERSONATION } from '../../src/upstream/identity.ts'
+import { memoryLog } from '../audit/fixtures.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 
 let api: ApiServer | undefined
@@ -16,39 +18,47 @@ afterEach(async () => {
   api = undefined
 })
 
-/** By a CA that vouches for nobody. */
+/** With a CA that has not signed any of the certificates. */
 async function check(url: string): Promise<UpstreamChecks> {
-  const { certificatePem } = await createAuthority({ commonName: 'stranger' })
+  const { certificatePem } = await createAuthority({ commonName: 'another' })
   const tls = { ca: certificatePem, cert: undefined, key: undefined }
-  return checkUpstream({
-    credential: { endpoint: endpointOf(new URL(url), tls, undefined), token: 't', files: [] },
-    identity: IMPERSONATION,
-    tolerateAnonymousAuth: false,
-    timeoutMs: 30_000,
-  })
+  const endpoint = endpointOf(new URL(url), tls, undefined)
+  const reviewClient = createReviewClient(
+    { credential: { endpoint, token: 't', files: [] }, timeout: 30_000, idleTimeout: 1_000 },
+    { log: memoryLog().log },
+  )
+  try {
+    return await checkUpstream({
+      reviewClient,
+      identity: IMPERSONATION,
+      tolerateAnonymousAuth: false,
+    })
+  } finally {
+    await reviewClient.close()
+  }
 }
 
-const NOT_KNOWN = 'not known while the API server is not reachable'
+const UNKNOWN = 'unknown while the API server is unreachable'
 
-test('an API server that another CA vouches for is told of once, in words', async () => {
+test('an API server with a certificate of an unknown CA is reported once, with a description', async () => {
   api = await startApiServer()
   expect(await check(api.url)).toEqual({
     reachable: expect.stringMatching(
-      /cannot be reached: its certificate is signed by none of the CAs .* \([A-Z_]+\)$/,
+      /cannot be reached: its certificate is not signed by a CA in the certificate-authority .* \([A-Z_]+\)$/,
     ) as string,
-    rejectsAnonymous: NOT_KNOWN,
-    assertsIdentity: NOT_KNOWN,
+    rejectsAnonymous: UNKNOWN,
+    assertsIdentity: UNKNOWN,
   })
 })
 
-test('an API server that is not there is told of once', async () => {
+test('an API server that does not listen is reported once', async () => {
   const server = createServer()
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   await new Promise((resolve) => void server.close(resolve))
   expect(await check(`https://127.0.0.1:${port}`)).toEqual({
     reachable: 'the API server cannot be reached: ECONNREFUSED',
-    rejectsAnonymous: NOT_KNOWN,
-    assertsIdentity: NOT_KNOWN,
+    rejectsAnonymous: UNKNOWN,
+    assertsIdentity: UNKNOWN,
   })
 })
