@@ -1,17 +1,20 @@
-/** A TLS connection to the API server, outside the pool. */
+/** TLS connections to the API server outside undici's pools. */
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 
 import type { ConnectionLimits, UpstreamEndpoint } from './endpoint.ts'
 import { tlsOptions } from './tls-options.ts'
 
+/** Idle time before the first TCP keep-alive probe. */
+const KEEP_ALIVE_MS = 30_000
+
 export interface ConnectOptions {
-  /** ALPN, the one that is liked most first. */
+  /** ALPN protocols in order of preference. */
   readonly protocols: readonly string[]
-  /** A side that is done sending may still receive. */
+  /** Whether either side may still send after the other has ended. */
   readonly allowHalfOpen?: boolean
 }
 
-/** Starts to connect; the socket errors when that takes longer than `limits.connectTimeout`. */
+/** Starts connecting; the socket errors with ETIMEDOUT after `limits.connectTimeout`. */
 export function connectTls(
   endpoint: UpstreamEndpoint,
   limits: ConnectionLimits,
@@ -26,7 +29,7 @@ export function connectTls(
   }
   const socket = connect(options)
   socket.setNoDelay(true)
-  socket.setKeepAlive(true, 30_000)
+  socket.setKeepAlive(true, KEEP_ALIVE_MS)
   const timer = setTimeout(() => {
     socket.destroy(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }))
   }, limits.connectTimeout)

@@ -1,32 +1,33 @@
-/** TLS to the API server. */
+/** TLS to the API server; all in PEM. */
 export interface UpstreamTls {
   readonly ca: string
   readonly cert: string | undefined
   readonly key: string | undefined
-  /** Name that the certificate must carry; the host of the URL unless a kubeconfig says otherwise. */
+  /** Name that the certificate must have: `tls-server-name` of the kubeconfig, else the URL's host. */
   readonly serverName: string
 }
 
 export interface UpstreamEndpoint {
-  /** Name or address, without brackets; the scheme is always `https`. */
+  /** Name or address, without brackets. The scheme is always `https`. */
   readonly hostname: string
   readonly port: number
-  /** `host[:port]` as it goes into `Host`. */
+  /** `host[:port]` as sent in `Host`. */
   readonly host: string
   readonly tls: UpstreamTls
 }
 
+/** `upstream.connections`; timeouts in milliseconds. */
 export interface ConnectionLimits {
+  /** For short requests. */
   readonly maxConnections: number
-  /** Milliseconds. */
   readonly connectTimeout: number
   readonly idleTimeout: number
   readonly responseHeaderTimeout: number
-  /** How long a client may neither read its answer nor send its body, where that is its turn. */
+  /** How long a client may stall while sending a body or reading a short response. */
   readonly stallTimeout: number
 }
 
-/** An endpoint of a URL without path, its TLS checked for `serverName` or else for the URL's host. */
+/** The endpoint at a URL without a path; its certificate must be for `serverName`, else for the URL's host. */
 export function endpointOf(
   url: URL,
   tls: { ca: string; cert: string | undefined; key: string | undefined },

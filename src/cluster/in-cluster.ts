@@ -1,4 +1,4 @@
-/** A pod's service account as the credential (client-go/rest InClusterConfig). */
+/** Endpoint and credential of a pod's service account (client-go/rest InClusterConfig). */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
@@ -6,11 +6,11 @@ import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { UpstreamCredential } from './credential.ts'
 import { endpointOf } from './endpoint.ts'
 
-/** What kubelet gives every pod. */
+/** What the kubelet provides in every pod. */
 export interface InCluster {
   readonly host: string
   readonly port: string
-  /** Folder with `token` and `ca.crt`. */
+  /** Directory of `token` and `ca.crt`. */
   readonly folder: string
 }
 
@@ -26,10 +26,9 @@ export function loadInCluster({ host, port, folder }: InCluster): UpstreamCreden
     })
   }
   if (host === '') {
-    // Nothing else of a pod is there then either.
     add(
       folder,
-      'is of no use: this is no pod, KUBERNETES_SERVICE_HOST is not set',
+      'is not available: not running in a pod, KUBERNETES_SERVICE_HOST is not set',
       'run in a pod, or use upstream.kubeconfig',
     )
     throw new ConfigError(problems)

@@ -7,11 +7,11 @@ import type { Path } from '../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Kubeconfig } from './kubeconfig-schema.ts'
 
-/** Reads what the document points at, collecting problems with the place in the kubeconfig. */
+/** Reads what a kubeconfig refers to; collects problems with their positions in it. */
 export class KubeconfigReader {
   readonly problems: ConfigProblem[] = []
   readonly files: string[] = []
-  /** Path of the kubeconfig. */
+  /** Path of the kubeconfig file. */
   readonly document: string
   readonly #source: LoadedDocument<Kubeconfig>
 
@@ -20,16 +20,18 @@ export class KubeconfigReader {
     this.#source = document
   }
 
+  /** Adds a problem at a field. */
   problem(path: Path, message: string, fix: string): void {
     this.problems.push(this.#source.problem(path, message, fix))
   }
 
+  /** Adds a problem after which reading cannot go on; returns the error to throw. */
   fail(path: Path, message: string, fix: string): ConfigError {
     this.problem(path, message, fix)
     return new ConfigError(this.problems)
   }
 
-  /** A file named in the kubeconfig, relative to it. */
+  /** The content of a file named in the kubeconfig, relative to it; undefined after adding a problem. */
   file(path: Path, name: string): string | undefined {
     const file = resolve(dirname(this.document), name)
     this.files.push(file)
@@ -41,8 +43,8 @@ export class KubeconfigReader {
         ENOENT: 'does not exist',
         EISDIR: 'is a folder',
       }
-      const why = known[code ?? ''] ?? `cannot be read: ${code ?? String(error)}`
-      this.problem(path, `${file} ${why}`, 'give a readable file')
+      const problem = known[code ?? ''] ?? `cannot be read: ${code ?? String(error)}`
+      this.problem(path, `${file} ${problem}`, 'give a readable file')
       return undefined
     }
   }
@@ -52,7 +54,7 @@ export class KubeconfigReader {
     path: Path,
     field: string,
     object: Readonly<Record<string, unknown>>,
-    isGood: (pem: string) => boolean,
+    isValid: (pem: string) => boolean,
   ): PemField {
     const data = object[`${field}-data`]
     const name = object[field]
@@ -61,21 +63,21 @@ export class KubeconfigReader {
     const at = [...path, inline ? `${field}-data` : field]
     if (!inline && !named) return { at, isGiven: false, pem: undefined }
     const pem = inline ? Buffer.from(data, 'base64').toString('utf8') : this.file(at, String(name))
-    if (pem === undefined || isGood(pem)) return { at, isGiven: true, pem }
-    this.problem(at, 'is not valid PEM', 'give PEM, in the -data form encoded as base64')
+    if (pem === undefined || isValid(pem)) return { at, isGiven: true, pem }
+    this.problem(at, 'is not valid PEM', 'give PEM; in a -data field, encode it as base64')
     return { at, isGiven: true, pem: undefined }
   }
 }
 
 export interface PemField {
-  /** The field that it came from. */
+  /** The field that has the PEM, or that would have it. */
   readonly at: Path
-  /** Whether there is such a field; when it is of no use, that has been said. */
+  /** Whether the field is set. When it is set and `pem` is undefined, a problem was added. */
   readonly isGiven: boolean
   readonly pem: string | undefined
 }
 
-/** Both good PEM already. */
+/** Whether a private key belongs to a certificate; both are valid PEM. */
 export function belongsTo(key: string, certificate: string): boolean {
   return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))
 }

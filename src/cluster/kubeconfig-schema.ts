@@ -1,7 +1,7 @@
-/** A kubeconfig as far as Gatehouse reads it (client-go/tools/clientcmd/api/v1). */
+/** The fields of a kubeconfig that Gatehouse reads (client-go/tools/clientcmd/api/v1). */
 import { z } from 'zod'
 
-/** Fields that Gatehouse reads; others are another client's business, so the objects are loose. */
+/** Other fields are allowed: a kubeconfig may be shared with other clients. */
 export const kubeconfigSchema = z.looseObject({
   clusters: z.array(
     z.looseObject({

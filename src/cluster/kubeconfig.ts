@@ -1,6 +1,6 @@
 /**
- * Endpoint and credential out of a kubeconfig. What would weaken the way to the API server, or what
- * Gatehouse could not keep to for every request, is refused.
+ * Endpoint and credential from a kubeconfig. Settings that would weaken the connection to the API
+ * server, or that Gatehouse cannot apply to every request, are refused.
  */
 import { loadDocument } from '../config/document.ts'
 import type { Path } from '../config/path.ts'
@@ -10,7 +10,7 @@ import { endpointOf } from './endpoint.ts'
 import { belongsTo, isCertificate, isPrivateKey, KubeconfigReader } from './kubeconfig-reader.ts'
 import { kubeconfigSchema, type Cluster, type Kubeconfig, type User } from './kubeconfig-schema.ts'
 
-interface Chosen {
+interface Selection {
   readonly cluster: Cluster
   readonly clusterPath: Path
   readonly user: User
@@ -25,7 +25,7 @@ export function loadKubeconfig(source: {
   const { kubeconfig: file } = source
   const document = loadDocument(file, kubeconfigSchema)
   const reader = new KubeconfigReader(file, document)
-  const { cluster, clusterPath, user, userPath } = choose(document.value, source.context, reader)
+  const { cluster, clusterPath, user, userPath } = select(document.value, source.context, reader)
   const ca = readAuthority(cluster, clusterPath, reader)
   const { cert, key, token } = readCredential(user, userPath, reader)
   const url = serverUrl(cluster.server, [...clusterPath, 'server'], reader)
@@ -39,8 +39,16 @@ export function loadKubeconfig(source: {
   }
 }
 
-/** The cluster and the user of the context. */
-function choose(config: Kubeconfig, wanted: string | undefined, reader: KubeconfigReader): Chosen {
+/**
+ * Selects the cluster and the user of the context.
+ *
+ * @param wanted `upstream.context`; undefined for `current-context`
+ */
+function select(
+  config: Kubeconfig,
+  wanted: string | undefined,
+  reader: KubeconfigReader,
+): Selection {
   const contextName = wanted ?? config['current-context'] ?? ''
   const contextIndex = config.contexts.findIndex(({ name }) => name === contextName)
   const context = config.contexts[contextIndex]?.context
@@ -65,18 +73,18 @@ function choose(config: Kubeconfig, wanted: string | undefined, reader: Kubeconf
   }
 }
 
-/** A context that gatehouse.yaml wants is a problem of its `upstream.context`, not of this file. */
+/** A missing context that gatehouse.yaml names is a problem of its `upstream.context`, not of this file. */
 function noContext(
   { contexts, 'current-context': current }: Kubeconfig,
   wanted: string | undefined,
   reader: KubeconfigReader,
 ): ConfigError {
   const names = contexts.map(({ name }) => name).join(', ')
-  const fix = names === '' ? 'add one' : `one of: ${names}`
+  const fix = names === '' ? 'add a context' : `one of: ${names}`
   if (wanted === undefined) {
     const message =
       current === undefined
-        ? 'is required, since upstream.context names no other'
+        ? 'is required, since upstream.context is not set'
         : `there is no context ${JSON.stringify(current)}`
     return reader.fail(['current-context'], message, fix)
   }
@@ -94,20 +102,20 @@ function noContext(
 
 function readAuthority(cluster: Cluster, path: Path, reader: KubeconfigReader): string | undefined {
   if (cluster['proxy-url'] !== undefined) {
-    reader.problem([...path, 'proxy-url'], 'is not supported', 'give Gatehouse a direct way')
+    reader.problem([...path, 'proxy-url'], 'is not supported', 'let Gatehouse connect directly')
   }
   const { isGiven, pem } = reader.pem(path, 'certificate-authority', cluster, isCertificate)
   if (cluster['insecure-skip-tls-verify'] === true) {
     reader.problem(
       [...path, 'insecure-skip-tls-verify'],
-      'verification of the API server must not be skipped',
-      isGiven ? 'remove it' : 'remove it and give certificate-authority-data',
+      "the API server's certificate must be verified",
+      isGiven ? 'remove this field' : 'remove this field and set certificate-authority-data',
     )
   } else if (!isGiven) {
     reader.problem(
       path,
-      'no certificate authority',
-      'add certificate-authority-data: Gatehouse sends its credential to nobody unverified',
+      'no certificate authority is set',
+      'set certificate-authority-data: Gatehouse verifies the API server before it sends its credential',
     )
   }
   return pem
@@ -119,58 +127,67 @@ interface ReadCredential {
   readonly token: string | undefined
 }
 
-/** A certificate wins over a token, as at the API server; both are never sent. */
+/** A certificate takes precedence over a token, as at the API server; only one of them is sent. */
 function readCredential(user: User, path: Path, reader: KubeconfigReader): ReadCredential {
-  const refused = refuseOthers(user, path, reader)
+  const refused = refuseUnsupported(user, path, reader)
   const cert = reader.pem(path, 'client-certificate', user, isCertificate)
   const key = reader.pem(path, 'client-key', user, isPrivateKey)
   const hasToken = user.token !== undefined || user.tokenFile !== undefined
   const token = readToken(user, path, reader)
   if (cert.isGiven !== key.isGiven) {
-    reader.problem(path, 'client-certificate and client-key belong together', 'give both')
+    reader.problem(path, 'client-certificate and client-key must be set together', 'set both')
   } else if (cert.pem !== undefined && key.pem !== undefined && !belongsTo(key.pem, cert.pem)) {
-    reader.problem(key.at, 'is not the key of the client certificate', 'give the key of that pair')
+    reader.problem(
+      key.at,
+      'is not the private key of the client certificate',
+      'use the key of the same pair',
+    )
   }
   if (!cert.isGiven && !key.isGiven && !hasToken && !refused) {
-    reader.problem(path, 'no credential', 'give a client certificate and key, token or tokenFile')
+    reader.problem(
+      path,
+      'no credential is set',
+      'set a client certificate and key, token or tokenFile',
+    )
   }
   return { cert: cert.pem, key: key.pem, token: cert.isGiven ? undefined : token }
 }
 
-/** True when there was one of another kind. */
-function refuseOthers(user: User, path: Path, reader: KubeconfigReader): boolean {
-  const others = (['exec', 'auth-provider', 'username', 'as'] as const).filter(
+/** Adds problems for unsupported credentials; returns whether there was one. */
+function refuseUnsupported(user: User, path: Path, reader: KubeconfigReader): boolean {
+  const unsupported = (['exec', 'auth-provider', 'username', 'as'] as const).filter(
     (field) => user[field] !== undefined,
   )
-  for (const field of others) {
+  for (const field of unsupported) {
     reader.problem(
       [...path, field],
       "is not supported for Gatehouse's own credential",
-      'use a client certificate, token or tokenFile, such as those of a service account of its own',
+      'use a client certificate, token or tokenFile, such as those of a dedicated service account',
     )
   }
-  return others.some((field) => field !== 'as')
+  return unsupported.some((field) => field !== 'as')
 }
 
 function readToken(user: User, path: Path, reader: KubeconfigReader): string | undefined {
-  // client-go: tokenFile wins over token.
+  // As in client-go, tokenFile takes precedence over token.
   if (user.tokenFile === undefined) {
-    if (user.token === '') reader.problem([...path, 'token'], 'is empty', 'write the token')
+    if (user.token === '') reader.problem([...path, 'token'], 'is empty', 'set the token')
     return user.token
   }
   const token = reader.file([...path, 'tokenFile'], user.tokenFile)?.trim()
-  if (token === '') reader.problem([...path, 'tokenFile'], 'the file is empty', 'write the token')
+  if (token === '')
+    reader.problem([...path, 'tokenFile'], 'the file is empty', 'write the token to the file')
   return token
 }
 
 function serverUrl(server: string, path: Path, reader: KubeconfigReader): URL | undefined {
   const url = URL.canParse(server) ? new URL(server) : undefined
   if (url?.protocol !== 'https:' || url.username !== '') {
-    reader.problem(path, `${JSON.stringify(server)} is no https URL`, 'https://HOST:PORT')
+    reader.problem(path, `${JSON.stringify(server)} is not an https URL`, 'use https://HOST:PORT')
     return undefined
   }
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
-    reader.problem(path, 'a path behind the host is not supported', 'https://HOST:PORT')
+    reader.problem(path, 'a path, query or fragment is not supported', 'use https://HOST:PORT')
     return undefined
   }
   return url

@@ -7,7 +7,7 @@ export type UpstreamSource =
   | { readonly inCluster: InCluster }
 
 /**
- * Loads endpoint and credential.
+ * Loads the endpoint and the credential.
  *
  * @throws ConfigError with every problem found
  */

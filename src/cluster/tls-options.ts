@@ -3,7 +3,7 @@ import { checkServerIdentity, type PeerCertificate, type SecureVersion } from 'n
 
 import type { UpstreamTls } from './endpoint.ts'
 
-/** As the three clients take it. */
+/** In the form that `node:tls`, `node:http2` and undici accept. */
 export interface UpstreamTlsOptions {
   readonly ca: string
   readonly cert?: string
@@ -15,9 +15,9 @@ export interface UpstreamTlsOptions {
 }
 
 /**
- * TLS to the API server, for `node:tls`, `node:http2` and undici alike: verified always, by the CA and
- * the name of the kubeconfig. SNI carries no addresses (RFC 6066 section 3), so for one no SNI is sent
- * and the certificate is still checked for it.
+ * TLS options for connections to the API server, whose certificate is always verified against the CA
+ * and the server name. SNI must not contain an address (RFC 6066 section 3): for an address, no SNI is
+ * sent, and the certificate is still checked for it.
  */
 export function tlsOptions(
   { ca, cert, key, serverName }: UpstreamTls,

@@ -1,7 +1,7 @@
 /**
- * An upstream connection on which fewer bytes were sent than announced: were it used again, the next
- * user's request would be read as the rest of the body before it. Gatehouse has one upstream
- * connection here, so that the user behind has to wait for exactly that one.
+ * An upstream connection on which fewer bytes were sent than announced must not be reused: the API server
+ * would read the next user's request as the rest of the body. Gatehouse has one upstream connection
+ * here, so that the next user has to wait for exactly that one.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
@@ -42,7 +42,7 @@ afterAll(async () => {
 
 interface Upload {
   send(bytes: string, isLast?: boolean): void
-  /** What the client sees as its answer, as soon as it is there. */
+  /** The client's response, once it has arrived. */
   answer(): Promise<{ readonly status: number | undefined; readonly body: string }>
   readonly leave: Readonly<Record<string, () => void>>
   end(): void
@@ -50,7 +50,7 @@ interface Upload {
 
 interface UploadOptions {
   readonly method: string
-  /** Announced length; undefined: none. */
+  /** Announced length; undefined when not announced. */
   readonly length: number | undefined
   readonly expect?: boolean
 }
@@ -115,7 +115,7 @@ const HTTP2: Front = {
   },
 }
 
-/** Requests of a second user, with bodies and without: each must arrive whole and be answered. */
+/** A second user's requests, with and without bodies: each must arrive complete and get its response. */
 async function secondUser(): Promise<void> {
   api.handler = undefined
   const bearer = await attack.bearer({ sub: 'eve' })
@@ -133,7 +133,7 @@ async function secondUser(): Promise<void> {
   connection.destroy()
 }
 
-/** What the first user's attack came to; the second user's requests come behind it. */
+/** Runs the first user's attack, then the second user's requests. */
 async function withSecondUser(act: () => Promise<void>): Promise<Watched<undefined>> {
   return attack.watching(async () => {
     await act()
@@ -166,8 +166,8 @@ const EARLY: readonly (readonly [what: string, status: number])[] = [
   ['200', 200],
 ]
 
-/** Answers without looking at the body, on a connection that it means to keep. */
-const answerEarly =
+/** Responds without reading the body, and keeps the connection. */
+const respondEarly =
   (status: number): ApiHandler =>
   (_request, response) => {
     const body = JSON.stringify({ kind: 'Status', code: status })
@@ -181,7 +181,7 @@ const answerEarly =
 describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
   describe.for(EARLY)('an early %s while the body is being sent', ([, status]) => {
     beforeEach(() => {
-      api.handler = answerEarly(status)
+      api.handler = respondEarly(status)
     })
 
     test.for<readonly [what: string, options: UploadOptions]>([
@@ -191,20 +191,23 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
       ['of a DELETE', { method: 'DELETE', length: 100_000 }],
       ['of a GET', { method: 'GET', length: 100_000 }],
       ['behind Expect: 100-continue', { method: 'PUT', length: 100_000, expect: true }],
-    ])('%s reaches the client at once; the next user is not heard on it', async ([, options]) => {
-      const outcome = await withSecondUser(async () => {
-        const upload = await begin(options)
-        upload.send('half of the body')
-        // It has not been sent whole, and never is.
-        const answer = await upload.answer()
-        expect(answer.status).toBe(status)
-        expect(JSON.parse(answer.body)).toEqual({ kind: 'Status', code: status })
-        upload.end()
-      })
-      expectNeverShared(outcome)
-    })
+    ])(
+      '%s reaches the client at once; the next user gets another connection',
+      async ([, options]) => {
+        const outcome = await withSecondUser(async () => {
+          const upload = await begin(options)
+          upload.send('half of the body')
+          // The body has not been sent completely, and never is.
+          const answer = await upload.answer()
+          expect(answer.status).toBe(status)
+          expect(JSON.parse(answer.body)).toEqual({ kind: 'Status', code: status })
+          upload.end()
+        })
+        expectNeverShared(outcome)
+      },
+    )
 
-    test('and the rest of the body, sent after it, reaches nobody else', async () => {
+    test('and the rest of the body, sent after it, does not reach another request', async () => {
       const outcome = await withSecondUser(async () => {
         const upload = await begin({ method: 'POST', length: 60_000 })
         upload.send('a'.repeat(10_000))
@@ -218,7 +221,7 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
     })
   })
 
-  test('an upload that never begins: the API server hears nothing of it, the next user is served', async () => {
+  test('an upload whose body never begins does not reach the API server; the next user is served', async () => {
     const outcome = await withSecondUser(async () => {
       const upload = await begin({ method: 'POST', length: 10 })
       upload.end()
@@ -227,13 +230,13 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
     expect(new Set(users)).toEqual(new Set(['oidc:eve']))
   })
 
-  const ways =
+  const endings =
     front === 'HTTP/1.1'
       ? ['close', 'TCP reset']
       : ['RST_STREAM', 'GOAWAY and close', 'close', 'TCP reset']
 
-  test.for(ways.flatMap((how) => [[how, 100_000] as const, [how, undefined] as const]))(
-    'an upload broken off by %s (length %s) never counts as whole, nor as a success',
+  test.for(endings.flatMap((how) => [[how, 100_000] as const, [how, undefined] as const]))(
+    'an upload ended by %s (length %s) is never complete and never a success',
     async ([how, length]) => {
       const begun = Promise.withResolvers<undefined>()
       const broken = Promise.withResolvers<undefined>()
@@ -254,13 +257,13 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
       const [event, ...others] = outcome.events.filter(({ user }) => user.username === 'oidc:ada')
       expect(others).toEqual([])
       expect(event?.stage).toBe('ResponseComplete')
-      // Over HTTP/1.1 a FIN in the middle of a body is a request that is not valid: its client may
-      // still read, and gets a 400.
+      // Over HTTP/1.1 a FIN within a body makes the request invalid: its client may still read, and gets
+      // a 400.
       expect([400, 499]).toContain(event?.responseStatus?.code)
     },
   )
 
-  test('the API server resets in the middle of an upload: 502, and never asked twice', async () => {
+  test('when the API server resets within an upload, the client gets a 502 and it is not repeated', async () => {
     api.handler = (request) => {
       request.once('data', () => request.socket.destroy())
     }
@@ -277,9 +280,9 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
   })
 
   test.for(['POST', 'PUT', 'PATCH', 'DELETE'])(
-    'the API server resets after a whole %s: 502, and never asked twice',
+    'when the API server resets after a complete %s, the client gets a 502 and it is not repeated',
     async (method) => {
-      // A connection that was good before, as a stale one of the pool is.
+      // A connection that has worked before, like a stale one of the pool.
       await secondUser()
       await attack.settled()
       api.handler = (request) => {
@@ -299,7 +302,7 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
     },
   )
 
-  test('a client that leaves before the answer to a whole upload leaves the rest in order', async () => {
+  test('a client that closes before the response to a complete upload does not affect the next user', async () => {
     const arrived = Promise.withResolvers<undefined>()
     api.handler = (request) => {
       request.on('end', () => arrived.resolve(undefined))
@@ -314,7 +317,7 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
     expect(outcome.events[0]).toMatchObject({ responseStatus: { code: 499 } })
   })
 
-  test('a client that leaves in the middle of an answer leaves the rest in order', async () => {
+  test('a client that closes within a response does not affect the next user', async () => {
     api.handler = (_request, response) => {
       response.writeHead(200, { 'content-length': '1000000' })
       response.write('x'.repeat(1_000))
@@ -329,13 +332,13 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
   })
 })
 
-describe('HTTP/2 bodies that do not keep their announced length', () => {
+describe('an HTTP/2 body that differs from its announced length', () => {
   test.for<readonly [what: string, length: number, bytes: string]>([
-    ['shorter', 10, 'short'],
-    ['longer', 3, 'longer'],
-    ['none at all', 10, ''],
+    ['is shorter', 10, 'short'],
+    ['is longer', 3, 'longer'],
+    ['is missing', 10, ''],
   ])(
-    '%s: the stream or its session ends, and nothing arrives as whole',
+    'and %s ends the stream or its session, and no complete request arrives',
     async ([, length, bytes]) => {
       const outcome = await withSecondUser(async () => {
         const connection = await attack.connectHttp2()
@@ -359,7 +362,7 @@ describe('HTTP/2 bodies that do not keep their announced length', () => {
     },
   )
 
-  test('two lengths, or one that is none, reset the stream', async () => {
+  test('because of two lengths or an invalid one resets the stream', async () => {
     for (const lengths of [['5', '6'], ['+5'], ['5, 5'], ['']]) {
       const { received } = await attack.watching(async () => {
         const connection = await attack.connectHttp2()
@@ -375,7 +378,7 @@ describe('HTTP/2 bodies that do not keep their announced length', () => {
     }
   })
 
-  test('trailers in which identity stands are read and dropped', async () => {
+  test('does not matter for trailers with identity headers: they are read and dropped', async () => {
     const { received } = await attack.watching(async () => {
       const connection = await attack.connectHttp2()
       const fields = (await attack.fields(PATH)).map(
@@ -397,8 +400,8 @@ describe('HTTP/2 bodies that do not keep their announced length', () => {
   })
 })
 
-test('one client’s early answer does not end its connection when the body is small enough', async () => {
-  api.handler = answerEarly(413)
+test('an early response does not close the client’s connection when the rest of the body is small', async () => {
+  api.handler = respondEarly(413)
   const { value } = await attack.watching(async () => {
     const connection = await attack.connect()
     const bearer = await attack.bearer()
@@ -415,8 +418,8 @@ test('one client’s early answer does not end its connection when the body is s
   expect(JSON.parse(value[1]!.body)).toMatchObject({ url: '/version' })
 })
 
-test('over HTTP/2 an early answer asks the client to stop, without an error', async () => {
-  api.handler = answerEarly(413)
+test('over HTTP/2 an early response asks the client to stop sending, without an error', async () => {
+  api.handler = respondEarly(413)
   const connection = await attack.connectHttp2()
   const fields = (await attack.fields(PATH)).map(
     ([name, value]) => [name, name === ':method' ? 'POST' : value] as const,
@@ -427,7 +430,7 @@ test('over HTTP/2 an early answer asks the client to stop, without an error', as
   connection.raw.destroy()
 })
 
-test('an answer that nobody asked for is not kept for the next user', async () => {
+test('an unsolicited response is not delivered to the next user', async () => {
   const raw = await startRawApiServer()
   const poisoned = await startAttack({
     api: raw,

@@ -1,6 +1,6 @@
 /**
- * Why http-proxy does not carry Gatehouse, and that these tests can fail: the same bytes go to both,
- * in front of the same API server.
+ * Shows why Gatehouse is not built on http-proxy, and that these attacks can succeed: the same bytes are
+ * sent to both, in front of the same API server.
  */
 import { readFile } from 'node:fs/promises'
 
@@ -45,17 +45,17 @@ afterAll(async () => {
   await api.close()
 })
 
-interface Carried {
-  /** Undefined: the connection ended without one. */
+interface Outcome {
+  /** Undefined when the connection ended without a response. */
   readonly answer: RawAnswer | undefined
   readonly received: readonly ReceivedRequest[]
 }
 
-interface Peer extends Carried {
+interface Peer extends Outcome {
   readonly program: RunningProgram
 }
 
-async function carry(port: number, bytes: string): Promise<Carried> {
+async function send(port: number, bytes: string): Promise<Outcome> {
   const before = api.received.length
   const connection = await connectRaw({ port, ca: attack.gatehouse.ca })
   connection.write(bytes)
@@ -72,21 +72,21 @@ async function byHttpProxy(bytes: string): Promise<Peer> {
   program.write(JSON.stringify(settings))
   program.endInput()
   const port = Number(/^port (\d+)$/m.exec(await program.until(/^port \d+$/m))![1])
-  return { ...(await carry(port, bytes)), program }
+  return { ...(await send(port, bytes)), program }
 }
 
-const byGatehouse = (bytes: string): Promise<Carried> => carry(attack.gatehouse.port, bytes)
+const byGatehouse = (bytes: string): Promise<Outcome> => send(attack.gatehouse.port, bytes)
 
 function get(target: string, fields = ''): string {
   return `GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}${fields}\r\n`
 }
 
-function values({ received }: Carried, name: string): string[] {
+function values({ received }: Outcome, name: string): string[] {
   return received.flatMap((one) => headerValues(one, name))
 }
 
-describe('whom a request is from', () => {
-  test('groups that the client adds to the user: http-proxy passes them on', async () => {
+describe('http-proxy forwards', () => {
+  test('groups that the client adds to the user; Gatehouse refuses the request', async () => {
     const bytes = get(PATH, 'Impersonate-Group: system:masters\r\n')
     const peer = await byHttpProxy(bytes)
     expect(peer.answer?.status).toBe(200)
@@ -98,7 +98,7 @@ describe('whom a request is from', () => {
     expect(own.received).toEqual([])
   })
 
-  test('the headers of another proxy: http-proxy passes them on', async () => {
+  test('the identity headers of another proxy; Gatehouse drops them', async () => {
     const bytes = get(PATH, 'X-Remote-User: root\r\nX-Remote-Group: system:masters\r\n')
     const peer = await byHttpProxy(bytes)
     expect(values(peer, 'x-remote-user')).toEqual(['root'])
@@ -110,7 +110,7 @@ describe('whom a request is from', () => {
     expect(values(own, 'x-remote-group')).toEqual([])
   })
 
-  test('the credential of the user: http-proxy passes it on', async () => {
+  test('the user’s credential; Gatehouse drops it', async () => {
     const token = bearer.slice('Authorization: '.length).trim()
     expect(values(await byHttpProxy(get(PATH)), 'authorization')).toEqual([token])
     const own = await byGatehouse(get(PATH))
@@ -118,7 +118,7 @@ describe('whom a request is from', () => {
     expect(values(own, 'authorization')).toEqual([])
   })
 
-  test('a Connection that names the identity: http-proxy tells the next hop to drop it', async () => {
+  test('a Connection header that names the identity headers; Gatehouse drops it', async () => {
     const bytes = get(PATH, 'Connection: keep-alive, Impersonate-User, X-Remote-User\r\n')
     const peer = await byHttpProxy(bytes)
     expect(values(peer, 'connection')).toEqual(['keep-alive, Impersonate-User, X-Remote-User'])
@@ -129,7 +129,7 @@ describe('whom a request is from', () => {
   })
 })
 
-test('a Trailer header ends the process of http-proxy', async () => {
+test('a Trailer header ends the process of http-proxy; Gatehouse drops it', async () => {
   const bytes = get(PATH, 'Trailer: X-A\r\n')
   const peer = await byHttpProxy(bytes)
   expect(peer.answer).toBeUndefined()
@@ -151,17 +151,20 @@ test.for<readonly [target: string, forwarded: string]>([
   ['/api/v1/namespaces/d/pods%2F..%2Fsecrets', '/api/v1/namespaces/d/pods%2F..%2Fsecrets'],
   ['/api/v1/namespaces/d\\secrets', '/api/v1/namespaces/d/secrets'],
   ['https://other/api/v1/secrets', '/api/v1/secrets'],
-])('%s has two readings: http-proxy forwards %s', async ([target, forwarded]) => {
-  const peer = await byHttpProxy(get(target))
-  expect(peer.answer?.status).toBe(200)
-  expect(peer.received.map(({ url }) => url)).toEqual([forwarded])
+])(
+  'the ambiguous target %s is forwarded by http-proxy as %s and refused by Gatehouse',
+  async ([target, forwarded]) => {
+    const peer = await byHttpProxy(get(target))
+    expect(peer.answer?.status).toBe(200)
+    expect(peer.received.map(({ url }) => url)).toEqual([forwarded])
 
-  const own = await byGatehouse(get(target))
-  expect(own.answer?.status).toBe(400)
-  expect(own.received).toEqual([])
-})
+    const own = await byGatehouse(get(target))
+    expect(own.answer?.status).toBe(400)
+    expect(own.received).toEqual([])
+  },
+)
 
-describe('an upgrade', () => {
+describe('an upgrade that the API server', () => {
   const EARLY = 'GET /api/v1/secrets HTTP/1.1\r\nHost: api\r\n\r\n'
   const upgrade = (): string =>
     get(
@@ -170,7 +173,7 @@ describe('an upgrade', () => {
         'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n',
     )
 
-  test('granted to another protocol: http-proxy joins the connections', async () => {
+  test('switches to another protocol is joined by http-proxy and refused by Gatehouse', async () => {
     let seen = (): string => ''
     api.script = ({ take, bytes, write }) => {
       take()
@@ -189,7 +192,7 @@ describe('an upgrade', () => {
     expect(seen()).not.toContain(EARLY)
   })
 
-  test('refused in chunks: http-proxy says chunks and sends none', async () => {
+  test('refuses with a chunked body is relayed without its body by http-proxy, completely by Gatehouse', async () => {
     api.script = ({ write }) =>
       write('HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n4\r\noops\r\n0\r\n\r\n')
     const peer = await byHttpProxy(upgrade())

@@ -1,7 +1,7 @@
 /**
- * Upgrades (CVE-2018-1002105, CVE-2020-8559): only a 101 that grants what was asked joins the two
- * connections. After anything else both end, and no byte of the client's has reached the API server
- * behind the request.
+ * Upgrades (CVE-2018-1002105, CVE-2020-8559): only a 101 that grants what was requested joins the two
+ * connections. After any other response both close, and nothing that the client sent behind its request
+ * has reached the API server.
  */
 import { createHash } from 'node:crypto'
 
@@ -22,7 +22,7 @@ const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 const ACCEPT = createHash('sha1')
   .update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
   .digest('base64')
-/** What a client sends behind its request without waiting: to a raw tunnel, another request. */
+/** Bytes that a client sends behind its request without waiting: through a tunnel, another request. */
 const EARLY = 'GET /api/v1/secrets HTTP/1.1\r\nHost: api\r\n\r\n'
 
 let api: RawApiServer
@@ -65,8 +65,8 @@ const SWITCH_SPDY =
 
 const FIELDS = Array.from({ length: 300 }, (_, i) => `X-${i}: a\r\n`).join('')
 
-/** Notes what comes on each connection until it is closed from Gatehouse's side. */
-function noting(answer: (exchange: RawExchange) => void): {
+/** Records what is received on the connection until Gatehouse closes it. */
+function recording(answer: (exchange: RawExchange) => void): {
   script: (exchange: RawExchange) => void
   closed: Promise<string>
 } {
@@ -81,7 +81,7 @@ function noting(answer: (exchange: RawExchange) => void): {
   }
 }
 
-/** Gives the bytes of a tunnel as they come. */
+/** Reads from a tunnel as bytes arrive. */
 function readText(connection: RawConnection, length: number): Promise<string> {
   return connection.read((received, ended) =>
     received.length >= length || ended
@@ -90,7 +90,7 @@ function readText(connection: RawConnection, length: number): Promise<string> {
   )
 }
 
-const ANSWERS: readonly (readonly [
+const RESPONSES: readonly (readonly [
   what: string,
   answer: string,
   seen: { readonly status: number; readonly whole?: boolean; readonly body?: RegExp },
@@ -106,7 +106,7 @@ const ANSWERS: readonly (readonly [
     { status: 404, body: /^x{900000}$/ },
   ],
   [
-    '404 with 2 MB, which is cut so that it shows',
+    '404 with 2 MB, which is visibly truncated',
     `HTTP/1.1 404 Not Found\r\nContent-Length: 2000000\r\n\r\n${'x'.repeat(2_000_000)}`,
     { status: 404, whole: false },
   ],
@@ -127,7 +127,7 @@ const ANSWERS: readonly (readonly [
     `HTTP/1.1 307 Temporary Redirect\r\nLocation: ${EXEC}\r\nContent-Length: 0\r\n\r\n`,
     { status: 502 },
   ],
-  ['bytes that are no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', { status: 502 }],
+  ['bytes that are not HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', { status: 502 }],
   ['a 101 to another protocol', SWITCH.replace('websocket', 'h2c'), { status: 502 }],
   ['a 101 to two protocols', SWITCH.replace('websocket', 'websocket, h2c'), { status: 502 }],
   ['a 101 without Upgrade', SWITCH.replace('Upgrade: websocket\r\n', ''), { status: 502 }],
@@ -144,7 +144,7 @@ const ANSWERS: readonly (readonly [
     { status: 502 },
   ],
   [
-    'a 101 that accepts twice',
+    'a 101 with Sec-WebSocket-Accept twice',
     SWITCH.replace('Connection:', `Sec-WebSocket-Accept: ${ACCEPT}\r\nConnection:`),
     { status: 502 },
   ],
@@ -164,18 +164,18 @@ const ANSWERS: readonly (readonly [
     { status: 502 },
   ],
   ['a 101 for SPDY', SWITCH_SPDY, { status: 502 }],
-  // A pod writes these, behind a proxy subresource: what is refused in them must not end the process.
+  // A pod behind a proxy subresource can send these: refusing them must not end the process.
   ['403 with 300 fields', `HTTP/1.1 403 Forbidden\r\n${FIELDS}\r\n`, { status: 502 }],
   ['a 101 with 300 fields', SWITCH.replace('Connection:', `${FIELDS}Connection:`), { status: 502 }],
 ]
 
-describe('the API server answers the upgrade with', () => {
-  test.for(ANSWERS)('%s', async ([, answer, seen]) => {
-    const { script, closed } = noting(({ write }) => write(answer))
+describe('when the API server responds to an upgrade with', () => {
+  test.for(RESPONSES)('%s: only a refusal is relayed', async ([, answer, seen]) => {
+    const { script, closed } = recording(({ write }) => write(answer))
     api.script = script
     const { value, received, events } = await attack.watching(async () => {
       const connection = await attack.connect()
-      // The second request would run with the rights of Gatehouse, were the sockets joined.
+      // If the sockets were joined, the second request would run with Gatehouse's own rights.
       connection.write(webSocket + EARLY)
       const answers = await readAnswers(connection)
       return { answers, upstream: await closed }
@@ -199,8 +199,8 @@ describe('the API server answers the upgrade with', () => {
         'X-Stream-Protocol-Version: v4.channel.k8s.io\r\nConnection:',
       ),
     ],
-  ])('a 101 with %s for SPDY', async ([, answer]) => {
-    const { script, closed } = noting(({ write }) => write(answer))
+  ])('a 101 with %s for SPDY, the connections are not joined', async ([, answer]) => {
+    const { script, closed } = recording(({ write }) => write(answer))
     api.script = script
     const connection = await attack.connect()
     connection.write(spdy + EARLY)
@@ -208,8 +208,8 @@ describe('the API server answers the upgrade with', () => {
     expect(await closed).not.toContain('secrets')
   })
 
-  test('a 101 though no upgrade was asked for', async () => {
-    const { script, closed } = noting(({ write }) => write(`${SWITCH}tunnel`))
+  test('a 101 that was not requested, the client gets a 502', async () => {
+    const { script, closed } = recording(({ write }) => write(`${SWITCH}tunnel`))
     api.script = script
     const { value } = await attack.watching(async () => {
       const sent = await attack.send(
@@ -220,7 +220,7 @@ describe('the API server answers the upgrade with', () => {
     expect(value.sent.answer.status).toBe(502)
   })
 
-  test('a reset before any answer: 502, and it is never asked a second time', async () => {
+  test('a reset before any response, the client gets a 502 and the request is not repeated', async () => {
     api.script = ({ reset, take }) => {
       take()
       reset()
@@ -235,7 +235,7 @@ describe('the API server answers the upgrade with', () => {
     expect(received).toHaveLength(1)
   })
 
-  test('half an answer and a reset: 502, and it is never asked a second time', async () => {
+  test('half a response and a reset, the client gets a 502 and the request is not repeated', async () => {
     api.script = ({ socket, reset, take }) => {
       take()
       socket.write('HTTP/1.1 101 Switching', reset)
@@ -250,8 +250,8 @@ describe('the API server answers the upgrade with', () => {
   })
 })
 
-describe('joined connections', () => {
-  test('what the client sent behind its request arrives after the 101, and not before', async () => {
+describe('joined connections:', () => {
+  test('bytes that the client sent behind its request arrive after the 101, not before', async () => {
     const first = Promise.withResolvers<string>()
     const tunnel = Promise.withResolvers<string>()
     api.script = ({ socket, take, bytes, write }) => {
@@ -271,10 +271,10 @@ describe('joined connections', () => {
     connection.destroy()
   })
 
-  test.for<readonly [what: string, request: () => string, answer: string]>([
+  test.for<readonly [what: string, request: () => string, response: string]>([
     ['WebSocket', () => webSocket, SWITCH],
     ['SPDY', () => spdy, SWITCH_SPDY],
-  ])('%s: what the API server sent behind its 101 arrives', async ([, request, answer]) => {
+  ])('bytes that the API server sent behind its 101 arrive (%s)', async ([, request, answer]) => {
     api.script = ({ take, write }) => {
       take()
       write(`${answer}\0first bytes`)
@@ -286,7 +286,7 @@ describe('joined connections', () => {
     connection.destroy()
   })
 
-  test('the head of the 101 is Gatehouse’s own: no cookie, no other protocol, no credential', async () => {
+  test('the head of the 101 is filtered: no cookie, no alternative service, no forged Audit-ID', async () => {
     api.script = ({ take, write }) => {
       take()
       write(
@@ -306,7 +306,7 @@ describe('joined connections', () => {
     expect(answerHeader(answer, 'x-ok')).toBe('yes')
   })
 
-  test('a client that has said all still hears the rest', async () => {
+  test('a client that has ended its side still receives the rest', async () => {
     api.script = ({ socket, take, bytes, write }) => {
       take({ halfOpen: true })
       write(SWITCH)
@@ -320,8 +320,8 @@ describe('joined connections', () => {
     expect((await connection.rest()).toString()).toBe('after the end of "input"')
   })
 
-  test('an API server that has said all still hears the rest', async () => {
-    const { script, closed } = noting(({ socket, write }) => {
+  test('an API server that has ended its side still receives the rest', async () => {
+    const { script, closed } = recording(({ socket, write }) => {
       write(SWITCH)
       socket.end('all')
     })
@@ -336,10 +336,10 @@ describe('joined connections', () => {
   })
 
   test.for(['client', 'API server'])(
-    'when the %s breaks off, so does the other side',
+    'when the %s resets its connection, the other side is closed',
     async (side) => {
       const upstream = Promise.withResolvers<RawExchange>()
-      const { script, closed } = noting((exchange) => {
+      const { script, closed } = recording((exchange) => {
         exchange.write(SWITCH)
         upstream.resolve(exchange)
       })
@@ -377,10 +377,10 @@ describe('joined connections', () => {
       },
     ],
   ])(
-    'a client that %s before the answer takes the upstream connection with it',
+    'when a client %s before the response, the upstream connection is closed',
     async ([, leave]) => {
       const asked = Promise.withResolvers<undefined>()
-      const { script, closed } = noting(() => asked.resolve(undefined))
+      const { script, closed } = recording(() => asked.resolve(undefined))
       api.script = script
       const { events } = await attack.watching(async () => {
         const connection = await attack.connect()
@@ -396,8 +396,8 @@ describe('joined connections', () => {
   )
 })
 
-/** The API server carries these out without regard to `Upgrade`; what it has done would be told as failed. */
-describe('a request that is not answered by a switch of protocols is not sent with an upgrade', () => {
+/** The API server ignores `Upgrade` on these and carries them out; Gatehouse would report them as failed. */
+describe('an upgrade of a request that the API server never upgrades', () => {
   const SECRET = '/api/v1/namespaces/d/secrets/s'
   const handshakes = {
     SPDY: 'Upgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n',
@@ -417,7 +417,7 @@ describe('a request that is not answered by a switch of protocols is not sent wi
     ['GET /version', 'WebSocket', 0],
     [`DELETE ${EXEC}`, 'SPDY', 0],
     [`DELETE ${SECRET}`, 'WebSocket', 1],
-  ])('%s by %s', async ([line, protocol, writes]) => {
+  ])('is refused and not sent: %s by %s', async ([line, protocol, writes]) => {
     const { requestDuration } = attack.gatehouse.gatehouse.metrics
     const counted = async (): Promise<number> =>
       (await requestDuration.get()).values.find(
@@ -443,7 +443,7 @@ describe('a request that is not answered by a switch of protocols is not sent wi
     ['GET /api/v1/namespaces/d/pods/p/log?follow=true', 'WebSocket'],
     ['GET /api/v1/namespaces/d/services/s/proxy/', 'WebSocket'],
     [`GET ${EXEC}`, 'SPDY'],
-  ])('others are: %s by %s', async ([line, protocol]) => {
+  ])('does not include %s by %s, which is sent', async ([line, protocol]) => {
     api.script = ({ take, write }) => {
       take()
       write('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
@@ -459,7 +459,7 @@ describe('a request that is not answered by a switch of protocols is not sent wi
   })
 })
 
-test('the connection of an upgrade is never used again, and no other is used for one', async () => {
+test('an upgrade has a connection of its own, which is never reused', async () => {
   const connections = new Map<number, string[]>()
   api.script = ({ request, write, take }) => {
     connections.set(request.connection, [
@@ -482,7 +482,7 @@ test('the connection of an upgrade is never used again, and no other is used for
   expect(urls.filter((one) => one.includes(EXEC))).toEqual(Array.from({ length: 5 }, () => [EXEC]))
 })
 
-test('an upgrade asks upstream for exactly what was judged, without token and extensions', async () => {
+test('an upgrade is sent upstream as it was authorized, without the token and extensions', async () => {
   api.script = ({ write, take }) => {
     take()
     write('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')

@@ -227,7 +227,7 @@ test('what a broken configuration names is checked with it', async () => {
     expect.stringContaining('authentication.x509.clientCAFile: ca.crt contains no certificate'),
     'gatehouse.yaml:10:1: audti: unknown field (did you mean audit?)',
     'rules.yaml:15:1: rule: unknown field (did you mean rules?)',
-    expect.stringContaining('up.kubeconfig:8:5: users[0].user: no credential'),
+    expect.stringContaining('up.kubeconfig:8:5: users[0].user: no credential is set'),
   ])
 })
 
@@ -266,13 +266,13 @@ describe('a kubeconfig’s problem is told once, by its cause', () => {
       'an exec plugin',
       { user: { exec: { command: 'aws' } } },
       "users[0].user.exec: is not supported for Gatehouse's own credential " +
-        '(use a client certificate, token or tokenFile, such as those of a service account of its own)',
+        '(use a client certificate, token or tokenFile, such as those of a dedicated service account)',
     ],
     [
       'verification left out',
       { cluster: { ...cluster, 'insecure-skip-tls-verify': true } },
-      'clusters[0].cluster.insecure-skip-tls-verify: verification of the API server must not be ' +
-        'skipped (remove it and give certificate-authority-data)',
+      "clusters[0].cluster.insecure-skip-tls-verify: the API server's certificate must be verified " +
+        '(remove this field and set certificate-authority-data)',
     ],
     [
       'a CA file that is missing',
@@ -292,7 +292,7 @@ describe('a kubeconfig’s problem is told once, by its cause', () => {
     [
       'a certificate without its key',
       { user: { 'client-certificate': 'serving.crt' } },
-      'users[0].user: client-certificate and client-key belong together (give both)',
+      'users[0].user: client-certificate and client-key must be set together (set both)',
     ],
     [
       'a certificate that is missing',
@@ -302,13 +302,13 @@ describe('a kubeconfig’s problem is told once, by its cause', () => {
     [
       'a key of another certificate',
       { user: { 'client-certificate': 'ca.crt', 'client-key': 'serving.key' } },
-      'users[0].user.client-key: is not the key of the client certificate ' +
-        '(give the key of that pair)',
+      'users[0].user.client-key: is not the private key of the client certificate ' +
+        '(use the key of the same pair)',
     ],
     [
       'a token that is empty',
       { user: { token: '' } },
-      'users[0].user.token: is empty (write the token)',
+      'users[0].user.token: is empty (set the token)',
     ],
   ]
 
@@ -345,7 +345,7 @@ describe('in a cluster', () => {
 
   test('that is none: the cause is told once', () => {
     expect(problems()).toEqual([
-      'gatehouse.yaml:12:3: upstream.inCluster: /none is of no use: this is no pod, ' +
+      'gatehouse.yaml:12:3: upstream.inCluster: /none is not available: not running in a pod, ' +
         'KUBERNETES_SERVICE_HOST is not set (run in a pod, or use upstream.kubeconfig)',
     ])
   })

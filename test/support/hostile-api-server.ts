@@ -1,6 +1,6 @@
 /**
- * A stand-in API server that speaks HTTP/2 by hand, so that a test can send it whatever frames it
- * likes. HTTP/1.1 (readiness reviews, the test's own probes) is answered properly beside it.
+ * A fake API server with hand-written HTTP/2, so that a test can send any frames. SelfSubjectReviews of
+ * the readiness checks and the test's own probes, over HTTP/1.1, get proper responses.
  */
 import { once } from 'node:events'
 import {
@@ -25,39 +25,39 @@ import {
   type Frame,
 } from './http2-frames.ts'
 
-/** One HTTP/2 connection of Gatehouse's. */
+/** One HTTP/2 connection from Gatehouse. */
 export interface HostileSession {
   readonly socket: TLSSocket
-  /** Counted over the server, from 1. */
+  /** Number of the session on this server, from 1. */
   readonly number: number
   readonly frames: readonly Frame[]
   readonly send: (...frames: readonly Buffer[]) => void
 }
 
 export interface HostileApiServer extends ApiServer {
-  /** Begins a session; sends empty SETTINGS unless a test says otherwise. */
+  /** Called for a new session; sends empty SETTINGS by default. */
   onSession: (session: HostileSession) => void
-  /** Answers a stream whose HEADERS have come. */
+  /** Called when the HEADERS of a stream were received. */
   onStream: (session: HostileSession, stream: number) => void
-  /** Whether SETTINGS and PING are answered. */
+  /** Whether SETTINGS and PING are acknowledged. */
   acknowledges: boolean
   readonly sessions: readonly HostileSession[]
-  /** Everything that new connections bring, by their number, once TLS stands. */
+  /** Everything received over TLS, by the number of the connection. */
   readonly bytes: ReadonlyMap<number, string>
-  /** Shows another certificate from now on, and ends the connections that stand. */
+  /** Uses another certificate from now on, and closes the open connections. */
   show(certificate: KeyPair): void
   readonly serving: KeyPair
 }
 
-/** A whole answer of a stream: HEADERS and DATA. */
-export function answerFrames(stream: number, body = '{}', fields: Fields = []): Buffer {
+/** A complete response: HEADERS and DATA. */
+export function responseFrames(stream: number, body = '{}', fields: Fields = []): Buffer {
   return Buffer.concat([
     headFrame(stream, 200, fields),
     frame(TYPE.DATA, FLAG.END_STREAM, stream, body),
   ])
 }
 
-/** HEADERS of an answer; END_STREAM is not among the flags unless said. */
+/** HEADERS of a response, by default without END_STREAM. */
 export function headFrame(
   stream: number,
   status: number | string,
@@ -74,7 +74,7 @@ export async function startHostileApiServer(): Promise<HostileApiServer> {
     key: pair.keyPem,
     ca: clientAuthority.certificatePem,
   })
-  const http1 = createHttpServer(answerHttp1)
+  const http1 = createHttpServer(respondHttp1)
   const server = createServer({
     ...secureContext(serving),
     requestCert: true,
@@ -99,7 +99,7 @@ export async function startHostileApiServer(): Promise<HostileApiServer> {
     bytes,
     acknowledges: true,
     onSession: ({ send }) => send(settings()),
-    onStream: ({ send }, stream) => send(answerFrames(stream)),
+    onStream: ({ send }, stream) => send(responseFrames(stream)),
     show(pair) {
       server.setSecureContext(secureContext(pair))
       for (const socket of sockets) socket.destroy()
@@ -182,7 +182,7 @@ function takeFrame(bytes: Buffer): Frame | undefined {
   }
 }
 
-function answerHttp1(request: IncomingMessage, response: ServerResponse): void {
+function respondHttp1(request: IncomingMessage, response: ServerResponse): void {
   request.resume()
   const { url = '', method } = request
   const json = (status: number, value: unknown): void => {

@@ -1,6 +1,6 @@
 /**
- * A stand-in API server that answers with whatever bytes a test writes: over TLS, in the words of
- * HTTP/1.1 or none. Readiness reviews and the test's own probes are answered properly.
+ * A fake API server over TLS that responds with the bytes that a test writes, HTTP/1.1 or not.
+ * SelfSubjectReviews of the readiness checks and the test's own probes get proper responses.
  */
 import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
@@ -12,21 +12,21 @@ import type { ApiServer, ReceivedRequest } from './api-server.ts'
 export interface RawExchange {
   readonly socket: TLSSocket
   readonly request: ReceivedRequest
-  /** Everything that the connection has brought so far, this request's head included. */
+  /** Everything received on the connection so far, this request's head included. */
   readonly bytes: () => string
   /**
-   * Looks no longer for requests on this connection: it belongs to the script, which with `halfOpen`
-   * has to end it itself, too.
+   * Stops parsing requests on this connection, which now belongs to the script. With `halfOpen` the
+   * script has to end it as well.
    */
   readonly take: (options?: { readonly halfOpen: boolean }) => void
-  /** Breaks the connection off with a TCP RST. */
+  /** Closes the connection with a TCP RST. */
   readonly reset: () => void
   /** Writes latin1. */
   readonly write: (bytes: string | Buffer) => void
 }
 
 export interface RawApiServer extends ApiServer {
-  /** Answers each request; its body may still be on the way. */
+  /** Called for each request. */
   script: (exchange: RawExchange) => void
 }
 
@@ -63,7 +63,7 @@ export async function startRawApiServer(): Promise<RawApiServer> {
     script: ({ write }) => write(RAW_OK),
     async close() {
       for (const socket of sockets) socket.destroy()
-      // Whoever died within a handshake has left half a connection.
+      // A failed TLS handshake leaves a TCP connection.
       for (const tcp of accepted.values()) tcp.destroy()
       server.close()
       await once(server, 'close')
@@ -115,7 +115,7 @@ function serve({ socket, connection, reset }: Connection, api: RawApiServer): vo
       if (head === undefined) return
       pending = pending.slice(head.length)
       if (!socket.authorized) write('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n')
-      else if (!answersItself(head.request, write)) {
+      else if (!respondsItself(head.request, write)) {
         api.received.push(head.request)
         api.script({
           socket,
@@ -131,13 +131,13 @@ function serve({ socket, connection, reset }: Connection, api: RawApiServer): vo
       }
     }
   })
-  // As a server does that has nothing more to say.
+  // As a server does that has nothing more to send.
   socket.on('end', () => {
     if (!halfOpen) socket.end()
   })
 }
 
-/** A request whose body, if it has a length, is there; one in chunks is for a script that takes. */
+/** The next request, once its body of known length is complete; a script reads a chunked one itself. */
 function takeHead(pending: string, connection: number): Head | undefined {
   const headEnd = pending.indexOf('\r\n\r\n')
   if (headEnd === -1) return undefined
@@ -158,7 +158,7 @@ function takeHead(pending: string, connection: number): Head | undefined {
   }
 }
 
-function answersItself(
+function respondsItself(
   { url, method, headers, body }: ReceivedRequest,
   write: (bytes: string) => void,
 ) {

@@ -1,4 +1,4 @@
-/** A stand-in API server that knows Gatehouse by a bearer token, and is unkind on some paths. */
+/** A fake API server that authenticates Gatehouse by a bearer token, and misbehaves on some paths. */
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -15,23 +15,23 @@ export interface TokenApiServer {
   /** Path of a kubeconfig with the token. */
   readonly kubeconfig: string
   readonly token: string
-  /** Of the requests that came with the token. */
+  /** Paths of the requests with the token. */
   readonly paths: readonly string[]
   close(): Promise<void>
 }
 
-/** The shape of a service account's token, signed by nobody. */
+/** Has the form of a service account's token, without a valid signature. */
 const TOKEN = [
   { alg: 'RS256', kid: 'api-server' },
   { sub: 'system:serviceaccount:gatehouse:gatehouse' },
-  { signature: 'nobody has signed this one' },
+  { signature: 'not a signature' },
 ]
   .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
   .join('.')
 
 /**
- * `/unauthorized` is answered with 401, `/broken` breaks off within the body, `/no-http` is answered
- * with the request's own head, everything else with 200.
+ * `/unauthorized` gets a 401, the response to `/broken` ends within its body, `/no-http` gets its own
+ * request head back, everything else gets a 200.
  */
 export async function startTokenApiServer(): Promise<TokenApiServer> {
   const authority = await createAuthority({ commonName: 'api-server' })
@@ -42,7 +42,7 @@ export async function startTokenApiServer(): Promise<TokenApiServer> {
   })
   const paths: string[] = []
   const server = createServer({ cert: serving.certificatePem, key: serving.keyPem }, (...both) =>
-    answer(...both, paths),
+    respond(...both, paths),
   )
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -63,7 +63,7 @@ export async function startTokenApiServer(): Promise<TokenApiServer> {
   }
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, paths: string[]): void {
+function respond(request: IncomingMessage, response: ServerResponse, paths: string[]): void {
   const { headers, url = '' } = request
   if (headers.authorization !== `Bearer ${TOKEN}` || url === '/unauthorized') {
     response.writeHead(401).end()

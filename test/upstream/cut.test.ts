@@ -1,6 +1,6 @@
 /**
- * A right that is taken away, or a shutdown, reaches what the API server has not answered yet: a
- * handshake, and a request that still waits for one of the pool's connections.
+ * A revoked right or a shutdown also ends requests that the API server has not responded to yet: upgrade
+ * handshakes, and requests that wait for a connection of the pool.
  */
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -48,7 +48,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   exchanges = []
-  // Answers nothing by itself.
+  // Does not respond by itself.
   api.script = (exchange) => void exchanges.push(exchange)
   attack = await startAttack({
     api,
@@ -76,8 +76,8 @@ async function forbidPods(): Promise<void> {
 const reached = (count: number): Promise<void> =>
   expect.poll(() => exchanges.length, { timeout: 10_000 }).toBe(count)
 
-/** Gone from the API server's side, too. */
-async function expectGone(exchange: RawExchange | undefined): Promise<void> {
+/** The upstream connection is closed as well. */
+async function expectClosed(exchange: RawExchange | undefined): Promise<void> {
   await expect.poll(() => exchange?.socket.destroyed, { timeout: 10_000 }).toBe(true)
 }
 
@@ -87,20 +87,20 @@ async function finalEvents(path: string) {
   )
 }
 
-test('an exec that is forbidden while its handshake waits is 403, and ends at the API server', async () => {
+test('an exec that is forbidden during its handshake gets a 403, and its upstream connection closes', async () => {
   const connection = await send('POST', EXEC, UPGRADE)
   await reached(1)
   await forbidPods()
   const { status, body } = await readAnswer(connection)
   expect(status).toBe(403)
   expect(JSON.parse(body)).toMatchObject({ kind: 'Status', reason: 'Forbidden' })
-  await expectGone(exchanges[0])
+  await expectClosed(exchanges[0])
   expect(await connection.rest()).toHaveLength(0)
   const [event] = await finalEvents(PODS)
   expect(event?.responseStatus).toMatchObject({ code: 403, reason: 'Forbidden' })
 })
 
-test('an exec whose 101 comes with the end of the right joins nobody', async () => {
+test('an exec whose 101 arrives after it was forbidden is not joined', async () => {
   const connection = await send('POST', EXEC, UPGRADE)
   await reached(1)
   await forbidPods()
@@ -110,7 +110,7 @@ test('an exec whose 101 comes with the end of the right joins nobody', async () 
   expect(rest.toString()).not.toContain('secret')
 })
 
-test('an exec that runs is cut when it is forbidden', async () => {
+test('a running exec ends when it is forbidden', async () => {
   const connection = await send('POST', EXEC, UPGRADE)
   await reached(1)
   exchanges[0]?.take()
@@ -118,21 +118,21 @@ test('an exec that runs is cut when it is forbidden', async () => {
   expect(await readAnswer(connection)).toMatchObject({ status: 101 })
   await forbidPods()
   await connection.rest()
-  await expectGone(exchanges[0])
+  await expectClosed(exchanges[0])
   const [event] = await finalEvents(PODS)
   expect(event?.annotations).toMatchObject({ 'gatehouse/abortedBy': 'gatehouse' })
 })
 
-test('a shutdown does not wait for a handshake that is not answered', async () => {
+test('a shutdown does not wait for an upgrade handshake', async () => {
   const connection = await send('POST', EXEC, UPGRADE)
   await reached(1)
   const closed = attack.gatehouse.gatehouse.close(true)
   await connection.rest()
   await closed
-  await expectGone(exchanges[0])
+  await expectClosed(exchanges[0])
 })
 
-test('a request that is forbidden while it waits for a connection is 403 and never sent', async () => {
+test('a request that is forbidden while it waits for a connection gets a 403 and is never sent', async () => {
   const first = await send('GET', OTHER)
   await reached(1)
   const queued = await send('DELETE', PODS)
@@ -142,7 +142,7 @@ test('a request that is forbidden while it waits for a connection is 403 and nev
   exchanges[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
   expect(await readAnswer(first)).toMatchObject({ status: 200 })
 
-  // The next one gets the connection; the one before it never came.
+  // The next request gets the connection; the forbidden one was not sent.
   const next = await send('GET', OTHER)
   await reached(2)
   exchanges[1]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
@@ -150,7 +150,7 @@ test('a request that is forbidden while it waits for a connection is 403 and nev
   expect(exchanges.map(({ request }) => request.method)).toEqual(['GET', 'GET'])
 })
 
-test('a request whose client leaves while it waits for a connection is never sent', async () => {
+test('a request whose client closes while it waits for a connection is never sent', async () => {
   const first = await send('GET', OTHER)
   await reached(1)
   const queued = await send('DELETE', PODS)
@@ -167,7 +167,7 @@ test('a request whose client leaves while it waits for a connection is never sen
   expect(await readAnswer(next)).toMatchObject({ status: 200 })
 })
 
-/** As /metrics tells. */
+/** Requests in flight according to /metrics. */
 async function inFlight({ gatehouse }: Attack): Promise<number> {
   const text = await (await fetch(`${gatehouse.probesUrl}/metrics`)).text()
   return [...text.matchAll(/^gatehouse_requests_in_flight\{.*\} (\d+)$/gm)]

@@ -10,7 +10,7 @@ import {
 
 const user = (more: object) => ({ username: 'ada', uid: '', groups: [], extra: {}, ...more })
 
-test('one header a value, extras escaped as client-go does', () => {
+test('every value has its own header, and extra keys are escaped as in client-go', () => {
   const headers = identityHeaders(
     user({ uid: 'u-1', groups: ['a,b', 'c'], extra: { 'iam.gke.io/x': ['1', '2'] } }),
     IMPERSONATION,
@@ -42,18 +42,18 @@ test.for([
   expect(escapeExtraKey(key!)).toBe(escaped)
 })
 
-test('names beyond ASCII go out as UTF-8 bytes', () => {
+test('names outside ASCII are sent as UTF-8 bytes', () => {
   expect(identityHeaders(user({ username: 'jürgen' }), IMPERSONATION)[1]).toBe('j\u00c3\u00bcrgen')
 })
 
 test.for(['', ' ada', 'ada ', '\tada', 'ada\u00a0', 'a\nb', 'a\rb', 'a\0b', 'a\u0085b', '\ud800'])(
-  'a username that would change on the way is refused: %j',
+  'the username %j, which a header writer or reader would change, is refused',
   (username) => {
     expect(() => identityHeaders(user({ username }), IMPERSONATION)).toThrow(StatusError)
   },
 )
 
-test('a group of blanks is refused, not dropped', () => {
+test('a group with surrounding spaces is refused, not dropped', () => {
   expect(() => identityHeaders(user({ groups: [' system:masters'] }), IMPERSONATION)).toThrow(
     StatusError,
   )

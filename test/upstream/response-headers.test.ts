@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { StatusError } from '../../src/status.ts'
 import { checkResponse, responseHeaders } from '../../src/upstream/response-headers.ts'
 
-test('hop-by-hop, cookies and other endpoints stay behind; the rest passes', () => {
+test('hop-by-hop fields, cookies and alternative services are dropped; other fields are forwarded', () => {
   expect(
     responseHeaders(
       {
@@ -32,7 +32,7 @@ test('hop-by-hop, cookies and other endpoints stay behind; the rest passes', () 
   ])
 })
 
-test('of a field of one value the first counts; a list stays a list', () => {
+test('the first value of a repeated single-value field is forwarded; lists are forwarded whole', () => {
   expect(
     responseHeaders(
       { 'content-type': ['a/b', 'c/d'], 'content-encoding': ['gzip', 'br'], vary: ['a', 'b'] },
@@ -43,17 +43,17 @@ test('of a field of one value the first counts; a list stays a list', () => {
 
 test.for([
   {
-    what: 'names',
+    what: 'field names',
     headers: Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`x${i}`, ''])),
   },
-  { what: 'values', headers: { warning: Array.from({ length: 257 }, () => '') } },
-])('more than 256 $what are no answer', ({ headers }) => {
+  { what: 'field values', headers: { warning: Array.from({ length: 257 }, () => '') } },
+])('a response with more than 256 $what is refused', ({ headers }) => {
   expect(() => responseHeaders(headers, [])).toThrow(
     expect.objectContaining({ reason: 'BadGateway' }),
   )
 })
 
-describe('answers that must not be relayed', () => {
+describe('a response', () => {
   test.for([
     { status: 302, location: 'https://evil.example/' },
     { status: 301, location: '//evil.example/' },
@@ -65,7 +65,7 @@ describe('answers that must not be relayed', () => {
     { status: 0, location: undefined },
     { status: 999, location: undefined },
     { status: 101, location: undefined },
-  ])('$status to $location', ({ status, location }) => {
+  ])('with status $status and location $location is refused', ({ status, location }) => {
     expect(() => checkResponse(status, { location }, false)).toThrow(StatusError)
   })
 
@@ -76,7 +76,10 @@ describe('answers that must not be relayed', () => {
     { status: 401, location: undefined, isConnect: true },
     { status: 407, location: undefined, isConnect: true },
     { status: 201, location: 'https://anywhere/', isConnect: false },
-  ])('$status to $location passes', ({ status, location, isConnect }) => {
-    expect(() => checkResponse(status, { location }, isConnect)).not.toThrow()
-  })
+  ])(
+    'with status $status and location $location is relayed (proxy subresource: $isConnect)',
+    ({ status, location, isConnect }) => {
+      expect(() => checkResponse(status, { location }, isConnect)).not.toThrow()
+    },
+  )
 })

@@ -6,7 +6,7 @@ import { createSessionsTransport } from '../../src/upstream/sessions.ts'
 import type { Transport } from '../../src/upstream/transport.ts'
 import type { ApiServer } from '../support/api-server.ts'
 import {
-  answerFrames,
+  responseFrames,
   startHostileApiServer,
   type HostileApiServer,
 } from '../support/hostile-api-server.ts'
@@ -30,9 +30,9 @@ const REQUEST = {
   isLongRunning: true,
 }
 
-type Answer = { readonly status: number; readonly body: string } | { readonly code: string }
+type Outcome = { readonly status: number; readonly body: string } | { readonly code: string }
 
-/** Answers everything with 299. */
+/** Responds to everything with 299. */
 const fallback: Transport = {
   send(_request, receiver) {
     receiver.onHead(299, {})
@@ -63,7 +63,7 @@ function open(api: ApiServer): Transport {
   return createSessionsTransport({ endpoint: endpointOf(api), limits: LIMITS, log, fallback })
 }
 
-function ask(transport: Transport): Promise<Answer> {
+function ask(transport: Transport): Promise<Outcome> {
   return new Promise((resolve) => {
     let status = 0
     let body = ''
@@ -81,7 +81,7 @@ function ask(transport: Transport): Promise<Answer> {
   })
 }
 
-describe('an API server that speaks HTTP/2', () => {
+describe('an API server that supports HTTP/2', () => {
   let api: HostileApiServer
   let transport: Transport
   let sessionsBefore: number
@@ -93,7 +93,7 @@ describe('an API server that speaks HTTP/2', () => {
 
   beforeEach(() => {
     api.onSession = ({ send }) => send(settings())
-    api.onStream = ({ send }, stream) => send(answerFrames(stream))
+    api.onStream = ({ send }, stream) => send(responseFrames(stream))
     sessionsBefore = api.sessions.length
     transport = open(api)
   })
@@ -101,25 +101,25 @@ describe('an API server that speaks HTTP/2', () => {
   afterEach(() => transport.destroy())
   afterAll(() => api.close())
 
-  test('carries several streams on one session', async () => {
-    const answers = await Promise.all([ask(transport), ask(transport), ask(transport)])
-    expect(answers).toEqual(Array.from({ length: 3 }, () => ({ status: 200, body: '{}' })))
+  test('gets several streams on one session', async () => {
+    const outcomes = await Promise.all([ask(transport), ask(transport), ask(transport)])
+    expect(outcomes).toEqual(Array.from({ length: 3 }, () => ({ status: 200, body: '{}' })))
     expect(sessions()).toBe(1)
   })
 
-  test('and takes one stream a session gets a session each', async () => {
+  test('and allows one stream per session gets a session for each', async () => {
     api.onSession = ({ send }) => send(settings({ [SETTING.MAX_CONCURRENT_STREAMS]: 1 }))
     const held: (() => void)[] = []
     api.onStream = ({ send }, stream) => {
-      held.push(() => send(answerFrames(stream)))
-      if (held.length === 3) for (const answer of held) answer()
+      held.push(() => send(responseFrames(stream)))
+      if (held.length === 3) for (const respond of held) respond()
     }
-    const answers = await Promise.all([ask(transport), ask(transport), ask(transport)])
-    expect(answers).toEqual(Array.from({ length: 3 }, () => ({ status: 200, body: '{}' })))
+    const outcomes = await Promise.all([ask(transport), ask(transport), ask(transport)])
+    expect(outcomes).toEqual(Array.from({ length: 3 }, () => ({ status: 200, body: '{}' })))
     expect(sessions()).toBe(3)
   })
 
-  test('and takes no stream is asked over HTTP/1.1, after one session', async () => {
+  test('and allows no streams gets the request over HTTP/1.1, after one session', async () => {
     api.onSession = ({ send }) => send(settings({ [SETTING.MAX_CONCURRENT_STREAMS]: 0 }))
     expect(await ask(transport)).toEqual(BY_HTTP1)
     expect(sessions()).toBe(1)
@@ -128,14 +128,14 @@ describe('an API server that speaks HTTP/2', () => {
   test.for([
     ['in one packet with its SETTINGS', ERROR.NO_ERROR],
     ['with an error in one packet with its SETTINGS', ERROR.ENHANCE_YOUR_CALM],
-  ] as const)('and says goodbye %s is not asked again and again', async ([, code]) => {
+  ] as const)('and sends GOAWAY %s is not asked repeatedly', async ([, code]) => {
     api.onSession = ({ send }) => send(settings(), goaway(0, code))
-    const answer = await ask(transport)
-    expect([BY_HTTP1, { code: 'ERR_HTTP2_SESSION_ERROR' }]).toContainEqual(answer)
+    const outcome = await ask(transport)
+    expect([BY_HTTP1, { code: 'ERR_HTTP2_SESSION_ERROR' }]).toContainEqual(outcome)
     expect(sessions()).toBeLessThanOrEqual(2)
   })
 
-  test('and says goodbye to each stream is asked twice, then over HTTP/1.1', async () => {
+  test('and sends GOAWAY for each stream is asked twice, then over HTTP/1.1', async () => {
     api.onStream = ({ send }) => send(goaway(0))
     expect(await ask(transport)).toEqual(BY_HTTP1)
     expect(sessions()).toBe(2)
@@ -151,7 +151,7 @@ describe('an API server that speaks HTTP/2', () => {
     expect(streams).toBe(2)
   })
 
-  test('and has begun with a stream that it resets is not asked again', async () => {
+  test('and resets a stream that it may have processed is not asked again', async () => {
     let streams = 0
     api.onStream = ({ send }, stream) => {
       streams += 1
@@ -161,14 +161,14 @@ describe('an API server that speaks HTTP/2', () => {
     expect(streams).toBe(1)
   })
 
-  test('and closes the connection before its SETTINGS is an error', async () => {
+  test('and closes the connection before its SETTINGS causes an error', async () => {
     api.onSession = ({ socket }) => socket.destroy()
     expect(await ask(transport)).toHaveProperty('code')
     expect(sessions()).toBe(1)
   })
 })
 
-test('an API server whose TLS takes HTTP/1.1 only is asked so, watches too', async () => {
+test('an API server that negotiates HTTP/1.1 gets watches over HTTP/1.1', async () => {
   const api = await startRawApiServer()
   const transport = open(api)
   expect(await ask(transport)).toEqual(BY_HTTP1)

@@ -1,4 +1,4 @@
-/** The fields that this Node writes only once over HTTP/2, asked of Node itself. */
+/** Finds out which fields this version of Node refuses to write twice over HTTP/2. */
 import { once } from 'node:events'
 import { connect, constants, createServer, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
@@ -12,8 +12,8 @@ const FIELDS = Object.entries(constants)
   .map(([, field]) => String(field))
   .filter((field) => !field.startsWith(':'))
 
-/** A stream of a server's that has not been answered. */
-async function unanswered(): Promise<() => Promise<ServerHttp2Stream>> {
+/** Returns a function that opens a stream and returns its server side, without a response yet. */
+async function streams(): Promise<() => Promise<ServerHttp2Stream>> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
@@ -38,8 +38,8 @@ function refuses(stream: ServerHttp2Stream, headers: Record<string, string[]>): 
   }
 }
 
-test('no field that Node refuses to write twice is handed to it twice', async () => {
-  const next = await unanswered()
+test('a field that Node refuses to write twice is passed to it once', async () => {
+  const next = await streams()
   const refused: string[] = []
   for (const field of FIELDS) {
     if (refuses(await next(), { [field]: ['1', '2'] })) refused.push(field)

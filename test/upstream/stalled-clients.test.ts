@@ -1,6 +1,6 @@
 /**
- * Clients that stop in the middle while they hold the only connection of the pool: they lose it, the
- * next user gets one, and the audit log says why. Whoever waits for the API server keeps it.
+ * Clients that stall while they hold the only connection of the pool lose it; the next user gets one,
+ * and the audit log has the cause. Requests that wait for the API server keep their connection.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
@@ -11,7 +11,7 @@ import { readAnswer, type RawConnection } from '../support/raw.ts'
 
 const UPLOAD = '/api/v1/namespaces/d/configmaps'
 const LIST = '/api/v1/configmaps'
-/** More than the buffers on the way take, so that who does not read stops it. */
+/** More than all buffers hold, so that a client that does not read stalls the response. */
 const MUCH = Buffer.alloc(16 * 1_048_576, 0x61)
 
 let api: ApiServer
@@ -34,12 +34,12 @@ afterAll(async () => {
   await api.close()
 })
 
-const answerMuch = (_request: unknown, response: ApiResponse): void => {
+const respondMuch = (_request: unknown, response: ApiResponse): void => {
   response.writeHead(200, { 'content-type': 'application/json' })
   response.end(MUCH)
 }
 
-/** The final event of the only request for a path since the last test. */
+/** The final audit event of the only request for a path since the last test. */
 async function finalEvent(path: string, code: number) {
   const [event] = await attack.gatehouse.eventsWhere(
     ({ requestURI, stage, responseStatus }) =>
@@ -48,7 +48,7 @@ async function finalEvent(path: string, code: number) {
   return event
 }
 
-/** Has to wait for the connection that the one before holds. */
+/** The next request has to wait for the connection that the stalled client holds. */
 async function expectNextUserServed(): Promise<void> {
   api.handler = undefined
   const connection = await attack.connect()
@@ -87,7 +87,7 @@ describe.for([
   test.for([
     ['in the middle', bytes],
     ['before its first byte', ''],
-  ] as const)('that stops %s ends as 504 and gives its connection back', async ([where, sent]) => {
+  ] as const)('that stalls %s ends with 504 and frees its connection', async ([where, sent]) => {
     const path = `${UPLOAD}/${framing.length}-${where.length}`
     const connection = await attack.connect()
     connection.write(
@@ -104,7 +104,7 @@ describe.for([
   })
 })
 
-test('an upload over HTTP/2 that stops ends as 504 and gives its connection back', async () => {
+test('an upload over HTTP/2 that stalls ends with 504 and frees its connection', async () => {
   const path = `${UPLOAD}/http2`
   const connection = await attack.connectHttp2()
   connection.send(
@@ -117,8 +117,8 @@ test('an upload over HTTP/2 that stops ends as 504 and gives its connection back
   connection.raw.destroy()
 })
 
-test('an answer over HTTP/1.1 that is not read breaks off and gives its connection back', async () => {
-  api.handler = answerMuch
+test('a response over HTTP/1.1 that is not read is truncated and frees its connection', async () => {
+  api.handler = respondMuch
   const path = '/api/v1/namespaces/http1/configmaps'
   const connection = await get(path)
   connection.socket.pause()
@@ -127,8 +127,8 @@ test('an answer over HTTP/1.1 that is not read breaks off and gives its connecti
   connection.destroy()
 })
 
-test('an answer over HTTP/2 that gets no window breaks off and gives its connection back', async () => {
-  api.handler = answerMuch
+test('a response over HTTP/2 without flow-control window is truncated and frees its connection', async () => {
+  api.handler = respondMuch
   const path = '/api/v1/namespaces/http2/configmaps'
   const connection = await attack.connectHttp2()
   connection.send(headers(1, await attack.fields(path)))
@@ -141,7 +141,7 @@ test('an answer over HTTP/2 that gets no window breaks off and gives its connect
   connection.raw.destroy()
 })
 
-test('the end of an answer that fits into the buffers but is not read frees its exchange', async () => {
+test('the rest of a response that fits into the buffers but is not read ends the exchange', async () => {
   api.handler = (request, response) => {
     request.resume()
     response.writeHead(200, { 'content-length': '80000' })
@@ -154,7 +154,7 @@ test('the end of an answer that fits into the buffers but is not read frees its 
   connection.raw.destroy()
 })
 
-test('who waits for the API server, and a watch that is silent or not read, are not ended', async () => {
+test('a request that waits for the API server, and a watch that is silent or not read, do not end', async () => {
   const [watchPath, unreadPath, slowPath] = [`${LIST}?watch=1`, `${LIST}?watch=true`, LIST]
   const watches = new Map<string, ApiResponse>()
   api.handler = (request, response) => {
@@ -172,11 +172,11 @@ test('who waits for the API server, and a watch that is silent or not read, are 
   const slow = await get(slowPath)
   await expect.poll(() => watches.size).toBe(3)
 
-  // Longer than the bound: it has to be reached by one that began later.
+  // Longer than the timeout: a request that started later has to reach it.
   const late = await attack.connectHttp2()
   late.send(headers(1, await method(`${UPLOAD}/late`, 'POST'), FLAG.END_HEADERS))
   const lateAnswer = late.answer(1)
-  // The only connection is the slow one's: the late one gets it next, and stops then.
+  // The slow request holds the only connection: the late one gets it next, and stalls then.
   watches.get(slowPath)?.end('{}')
   expect(await readAnswer(slow)).toMatchObject({ status: 200, body: '{}', whole: true })
   expect(await lateAnswer).toMatchObject({ status: 504 })

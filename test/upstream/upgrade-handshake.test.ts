@@ -29,8 +29,8 @@ function handshakeOf(method: string, headers: readonly string[], path = EXEC): H
   return parseHandshake(method, headers, info)
 }
 
-describe('what a client may ask for', () => {
-  test('a WebSocket with its subprotocols, without the bearer token and extensions', () => {
+describe('a client may request', () => {
+  test('a WebSocket with subprotocols; the bearer token and extensions are not forwarded', () => {
     const handshake = handshakeOf('GET', [
       ...webSocket,
       'Sec-WebSocket-Protocol',
@@ -42,7 +42,7 @@ describe('what a client may ask for', () => {
     expect(handshake.headers.join('\n')).not.toMatch(/bearer|deflate/)
   })
 
-  test('SPDY with its versions, best first', () => {
+  test('SPDY with stream protocol versions, which keep their order', () => {
     const handshake = handshakeOf('POST', [
       'Connection',
       'Upgrade',
@@ -64,30 +64,38 @@ describe('what a client may ask for', () => {
     { what: 'foo', method: 'GET', headers: ['Upgrade', 'foo'] },
     { what: 'two protocols', method: 'GET', headers: ['Upgrade', 'websocket, h2c'] },
     { what: 'two Upgrade headers', method: 'GET', headers: [...webSocket, 'Upgrade', 'h2c'] },
-    { what: 'a POST WebSocket', method: 'POST', headers: webSocket },
+    { what: 'a WebSocket by POST', method: 'POST', headers: webSocket },
     {
-      what: 'no key',
+      what: 'a WebSocket without a key',
       method: 'GET',
       headers: ['Upgrade', 'websocket', 'Sec-WebSocket-Version', '13'],
     },
-    { what: 'two keys', method: 'GET', headers: [...webSocket, 'Sec-WebSocket-Key', KEY] },
     {
-      what: 'an old version',
+      what: 'a WebSocket with two keys',
+      method: 'GET',
+      headers: [...webSocket, 'Sec-WebSocket-Key', KEY],
+    },
+    {
+      what: 'an old WebSocket version',
       method: 'GET',
       headers: ['Upgrade', 'websocket', 'Sec-WebSocket-Key', KEY, 'Sec-WebSocket-Version', '8'],
     },
     {
-      what: 'a protocol with a space',
+      what: 'a subprotocol with a space',
       method: 'GET',
       headers: [...webSocket, 'Sec-WebSocket-Protocol', 'a b'],
     },
-  ])('$what is refused', ({ method, headers }) => {
+  ])('nothing else: $what is refused', ({ method, headers }) => {
     expect(() => handshakeOf(method, headers)).toThrow(StatusError)
   })
 })
 
-describe('a 101 joins only when it grants what was asked', () => {
-  const asked = handshakeOf('GET', [...webSocket, 'Sec-WebSocket-Protocol', 'v5.channel.k8s.io'])
+describe('a 101 response', () => {
+  const requested = handshakeOf('GET', [
+    ...webSocket,
+    'Sec-WebSocket-Protocol',
+    'v5.channel.k8s.io',
+  ])
   const good = {
     upgrade: 'websocket',
     connection: 'Upgrade',
@@ -95,8 +103,8 @@ describe('a 101 joins only when it grants what was asked', () => {
     'sec-websocket-protocol': 'v5.channel.k8s.io',
   }
 
-  test('good', () => {
-    expect(() => checkSwitchingProtocols(asked, good)).not.toThrow()
+  test('is accepted when it grants what was requested', () => {
+    expect(() => checkSwitchingProtocols(requested, good)).not.toThrow()
   })
 
   test.for([
@@ -106,7 +114,7 @@ describe('a 101 joins only when it grants what was asked', () => {
     { 'sec-websocket-accept': 'AAAA' },
     { 'sec-websocket-accept': undefined },
     { 'sec-websocket-protocol': 'v4.channel.k8s.io' },
-  ])('%j', (change) => {
-    expect(() => checkSwitchingProtocols(asked, { ...good, ...change })).toThrow(StatusError)
+  ])('is refused when it has %j', (change) => {
+    expect(() => checkSwitchingProtocols(requested, { ...good, ...change })).toThrow(StatusError)
   })
 })

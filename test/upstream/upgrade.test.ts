@@ -29,33 +29,33 @@ beforeEach(() => {
   api.upgradeHandler = undefined
 })
 
-test('an upgrade reaches the API server of the configuration, and bytes pass both ways', async () => {
+test('an upgrade reaches the configured API server, and bytes are copied in both directions', async () => {
   api.upgradeHandler = (_, socket) => {
     socket.write('HTTP/1.1 101 Switching Protocols\r\n')
     socket.write('Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n')
     socket.write('X-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\nfirst,')
     socket.on('data', (chunk: Buffer) => socket.end(`echo ${chunk.toString()}`))
   }
-  const [answer, socket] = (await once(await exec(), 'upgrade')) as [IncomingMessage, Duplex]
+  const [response, socket] = (await once(await exec(), 'upgrade')) as [IncomingMessage, Duplex]
   socket.write('hello')
   expect(await text(socket)).toBe('first,echo hello')
-  expect(answer.headers).toMatchObject({
+  expect(response.headers).toMatchObject({
     upgrade: 'SPDY/3.1',
     'x-stream-protocol-version': 'v4.channel.k8s.io',
   })
   expect(api.received).toMatchObject([{ method: 'POST', url: EXEC }])
 })
 
-test('the refusal of an upgrade comes back as it is', async () => {
+test('a refusal of an upgrade is relayed unchanged', async () => {
   const status = '{"kind":"Status","code":404}'
   api.upgradeHandler = (_, socket) => {
     socket.end(
       `HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: ${status.length}\r\n\r\n${status}`,
     )
   }
-  const [answer] = (await once(await exec(), 'response')) as [IncomingMessage]
-  expect(answer.statusCode).toBe(404)
-  expect(await text(answer)).toBe(status)
+  const [response] = (await once(await exec(), 'response')) as [IncomingMessage]
+  expect(response.statusCode).toBe(404)
+  expect(await text(response)).toBe(status)
 })
 
 async function exec(): Promise<ClientRequest> {

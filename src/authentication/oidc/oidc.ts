@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 
+import { causeOf } from '../../http/refusal.ts'
 import type { Log } from '../../log.ts'
 import type { Authentication, UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
@@ -119,7 +120,8 @@ export function createOidcSignIn(
       const user = userOf(readClaims(proof.payload), issuer.configuration)
       return isDeepStrictEqual(user, proof.user) ? undefined : 'the token names another user now'
     } catch (error) {
-      return causeOf(error)
+      const { cause } = error as Error
+      return cause instanceof Error ? causeOf(cause) : String(error)
     }
   }
 
@@ -181,9 +183,4 @@ function userOf(claims: JsonObject, issuer: Issuer): UserInfo {
   checkParties(claims, { issuer: issuer.url, audiences: issuer.audiences })
   checkRequiredClaims(claims, issuer.requiredClaims)
   return mapClaims(claims, issuer.claimMappings)
-}
-
-function causeOf(error: unknown): string {
-  const { cause } = error as Error
-  return cause instanceof Error ? cause.message : String(error)
 }
