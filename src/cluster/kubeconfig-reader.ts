@@ -8,65 +8,28 @@ import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Kubeconfig } from './kubeconfig-schema.ts'
 
 /** Reads what a kubeconfig refers to; collects problems with their positions in it. */
-export class KubeconfigReader {
-  readonly problems: ConfigProblem[] = []
-  readonly files: string[] = []
+export interface KubeconfigReader {
+  readonly problems: readonly ConfigProblem[]
+  /** Every file that the kubeconfig names, read or not. */
+  readonly files: readonly string[]
   /** Path of the kubeconfig file. */
   readonly document: string
-  readonly #source: LoadedDocument<Kubeconfig>
-
-  constructor(file: string, document: LoadedDocument<Kubeconfig>) {
-    this.document = file
-    this.#source = document
-  }
-
   /** Adds a problem at a field. */
-  problem(path: Path, message: string, fix: string): void {
-    this.problems.push(this.#source.problem(path, message, fix))
-  }
-
+  problem(path: Path, message: string, fix: string): void
   /** Adds a problem after which reading cannot go on; returns the error to throw. */
-  fail(path: Path, message: string, fix: string): ConfigError {
-    this.problem(path, message, fix)
-    return new ConfigError(this.problems)
-  }
-
+  fail(path: Path, message: string, fix: string): ConfigError
   /** The content of a file named in the kubeconfig, relative to it; undefined after adding a problem. */
-  file(path: Path, name: string): string | undefined {
-    const file = resolve(dirname(this.document), name)
-    this.files.push(file)
-    try {
-      return readFileSync(file, 'utf8')
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      const known: Readonly<Record<string, string>> = {
-        ENOENT: 'does not exist',
-        EISDIR: 'is a folder',
-      }
-      const problem = known[code ?? ''] ?? `cannot be read: ${code ?? String(error)}`
-      this.problem(path, `${file} ${problem}`, 'give a readable file')
-      return undefined
-    }
-  }
-
-  /** PEM from `FIELD-data` (base64) or the file that `FIELD` names; `-data` wins, as in client-go. */
+  file(path: Path, name: string): string | undefined
+  /**
+   * PEM from `FIELD-data` (base64) or the file that `FIELD` names; as in client-go, `-data` takes
+   * precedence.
+   */
   pem(
     path: Path,
     field: string,
     object: Readonly<Record<string, unknown>>,
     isValid: (pem: string) => boolean,
-  ): PemField {
-    const data = object[`${field}-data`]
-    const name = object[field]
-    const inline = typeof data === 'string' && data !== ''
-    const named = typeof name === 'string' && name !== ''
-    const at = [...path, inline ? `${field}-data` : field]
-    if (!inline && !named) return { at, isGiven: false, pem: undefined }
-    const pem = inline ? Buffer.from(data, 'base64').toString('utf8') : this.file(at, String(name))
-    if (pem === undefined || isValid(pem)) return { at, isGiven: true, pem }
-    this.problem(at, 'is not valid PEM', 'give PEM; in a -data field, encode it as base64')
-    return { at, isGiven: true, pem: undefined }
-  }
+  ): PemField
 }
 
 export interface PemField {
@@ -75,6 +38,63 @@ export interface PemField {
   /** Whether the field is set. When it is set and `pem` is undefined, a problem was added. */
   readonly isGiven: boolean
   readonly pem: string | undefined
+}
+
+const READ_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EISDIR: 'is a folder',
+}
+
+/** Makes a reader for one kubeconfig. */
+export function createKubeconfigReader(
+  document: string,
+  source: LoadedDocument<Kubeconfig>,
+): KubeconfigReader {
+  const problems: ConfigProblem[] = []
+  const files: string[] = []
+
+  function problem(path: Path, message: string, fix: string): void {
+    problems.push(source.problem(path, message, fix))
+  }
+
+  function readNamed(path: Path, name: string): string | undefined {
+    const file = resolve(dirname(document), name)
+    files.push(file)
+    try {
+      return readFileSync(file, 'utf8')
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      const why = READ_PROBLEMS[code ?? ''] ?? `cannot be read: ${code ?? String(error)}`
+      problem(path, `${file} ${why}`, 'give a readable file')
+      return undefined
+    }
+  }
+
+  return {
+    problems,
+    files,
+    document,
+    problem,
+    fail(path, message, fix) {
+      problem(path, message, fix)
+      return new ConfigError(problems)
+    },
+    file: readNamed,
+    pem(path, field, object, isValid) {
+      const data = object[`${field}-data`]
+      const name = object[field]
+      const inline = typeof data === 'string' && data !== ''
+      const named = typeof name === 'string' && name !== ''
+      const at = [...path, inline ? `${field}-data` : field]
+      if (!inline && !named) return { at, isGiven: false, pem: undefined }
+      const pem = inline
+        ? Buffer.from(data, 'base64').toString('utf8')
+        : readNamed(at, String(name))
+      if (pem === undefined || isValid(pem)) return { at, isGiven: true, pem }
+      problem(at, 'is not valid PEM', 'give PEM; in a -data field, encode it as base64')
+      return { at, isGiven: true, pem: undefined }
+    },
+  }
 }
 
 /** Whether a private key belongs to a certificate; both are valid PEM. */

@@ -7,7 +7,13 @@ import type { Path } from '../config/path.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { UpstreamCredential } from './credential.ts'
 import { endpointOf } from './endpoint.ts'
-import { belongsTo, isCertificate, isPrivateKey, KubeconfigReader } from './kubeconfig-reader.ts'
+import {
+  belongsTo,
+  createKubeconfigReader,
+  isCertificate,
+  isPrivateKey,
+  type KubeconfigReader,
+} from './kubeconfig-reader.ts'
 import { kubeconfigSchema, type Cluster, type Kubeconfig, type User } from './kubeconfig-schema.ts'
 
 interface Selection {
@@ -24,7 +30,7 @@ export function loadKubeconfig(source: {
 }): UpstreamCredential {
   const { kubeconfig: file } = source
   const document = loadDocument(file, kubeconfigSchema)
-  const reader = new KubeconfigReader(file, document)
+  const reader = createKubeconfigReader(file, document)
   const { cluster, clusterPath, user, userPath } = select(document.value, source.context, reader)
   const ca = readAuthority(cluster, clusterPath, reader)
   const { cert, key, token } = readCredential(user, userPath, reader)

@@ -85,7 +85,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       ? []
       : [identity.user, identity.group, identity.uid, identity.extraPrefix]
   let transports: Transports | undefined
-  const stalls = createStalls(limits.stallTimeout)
+  const stalls = createStalls({ timeout: limits.stallTimeout })
 
   const headersFor = (forward: ForwardOptions, { credential }: Transports): string[] => {
     const { request } = forward.exchange
@@ -124,7 +124,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     },
     updateCredential(credential) {
       const earlier = transports
-      transports = openTransports(credential, limits, effects.log)
+      transports = openTransports(credential, limits, effects)
       if (earlier !== undefined) void closeTransports(earlier)
     },
     identityMode: identity.mode,
@@ -144,7 +144,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
 function openTransports(
   credential: UpstreamCredential,
   limits: ConnectionLimits,
-  log: Log,
+  effects: UpstreamEffects,
 ): Transports {
   const { endpoint } = credential
   const longHttp1 = createPoolTransport({ endpoint, limits, maxConnections: null })
@@ -152,7 +152,7 @@ function openTransports(
     credential,
     short: createPoolTransport({ endpoint, limits, maxConnections: limits.maxConnections }),
     longHttp1,
-    long: createSessionsTransport({ endpoint, limits, log, fallback: longHttp1 }),
+    long: createSessionsTransport({ endpoint, limits, fallback: longHttp1 }, effects),
   }
 }
 

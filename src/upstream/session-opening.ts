@@ -18,6 +18,9 @@ const PING_TIMEOUT_MS = 15_000
 export interface SessionOptions {
   readonly endpoint: UpstreamEndpoint
   readonly limits: ConnectionLimits
+}
+
+export interface SessionEffects {
   readonly log: Log
 }
 
@@ -29,6 +32,7 @@ export interface SessionOptions {
  */
 export async function openSession(
   options: SessionOptions,
+  effects: SessionEffects,
 ): Promise<ClientHttp2Session | undefined> {
   const { endpoint, limits } = options
   const socket = connectTls(endpoint, limits, { protocols: ['h2', 'http/1.1'] })
@@ -37,14 +41,15 @@ export async function openSession(
     socket.once('error', reject)
     socket.once('close', () => reject(connectionClosed()))
   })
-  if (socket.alpnProtocol === 'h2') return begin(socket, options)
+  if (socket.alpnProtocol === 'h2') return begin(socket, options, effects)
   socket.destroy()
   return undefined
 }
 
 function begin(
   socket: TLSSocket,
-  { endpoint, limits, log }: SessionOptions,
+  { endpoint, limits }: SessionOptions,
+  { log }: SessionEffects,
 ): Promise<ClientHttp2Session> {
   return new Promise((resolve, reject) => {
     const session = connect(`https://${endpoint.host}`, {

@@ -5,15 +5,13 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
 
 import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
-import type { Log } from '../log.ts'
-import { MAX_STREAMS, openSession } from './session-opening.ts'
+import { MAX_STREAMS, openSession, type SessionEffects } from './session-opening.ts'
 import { relayStream } from './session-stream.ts'
 import type { ResponseReceiver, Transport, UpstreamRequest } from './transport.ts'
 
 export interface SessionsOptions {
   readonly endpoint: UpstreamEndpoint
   readonly limits: ConnectionLimits
-  readonly log: Log
   /** Used when the API server does not speak HTTP/2, or refuses streams. */
   readonly fallback: Transport
 }
@@ -25,15 +23,19 @@ interface Session {
 }
 
 /** Makes the transport; sessions open on demand and close when idle. */
-export function createSessionsTransport(options: SessionsOptions): Transport {
-  const { endpoint, limits, log, fallback } = options
+export function createSessionsTransport(
+  options: SessionsOptions,
+  effects: SessionEffects,
+): Transport {
+  const { endpoint, limits, fallback } = options
+  const { log } = effects
   const sessions = new Set<Session>()
   let opening: Promise<Session | undefined> | undefined
   let closed = false
   let http1Only = false
 
   function open(): Promise<Session | undefined> {
-    opening ??= openSession({ endpoint, limits, log })
+    opening ??= openSession({ endpoint, limits }, effects)
       .then((session) => {
         if (session !== undefined) return adopt(session)
         http1Only = true

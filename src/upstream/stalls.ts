@@ -35,8 +35,13 @@ export interface Stalls {
   close(): void
 }
 
-/** @param timeout milliseconds without progress; an exchange ends at most half as much later */
-export function createStalls(timeout: number): Stalls {
+export interface StallsOptions {
+  /** Milliseconds without progress; an exchange ends at most half as much later. */
+  readonly timeout: number
+}
+
+/** Starts the periodic check; nothing is checked yet. */
+export function createStalls({ timeout }: StallsOptions): Stalls {
   const list = createSwapList<Watched>()
   const timer = setInterval(check, Math.max(1, timeout / CHECKS))
   timer.unref()

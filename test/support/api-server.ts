@@ -11,7 +11,10 @@ import type { Duplex, Writable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 
 import type { Authority, KeyPair } from '../../certs-dev/pki.ts'
-import { createApiServerCertificates } from './api-server-certificates.ts'
+import {
+  createApiServerCertificates,
+  type ApiServerCertificates,
+} from './api-server-certificates.ts'
 
 export interface ReceivedRequest {
   readonly method: string
@@ -61,6 +64,25 @@ export interface ApiServer {
   close(): Promise<void>
 }
 
+/** The state of a fake API server that has not received anything. */
+export function initialApiServer({
+  authority,
+  clientAuthority,
+  gatehouse,
+}: ApiServerCertificates): Omit<ApiServer, 'close'> {
+  return {
+    url: '',
+    authority,
+    clientAuthority,
+    gatehouse,
+    received: [],
+    connections: { total: 0, open: 0 },
+    userHeader: 'impersonate-user',
+    handler: undefined,
+    upgradeHandler: undefined,
+  }
+}
+
 const REVIEW = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 
 export function headerValues(received: ReceivedRequest, name: string): string[] {
@@ -68,7 +90,8 @@ export function headerValues(received: ReceivedRequest, name: string): string[] 
 }
 
 export async function startApiServer(): Promise<ApiServer> {
-  const { authority, clientAuthority, serving, gatehouse } = await createApiServerCertificates()
+  const certificates = await createApiServerCertificates()
+  const { clientAuthority, serving } = certificates
   const server = createSecureServer({
     allowHTTP1: true,
     cert: serving.certificatePem,
@@ -84,15 +107,7 @@ export async function startApiServer(): Promise<ApiServer> {
   const numbers = new Map<number, number>()
   const sockets = new Set<TLSSocket>()
   const api: ApiServer = {
-    url: '',
-    authority,
-    clientAuthority,
-    gatehouse,
-    received: [],
-    connections: { total: 0, open: 0 },
-    userHeader: 'impersonate-user',
-    handler: undefined,
-    upgradeHandler: undefined,
+    ...initialApiServer(certificates),
     async close() {
       for (const socket of sockets) socket.destroy()
       server.close()

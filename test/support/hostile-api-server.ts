@@ -13,7 +13,7 @@ import { createServer, type TLSSocket } from 'node:tls'
 
 import type { KeyPair } from '../../certs-dev/pki.ts'
 import { createApiServerCertificates } from './api-server-certificates.ts'
-import type { ApiServer } from './api-server.ts'
+import { initialApiServer, type ApiServer } from './api-server.ts'
 import {
   FLAG,
   PREFACE,
@@ -68,7 +68,8 @@ export function headFrame(
 }
 
 export async function startHostileApiServer(): Promise<HostileApiServer> {
-  const { authority, clientAuthority, serving, gatehouse } = await createApiServerCertificates()
+  const certificates = await createApiServerCertificates()
+  const { clientAuthority, serving } = certificates
   const secureContext = (pair: KeyPair): { cert: string; key: string; ca: string } => ({
     cert: pair.certificatePem,
     key: pair.keyPem,
@@ -85,16 +86,8 @@ export async function startHostileApiServer(): Promise<HostileApiServer> {
   const sessions: HostileSession[] = []
   const bytes = new Map<number, string>()
   const api: HostileApiServer = {
-    url: '',
-    authority,
-    clientAuthority,
-    gatehouse,
+    ...initialApiServer(certificates),
     serving,
-    received: [],
-    connections: { total: 0, open: 0 },
-    userHeader: 'impersonate-user',
-    handler: undefined,
-    upgradeHandler: undefined,
     sessions,
     bytes,
     acknowledges: true,

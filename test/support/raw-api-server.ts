@@ -7,7 +7,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { createServer, type TLSSocket } from 'node:tls'
 
 import { createApiServerCertificates } from './api-server-certificates.ts'
-import type { ApiServer, ReceivedRequest } from './api-server.ts'
+import { initialApiServer, type ApiServer, type ReceivedRequest } from './api-server.ts'
 
 export interface RawExchange {
   readonly socket: TLSSocket
@@ -39,7 +39,8 @@ interface Head {
 }
 
 export async function startRawApiServer(): Promise<RawApiServer> {
-  const { authority, clientAuthority, serving, gatehouse } = await createApiServerCertificates()
+  const certificates = await createApiServerCertificates()
+  const { clientAuthority, serving } = certificates
   const server = createServer({
     cert: serving.certificatePem,
     key: serving.keyPem,
@@ -51,15 +52,7 @@ export async function startRawApiServer(): Promise<RawApiServer> {
   })
   const sockets = new Set<TLSSocket>()
   const api: RawApiServer = {
-    url: '',
-    authority,
-    clientAuthority,
-    gatehouse,
-    received: [],
-    connections: { total: 0, open: 0 },
-    userHeader: 'impersonate-user',
-    handler: undefined,
-    upgradeHandler: undefined,
+    ...initialApiServer(certificates),
     script: ({ write }) => write(RAW_OK),
     async close() {
       for (const socket of sockets) socket.destroy()

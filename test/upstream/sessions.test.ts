@@ -60,7 +60,7 @@ function endpointOf({ url, authority, gatehouse }: ApiServer): UpstreamEndpoint 
 
 function open(api: ApiServer): Transport {
   const log = createLog({ level: 'silent', destination: { write: () => undefined } })
-  return createSessionsTransport({ endpoint: endpointOf(api), limits: LIMITS, log, fallback })
+  return createSessionsTransport({ endpoint: endpointOf(api), limits: LIMITS, fallback }, { log })
 }
 
 function ask(transport: Transport): Promise<Outcome> {

@@ -14,7 +14,7 @@ let ended: string[]
 beforeEach(() => {
   vi.useFakeTimers()
   ended = []
-  stalls = createStalls(TIMEOUT_MS)
+  stalls = createStalls({ timeout: TIMEOUT_MS })
 })
 
 afterEach(() => {
