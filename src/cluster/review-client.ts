@@ -121,7 +121,7 @@ export function createReviewClient(
       }
     },
     updateCredential(credential) {
-      if (closed !== undefined) return
+      if (closed !== undefined || credential === connections.credential) return
       const earlier = connections
       connections = open(credential, options)
       close(earlier).catch((error: unknown) => {
