@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 
-import type { CertificateFiles } from '../dev/parts/pki.ts'
+import type { CertificateFiles } from '../certs-dev/files.ts'
 
 export const audience = 'gatehouse'
 export const groups = ['engineers', 'oncall', 'platform', 'berlin', 'everybody']

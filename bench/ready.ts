@@ -4,7 +4,7 @@ import { request } from 'node:https'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import type { CertificateFiles } from '../dev/parts/pki.ts'
+import type { CertificateFiles } from '../certs-dev/files.ts'
 
 export interface Question {
   /** `https://127.0.0.1:PORT`. */

@@ -1,50 +1,47 @@
-/** The certificates of a development set-up, as files. */
+/** The certificates of a development set-up, written to files. */
 import { X509Certificate } from 'node:crypto'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { createAuthority, type CertificateRequest, type KeyPair } from './pki.ts'
-
-/** Absolute paths of a certificate (PEM) and its private key (PKCS #8, PEM). */
-export interface CertificateFiles {
-  readonly certFile: string
-  readonly keyFile: string
-}
+import { writeKeyPair, type CertificateFiles } from './files.ts'
+import { createAuthority, DAY_MS } from './pki.ts'
 
 /**
- * Three authorities, because each answers another question: which server is this, which user of
- * Gatehouse is this, and is this Gatehouse itself? With one for all, a user's certificate would be
- * taken for Gatehouse's by the API server.
+ * All files of a development set-up; their paths are absolute.
+ *
+ * There are three authorities because each vouches for something else: servers, users of Gatehouse,
+ * and Gatehouse itself. With a single one, the API server would accept a user's certificate as
+ * Gatehouse's.
  */
 export interface DevelopmentCertificates {
-  /** The folder that holds them all. */
+  /** The folder that holds all of them. */
   readonly directory: string
-  /** The development CA: signs what servers on loopback serve with. */
+  /** Signs the serving certificates of servers on loopback. */
   readonly ca: CertificateFiles
-  /** Signed by {@link ca}, for 127.0.0.1, ::1 and localhost. */
+  /** A serving certificate for 127.0.0.1, ::1 and localhost, signed by {@link ca}. */
   readonly serving: CertificateFiles
-  /** Signs users of Gatehouse. */
+  /** Signs the certificates of Gatehouse's users. */
   readonly clientCA: CertificateFiles
-  /** Certificate revocation list of {@link clientCA}; names nobody. */
+  /** The certificate revocation list of {@link clientCA}; it is empty. */
   readonly clientCRLFile: string
-  /** A user of Gatehouse, signed by {@link clientCA}. */
+  /** A user's certificate, signed by {@link clientCA}. */
   readonly client: CertificateFiles
-  /** Signs clients of the API server behind Gatehouse. */
+  /** Signs the certificates of clients of the API server behind Gatehouse. */
   readonly upstreamCA: CertificateFiles
-  /** Gatehouse as a client of that API server, signed by {@link upstreamCA}. */
+  /** Gatehouse's own client certificate for that API server, signed by {@link upstreamCA}. */
   readonly upstream: CertificateFiles
-  /** When the first of them is over. */
+  /** When the first of the certificates expires. */
   readonly validUntil: Date
 }
 
-/** The user whom the client certificate names. */
+/** The subject of the client certificate. */
 export const developmentClient = { commonName: 'ada', organizations: ['developers'] }
 
 /** The common name of Gatehouse's own client certificate. */
-export const upstreamCommonName = 'gatehouse'
+export const UPSTREAM_COMMON_NAME = 'gatehouse'
 
 /**
- * Makes new certificates, valid for 30 days, and writes them into a folder, which is made (0700)
- * where it is missing; files of the same names are replaced, private keys are 0600.
+ * Creates certificates that are valid for 30 days and writes them into a folder, which is created
+ * (0700) if it does not exist. Existing files of the same names are replaced; private keys are 0600.
  */
 export async function writeDevelopmentCertificates(
   folder: string,
@@ -56,27 +53,26 @@ export async function writeDevelopmentCertificates(
     createAuthority({ commonName: 'Gatehouse development client CA' }),
     createAuthority({ commonName: 'Gatehouse development upstream CA' }),
   ])
-  const loopback = { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1', '::1'] }
-  const servingRequest: CertificateRequest = {
-    commonName: 'localhost',
-    ...loopback,
-    usages: ['server'],
-  }
   const [serving, client, upstream, crl] = await Promise.all([
-    ca.issue(servingRequest),
+    ca.issue({
+      commonName: 'localhost',
+      dnsNames: ['localhost'],
+      ipAddresses: ['127.0.0.1', '::1'],
+      usages: ['server'],
+    }),
     clientCA.issue({ ...developmentClient, usages: ['client'] }),
-    upstreamCA.issue({ commonName: upstreamCommonName, usages: ['client'] }),
-    clientCA.revoke([], { nextUpdate: new Date(Date.now() + 30 * 24 * 60 * 60 * 1000) }),
+    upstreamCA.issue({ commonName: UPSTREAM_COMMON_NAME, usages: ['client'] }),
+    clientCA.revoke([], { nextUpdate: new Date(Date.now() + 30 * DAY_MS) }),
   ])
   const clientCRLFile = join(directory, 'client-ca.crl')
   const [caFiles, servingFiles, clientCAFiles, clientFiles, upstreamCAFiles, upstreamFiles] =
     await Promise.all([
-      writePair(directory, 'ca', ca),
-      writePair(directory, 'serving', serving),
-      writePair(directory, 'client-ca', clientCA),
-      writePair(directory, 'client', client),
-      writePair(directory, 'upstream-ca', upstreamCA),
-      writePair(directory, 'upstream', upstream),
+      writeKeyPair(directory, 'ca', ca),
+      writeKeyPair(directory, 'serving', serving),
+      writeKeyPair(directory, 'client-ca', clientCA),
+      writeKeyPair(directory, 'client', client),
+      writeKeyPair(directory, 'upstream-ca', upstreamCA),
+      writeKeyPair(directory, 'upstream', upstream),
       writeFile(clientCRLFile, crl),
     ])
   return {
@@ -90,18 +86,4 @@ export async function writeDevelopmentCertificates(
     upstream: upstreamFiles,
     validUntil: new X509Certificate(ca.certificatePem).validToDate,
   }
-}
-
-async function writePair(
-  directory: string,
-  name: string,
-  pair: KeyPair,
-): Promise<CertificateFiles> {
-  const certFile = join(directory, `${name}.crt`)
-  const keyFile = join(directory, `${name}.key`)
-  await writeFile(certFile, pair.certificatePem)
-  // A mode given to writeFile counts for new files only.
-  await rm(keyFile, { force: true })
-  await writeFile(keyFile, pair.keyPem, { mode: 0o600, flag: 'wx' })
-  return { certFile, keyFile }
 }

@@ -1,25 +1,26 @@
-/** `npm run certs`: development certificates into a folder. */
+/** `npm run certs`: writes development certificates into a folder. */
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { writeDevelopmentCertificates, type CertificateFiles } from './generate.ts'
+import type { CertificateFiles } from './files.ts'
+import { writeDevelopmentCertificates } from './generate.ts'
 
 const program = new Command('certs')
-  .description('Make new development certificates; never use them for anything else')
-  .argument('[folder]', 'where to write them', join(import.meta.dirname, 'generated'))
+  .description('Create new certificates for development; never use them for anything else')
+  .argument('[folder]', 'folder to write them to', join(import.meta.dirname, 'generated'))
   .showHelpAfterError()
   .action(async (folder: string) => {
     const made = await writeDevelopmentCertificates(folder)
     const line = (what: string, { certFile, keyFile }: CertificateFiles): void =>
       console.log(`${what.padEnd(28)} ${certFile}  ${keyFile}`)
-    line('development CA (servers)', made.ca)
-    line('serving, for loopback', made.serving)
-    line('client CA (users)', made.clientCA)
-    console.log(`${'client CA, revocations'.padEnd(28)} ${made.clientCRLFile}`)
-    line('client "ada"', made.client)
+    line('serving CA', made.ca)
+    line('serving certificate', made.serving)
+    line('client CA', made.clientCA)
+    console.log(`${'client CA revocation list'.padEnd(28)} ${made.clientCRLFile}`)
+    line('client certificate "ada"', made.client)
     line('upstream CA', made.upstreamCA)
-    line('upstream client "gatehouse"', made.upstream)
+    line('upstream client certificate', made.upstream)
     console.log(
-      `\nvalid until ${made.validUntil.toISOString().slice(0, 10)}, servers for loopback only`,
+      `\nAll are valid until ${made.validUntil.toISOString().slice(0, 10)}; the serving certificate is for loopback only.`,
     )
   })
 

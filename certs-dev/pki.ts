@@ -2,7 +2,7 @@
  * A certificate authority in memory, for development and tests: X.509 v3 certificates and CRLs
  * (RFC 5280) with ECDSA P-256 keys. Nothing here touches a file.
  */
-// The dependency injection inside @peculiar/x509 needs it, first.
+// The dependency injection inside @peculiar/x509 needs this import before its own.
 import 'reflect-metadata'
 import { createPrivateKey, randomBytes, webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
@@ -12,8 +12,8 @@ x509.cryptoProvider.set(webcrypto)
 
 const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256' }
 const signingAlgorithm = { name: 'ECDSA', hash: 'SHA-256' }
-const hour = 60 * 60 * 1000
-const day = 24 * hour
+const HOUR_MS = 60 * 60 * 1000
+export const DAY_MS = 24 * HOUR_MS
 
 /** Subject attribute that kube-apiserver reads as the user's UID (authentication/request/x509). */
 const UID_OID = '1.3.6.1.4.1.57683.2'
@@ -28,25 +28,25 @@ export interface KeyPair {
 
 export type Usage = 'client' | 'server'
 
-/** Whom a certificate names. */
+/** The subject of a certificate. */
 interface Subject {
-  /** Kubernetes' username, where it is a client certificate. */
+  /** In a client certificate, the Kubernetes user name. */
   readonly commonName: string
-  /** Each an O of its own, in this order: Kubernetes' groups. */
+  /** One O attribute each, in this order: the Kubernetes groups. */
   readonly organizations?: readonly string[]
-  /** Kubernetes' UID. */
+  /** The Kubernetes UID. */
   readonly uid?: string
 }
 
-/** What a certificate says. */
+/** What a leaf certificate is to contain. */
 export interface CertificateRequest extends Subject {
   readonly dnsNames?: readonly string[]
   readonly ipAddresses?: readonly string[]
-  /** Extended key usages; none leaves the extension out. */
+  /** Extended key usages; if empty, the certificate does not have the extension. */
   readonly usages: readonly Usage[]
-  /** From an hour ago (clocks differ) until so many days from now. */
+  /** Validity: from an hour ago, since clocks differ, until this many days from now. Default: 30. */
   readonly days?: number
-  /** Overrides the beginning that `days` implies. */
+  /** Overrides the start that `days` implies. */
   readonly notBefore?: Date
   /** Overrides the end that `days` implies. */
   readonly notAfter?: Date
@@ -54,11 +54,11 @@ export interface CertificateRequest extends Subject {
 
 /** An authority that issues certificates. */
 export interface Authority extends KeyPair {
-  /** Makes a key and a certificate for it. Throws a TypeError for an address that is none. */
+  /** Creates a key and a certificate for it. Throws a TypeError if an IP address is not valid. */
   issue(request: CertificateRequest): Promise<KeyPair>
-  /** Makes an authority below this one. Its certificate is not in a chain with its parent's. */
+  /** Creates an authority below this one. Its `certificatePem` does not include its parent's. */
   createIntermediate(options: AuthorityOptions): Promise<Authority>
-  /** A certificate revocation list (PEM) that names certificates (PEM) as revoked. */
+  /** A certificate revocation list (PEM) of these certificates (PEM), valid for a day by default. */
   revoke(
     certificatePems: readonly string[],
     options?: { readonly thisUpdate?: Date; readonly nextUpdate?: Date },
@@ -67,11 +67,11 @@ export interface Authority extends KeyPair {
 
 export interface AuthorityOptions {
   readonly commonName: string
-  /** Validity from an hour ago; 30 days unless said otherwise. */
+  /** Validity, as in {@link CertificateRequest}. Default: 30. */
   readonly days?: number
 }
 
-/** Makes a self-signed certificate authority. */
+/** Creates a self-signed certificate authority. */
 export async function createAuthority(options: AuthorityOptions): Promise<Authority> {
   const keys = await generateKeys()
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
@@ -86,8 +86,8 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
 }
 
 /**
- * An authority from its certificate and key. Throws when either does not parse or the key is not an
- * ECDSA P-256 key.
+ * Loads an authority from its certificate and key. Throws when either does not parse or the key is not
+ * an ECDSA P-256 key.
  */
 export async function loadAuthority(files: KeyPair): Promise<Authority> {
   const pkcs8 = createPrivateKey(files.keyPem).export({ type: 'pkcs8', format: 'der' })
@@ -95,7 +95,7 @@ export async function loadAuthority(files: KeyPair): Promise<Authority> {
   return authorityOf(new x509.X509Certificate(files.certificatePem), key, files)
 }
 
-/** A key pair without a certificate, as for signing service account tokens (both PEM). */
+/** Creates a key pair without a certificate, for signing service account tokens (both PEM). */
 export async function createKeyPair(): Promise<{ publicKeyPem: string; keyPem: string }> {
   const keys = await generateKeys()
   const spki = await webcrypto.subtle.exportKey('spki', keys.publicKey)
@@ -110,7 +110,7 @@ function authorityOf(
   signingKey: CryptoKey,
   files: KeyPair,
 ): Authority {
-  // As it is encoded: Go compares names byte by byte, and text would be encoded anew.
+  // The encoded name, not its text: Go compares names byte by byte, and text would be re-encoded.
   const issuer = certificate.subjectName
   const sign = { issuer, signingKey, signingAlgorithm }
   return {
@@ -148,20 +148,20 @@ function authorityOf(
     revoke: async (certificatePems, { thisUpdate, nextUpdate } = {}) => {
       const list = await x509.X509CrlGenerator.create({
         ...sign,
-        thisUpdate: thisUpdate ?? new Date(Date.now() - hour),
-        nextUpdate: nextUpdate ?? new Date(Date.now() + day),
+        thisUpdate: thisUpdate ?? new Date(Date.now() - HOUR_MS),
+        nextUpdate: nextUpdate ?? new Date(Date.now() + DAY_MS),
         entries: certificatePems.map((pem) => ({
           serialNumber: new x509.X509Certificate(pem).serialNumber,
-          revocationDate: thisUpdate ?? new Date(Date.now() - hour),
+          revocationDate: thisUpdate ?? new Date(Date.now() - HOUR_MS),
         })),
       })
-      // The library's own label, CRL, is not the one that others read (RFC 7468 section 7).
+      // The library's own label, CRL, is not the standard one (RFC 7468 section 7).
       return `${x509.PemConverter.encode(list.rawData, 'X509 CRL')}\n`
     },
   }
 }
 
-/** As UTF8String: from plain strings the library would take quotes and a leading # as syntax. */
+/** Uses UTF8String: in plain strings the library would read quotes and a leading # as syntax. */
 function subjectOf({ commonName, organizations = [], uid }: Subject): x509.Name {
   const attribute = (type: string, utf8String: string) => ({ [type]: [{ utf8String }] })
   return new x509.Name([
@@ -200,8 +200,8 @@ function leafExtensions(request: CertificateRequest): x509.Extension[] {
 
 function validity(
   days = 30,
-  notBefore = new Date(Date.now() - hour),
-  notAfter = new Date(Date.now() + days * day),
+  notBefore = new Date(Date.now() - HOUR_MS),
+  notAfter = new Date(Date.now() + days * DAY_MS),
 ): { notBefore: Date; notAfter: Date } {
   return { notBefore, notAfter }
 }

@@ -1,8 +1,8 @@
 import type { Adapter } from 'oidc-provider'
 
 /**
- * Where an oidc-provider keeps grants and tokens: all in one map that dies with it. What has expired
- * is found no more. (Its own memory adapter warns that it must be replaced.)
+ * The storage of an oidc-provider: all grants and tokens in one map, in memory. Expired entries are
+ * not found. (The library's own memory adapter prints a warning that it must be replaced.)
  */
 export function createAdapters(): (kind: string) => Adapter {
   const entries = new Map<string, { payload: Record<string, unknown>; end: number }>()

@@ -1,18 +1,18 @@
 /**
- * A development identity provider: the npm package oidc-provider in this process, over https on
- * loopback, with users that are given when it starts and forgotten when it ends.
+ * An identity provider for development: the npm package oidc-provider in this process, over HTTPS on
+ * loopback. Its accounts are fixed at the start.
  */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair } from 'jose'
 import type { Provider } from 'oidc-provider'
 import { Agent, request } from 'undici'
-import type { CertificateFiles } from '../certs-dev/generate.ts'
+import type { CertificateFiles } from '../certs-dev/files.ts'
 import { createAdapters } from './identity-provider-adapter.ts'
+import { listenOnLoopback, LOOPBACK } from './loopback.ts'
 
-/** Somebody who can be signed in, by the claims that the ID token will hold. */
+/** An account, as the claims of its ID tokens. */
 export interface DevelopmentAccount {
   /** The claim `sub`. */
   readonly subject: string
@@ -23,49 +23,43 @@ export interface DevelopmentAccount {
 
 export interface IdentityProviderOptions {
   readonly accounts: readonly DevelopmentAccount[]
-  /** What it serves with. */
+  /** The serving certificate. */
   readonly serving: CertificateFiles
-  /** PEM file of the authority that signed {@link serving}. */
+  /** Path of the certificate (PEM) of the authority that signed {@link serving}. */
   readonly caFile: string
-  /** Life of an ID token in seconds; 12 hours unless said otherwise. */
+  /** Lifetime of an ID token in seconds. Default: 12 hours. */
   readonly idTokenSeconds?: number
 }
 
 export interface IdentityProvider {
   /** `https://127.0.0.1:PORT`: the claim `iss`. */
   readonly issuer: string
-  /** The client that ID tokens are for: the claim `aud`. */
+  /** The client ID for which ID tokens are issued: the claim `aud`. */
   readonly clientId: string
   /**
-   * A new ID token of an account, asked for at the token endpoint (grant `refresh_token`, RFC 6749
-   * section 6). Throws when there is no such account or the provider refuses.
+   * Gets a new ID token of an account from the token endpoint (grant `refresh_token`, RFC 6749
+   * section 6). Throws when the account does not exist or the provider refuses.
    */
   idToken(subject: string): Promise<string>
-  /** Ends it with every connection. */
+  /** Stops the provider and closes every connection. */
   close(): Promise<void>
 }
 
-const clientId = 'gatehouse-development'
-const scope = 'openid offline_access profile email groups'
-const host = '127.0.0.1'
-/** As good as for ever, in seconds. */
-const longest = 365 * 24 * 60 * 60
+const CLIENT_ID = 'gatehouse-development'
+const SCOPE = 'openid offline_access profile email groups'
+const YEAR_SECONDS = 365 * 24 * 60 * 60
 
-/** Starts it on a free port of 127.0.0.1, with a signing key made for the occasion. */
+/** Starts an identity provider on a free port of 127.0.0.1, with a new signing key. */
 export async function startIdentityProvider(
   options: IdentityProviderOptions,
 ): Promise<IdentityProvider> {
-  const [cert, key, ca] = await Promise.all(
-    [options.serving.certFile, options.serving.keyFile, options.caFile].map((file) =>
-      readFile(file, 'utf8'),
-    ),
-  )
-  if (cert === undefined || key === undefined || ca === undefined) throw new Error('no certificate')
+  const [cert, key, ca] = await Promise.all([
+    readFile(options.serving.certFile),
+    readFile(options.serving.keyFile),
+    readFile(options.caFile),
+  ])
   const server = createServer({ cert, key })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(0, host, resolve)
-  })
-  const issuer = `https://${host}:${(server.address() as AddressInfo).port}`
+  const issuer = `https://${LOOPBACK}:${await listenOnLoopback(server)}`
   const clientSecret = randomBytes(32).toString('base64url')
   const agent = new Agent({ connect: { ca } })
   try {
@@ -74,11 +68,11 @@ export async function startIdentityProvider(
     const refreshTokens = await signInAll(provider, options.accounts)
     return {
       issuer,
-      clientId,
+      clientId: CLIENT_ID,
       idToken: async (subject) => {
         const refreshToken = refreshTokens.get(subject)
-        if (refreshToken === undefined) throw new Error(`there is no account "${subject}"`)
-        return askForIdToken(agent, issuer, clientSecret, refreshToken)
+        if (refreshToken === undefined) throw new Error(`account "${subject}" does not exist`)
+        return requestIdToken(agent, issuer, clientSecret, refreshToken)
       },
       close: async () => {
         await agent.destroy()
@@ -105,7 +99,7 @@ async function createProvider(
     adapter: createAdapters(),
     clients: [
       {
-        client_id: clientId,
+        client_id: CLIENT_ID,
         client_secret: clientSecret,
         grant_types: ['authorization_code', 'refresh_token'],
         redirect_uris: [`${issuer}/no-browser-here`],
@@ -116,7 +110,7 @@ async function createProvider(
       email: ['email', 'email_verified'],
       groups: ['groups'],
     },
-    // kube-apiserver and Gatehouse read the ID token and nothing else: every claim belongs into it.
+    // kube-apiserver and Gatehouse read only the ID token, so it must contain every claim.
     conformIdTokenClaims: false,
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     features: { devInteractions: { enabled: false } },
@@ -126,12 +120,12 @@ async function createProvider(
     },
     jwks: { keys: [signingKey] },
     rotateRefreshToken: false,
-    scopes: scope.split(' '),
+    scopes: SCOPE.split(' '),
     ttl: {
       AccessToken: 60,
-      Grant: longest,
+      Grant: YEAR_SECONDS,
       IdToken: options.idTokenSeconds ?? 12 * 60 * 60,
-      RefreshToken: longest,
+      RefreshToken: YEAR_SECONDS,
     },
   })
   return provider
@@ -148,31 +142,31 @@ function claimsOf(account: DevelopmentAccount): object {
 }
 
 /**
- * Signs everybody in, as if each had been to the login page and consented: what is left of that is
- * a grant and a refresh token.
+ * Creates the grant and the refresh token that each account would have after signing in on the login
+ * page and giving consent. Returns the refresh tokens by subject.
  */
 async function signInAll(
   provider: Provider,
   accounts: readonly DevelopmentAccount[],
 ): Promise<Map<string, string>> {
-  const client = await provider.Client.find(clientId)
+  const client = await provider.Client.find(CLIENT_ID)
   if (client === undefined) throw new Error('the development client is not registered')
   const entries = accounts.map(async ({ subject }): Promise<[string, string]> => {
-    const grant = new provider.Grant({ accountId: subject, clientId })
-    grant.addOIDCScope(scope)
+    const grant = new provider.Grant({ accountId: subject, clientId: CLIENT_ID })
+    grant.addOIDCScope(SCOPE)
     const refreshToken = new provider.RefreshToken({
       accountId: subject,
       client,
       grantId: await grant.save(),
       gty: 'authorization_code',
-      scope,
+      scope: SCOPE,
     })
     return [subject, await refreshToken.save()]
   })
   return new Map(await Promise.all(entries))
 }
 
-async function askForIdToken(
+async function requestIdToken(
   dispatcher: Agent,
   issuer: string,
   clientSecret: string,
@@ -182,7 +176,7 @@ async function askForIdToken(
     dispatcher,
     method: 'POST',
     headers: {
-      authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}`,
+      authorization: `Basic ${Buffer.from(`${CLIENT_ID}:${clientSecret}`).toString('base64')}`,
       'content-type': 'application/x-www-form-urlencoded',
     },
     body: new URLSearchParams({
@@ -190,18 +184,18 @@ async function askForIdToken(
       refresh_token: refreshToken,
     }).toString(),
   })
-  const answer = (await body.json()) as { id_token?: unknown }
-  if (statusCode !== 200 || typeof answer.id_token !== 'string') {
+  const response = (await body.json()) as { id_token?: unknown }
+  if (statusCode !== 200 || typeof response.id_token !== 'string') {
     throw new Error(
-      `the identity provider gave no ID token: ${statusCode} ${JSON.stringify(answer)}`,
+      `the identity provider did not issue an ID token: ${statusCode} ${JSON.stringify(response)}`,
     )
   }
-  return answer.id_token
+  return response.id_token
 }
 
 /**
- * oidc-provider warns when the Node that loads it is not marked as LTS (yet); the newcomer can do
- * nothing about that.
+ * Imports oidc-provider without its warning about a Node version that is not LTS (yet), about which
+ * the user can do nothing.
  */
 async function importQuietly(): Promise<typeof import('oidc-provider')> {
   const { warn } = console

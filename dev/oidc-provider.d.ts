@@ -1,8 +1,8 @@
-/** What dev/identity-provider.ts uses of the npm package oidc-provider 9, which has no types. */
+/** Types for the parts of the npm package oidc-provider 9 that dev/identity-provider.ts uses. */
 declare module 'oidc-provider' {
   import type { RequestListener } from 'node:http'
 
-  /** Where artifacts (grants, tokens) are kept; the provider makes one for each kind of them. */
+  /** Stores artifacts (grants, tokens); the provider creates one adapter per kind. */
   export interface Adapter {
     upsert(id: string, payload: object, expiresIn?: number): Promise<void>
     find(id: string): Promise<object | undefined>

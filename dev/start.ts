@@ -1,8 +1,10 @@
-/** `npm start`: Gatehouse with everything around it that a first look needs. */
+/** `npm start`: starts Gatehouse with everything that a first run needs around it. */
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { jsonSummary, textSummary } from './first-run/summary.ts'
+
+const PARENT_POLL_MS = 250
 
 interface Options {
   port: number
@@ -14,19 +16,19 @@ interface Options {
 
 const program = new Command('npm start --')
   .description(
-    'Start Gatehouse on loopback with development certificates, an identity provider and an API server behind it',
+    'Start Gatehouse on loopback, with development certificates, an identity provider and an API server',
   )
-  .option('--port <port>', 'where Gatehouse listens; 0: any free port', parsePort, 0)
-  .option('--probes-port <port>', 'where /livez, /readyz and /metrics are', parsePort, 0)
+  .option('--port <port>', 'port that Gatehouse listens on; 0 means any free port', parsePort, 0)
+  .option('--probes-port <port>', 'port of /livez, /readyz and /metrics', parsePort, 0)
   .addOption(
     new Option(
       '--kubeconfig <file>',
-      'put Gatehouse before this cluster; a certificate or token has to be in it (docs/installing.md)',
+      'use the API server of this kubeconfig, which must contain a certificate or a token (docs/installing.md)',
     ).conflicts('cluster'),
   )
-  .option('--cluster', 'put it before a real control plane, built first where that is needed')
+  .option('--cluster', 'use a real control plane, which is built first if necessary')
   .addOption(
-    new Option('--output <format>', 'what is printed when all of it runs')
+    new Option('--output <format>', 'format of the summary that is printed when everything runs')
       .choices(['text', 'json'])
       .default('text'),
   )
@@ -34,34 +36,34 @@ const program = new Command('npm start --')
   .action(run)
 
 async function run(options: Options): Promise<void> {
-  // Again and again: in a terminal npm passes on the Ctrl-C that this process was sent already.
+  // Not `once`: in a terminal, npm forwards the Ctrl-C that this process has already received.
   const end = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => end.abort())
   }
-  whenNpmIsGone(() => end.abort())
+  onParentExit(() => end.abort())
   const ended = once(end.signal, 'abort')
   const cleanup = new AsyncDisposableStack()
   try {
-    await Promise.race([untilItFails(options, cleanup), ended])
+    await Promise.race([runUntilFailure(options, cleanup), ended])
   } catch (error) {
     const { describeFirstRunError } = await import('./first-run/start-error.ts')
     process.stderr.write(describeFirstRunError(error))
     process.exitCode = 1
   }
   await cleanup.disposeAsync()
-  // What was still being started when the signal came would keep the process.
+  // Something may still be starting: without this, it would keep the process alive.
   process.exit()
 }
 
-/** Starts, prints, and goes on until something that must run does not. */
-async function untilItFails(options: Options, cleanup: AsyncDisposableStack): Promise<never> {
+/** Starts everything, prints the summary, and rejects when something ends that must run. */
+async function runUntilFailure(options: Options, cleanup: AsyncDisposableStack): Promise<never> {
   if (options.cluster === true) {
     console.error(
-      'Starting a control plane; the first time its parts are built: about ten minutes, and 6 GB of disk.',
+      'Starting a control plane. The first run builds its parts: this takes about ten minutes and 6 GB of disk.',
     )
   }
-  // Only now: help and mistakes in the options need not wait for all of Gatehouse to be loaded.
+  // Imported only now, so that --help and option errors need not wait until Gatehouse is loaded.
   const { startEnvironment } = await import('./first-run/environment.ts')
   const environment = await startEnvironment(
     {
@@ -70,34 +72,34 @@ async function untilItFails(options: Options, cleanup: AsyncDisposableStack): Pr
       probesPort: options.probesPort,
       kubeconfig: options.kubeconfig,
       cluster: options.cluster ?? false,
-      tell: (notice) => console.error(notice),
     },
-    cleanup,
+    { cleanup, notify: (notice) => console.error(notice) },
   )
   console.log(
     options.output === 'json'
       ? jsonSummary(environment)
-      : textSummary(environment, process.env['PATH'] ?? ''),
+      : await textSummary(environment, process.env['PATH'] ?? ''),
   )
   return environment.upstream.failed ?? new Promise<never>(() => undefined)
 }
 
 /**
- * npm runs a script in a shell, and a shell that is ended by a signal for npm alone passes nothing on
- * to what it runs. Without npm a parent may well go, as when a script leaves this in the background.
+ * Calls back when this process runs under npm and its parent ends. npm runs a script in a shell, and
+ * a shell that a signal to npm ends does not pass the signal on. Without npm, a parent may end while
+ * this process goes on, for example when a script starts it in the background.
  */
-function whenNpmIsGone(callback: () => void): void {
+function onParentExit(callback: () => void): void {
   if (process.env['npm_lifecycle_event'] === undefined) return
   const parent = process.ppid
   const timer = setInterval(() => {
     if (process.ppid !== parent) callback()
-  }, 250)
+  }, PARENT_POLL_MS)
   timer.unref()
 }
 
 function parsePort(text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
-  throw new InvalidArgumentError('a port is a number from 0 to 65535')
+  throw new InvalidArgumentError('must be a port number from 0 to 65535')
 }
 
 await program.parseAsync()

@@ -1,32 +1,32 @@
-/** Gatehouse's configuration for a first run. */
+/** Writes Gatehouse's configuration for a first run. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { DevelopmentCertificates } from '../../certs-dev/generate.ts'
 import type { IdentityProvider } from '../identity-provider.ts'
 import { copyShippedRules } from './rules.ts'
-import { oidcPrefix } from './users.ts'
+import { OIDC_PREFIX } from './users.ts'
 
 export interface ConfigurationOptions {
   readonly directory: string
   readonly certificates: DevelopmentCertificates
   readonly identityProvider: Pick<IdentityProvider, 'issuer' | 'clientId'>
-  /** Kubeconfig of the API server, with Gatehouse's credential. */
+  /** Path of a kubeconfig of the API server, with Gatehouse's credential. */
   readonly upstreamKubeconfig: string
-  /** 0: any free one. */
+  /** 0 means any free port. */
   readonly port: number
-  /** 0: any free one. */
+  /** 0 means any free port. */
   readonly probesPort: number
 }
 
-/** Paths of what was written, and of the audit log to come. */
+/** Paths of the written files, and of the audit log that Gatehouse will write. */
 export interface ConfigurationFiles {
   readonly configFile: string
   readonly rulesFile: string
   readonly auditFile: string
 }
 
-/** Writes it into the folder. The rules are a copy, which may be edited while Gatehouse runs. */
+/** Writes all files into the folder. The rules are a copy, to be edited while Gatehouse runs. */
 export async function writeConfiguration(
   options: ConfigurationOptions,
 ): Promise<ConfigurationFiles> {
@@ -77,8 +77,8 @@ async function authentication(options: ConfigurationOptions): Promise<string> {
           certificateAuthority: await readFile(options.certificates.ca.certFile, 'utf8'),
         },
         claimMappings: {
-          username: { claim: 'preferred_username', prefix: oidcPrefix },
-          groups: { claim: 'groups', prefix: oidcPrefix },
+          username: { claim: 'preferred_username', prefix: OIDC_PREFIX },
+          groups: { claim: 'groups', prefix: OIDC_PREFIX },
         },
       },
     ],

@@ -1,4 +1,4 @@
-/** Everything of a first run: certificates, identity provider, API server, Gatehouse, kubeconfigs. */
+/** A first run: certificates, identity provider, API server, Gatehouse, kubeconfigs. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'undici'
@@ -26,26 +26,34 @@ import {
 } from './users.ts'
 
 export interface EnvironmentOptions {
-  /** Folder for the folders of runs. */
+  /** The parent of the folders of runs. */
   readonly stateFolder: string
-  /** 0: any free one. */
+  /** 0 means any free port. */
   readonly port: number
-  /** 0: any free one. */
+  /** 0 means any free port. */
   readonly probesPort: number
-  /** Start a real control plane. */
+  /** Whether to start a real control plane. */
   readonly cluster: boolean
-  /** Use the API server that this file names; wins over `cluster`. */
+  /** Uses the API server of this kubeconfig; takes precedence over `cluster`. */
   readonly kubeconfig: string | undefined
-  /** Told, in words, when a file was read again, and when it could not be. */
-  readonly tell: (notice: string) => void
 }
 
-/** What a user of the run has to know. Files are absolute paths. */
+export interface EnvironmentEffects {
+  /**
+   * Everything that has to be stopped is deferred here, step by step, so that the caller can stop it
+   * at any time.
+   */
+  readonly cleanup: AsyncDisposableStack
+  /** Prints a notice about a reload or a suspicious file. */
+  readonly notify: (notice: string) => void
+}
+
+/** What a user of the run needs to know. Files are absolute paths. */
 export interface Environment {
   readonly url: string
   readonly ca: string
   readonly probes: string
-  /** Gatehouse's gatehouse.yaml, with everything that it names beside it. */
+  /** The gatehouse.yaml; the files that it refers to are in the same folder. */
   readonly configuration: string
   readonly rules: string
   readonly audit: string
@@ -53,20 +61,18 @@ export interface Environment {
   readonly log: string
   readonly users: readonly (DevelopmentUser & { readonly kubeconfig: string })[]
   readonly upstream: Upstream
-  /** Lines of `/readyz` that failed; none when Gatehouse is ready. */
+  /** Lines of `/readyz` that failed; empty when Gatehouse is ready. */
   readonly notReady: readonly string[]
 }
 
-/** How long readiness may take, before what it lacks is only told. */
-const readyPatience = 5000
+/** How long to wait for readiness before the summary lists the failed checks. */
+const READY_TIMEOUT_MS = 5_000
+const READY_POLL_MS = 50
 
-/**
- * Starts it all. What has to be ended is deferred on `cleanup`, step by step, so that its owner can
- * end it at any time. Throws when something cannot be started.
- */
+/** Starts everything. Throws when something cannot be started. */
 export async function startEnvironment(
   options: EnvironmentOptions,
-  cleanup: AsyncDisposableStack,
+  { cleanup, notify }: EnvironmentEffects,
 ): Promise<Environment> {
   const folder = await createRunFolder(options.stateFolder)
   cleanup.defer(() => folder.remove())
@@ -97,7 +103,7 @@ export async function startEnvironment(
     probesPort: options.probesPort,
   })
   const logFile = join(directory, 'gatehouse.log')
-  const destination = createLogDestination(logFile, options.tell)
+  const destination = createLogDestination({ file: logFile }, { notify })
   const gatehouse = await startGatehouse({
     configFile: files.configFile,
     inCluster: inClusterFrom(process.env),
@@ -123,17 +129,18 @@ export async function startEnvironment(
       { ...grace, kubeconfig: graceFiles.kubeconfig },
     ],
     upstream,
-    notReady: await untilReady(probes),
+    notReady: await failedChecks(probes),
   }
 }
 
-async function untilReady(probes: string): Promise<readonly string[]> {
-  const end = Date.now() + readyPatience
+/** Waits until Gatehouse is ready; returns the lines of the checks that still fail at the timeout. */
+async function failedChecks(probes: string): Promise<readonly string[]> {
+  const end = Date.now() + READY_TIMEOUT_MS
   for (;;) {
     const { statusCode, body } = await request(`${probes}/readyz?verbose`)
     const text = await body.text()
     if (statusCode === 200) return []
     if (Date.now() > end) return text.split('\n').filter((line) => line.startsWith('[-]'))
-    await sleep(50)
+    await sleep(READY_POLL_MS)
   }
 }

@@ -1,23 +1,37 @@
-/** What of Gatehouse's log somebody who edits its files has to see at once. */
+/** Selects the log lines that a user who edits Gatehouse's files has to see at once. */
 import { createWriteStream } from 'node:fs'
 
-/** Takes log lines. */
+/** Receives log lines. */
 export interface LogDestination {
   write(line: string): void
 }
 
+export interface LogDestinationOptions {
+  /** The log file. */
+  readonly file: string
+}
+
+export interface LogDestinationEffects {
+  /** Prints a notice. */
+  readonly notify: (notice: string) => void
+}
+
 /**
- * Writes the log to `file`, and what {@link noticeOf} makes of each line to `tell`. A log that cannot
- * be written holds up nothing: not when the disk is full, nor when the folder is gone already.
+ * Writes each line to the log file, and reports the notice that {@link noticeOf} makes of it. If the
+ * file cannot be written (the disk is full, the folder is already removed), lines are lost without
+ * an error.
  */
-export function createLogDestination(file: string, tell: (notice: string) => void): LogDestination {
-  const stream = createWriteStream(file)
+export function createLogDestination(
+  options: LogDestinationOptions,
+  effects: LogDestinationEffects,
+): LogDestination {
+  const stream = createWriteStream(options.file)
   stream.on('error', () => undefined)
   return {
     write(line) {
       stream.write(line)
       const notice = noticeOf(line)
-      if (notice !== undefined) tell(notice)
+      if (notice !== undefined) effects.notify(notice)
     },
   }
 }
@@ -29,17 +43,14 @@ interface LogLine {
   readonly err?: { readonly message?: unknown }
 }
 
-/**
- * What a line of the log says of a file that was read again, or of a doubtful one; undefined for every
- * other line.
- */
+/** The notice for a log line about a reload or a suspicious file; undefined for every other line. */
 export function noticeOf(line: string): string | undefined {
   const { msg, what, problem, err } = JSON.parse(line) as LogLine
   if (typeof problem === 'string') return `warning: ${problem}`
   if (typeof what !== 'string') return undefined
-  if (msg === 'reloaded') return `${what}: read again, in force now`
+  if (msg === 'reloaded') return `${what}: reloaded`
   if (typeof err?.message !== 'string') return undefined
-  return `${what}: not read again, the last good version stays in force\n${indented(err.message)}`
+  return `${what}: reload failed; the last good version stays in effect\n${indented(err.message)}`
 }
 
 function indented(text: string): string {

@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
-/** config/rules.yaml as it is shipped: everything that RBAC allows, but for the proxy subresources. */
+/** config/rules.yaml: allows everything that RBAC allows, except the proxy subresources. */
 const shipped = resolve(import.meta.dirname, '../../config/rules.yaml')
 
-/** Copies it, to be edited; an editor finds the JSON Schema from there, too. */
+/** Copies the shipped rules to a file that a user may edit, with an absolute path to their schema. */
 export async function copyShippedRules(file: string): Promise<void> {
   const text = await readFile(shipped, 'utf8')
   const withSchema = text.replace(/(?<=^# yaml-language-server: \$schema=).+$/m, (schema) =>

@@ -2,7 +2,7 @@ import { describeStartError } from '../../src/cli/serve.ts'
 import { ConfigError, formatProblem, type ConfigProblem } from '../../src/config/problem.ts'
 import { BindError } from '../../src/listener/bind-error.ts'
 
-/** What of the written gatehouse.yaml comes from an option of `npm start`. */
+/** Fields of the generated gatehouse.yaml that come from an option of `npm start`. */
 const options = {
   'listener.port': '--port',
   'probes.port': '--probes-port',
@@ -10,8 +10,8 @@ const options = {
 } as const
 
 /**
- * Why a first run cannot start, in lines for a terminal. Names the option where Gatehouse itself names
- * a field of a gatehouse.yaml that whoever ran it never wrote.
+ * Why a first run cannot start, in lines for a terminal. Where Gatehouse's own message names a field
+ * of the generated gatehouse.yaml, this one names the option.
  */
 export function describeFirstRunError(error: unknown): string {
   if (error instanceof ConfigError) return `${error.problems.map(describe).join('\n')}\n`

@@ -1,6 +1,5 @@
 /** What `npm start` prints when everything runs. */
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { findProgram } from '../find-program.ts'
 import type { Environment } from './environment.ts'
 
 /** One line of JSON, for programs. */
@@ -23,30 +22,31 @@ export function jsonSummary(environment: Environment): string {
 
 const upstreamText = {
   playground:
-    'the playground, a small API server in memory: nothing in it is real, no container runs\n' +
-    '               (--cluster starts a real control plane, --kubeconfig FILE takes your cluster)',
+    'the playground, a small in-memory API server: nothing in it is real, it runs no containers\n' +
+    '               (--cluster starts a real control plane, --kubeconfig FILE uses your cluster)',
   cluster: 'a real control plane, started for this run, with a pod default/web on a stand-in node',
-  kubeconfig: 'your cluster; its RBAC decides what the two users may do',
+  kubeconfig: "your cluster; its RBAC decides what the two users' requests may do",
 } as const
 
 const kindText = { x509: 'by certificate', oidc: 'by OIDC token' } as const
 
-/** For people. `path` is the PATH that kubectl is looked for on. */
-export function textSummary(environment: Environment, path: string): string {
+/** Lines for people. `path` is the PATH on which kubectl is looked for. */
+export async function textSummary(environment: Environment, path: string): Promise<string> {
   const { users, upstream } = environment
-  const kubectl = commandOf(environment, path)
+  const onPath = (await findProgram('kubectl', path)) !== undefined
+  const kubectl = upstream.kubectl === undefined || onPath ? 'kubectl' : quote(upstream.kubectl)
   const files = users.map(({ kubeconfig }) => quote(kubeconfig))
   const [first = '', second = ''] = files
   const lines = [
-    `Gatehouse runs at ${environment.url}`,
+    `Gatehouse is running at ${environment.url}`,
     '',
-    `  behind it    ${upstreamText[upstream.kind]}`,
+    `  API server   ${upstreamText[upstream.kind]}`,
     ...users.map(
       ({ username, kind, kubeconfig }) =>
         `  ${username.padEnd(12)} ${kindText[kind].padEnd(15)} ${kubeconfig}`,
     ),
     '',
-    'Try, in another terminal (the last one is denied, by the rule no-proxy-subresources):',
+    'Try these in another terminal (the rule no-proxy-subresources denies the last one):',
     '',
     `  ${kubectl} --kubeconfig ${first} get pods --all-namespaces`,
     `  ${kubectl} --kubeconfig ${second} auth whoami`,
@@ -54,51 +54,35 @@ export function textSummary(environment: Environment, path: string): string {
     '',
     `  config       ${environment.configuration}`,
     `  audit        ${environment.audit}`,
-    `  rules        ${environment.rules} (edit them: read again at once, mistakes are told here)`,
+    `  rules        ${environment.rules} (edit them: changes are loaded within two seconds, errors appear here)`,
     `  probes       ${environment.probes}/readyz?verbose`,
     `  log          ${environment.log}`,
     '',
-    ...notes(environment, path),
-    'Ctrl-C ends all of it and removes its files.',
+    ...notes(environment, onPath || upstream.kubectl !== undefined),
+    'Ctrl-C stops everything and removes these files.',
   ]
   return lines.join('\n')
 }
 
-function notes({ upstream, users, notReady }: Environment, path: string): readonly string[] {
+function notes({ upstream, users, notReady }: Environment, hasKubectl: boolean): readonly string[] {
   const notes: string[] = []
   if (upstream.kind === 'kubeconfig') {
     const subjects = users.map(({ username }) => `--user=${username}`).join(' ')
     notes.push(
-      `Gatehouse's own credential there is that of ${upstream.kubeconfig}.`,
-      'To let both users read, as an administrator of the cluster:',
+      `Gatehouse authenticates to the cluster with the credential in ${upstream.kubeconfig}.`,
+      'To let both users read, run this as a cluster administrator:',
       `  kubectl --kubeconfig YOUR-ADMIN-KUBECONFIG create clusterrolebinding gatehouse-development --clusterrole=view ${subjects}`,
       '',
     )
   }
   if (notReady.length > 0) notes.push('Not ready yet:', ...notReady.map((line) => `  ${line}`), '')
-  if (upstream.kubectl === undefined && !isOnPath('kubectl', path)) {
-    notes.push('There is no kubectl on your PATH: https://kubernetes.io/docs/tasks/tools/', '')
+  if (!hasKubectl) {
+    notes.push('kubectl is not on your PATH: https://kubernetes.io/docs/tasks/tools/', '')
   }
   return notes
 }
 
-function commandOf({ upstream }: Environment, path: string): string {
-  if (upstream.kubectl === undefined || isOnPath('kubectl', path)) return 'kubectl'
-  return quote(upstream.kubectl)
-}
-
-function isOnPath(command: string, path: string): boolean {
-  return path.split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, command), constants.X_OK)
-      return folder !== ''
-    } catch {
-      return false
-    }
-  })
-}
-
-/** For a shell, where it needs that. */
+/** Quotes a word for a shell where that is necessary. */
 function quote(text: string): string {
   return /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

@@ -1,28 +1,29 @@
-/** What can stand behind Gatehouse: the playground, a real control plane, or a cluster of yours. */
+/** The API servers that a first run can use: the playground, a real control plane, or a cluster. */
 import { join, resolve } from 'node:path'
-import { upstreamCommonName, type DevelopmentCertificates } from '../../certs-dev/generate.ts'
-import { ask, type Endpoint } from '../parts/api-client.ts'
-import { runPod, startControlPlane, type ControlPlane } from '../parts/control-plane.ts'
+import { UPSTREAM_COMMON_NAME, type DevelopmentCertificates } from '../../certs-dev/generate.ts'
+import { callApi } from '../parts/api-client.ts'
+import { adminOf, startControlPlane, type ControlPlane } from '../parts/control-plane.ts'
 import { writeKubeconfig } from '../parts/kubeconfig.ts'
 import { partsAvailable } from '../parts/parts.ts'
 import { issueCertificate } from '../parts/pki.ts'
-import { oldestGo } from '../parts/versions.ts'
+import { runPod } from '../parts/run-pod.ts'
+import { OLDEST_GO } from '../parts/versions.ts'
 import { startPlayground } from '../playground/server.ts'
 import { ada, grace } from './users.ts'
 
-/** An API server for Gatehouse. */
+/** An API server behind Gatehouse. */
 export interface Upstream {
   readonly kind: 'playground' | 'cluster' | 'kubeconfig'
-  /** With Gatehouse's own credential. */
+  /** Path of a kubeconfig with Gatehouse's own credential. */
   readonly kubeconfig: string
-  /** A kubectl that came with it. */
+  /** Path of a kubectl of the same version, if there is one. */
   readonly kubectl?: string
-  /** Rejects when it ends by itself. */
+  /** Rejects when the API server ends without being stopped. */
   readonly failed?: Promise<never>
   close(): Promise<void>
 }
 
-/** The API server that a kubeconfig names; nothing in it is changed, and it goes on afterwards. */
+/** The API server of a kubeconfig. Nothing in the cluster is changed or stopped. */
 export function existingCluster(kubeconfig: string): Upstream {
   return { kind: 'kubeconfig', kubeconfig: resolve(kubeconfig), close: async () => undefined }
 }
@@ -35,7 +36,7 @@ export async function playgroundUpstream(
   const playground = await startPlayground({
     serving: certificates.serving,
     clientCAFile: certificates.upstreamCA.certFile,
-    proxy: upstreamCommonName,
+    proxy: UPSTREAM_COMMON_NAME,
   })
   const kubeconfig = await writeKubeconfig(join(directory, 'upstream.kubeconfig'), {
     url: playground.url,
@@ -46,20 +47,20 @@ export async function playgroundUpstream(
 }
 
 /**
- * Starts a real control plane with one pod, `default/web`; the two users are cluster-admin there, and
- * Gatehouse may act on behalf of them and nothing else. Builds the parts first where they are not
- * there yet. Throws when they cannot be had.
+ * Starts a real control plane with one pod, `default/web`. The two users are cluster-admin there, and
+ * Gatehouse may impersonate them and do nothing else. Parts that are not built yet are built first.
+ * Throws when they cannot be built.
  */
 export async function controlPlaneUpstream(directory: string): Promise<Upstream> {
   if (!(await partsAvailable()).available) {
     throw new Error(
-      `--cluster needs Go ${oldestGo} or newer in PATH the first time, to build kube-apiserver and etcd (https://go.dev/dl)`,
+      `the first run with --cluster builds kube-apiserver and etcd and needs Go ${OLDEST_GO} or newer on the PATH (https://go.dev/dl)`,
     )
   }
   const controlPlane = await startControlPlane()
   try {
     const certificate = await issueCertificate(controlPlane.clientCA, directory, 'upstream', {
-      commonName: upstreamCommonName,
+      commonName: UPSTREAM_COMMON_NAME,
     })
     await grantRights(controlPlane)
     await runPod(controlPlane, 'default', 'web')
@@ -81,10 +82,10 @@ export async function controlPlaneUpstream(directory: string): Promise<Upstream>
   }
 }
 
-const rbac = 'rbac.authorization.k8s.io'
-const user = (name: string): object => ({ apiGroup: rbac, kind: 'User', name })
+const RBAC_GROUP = 'rbac.authorization.k8s.io'
+const user = (name: string): object => ({ apiGroup: RBAC_GROUP, kind: 'User', name })
 
-/** deploy/kubernetes/10-rbac.yaml, narrowed to the names that there are here. */
+/** The rules of deploy/kubernetes/10-rbac.yaml, narrowed to the users and groups of this run. */
 const impersonation = [
   {
     apiGroups: [''],
@@ -106,24 +107,21 @@ const impersonation = [
 ]
 
 async function grantRights(controlPlane: ControlPlane): Promise<void> {
-  const api: Endpoint = {
-    url: controlPlane.url,
-    caFile: controlPlane.caFile,
-    ...controlPlane.admin,
-  }
+  const api = adminOf(controlPlane)
   const create = async (resource: string, object: object): Promise<void> => {
-    const { status, body } = await ask(api, 'POST', `/apis/${rbac}/v1/${resource}`, object)
-    if (status !== 201) throw new Error(`${resource} cannot be made: ${status} ${body}`)
+    const path = `/apis/${RBAC_GROUP}/v1/${resource}`
+    const { status, body } = await callApi(api, 'POST', path, object)
+    if (status !== 201) throw new Error(`creating ${resource} failed: ${status} ${body}`)
   }
   const bind = (name: string, role: string, subjects: readonly object[]): Promise<void> =>
     create('clusterrolebindings', {
       metadata: { name },
-      roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: role },
+      roleRef: { apiGroup: RBAC_GROUP, kind: 'ClusterRole', name: role },
       subjects,
     })
-  // Not the manifest's name: to apply that here must not take these rights away.
+  // Not the name in the manifest: applying the manifest here must not remove these rights.
   const role = 'gatehouse-dev-impersonator'
   await create('clusterroles', { metadata: { name: role }, rules: impersonation })
-  await bind(role, role, [user(upstreamCommonName)])
+  await bind(role, role, [user(UPSTREAM_COMMON_NAME)])
   await bind('development-users', 'cluster-admin', [user(ada.username), user(grace.username)])
 }

@@ -1,28 +1,28 @@
-/** The two users of the first run, and the kubeconfigs that they reach Gatehouse with. */
+/** The two users of a first run, and their kubeconfigs for Gatehouse. */
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { stringify } from 'yaml'
 import { developmentClient, type DevelopmentCertificates } from '../../certs-dev/generate.ts'
 import type { DevelopmentAccount, IdentityProvider } from '../identity-provider.ts'
+import { formatKubeconfig } from '../parts/kubeconfig.ts'
 
-/** A user as Kubernetes sees it, and how the credential is had. */
+/** A user as Kubernetes sees it, and the kind of credential. */
 export interface DevelopmentUser {
   readonly username: string
   readonly groups: readonly string[]
   readonly kind: 'x509' | 'oidc'
 }
 
-/** Stands before names and groups that come from the identity provider. */
-export const oidcPrefix = 'oidc:'
+/** The prefix of user names and groups from the identity provider. */
+export const OIDC_PREFIX = 'oidc:'
 
-/** Signs in by client certificate. */
+/** Authenticates with a client certificate. */
 export const ada: DevelopmentUser = {
   username: developmentClient.commonName,
   groups: developmentClient.organizations,
   kind: 'x509',
 }
 
-/** The account behind {@link grace}. */
+/** The account of {@link grace} at the identity provider. */
 export const graceAccount: DevelopmentAccount = {
   subject: 'b1f5c1d0-grace',
   preferredUsername: 'grace',
@@ -30,24 +30,24 @@ export const graceAccount: DevelopmentAccount = {
   groups: ['developers'],
 }
 
-/** Signs in by OIDC token. */
+/** Authenticates with an OIDC token. */
 export const grace: DevelopmentUser = {
-  username: oidcPrefix + graceAccount.preferredUsername,
-  groups: graceAccount.groups.map((group) => oidcPrefix + group),
+  username: OIDC_PREFIX + graceAccount.preferredUsername,
+  groups: graceAccount.groups.map((group) => OIDC_PREFIX + group),
   kind: 'oidc',
 }
 
-const tokenRenewal = 60 * 60 * 1000
+const TOKEN_RENEWAL_MS = 60 * 60 * 1_000
 
-/** Where the kubeconfigs go and what they say. */
+/** The folder of the kubeconfigs, and their content. */
 export interface UserFilesOptions {
   readonly directory: string
-  /** Gatehouse's. */
+  /** Gatehouse's URL. */
   readonly url: string
   readonly certificates: DevelopmentCertificates
 }
 
-/** Writes ada's kubeconfig, everything in it, and returns its path. */
+/** Writes ada's kubeconfig, with certificate and key inline, and returns its path. */
 export async function writeAdaKubeconfig(options: UserFilesOptions): Promise<string> {
   const { client } = options.certificates
   return writeUserKubeconfig(options, ada.username, {
@@ -57,12 +57,12 @@ export async function writeAdaKubeconfig(options: UserFilesOptions): Promise<str
 }
 
 /**
- * Writes grace's kubeconfig, and from then on once an hour a new ID token into the file that it names;
- * returns its path, and what ends the renewal.
+ * Writes grace's kubeconfig and the token file that it names, and renews the ID token in that file
+ * every hour. Returns the path of the kubeconfig, and a function that stops the renewal.
  *
- * A file and no `exec` plugin: kubectl and all of client-go read `tokenFile` again every minute, so a
- * token never runs out while the identity provider runs, and no command has to wait for a process
- * that asks for one. Clients that know only `token` have the first one, for its 12 hours.
+ * It is a file rather than an `exec` plugin: kubectl and all of client-go reread `tokenFile` every
+ * minute, so the token does not expire while the identity provider runs, and no command has to wait
+ * for a plugin. Clients that support only `token` use the first token, which is valid for 12 hours.
  */
 export async function writeGraceKubeconfig(
   options: UserFilesOptions,
@@ -77,8 +77,8 @@ export async function writeGraceKubeconfig(
   }
   const token = await renew()
   const timer = setInterval(() => {
-    renew().catch((error: unknown) => console.error(`no new token for grace: ${String(error)}`))
-  }, tokenRenewal)
+    renew().catch((error: unknown) => console.error(`cannot renew grace's token: ${String(error)}`))
+  }, TOKEN_RENEWAL_MS)
   timer.unref()
   const kubeconfig = await writeUserKubeconfig(options, 'grace', { token, tokenFile })
   return { kubeconfig, stop: () => clearInterval(timer) }
@@ -94,15 +94,7 @@ async function writeUserKubeconfig(
     'certificate-authority-data': await base64Of(certificates.ca.certFile),
   }
   const file = join(directory, `${name}.kubeconfig`)
-  const kubeconfig = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'gatehouse', cluster }],
-    users: [{ name, user }],
-    contexts: [{ name: 'gatehouse', context: { cluster: 'gatehouse', user: name } }],
-    'current-context': 'gatehouse',
-  }
-  await writeFile(file, stringify(kubeconfig, { lineWidth: 0 }), { mode: 0o600 })
+  await writeFile(file, formatKubeconfig({ cluster, user, userName: name }), { mode: 0o600 })
   return file
 }
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { text } from 'node:stream/consumers'
 
-/** Where to ask, and with which client certificate. Files are PEM. */
+/** A server and the client certificate to present to it. Files are PEM. */
 export interface Endpoint {
   url: string
   caFile: string
@@ -10,28 +10,33 @@ export interface Endpoint {
   keyFile: string
 }
 
-/** An answer, read to its end. */
-export interface Answer {
+/** A response, read to its end. */
+export interface ApiResponse {
   status: number
   body: string
 }
 
-/** One request on a connection of its own. Throws when no answer comes. */
-export async function ask(
+/**
+ * Sends one request, with `body` as JSON, on a connection of its own. Any status is a response;
+ * throws when there is none.
+ */
+export async function callApi(
   endpoint: Endpoint,
   method: string,
   path: string,
   body?: unknown,
-): Promise<Answer> {
-  const [ca, cert, key] = await Promise.all(
-    [endpoint.caFile, endpoint.certFile, endpoint.keyFile].map((file) => readFile(file)),
-  )
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+): Promise<ApiResponse> {
+  const [ca, cert, key] = await Promise.all([
+    readFile(endpoint.caFile),
+    readFile(endpoint.certFile),
+    readFile(endpoint.keyFile),
+  ])
+  const { promise, resolve, reject } = Promise.withResolvers<ApiResponse>()
   const outgoing = request(new URL(path, endpoint.url), {
     method,
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
+    ca,
+    cert,
+    key,
     agent: false,
     headers: { 'content-type': 'application/json', accept: 'application/json' },
   })

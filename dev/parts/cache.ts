@@ -3,10 +3,14 @@ import { access, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/pr
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isProcessAlive } from './process-alive.ts'
+
+const LOCK_POLL_MS = 200
 
 /**
- * Where built parts are kept between runs: `$GATEHOUSE_CACHE`, else `$XDG_CACHE_HOME/gatehouse`,
- * else `~/.cache/gatehouse`. Never inside the checkout, so that a fresh clone finds them.
+ * The folder that keeps built parts between runs: `$GATEHOUSE_CACHE`, else
+ * `$XDG_CACHE_HOME/gatehouse`, else `~/.cache/gatehouse`. It is never inside the checkout, so that a
+ * fresh clone finds them.
  */
 export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
   const own = env['GATEHOUSE_CACHE']
@@ -15,19 +19,19 @@ export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
   return join(base !== undefined && base !== '' ? base : join(homedir(), '.cache'), 'gatehouse')
 }
 
-/** The place of a part's binary of one version in the cache, whether it is there or not. */
+/** The path of one version of a part's binary in the cache, whether it exists or not. */
 export function binaryPath(name: string, version: string): string {
   return join(cacheDirectory(), 'bin', `${name}-${version}`)
 }
 
-/** The folder in which Go resolves a part's modules. Made if it is not there. */
+/** The folder in which Go resolves a part's modules. Created if it does not exist. */
 export async function sourceDirectory(name: string, version: string): Promise<string> {
   const directory = join(cacheDirectory(), 'src', `${name}-${version}`)
   await mkdir(directory, { recursive: true })
   return directory
 }
 
-/** Whether a file is there and may be executed. */
+/** Whether a file exists and is executable. */
 export async function isExecutable(path: string): Promise<boolean> {
   return access(path, constants.X_OK).then(
     () => true,
@@ -36,10 +40,10 @@ export async function isExecutable(path: string): Promise<boolean> {
 }
 
 /**
- * Builds a file once, however many processes ask for it at the same time, and returns its path.
- * `build` writes to the temporary path that it is given; the finished file is moved into place,
- * so nobody ever sees half of one. Builds that share a `lockName` (default: the file's name) run one
- * after another. What `build` throws is passed on.
+ * Builds a file once, however many processes need it at the same time, and returns its path.
+ * `build` writes to the temporary path that it receives; the finished file is moved into place, so
+ * that a partial file is never visible. Builds that share a `lockName` (default: the file's name) run
+ * one after another. An error of `build` is passed on.
  */
 export async function buildOnce(
   path: string,
@@ -65,8 +69,8 @@ export async function buildOnce(
 }
 
 /**
- * Takes a lock that is a file holding its owner's process id, and returns what gives it back. The
- * lock only saves work (two builds of the same file are both right), so taking over one whose
+ * Takes a lock, a file that holds its owner's process ID, and returns the function that releases it.
+ * The lock only saves work (two builds of the same file are both correct), so taking over one whose
  * owner is dead needs no more care than this.
  */
 async function lock(path: string): Promise<() => Promise<void>> {
@@ -77,8 +81,8 @@ async function lock(path: string): Promise<() => Promise<void>> {
     // A link appears with its content, unlike a file that is created and then written.
     while (!(await linked(mine, path))) {
       const owner = Number(await readFile(path, 'utf8').catch(() => ''))
-      if (owner > 0 && !isAlive(owner)) await rm(path, { force: true })
-      else await sleep(200)
+      if (owner > 0 && !isProcessAlive(owner)) await rm(path, { force: true })
+      else await sleep(LOCK_POLL_MS)
     }
   } finally {
     await rm(mine, { force: true })
@@ -93,15 +97,5 @@ async function linked(from: string, to: string): Promise<boolean> {
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
     throw error
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // EPERM: it lives and is someone else's.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }

@@ -4,7 +4,7 @@ import { stringify } from 'yaml'
 import type { Credentials } from './control-plane-credentials.ts'
 import { versions } from './versions.ts'
 
-/** etcd on loopback, for the API server's certificate only, without waiting for the disk. */
+/** etcd on loopback, for the API server's client certificate only, without fsync. */
 export function etcdArguments(
   directory: string,
   credentials: Credentials,
@@ -30,7 +30,7 @@ export function etcdArguments(
   ]
 }
 
-/** What the API server's arguments depend on. */
+/** Settings of the API server that differ between runs. */
 export interface ApiServerSettings {
   port: number
   etcdPort: number
@@ -40,14 +40,14 @@ export interface ApiServerSettings {
   auditPolicyFile: string
 }
 
-/** kube-apiserver as a cluster behind Gatehouse has it: RBAC, no anonymous, audit, front proxy. */
+/** kube-apiserver as behind Gatehouse: RBAC, no anonymous access, audit log, front proxy. */
 export function apiServerArguments(settings: ApiServerSettings): string[] {
   const { credentials } = settings
   return [
     '--bind-address=127.0.0.1',
     `--secure-port=${settings.port}`,
     '--advertise-address=127.0.0.1',
-    // There is no network in which the kubernetes service could have endpoints.
+    // There is no pod network, so the `kubernetes` service cannot have endpoints.
     '--endpoint-reconciler-type=none',
     `--tls-cert-file=${credentials.apiServer.certFile}`,
     `--tls-private-key-file=${credentials.apiServer.keyFile}`,
@@ -78,7 +78,7 @@ export function apiServerArguments(settings: ApiServerSettings): string[] {
   ]
 }
 
-/** Writes the API server's audit policy and returns its path: everything, once, without bodies. */
+/** Writes the API server's audit policy and returns its path: every request, once, without bodies. */
 export async function writeAuditPolicy(directory: string): Promise<string> {
   const file = join(directory, 'audit-policy.yaml')
   const policy = {
@@ -91,14 +91,14 @@ export async function writeAuditPolicy(directory: string): Promise<string> {
   return file
 }
 
-/** The controllers of a real cluster, among them those that make the default service accounts. */
+/** The controllers of a real cluster, including those that create the default service accounts. */
 export function controllerManagerArguments(credentials: Credentials, kubeconfig: string): string[] {
   return [
     `--kubeconfig=${kubeconfig}`,
     '--use-service-account-credentials',
     '--leader-elect=false',
     '--secure-port=0',
-    // At its usual 20 requests a second it takes 5 s to get a token for each controller.
+    // With the default of 20 requests per second, it takes 5 s to get a token for each controller.
     '--kube-api-qps=500',
     '--kube-api-burst=1000',
     `--root-ca-file=${credentials.servingCA.certFile}`,
@@ -108,7 +108,7 @@ export function controllerManagerArguments(credentials: Credentials, kubeconfig:
   ]
 }
 
-/** The stand-in kubelet on a free port, which only the API server's kubelet client may use. */
+/** The stand-in kubelet on a free port, for the API server's kubelet client only. */
 export function kubeletArguments(
   credentials: Credentials,
   kubeconfig: string,

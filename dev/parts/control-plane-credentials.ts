@@ -1,16 +1,17 @@
 import { mkdir } from 'node:fs/promises'
-import { createAuthority, createKeyPair, issueCertificate, type CertificateFiles } from './pki.ts'
+import type { CertificateFiles } from '../../certs-dev/files.ts'
+import { createAuthority, createKeyPair, issueCertificate } from './pki.ts'
 
 /** Every certificate and key of a control plane. */
 export interface Credentials {
-  /** Signs what the API server and the kubelet serve with. */
+  /** Signs the serving certificates of the API server and the kubelet. */
   servingCA: CertificateFiles
-  /** Signs users of the API server. */
+  /** Signs the certificates of the API server's users. */
   clientCA: CertificateFiles
   frontProxyCA: CertificateFiles
-  /** Signs both sides between the API server and etcd, and nothing else. */
+  /** Signs both certificates between the API server and etcd, and no others. */
   etcdCA: CertificateFiles
-  /** Signs the one client of the kubelet, which may execute anything there. */
+  /** Signs the kubelet's only client, which may execute anything there. */
   kubeletClientCA: CertificateFiles
   apiServer: CertificateFiles
   kubelet: CertificateFiles
@@ -24,7 +25,7 @@ export interface Credentials {
 
 const loopback = ['127.0.0.1', 'localhost']
 
-/** Makes all of them in a folder that only the user can read. */
+/** Creates all of them in a folder that only its owner can read. */
 export async function createCredentials(directory: string): Promise<Credentials> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const [servingCA, clientCA, frontProxyCA, etcdCA, kubeletClientCA, serviceAccount] =

@@ -1,5 +1,5 @@
 import { buildModulePart } from './go-build.ts'
-import { oldestGo, versions } from './versions.ts'
+import { OLDEST_GO, versions } from './versions.ts'
 
 /** Builds etcd into the cache and returns its path. */
 export function buildEtcd(): Promise<string> {
@@ -10,7 +10,7 @@ export function buildEtcd(): Promise<string> {
     goMod: async () =>
       [
         'module gatehouse/parts/etcd',
-        `go ${oldestGo}`,
+        `go ${OLDEST_GO}`,
         `require go.etcd.io/etcd/server/v3 ${versions.etcd}`,
         '',
       ].join('\n'),

@@ -5,48 +5,50 @@ import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { binaryPath, buildOnce, sourceDirectory } from './cache.ts'
-import { oldestGo } from './versions.ts'
+import { OLDEST_GO } from './versions.ts'
 
 const run = promisify(execFile)
 
-/** A part that is built from published Go modules, which a module of ours only names. */
+const PROGRESS_MS = 15_000
+
+/** A part that is built from published Go modules, through a generated module that requires them. */
 export interface ModulePart {
   /** Name of the binary. */
   name: string
-  /** Version in the name of the binary and of the module's folder. */
+  /** The version in the names of the binary and of the module's folder. */
   version: string
-  /** Folder that holds the module; parts of one module share it. Default: name. */
+  /** The folder of the module; parts of one module share it. Default: name. */
   module?: string
   /** Go package to build. */
   package: string
-  /** The go.mod, as text. */
+  /** The text of the go.mod. */
   goMod: () => Promise<string>
-  /** Linker flags beside `-s -w`. */
+  /** Linker flags in addition to `-s -w`. */
   ldflags?: string
 }
 
-let go: Promise<boolean> | undefined
+let sufficient: Promise<boolean> | undefined
 
 /**
- * Whether a Go is on the PATH that can build the parts: {@link oldestGo}, or one new enough to
- * fetch that toolchain by itself (1.21, unless GOTOOLCHAIN forbids it). Asked once a process.
+ * Whether the PATH has a Go that can build the parts: {@link OLDEST_GO}, or one new enough to
+ * download that toolchain (1.21, unless GOTOOLCHAIN forbids it). Checked once per process.
  */
 export function goIsSufficient(): Promise<boolean> {
-  go ??= run('go', ['env', '-json', 'GOVERSION', 'GOTOOLCHAIN']).then(
+  sufficient ??= run('go', ['env', '-json', 'GOVERSION', 'GOTOOLCHAIN']).then(
     ({ stdout }) => {
       const { GOVERSION, GOTOOLCHAIN } = JSON.parse(stdout) as Record<string, string>
       const version = GOVERSION?.replace(/^go/, '') ?? '0'
       return (
-        isAtLeast(version, oldestGo) ||
+        isAtLeast(version, OLDEST_GO) ||
         (isAtLeast(version, '1.21.0') && GOTOOLCHAIN?.includes('auto') === true)
       )
     },
     () => false,
   )
-  return go
+  return sufficient
 }
 
-/** Compares dotted versions by number; what follows the numbers (`-rc.1`) does not count. */
+/** Compares dotted versions by number; a suffix (`-rc.1`) is ignored. */
 export function isAtLeast(version: string, least: string): boolean {
   const [have, want] = [version, least].map((text) => text.split('.').map((n) => parseInt(n, 10)))
   for (const [i, wanted] of want?.entries() ?? []) {
@@ -56,12 +58,12 @@ export function isAtLeast(version: string, least: string): boolean {
   return true
 }
 
-/** Builds a part into the cache if it is not there, and returns the binary's path. */
+/** Builds a part into the cache if it is not there yet, and returns the binary's path. */
 export function buildModulePart(part: ModulePart): Promise<string> {
   const module = part.module ?? part.name
   const build = async (output: string) => {
     const directory = await sourceDirectory(module, part.version)
-    // Made anew each time: an older run may have been interrupted while it was written.
+    // Written each time: an earlier run may have been interrupted while writing it.
     await writeFile(join(directory, 'go.mod'), await part.goMod())
     await goBuild({
       label: `${part.name} ${part.version}`,
@@ -72,15 +74,15 @@ export function buildModulePart(part: ModulePart): Promise<string> {
       ldflags: part.ldflags ?? '',
     })
   }
-  // Parts of one module share its go.mod, which Go writes to, too.
+  // Parts of one module share its go.mod, which Go also writes to.
   return buildOnce(binaryPath(part.name, part.version), build, `${module}-${part.version}.go.mod`)
 }
 
-/** What one run of `go build` needs. */
+/** The input of one run of `go build`. */
 export interface GoBuild {
-  /** What progress lines call it. */
+  /** The name in progress messages. */
   label: string
-  /** Folder of the module. */
+  /** The folder of the module. */
   directory: string
   package: string
   output: string
@@ -89,12 +91,12 @@ export interface GoBuild {
 }
 
 /**
- * Runs `go build` at low priority and says on stderr what it is at, every 15 s. Throws with the
- * last lines of Go's own output when it fails.
+ * Runs `go build` at low priority and reports its progress on stderr every 15 s. Throws with the
+ * last lines of Go's own output when the build fails.
  */
 export async function goBuild(build: GoBuild): Promise<void> {
   const started = Date.now()
-  say(`building ${build.label} (once; it is kept in the cache)`)
+  report(`building ${build.label} (once; the cache keeps it)`)
   const child = spawn(
     'go',
     [
@@ -109,7 +111,7 @@ export async function goBuild(build: GoBuild): Promise<void> {
     ],
     {
       cwd: build.directory,
-      // GOFLAGS and GOWORK of the user must not change what is built. Without cgo no C compiler is needed.
+      // The user's GOFLAGS and GOWORK must not change the result. Without cgo, no C compiler is needed.
       env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-buildvcs=false' },
       stdio: ['ignore', 'ignore', 'pipe'],
     },
@@ -119,21 +121,23 @@ export async function goBuild(build: GoBuild): Promise<void> {
   createInterface(child.stderr).on('line', (line) => lines.push(line))
   const progress = setInterval(() => {
     const seconds = Math.round((Date.now() - started) / 1000)
-    say(`${build.label}: ${seconds} s, ${lines.length} steps, now ${lines.at(-1) ?? 'starting'}`)
-  }, 15_000)
+    report(
+      `${build.label}: ${seconds} s, ${lines.length} packages, last: ${lines.at(-1) ?? 'none'}`,
+    )
+  }, PROGRESS_MS)
   try {
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once('error', reject).once('close', resolve)
     })
     if (code !== 0) {
       throw new Error(
-        `go build of ${build.label} ended with code ${code ?? 'none'}:\n${lines.slice(-20).join('\n')}`,
+        `go build of ${build.label} failed with exit code ${code ?? 'none'}:\n${lines.slice(-20).join('\n')}`,
       )
     }
   } finally {
     clearInterval(progress)
   }
-  say(`built ${build.label} in ${Math.round((Date.now() - started) / 1000)} s`)
+  report(`built ${build.label} in ${Math.round((Date.now() - started) / 1000)} s`)
 }
 
 /** Runs a short go command in a folder and returns its stdout. */
@@ -146,6 +150,6 @@ export async function goOutput(args: string[], directory: string): Promise<strin
   return stdout
 }
 
-function say(line: string): void {
+function report(line: string): void {
   process.stderr.write(`[${basename(import.meta.dirname)}] ${line}\n`)
 }

@@ -5,9 +5,9 @@ import { binaryPath, buildOnce } from './cache.ts'
 import { goBuild } from './go-build.ts'
 
 /**
- * Builds one of our own Go programs, `dev/parts/go/<name>` or the package `name` of the module in
- * `module`, into the cache if its sources are not built yet, and returns the binary's path. Its
- * go.mod and go.sum are used as they are.
+ * Builds a Go program of this repository, `dev/parts/go/<name>` or the package `name` of the module
+ * in the folder `module`, into the cache if these sources are not built yet, and returns the binary's
+ * path. Its go.mod and go.sum are used unchanged.
  */
 export async function goProgram(name: string, module?: string): Promise<string> {
   const directory = module ?? programDirectory(name)
@@ -22,7 +22,7 @@ export async function goProgram(name: string, module?: string): Promise<string> 
   )
 }
 
-/** Where {@link goProgram} puts the binary of the sources as they are now. */
+/** The path at which {@link goProgram} puts the binary of the current sources. */
 export async function goProgramPath(name: string): Promise<string> {
   return binaryPath(name, await digest(programDirectory(name)))
 }
@@ -31,7 +31,7 @@ function programDirectory(name: string): string {
   return join(import.meta.dirname, 'go', name)
 }
 
-/** A short digest over all that the compiler sees of a program's folder. */
+/** A short digest of all files in a program's folder that the compiler reads. */
 async function digest(directory: string): Promise<string> {
   const files = await readdir(directory, { recursive: true })
   const hash = createHash('sha256')

@@ -1,9 +1,9 @@
 import { buildModulePart } from './go-build.ts'
-import { oldestGo, versions } from './versions.ts'
+import { OLDEST_GO, versions } from './versions.ts'
 
 /**
  * Builds h2spec, the HTTP/2 conformance tester, into the cache and returns its path. It is older
- * than Go modules and names no versions of what it needs, so they are pinned here.
+ * than Go modules and does not pin its dependencies, so they are pinned here.
  */
 export function buildH2spec(): Promise<string> {
   return buildModulePart({
@@ -13,7 +13,7 @@ export function buildH2spec(): Promise<string> {
     goMod: async () =>
       [
         'module gatehouse/parts/h2spec',
-        `go ${oldestGo}`,
+        `go ${OLDEST_GO}`,
         'require (',
         `\tgithub.com/summerwind/h2spec ${versions.h2spec}+incompatible`,
         '\tgithub.com/fatih/color v1.19.0',

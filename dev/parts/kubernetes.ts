@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { buildModulePart, goOutput } from './go-build.ts'
-import { versions } from './versions.ts'
+import { OLDEST_GO, versions } from './versions.ts'
 
-/** The programs of k8s.io/kubernetes that are used here. */
+/** The programs of k8s.io/kubernetes that are built here. */
 export type KubernetesProgram = 'kube-apiserver' | 'kube-controller-manager' | 'kubectl'
 
 /**
- * Builds a Kubernetes program of a version into the cache and returns its path. Cold, the API
- * server takes minutes and gigabytes of Go's own caches.
+ * Builds a version of a Kubernetes program into the cache and returns its path. With empty caches,
+ * the API server takes minutes, and gigabytes of Go's own caches.
  */
 export function buildKubernetes(
   name: KubernetesProgram,
@@ -22,7 +22,7 @@ export function buildKubernetes(
     module: 'kubernetes',
     package: `k8s.io/kubernetes/cmd/${name}`,
     goMod: () => kubernetesGoMod(version),
-    // Without them the API server reports v0.0.0-master, which kubectl cannot compare.
+    // Without these, the API server reports v0.0.0-master, which kubectl cannot compare.
     ldflags: [
       `-X ${variable}.gitVersion=${version}`,
       `-X ${variable}.gitMajor=${major ?? ''}`,
@@ -32,9 +32,9 @@ export function buildKubernetes(
 }
 
 /**
- * A module that requires k8s.io/kubernetes. Its go.mod replaces the staging modules by folders of
- * the repository, which a module that depends on it does not inherit: they are replaced here by
- * their published twins (v1.X.Y is published as v0.X.Y).
+ * The go.mod of a module that requires k8s.io/kubernetes. The go.mod there replaces the staging
+ * modules with folders of the repository, which a dependent module does not inherit: here they are
+ * replaced with the published modules (v1.X.Y is published as v0.X.Y).
  */
 async function kubernetesGoMod(version: string): Promise<string> {
   const download = await goOutput(
@@ -44,7 +44,7 @@ async function kubernetesGoMod(version: string): Promise<string> {
   const { GoMod } = JSON.parse(download) as { GoMod: string }
   const theirs = await readFile(GoMod, 'utf8')
   const staging = [...theirs.matchAll(/^\s*(\S+) => \.\/staging\//gm)].map((match) => match[1])
-  const goVersion = /^go (\S+)$/m.exec(theirs)?.[1] ?? '1.26.0'
+  const goVersion = /^go (\S+)$/m.exec(theirs)?.[1] ?? OLDEST_GO
   const published = version.replace(/^v1\./, 'v0.')
   return [
     'module gatehouse/parts/kubernetes',

@@ -1,15 +1,17 @@
+/** `node dev/parts/main.ts`: builds the real parts, and starts a control plane made of them. */
 import { once } from 'node:events'
 import { Command } from 'commander'
-import { runPod, startControlPlane } from './control-plane.ts'
+import { startControlPlane } from './control-plane.ts'
 import { part, partNames, partsAvailable } from './parts.ts'
+import { runPod } from './run-pod.ts'
 
 const program = new Command('parts').description(
-  'The real parts that Gatehouse is tested against: built from source into a cache, and started',
+  'Build the real parts that Gatehouse is tested against from source into a cache, and start them',
 )
 
 program
   .command('build')
-  .description(`build into the cache what is not there yet: ${partNames.join(', ')}`)
+  .description(`build the parts that the cache does not contain yet: ${partNames.join(', ')}`)
   .action(async () => {
     const availability = await partsAvailable(partNames)
     if (!availability.available) throw new Error(availability.reason)

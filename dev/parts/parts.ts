@@ -6,9 +6,9 @@ import { goProgram, goProgramPath } from './go-program.ts'
 import { buildH2spec } from './h2spec.ts'
 import { findOrBuildKubectl } from './kubectl.ts'
 import { buildKubernetes } from './kubernetes.ts'
-import { oldestGo, versions } from './versions.ts'
+import { OLDEST_GO, versions } from './versions.ts'
 
-/** The real parts by the names of their binaries. */
+/** The real parts, by the names of their binaries. */
 export const partNames = [
   'kube-apiserver',
   'kube-controller-manager',
@@ -21,13 +21,13 @@ export const partNames = [
 /** One of {@link partNames}. */
 export type PartName = (typeof partNames)[number]
 
-/** What a control plane with a node is made of, and the client that drives it. */
+/** The parts of a control plane with a node, and kubectl. */
 export const controlPlaneParts: readonly PartName[] = partNames.filter((name) => name !== 'h2spec')
 
 interface Source {
-  /** Where the built binary is or will be. */
+  /** The path of the built binary, whether it exists or not. */
   path: () => Promise<string>
-  /** Finds or builds it. */
+  /** Finds or builds it; undefined if neither is possible. */
   get: () => Promise<string | undefined>
 }
 
@@ -50,35 +50,35 @@ const sources: Record<PartName, Source> = {
 }
 
 /**
- * The path of a part's binary: from the folder `KUBEBUILDER_ASSETS`, if it is set and holds it,
- * else from the cache, where it is built first if need be. Throws when it cannot be had.
+ * The path of a part's binary: from the folder `KUBEBUILDER_ASSETS`, if that is set and contains it,
+ * else from the cache, into which it is built first if necessary. Throws when it cannot be obtained.
  */
 export async function part(name: PartName): Promise<string> {
   const path = (await fromAssets(name)) ?? (await sources[name].get())
-  if (path === undefined) throw new Error(`${name} is not here: ${howToGetParts}`)
+  if (path === undefined) throw new Error(`${name} is missing. ${HOW_TO_GET_PARTS}`)
   return path
 }
 
-/** Whether parts can be had, and if not the one line to print. */
+/** Whether parts can be obtained, and if not, the line to print. */
 export type Availability = { available: true } | { available: false; reason: string }
 
-/** Tells, without building anything, whether {@link part} will answer for all of `names`. */
+/** Checks, without building anything, whether {@link part} can return all of `names`. */
 export async function partsAvailable(
   names: readonly PartName[] = controlPlaneParts,
 ): Promise<Availability> {
   if (await goIsSufficient()) return { available: true }
   const missing: PartName[] = []
-  for (const name of names) if (!(await isThere(name))) missing.push(name)
+  for (const name of names) if (!(await isPresent(name))) missing.push(name)
   if (missing.length === 0) return { available: true }
   return {
     available: false,
-    reason: `SKIPPED, not tested: ${missing.join(', ')} neither here nor buildable. ${howToGetParts}`,
+    reason: `SKIPPED, not tested: ${missing.join(', ')} cannot be found or built. ${HOW_TO_GET_PARTS}`,
   }
 }
 
-const howToGetParts = `Install Go ${oldestGo} or newer (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with the binaries.`
+const HOW_TO_GET_PARTS = `Install Go ${OLDEST_GO} or newer (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with the binaries.`
 
-async function isThere(name: PartName): Promise<boolean> {
+async function isPresent(name: PartName): Promise<boolean> {
   if ((await fromAssets(name)) !== undefined) return true
   if (await isExecutable(await sources[name].path())) return true
   return name === 'kubectl' && (await sources.kubectl.get()) !== undefined

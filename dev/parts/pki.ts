@@ -1,41 +1,38 @@
 /** Authorities and certificates of certs-dev/pki.ts, as the files that the parts are started with. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 
+import {
+  readKeyPair,
+  writeKeyPair,
+  writePrivateKey,
+  type CertificateFiles,
+} from '../../certs-dev/files.ts'
 import * as pki from '../../certs-dev/pki.ts'
 
-/** A certificate and its key, as PEM files. */
-export interface CertificateFiles {
-  certFile: string
-  keyFile: string
-}
-
-/** What a leaf certificate says. */
+/** What a leaf certificate is to contain. */
 export interface LeafRequest {
   commonName: string
   /** Kubernetes reads them as groups. */
   organizations?: string[]
-  /** DNS names and IP addresses; with any of them it is a serving certificate, else a client's. */
+  /** DNS names and IP addresses. With any of them it is a serving certificate, else a client's. */
   hosts?: string[]
 }
 
-/** Makes a certificate authority in a folder: `<name>.crt` and `<name>.key`. */
+/** Creates a certificate authority in a folder: `<name>.crt` and `<name>.key`. */
 export async function createAuthority(directory: string, name: string): Promise<CertificateFiles> {
-  return write(directory, name, await pki.createAuthority({ commonName: name }))
+  return writeKeyPair(directory, name, await pki.createAuthority({ commonName: name }))
 }
 
-/** Makes a leaf certificate of an authority in a folder: `<name>.crt` and `<name>.key`. */
+/** Creates a leaf certificate, signed by an authority, in a folder: `<name>.crt` and `<name>.key`. */
 export async function issueCertificate(
   authority: CertificateFiles,
   directory: string,
   name: string,
   { commonName, organizations = [], hosts = [] }: LeafRequest,
 ): Promise<CertificateFiles> {
-  const signer = await pki.loadAuthority({
-    certificatePem: await readFile(authority.certFile, 'utf8'),
-    keyPem: await readFile(authority.keyFile, 'utf8'),
-  })
+  const signer = await pki.loadAuthority(await readKeyPair(authority))
   const pair = await signer.issue({
     commonName,
     organizations,
@@ -43,10 +40,10 @@ export async function issueCertificate(
     ipAddresses: hosts.filter((host) => isIP(host) !== 0),
     usages: [hosts.length > 0 ? 'server' : 'client'],
   })
-  return write(directory, name, pair)
+  return writeKeyPair(directory, name, pair)
 }
 
-/** Makes a key pair without a certificate (for signing service account tokens). */
+/** Creates a key pair without a certificate, for signing service account tokens. */
 export async function createKeyPair(
   directory: string,
   name: string,
@@ -55,18 +52,6 @@ export async function createKeyPair(
   const publicFile = join(directory, `${name}.pub`)
   const keyFile = join(directory, `${name}.key`)
   await writeFile(publicFile, publicKeyPem)
-  await writeFile(keyFile, keyPem, { mode: 0o600 })
+  await writePrivateKey(keyFile, keyPem)
   return { publicFile, keyFile }
-}
-
-async function write(
-  directory: string,
-  name: string,
-  { certificatePem, keyPem }: pki.KeyPair,
-): Promise<CertificateFiles> {
-  const certFile = join(directory, `${name}.crt`)
-  const keyFile = join(directory, `${name}.key`)
-  await writeFile(certFile, certificatePem)
-  await writeFile(keyFile, keyPem, { mode: 0o600 })
-  return { certFile, keyFile }
 }

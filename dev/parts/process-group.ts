@@ -4,34 +4,38 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Processes that live and die together with this one, and the folder they work in. */
+/** Processes that end with this one at the latest, and the folder they work in. */
 export interface ProcessGroup {
-  /** Starts a program whose output goes to `<name>.log` in the folder. */
+  /** Starts a program; its output goes to `<name>.log` in the folder. */
   start: (name: string, file: string, args: readonly string[]) => Promise<void>
   /**
-   * As start, but returns the first line that the program writes to its stdout. Such a program is
-   * asked to end (SIGTERM) before it is killed.
+   * Like start, but returns the first line that the program writes to stdout. Such a program is sent
+   * SIGTERM before it is killed.
    */
   startAndReadLine: (name: string, file: string, args: readonly string[]) => Promise<string>
-  /** Rejects as soon as a program ends that nobody stopped; never resolves. */
+  /** Rejects when a program ends that was not stopped; never resolves. */
   failed: Promise<never>
-  /** Kills all, the last started first, and removes the folder. */
+  /** Kills all programs, the last started first, and removes the folder. */
   stop: () => Promise<void>
 }
 
+/** How long a program may take to end after SIGTERM. */
+const TERMINATION_MS = 2_000
+
 interface Member {
   child: ChildProcess
-  /** Resolves with its exit code or signal. */
+  /** Resolves with the exit code or signal. */
   ended: Promise<string>
-  gentle: boolean
+  /** Whether it is sent SIGTERM before SIGKILL. */
+  terminatesFirst: boolean
 }
 
 /**
- * Reads "add PID" and "drop PID" from a pipe whose other end only our process holds. When that
- * ends, in whatever way (SIGKILL included), the kernel closes the pipe, and the reaper ends the
- * process groups that are left and removes the folder.
+ * Reads "add PID" and "drop PID" from a pipe whose other end only this process holds. When this
+ * process ends in any way (SIGKILL included), the kernel closes the pipe, and the reaper ends the
+ * remaining process groups and removes the folder.
  */
-const reaperScript = `
+const REAPER_SCRIPT = `
 while read -r action pid; do
   case $action in
     add) pids="$pids $pid" ;;
@@ -48,13 +52,13 @@ rm -rf -- "$1" 2>/dev/null || { sleep 1; rm -rf -- "$1"; }
 `
 
 /**
- * Makes a group that works in `directory`. The folder belongs to the group: it is removed when the
- * group stops or our process ends.
+ * Creates a group that works in `directory`. The folder belongs to the group: it is removed when the
+ * group stops or this process ends.
  */
 export function createProcessGroup(directory: string): ProcessGroup {
-  // Sessions of their own, here and below: Ctrl-C in a terminal must reach only our process, which
-  // then stops the rest in order.
-  const reaper = spawn('/bin/sh', ['-c', reaperScript, 'reaper', directory], {
+  // Detached, here and below: Ctrl-C in a terminal must reach only this process, which then stops
+  // the others in order.
+  const reaper = spawn('/bin/sh', ['-c', REAPER_SCRIPT, 'reaper', directory], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   })
@@ -62,7 +66,7 @@ export function createProcessGroup(directory: string): ProcessGroup {
   const members: Member[] = []
   let stopping = false
   const failure = Promise.withResolvers<never>()
-  // Whoever does not look at it must not be ended by it.
+  // Without a handler, the rejection would end a process that does not watch `failed`.
   failure.promise.catch(() => undefined)
 
   const launch = async (
@@ -77,7 +81,7 @@ export function createProcessGroup(directory: string): ProcessGroup {
       cwd: directory,
       detached: true,
       stdio: ['ignore', stdout ?? log.fd, log.fd],
-      // Nothing of the user's environment (proxies, KUBECONFIG, credentials) reaches the parts.
+      // The user's environment (proxies, KUBECONFIG, credentials) must not reach the parts.
       env: { PATH: process.env['PATH'], HOME: directory, TMPDIR: directory },
     })
     await log.close()
@@ -87,12 +91,12 @@ export function createProcessGroup(directory: string): ProcessGroup {
     })
     if (child.pid !== undefined) reaper.stdin.write(`add ${child.pid}\n`)
     unreference(child)
-    members.push({ child, ended, gentle: stdout === 'pipe' })
-    void ended.then(async (how) => {
+    members.push({ child, ended, terminatesFirst: stdout === 'pipe' })
+    void ended.then(async (outcome) => {
       if (stopping) return
       const tail = await readFile(logFile, 'utf8').catch(() => '')
       const last = tail.trimEnd().split('\n').slice(-15).join('\n')
-      failure.reject(new Error(`${name} ended (${how}):\n${last}`))
+      failure.reject(new Error(`${name} ended (${outcome}):\n${last}`))
     })
     return child
   }
@@ -105,7 +109,7 @@ export function createProcessGroup(directory: string): ProcessGroup {
     startAndReadLine: async (name, file, args) => {
       const child = await launch(name, file, args, 'pipe')
       if (child.stdout === null) throw new Error(`${name} has no stdout`)
-      // Until the line is there, it is what our process waits for.
+      // Until the line has come, the child keeps this process alive.
       child.ref()
       const lines = createInterface(child.stdout)
       const line = new Promise<string>((resolve) => lines.once('line', resolve))
@@ -115,11 +119,11 @@ export function createProcessGroup(directory: string): ProcessGroup {
     },
     stop: async () => {
       stopping = true
-      for (const { child, ended, gentle } of members.splice(0).reverse()) {
+      for (const { child, ended, terminatesFirst } of members.splice(0).reverse()) {
         child.ref()
-        if (gentle) {
+        if (terminatesFirst) {
           signalGroup(child, 'SIGTERM')
-          await Promise.race([ended, sleep(2000)])
+          await Promise.race([ended, sleep(TERMINATION_MS)])
         }
         signalGroup(child, 'SIGKILL')
         await ended
@@ -131,7 +135,7 @@ export function createProcessGroup(directory: string): ProcessGroup {
   }
 }
 
-/** Lets our process end although a child runs. */
+/** Lets this process end while a child runs. */
 function unreference(child: ChildProcess): void {
   child.unref()
   for (const stream of [child.stdin, child.stdout]) {
@@ -140,11 +144,11 @@ function unreference(child: ChildProcess): void {
 }
 
 function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
-  // An ended child's number may be another process' by now.
+  // The ID of a child that has ended may belong to another process now.
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   try {
     process.kill(-child.pid, signal)
   } catch {
-    // It ended by itself.
+    // It has ended by itself.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Which version of each real part is built. Kubernetes' own modules under dev/parts/go are pinned
- * by their go.mod and go.sum; those here are verified by Go's checksum database.
+ * The version of each real part that is built, verified by Go's checksum database. The programs
+ * under dev/parts/go pin theirs in their go.mod and go.sum.
  */
 export const versions = {
   kubernetes: 'v1.36.3',
@@ -8,5 +8,5 @@ export const versions = {
   h2spec: 'v2.2.1',
 } as const
 
-/** The oldest Go that the modules above accept (`go` directive of k8s.io/kubernetes). */
-export const oldestGo = '1.26.0'
+/** The oldest Go version that the modules above accept (`go` directive of k8s.io/kubernetes). */
+export const OLDEST_GO = '1.26.0'

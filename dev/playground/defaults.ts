@@ -1,10 +1,10 @@
-/** What controllers and a kubelet would add to an object; here it is made up at once. */
-import { isJson, listAt, objectAt, stringAt, type Json } from './objects.ts'
+/** Adds the fields to new objects that controllers and a kubelet would set. */
+import { isJson, listAt, objectAt, stringAt, timestamp, type Json } from './objects.ts'
 
-/** The one node; it runs nothing. */
-export const nodeName = 'playground'
+/** The name of the only node, which runs nothing. */
+export const NODE_NAME = 'playground'
 
-/** A new object as it would look a moment after its creation. */
+/** A new object as it would look shortly after its creation. */
 export function withDefaults(kind: string, object: Json): Json {
   switch (kind) {
     case 'Namespace':
@@ -21,11 +21,11 @@ export function withDefaults(kind: string, object: Json): Json {
 }
 
 function pod(object: Json): Json {
-  const startedAt = new Date().toISOString().replace(/\.\d+/, '')
+  const startedAt = timestamp()
   const containers = listAt(object, 'spec', 'containers').filter(isJson)
   return {
     ...object,
-    spec: { restartPolicy: 'Always', nodeName, ...objectAt(object, 'spec') },
+    spec: { restartPolicy: 'Always', nodeName: NODE_NAME, ...objectAt(object, 'spec') },
     status: {
       phase: 'Running',
       podIP: '192.0.2.1',

@@ -1,11 +1,11 @@
-/** What the playground says it can do: versions, groups, resources, and just enough of OpenAPI. */
+/** The playground's discovery documents: version, groups, resources, and a minimum of OpenAPI. */
 import { kinds, type Kind } from './kinds.ts'
 import type { Json } from './objects.ts'
 
-/** Says what it is wherever a version is shown. */
-export const gitVersion = 'v1.36.3+gatehouse-playground'
+/** The version, which identifies the playground wherever it is shown. */
+export const GIT_VERSION = 'v1.36.3+gatehouse-playground'
 
-/** Objects that are answered and not kept. */
+/** Resources that can only be created, and are not stored. */
 const reviews = [
   { group: 'authentication.k8s.io', resource: 'selfsubjectreviews', kind: 'SelfSubjectReview' },
   {
@@ -22,12 +22,12 @@ const reviews = [
 
 const groups = [...new Set(reviews.map(({ group }) => group))]
 
-const all = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+const allVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 
 const version = {
   major: '1',
   minor: '36',
-  gitVersion,
+  gitVersion: GIT_VERSION,
   gitCommit: 'none',
   gitTreeState: 'none',
   buildDate: '1970-01-01T00:00:00Z',
@@ -36,7 +36,7 @@ const version = {
   platform: `${process.platform}/${process.arch}`,
 }
 
-/** Documents by their path; undefined for a path that has none. */
+/** The discovery document at a path; undefined if there is none. */
 export function discoveryDocument(path: string): Json | undefined {
   return documents.get(path.length > 1 ? path.replace(/\/+$/, '') : path)
 }
@@ -79,7 +79,7 @@ function resourceOf({ resource, kind, namespaced, shortNames, inAll }: Kind): Js
     singularName: kind.toLowerCase(),
     namespaced,
     kind,
-    verbs: all,
+    verbs: allVerbs,
     ...(shortNames.length === 0 ? {} : { shortNames }),
     ...(inAll ? { categories: ['all'] } : {}),
   }
@@ -104,8 +104,9 @@ function openApiIndex(): Json {
 }
 
 /**
- * No schemas: only that every kind takes `fieldValidation`, which is what kubectl looks for before
- * it leaves validation to the server (kubectl/pkg/util/openapi, QueryParamVerifierV3).
+ * An OpenAPI document without schemas. It only declares the parameter `fieldValidation` for every
+ * kind, because kubectl checks for that before it leaves validation to the server
+ * (kubectl/pkg/util/openapi, QueryParamVerifierV3).
  */
 function openApi(of: readonly { group: string; kind: string }[]): Json {
   const patch = of.map(({ group, kind }): [string, Json] => [
@@ -125,7 +126,7 @@ function openApi(of: readonly { group: string; kind: string }[]): Json {
   ])
   return {
     openapi: '3.0.0',
-    info: { title: 'Gatehouse playground', version: gitVersion },
+    info: { title: 'Gatehouse playground', version: GIT_VERSION },
     paths: Object.fromEntries(patch),
     components: {},
   }

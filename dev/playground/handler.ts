@@ -1,11 +1,11 @@
-/** The life of a request in the playground, top to bottom. */
+/** Handles a request to the playground, from authentication to the response. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { discoveryDocument } from './discovery.ts'
 import { userOf, type UserInfo } from './identity.ts'
 import { writeLog } from './logs.ts'
 import type { Json, KubernetesObject } from './objects.ts'
 import { jsonOf, parseBody } from './patch.ts'
-import { perform, type ResourceAnswer, type ResourceRequest } from './resources.ts'
+import { perform, type ResourceRequest, type ResourceResponse } from './resources.ts'
 import { review } from './reviews.ts'
 import { routeOf, type Route } from './route.ts'
 import { selectorOf } from './selectors.ts'
@@ -14,26 +14,29 @@ import type { Store } from './store.ts'
 import { tableOf, wantsTable, type IncludeObject } from './table.ts'
 import { writeWatch } from './watch.ts'
 
-const maxBody = 3 * 1024 * 1024
+const MAX_BODY_BYTES = 3 * 1024 * 1024
 
 export interface HandlerOptions {
-  readonly store: Store
-  /** Common name of the only client that may act on behalf of users. */
+  /** The common name of the only client that may impersonate users. */
   readonly proxy: string
 }
 
-/** Answers one request; every way out is an answer. */
+export interface HandlerEffects {
+  readonly store: Store
+}
+
+/** Handles one request. Never rejects: every error becomes a response. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>
 
-/** Makes the handler of a store. */
-export function createHandler({ store, proxy }: HandlerOptions): Handler {
+/** Creates the handler of a store. */
+export function createHandler({ proxy }: HandlerOptions, { store }: HandlerEffects): Handler {
   return async (request, response) => {
     const auditId = request.headers['audit-id']
     if (typeof auditId === 'string') response.setHeader('audit-id', auditId)
     response.setHeader('cache-control', 'no-cache, private')
     try {
       const user = userOf(request.socket, request.rawHeaders, proxy)
-      await answer(store, user, request, response)
+      await handle(store, user, request, response)
     } catch (error) {
       const refusal =
         error instanceof Refusal
@@ -45,7 +48,7 @@ export function createHandler({ store, proxy }: HandlerOptions): Handler {
   }
 }
 
-async function answer(
+async function handle(
   store: Store,
   user: UserInfo | undefined,
   request: IncomingMessage,
@@ -62,7 +65,7 @@ async function answer(
   if (user === undefined && path !== '/version') {
     throw new Refusal(
       'Forbidden',
-      `forbidden: User "gatehouse" cannot ${(request.method ?? '').toLowerCase()} path "${path}": the playground lets Gatehouse do nothing but act on behalf of users`,
+      `forbidden: User "gatehouse" cannot ${(request.method ?? '').toLowerCase()} path "${path}": the playground lets Gatehouse only impersonate users`,
     )
   }
   if (document !== undefined && request.method === 'GET') {
@@ -71,14 +74,14 @@ async function answer(
   }
   const route = routeOf(path)
   if (route === undefined) {
-    await answerReview(user, path, request, response)
+    await handleReview(user, path, request, response)
     return
   }
-  refuseConnections(route)
-  await answerResource(store, route, url.searchParams, request, response)
+  refuseSubresources(route)
+  await handleResource(store, route, url.searchParams, request, response)
 }
 
-async function answerReview(
+async function handleReview(
   user: UserInfo | undefined,
   path: string,
   request: IncomingMessage,
@@ -86,14 +89,14 @@ async function answerReview(
 ): Promise<void> {
   if (request.method !== 'POST' || user === undefined) throw unknownPath()
   const body = await readBody(request)
-  // What is asked is echoed where it can be read (kubectl sends protobuf); the answer is the same.
+  // The spec is echoed only if it is JSON (kubectl sends protobuf); the status does not depend on it.
   const isReadable = mediaTypeOf(request) === 'application/json'
-  const answered = review(path, isReadable ? jsonOf(parseBody(body.toString('utf8'))) : {}, user)
-  if (answered === undefined) throw unknownPath()
-  sendJson(response, 201, answered)
+  const result = review(path, isReadable ? jsonOf(parseBody(body.toString('utf8'))) : {}, user)
+  if (result === undefined) throw unknownPath()
+  sendJson(response, 201, result)
 }
 
-async function answerResource(
+async function handleResource(
   store: Store,
   route: Route,
   query: URLSearchParams,
@@ -122,29 +125,29 @@ async function answerResource(
     mediaType: mediaTypeOf(request),
     body: await readBody(request),
   }
-  sendAnswer(store, resourceRequest, perform(store, resourceRequest), accept, response)
+  sendResult(store, resourceRequest, perform(store, resourceRequest), accept, response)
 }
 
-function sendAnswer(
+function sendResult(
   store: Store,
   { route, query }: ResourceRequest,
-  answered: ResourceAnswer,
+  result: ResourceResponse,
   accept: string,
   response: ServerResponse,
 ): void {
   const resourceVersion = String(store.version)
   const asTable = wantsTable(accept)
-  if ('status' in answered) sendJson(response, answered.code, answered.status)
-  else if ('object' in answered) {
-    const { object, code } = answered
+  if ('status' in result) sendJson(response, result.code, result.status)
+  else if ('object' in result) {
+    const { object, code } = result
     const version = object.metadata.resourceVersion
     sendJson(response, code, asTable ? table(route, [object], version, query) : object)
   } else if (asTable) {
-    sendJson(response, 200, table(route, answered.objects, resourceVersion, query))
+    sendJson(response, 200, table(route, result.objects, resourceVersion, query))
   } else {
     const { kind } = route
     const list = { kind: `${kind.kind}List`, apiVersion: kind.version }
-    sendJson(response, 200, { ...list, metadata: { resourceVersion }, items: answered.objects })
+    sendJson(response, 200, { ...list, metadata: { resourceVersion }, items: result.objects })
   }
 }
 
@@ -156,19 +159,19 @@ function table(
 ): Json {
   const include = query.get('includeObject') ?? 'Metadata'
   if (!['None', 'Metadata', 'Object'].includes(include)) {
-    throw new Refusal('BadRequest', `includeObject: ${JSON.stringify(include)} is not known`)
+    throw new Refusal('BadRequest', `includeObject: unknown value ${JSON.stringify(include)}`)
   }
   return tableOf(route.kind, objects, resourceVersion, include as IncludeObject)
 }
 
-/** What would need a container, or a network to reach one, and other subresources. */
-function refuseConnections({ kind, subresource }: Route): void {
+/** Refuses subresources that need a container or a network, and unknown ones. */
+function refuseSubresources({ kind, subresource }: Route): void {
   if (subresource === '' || subresource === 'status') return
   if (kind.resource === 'pods' && subresource === 'log') return
   if (!['exec', 'attach', 'portforward', 'proxy'].includes(subresource)) throw unknownPath()
   throw new Refusal(
     'BadRequest',
-    `the playground runs no containers, so ${kind.resource}/${subresource} leads nowhere: start with "npm start -- --cluster" for a real control plane`,
+    `the playground runs no containers, so ${kind.resource}/${subresource} does not work: "npm start -- --cluster" starts a real control plane`,
   )
 }
 
@@ -185,8 +188,11 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   let length = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length
-    if (length > maxBody) {
-      throw new Refusal('RequestEntityTooLarge', `Request entity too large: limit is ${maxBody}`)
+    if (length > MAX_BODY_BYTES) {
+      throw new Refusal(
+        'RequestEntityTooLarge',
+        `Request entity too large: limit is ${MAX_BODY_BYTES}`,
+      )
     }
     chunks.push(chunk)
   }

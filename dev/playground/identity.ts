@@ -1,6 +1,6 @@
 /**
- * Who asks: the client certificate says which proxy, the impersonation headers say on whose behalf
- * (apiserver/pkg/endpoints/filters/impersonation, client-go/transport/round_trippers.go).
+ * Authenticates requests: the client certificate identifies the proxy, the impersonation headers the
+ * user (apiserver/pkg/endpoints/filters/impersonation, client-go/transport/round_trippers.go).
  */
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
@@ -14,13 +14,13 @@ export interface UserInfo {
   readonly extra?: Readonly<Record<string, readonly string[]>>
 }
 
-/** Name and value, in turn, as node gives them: values are bytes as latin1. */
+/** Names and values, alternating, as Node provides them: values are bytes as latin1. */
 export type RawHeaders = readonly string[]
 
 /**
- * The user on whose behalf a request is made; undefined when nobody is named. Throws a Refusal:
- * Unauthorized without a certificate of the client authority, Forbidden when anybody but `proxy`
- * (a common name) impersonates, BadRequest for a group, uid or extra without a user.
+ * The impersonated user of a request; undefined when there are no impersonation headers. Throws a
+ * Refusal: Unauthorized without a certificate of the client authority, Forbidden when a client other
+ * than `proxy` (a common name) impersonates, BadRequest for a group, UID or extra without a user.
  */
 export function userOf(socket: Socket, headers: RawHeaders, proxy: string): UserInfo | undefined {
   const commonName = verifiedCommonName(socket)
@@ -57,7 +57,7 @@ function verifiedCommonName(socket: Socket): string | undefined {
 }
 
 interface Impersonation {
-  /** Header names of this kind that were there. */
+  /** The impersonation headers that are present, in lower case. */
   readonly names: Set<string>
   user?: string
   uid?: string
@@ -65,32 +65,32 @@ interface Impersonation {
   readonly extra: Map<string, string[]>
 }
 
-const prefix = 'impersonate-'
-const extraPrefix = 'impersonate-extra-'
+const PREFIX = 'impersonate-'
+const EXTRA_PREFIX = 'impersonate-extra-'
 
 function impersonationOf(headers: RawHeaders): Impersonation {
   const found: Impersonation = { names: new Set(), groups: [], extra: new Map() }
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = (headers[i] ?? '').toLowerCase()
-    if (!name.startsWith(prefix)) continue
+    if (!name.startsWith(PREFIX)) continue
     found.names.add(name)
     take(found, name, Buffer.from(headers[i + 1] ?? '', 'latin1').toString('utf8'))
   }
   return found
 }
 
-/** Of user and uid the first counts, as with Go's `Header.Get`. */
+/** The first user and the first UID count, as with Go's `Header.Get`. */
 function take(found: Impersonation, name: string, value: string): void {
   if (name === 'impersonate-user') found.user ??= value
   else if (name === 'impersonate-uid') found.uid ??= value
   else if (name === 'impersonate-group') found.groups.push(value)
-  else if (name.startsWith(extraPrefix)) {
-    const key = unescapeKey(name.slice(extraPrefix.length))
+  else if (name.startsWith(EXTRA_PREFIX)) {
+    const key = unescapeKey(name.slice(EXTRA_PREFIX.length))
     found.extra.set(key, [...(found.extra.get(key) ?? []), value])
   }
 }
 
-/** `%XX` of UTF-8 bytes; what is no valid escape stays as it is. */
+/** Decodes `%XX` of UTF-8 bytes; a key with an invalid escape is left unchanged. */
 function unescapeKey(key: string): string {
   try {
     return decodeURIComponent(key)

@@ -1,7 +1,7 @@
-/** The kinds of objects that the playground keeps, with what `kubectl get` prints of each. */
+/** The kinds of objects that the playground stores, with their columns in `kubectl get`. */
 import { isJson, listAt, objectAt, stringAt, type KubernetesObject } from './objects.ts'
 
-/** A column of `kubectl get`; priority 1 is for `-o wide`. */
+/** A column of `kubectl get`; priority 1 is shown with `-o wide` only. */
 export interface Column {
   readonly name: string
   readonly priority: 0 | 1
@@ -16,7 +16,7 @@ export interface Kind {
   readonly kind: string
   readonly shortNames: readonly string[]
   readonly namespaced: boolean
-  /** In `kubectl get all`. */
+  /** Whether `kubectl get all` includes it. */
   readonly inAll: boolean
   readonly columns: readonly Column[]
 }
@@ -46,7 +46,7 @@ const core = (
   columns: [name, ...columns, age],
 })
 
-/** All kinds, all of them of the core group. */
+/** All kinds; they all belong to the core group. */
 export const kinds: readonly Kind[] = [
   core(
     'configmaps',
@@ -112,7 +112,7 @@ export const kinds: readonly Kind[] = [
 
 const byResource = new Map(kinds.map((kind) => [kind.resource, kind]))
 
-/** The kind of a resource by its plural name in lower case. */
+/** The kind of a resource, by its plural name in lower case. */
 export function kindOf(resource: string): Kind | undefined {
   return byResource.get(resource)
 }
@@ -128,7 +128,7 @@ function servicePorts(service: KubernetesObject): string {
   return ports.map((port) => `${String(port['port'])}/${String(port['protocol'])}`).join(',')
 }
 
-/** As `kubectl get` says it: the two largest units of a short time, one of a long one. */
+/** The age as `kubectl get` formats it: two units for a short time, one unit for a long time. */
 function ageOf(timestamp: string): string {
   const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(timestamp)) / 1000))
   if (seconds < 120) return `${seconds}s`

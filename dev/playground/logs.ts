@@ -1,13 +1,14 @@
-/** `kubectl logs`: containers that do not run, yet say something once a second. */
+/** `kubectl logs`: simulates containers that write one line per second. */
 import type { Writable } from 'node:stream'
 import { isJson, listAt, type KubernetesObject } from './objects.ts'
 import { Refusal } from './status.ts'
 
-const backlogLines = 100
+const BACKLOG_LINES = 100
 
 /**
- * Writes a container's log: line N is N seconds younger than its pod. With `follow` it goes on until
- * the reader goes away. Throws a Refusal (BadRequest) for a container or number that is none.
+ * Writes a container's log: line N is from N seconds after the creation of its pod. With `follow`, it
+ * continues until the reader disconnects. Throws a Refusal (BadRequest) for an unknown container and
+ * for an invalid number.
  */
 export function writeLog(pod: KubernetesObject, query: URLSearchParams, out: Writable): void {
   checkContainer(pod, query.get('container') ?? '')
@@ -46,14 +47,14 @@ function checkContainer(pod: KubernetesObject, container: string): void {
 }
 
 function firstLine(query: URLSearchParams, last: number): number {
-  const tail = numberOf(query, 'tailLines') ?? backlogLines
-  const seconds = numberOf(query, 'sinceSeconds') ?? backlogLines
-  return Math.max(1, last + 1 - Math.min(tail, seconds, backlogLines))
+  const tail = numberOf(query, 'tailLines') ?? BACKLOG_LINES
+  const seconds = numberOf(query, 'sinceSeconds') ?? BACKLOG_LINES
+  return Math.max(1, last + 1 - Math.min(tail, seconds, BACKLOG_LINES))
 }
 
 function numberOf(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name)
   if (text === null) return undefined
   if (/^\d{1,9}$/.test(text)) return Number(text)
-  throw new Refusal('BadRequest', `${name}: ${JSON.stringify(text)} is no number`)
+  throw new Refusal('BadRequest', `${name}: ${JSON.stringify(text)} is not a number`)
 }

@@ -1,17 +1,17 @@
 /**
  * The patches that kubectl sends: JSON (RFC 6902), merge (RFC 7386), strategic merge for the lists
- * of pods and services, and server-side apply without tracking who owns which field.
+ * of pods and services, and server-side apply without field managers.
  */
 import { parse } from 'yaml'
 import { isJson, type Json } from './objects.ts'
 import { Refusal } from './status.ts'
 
-/** Media type of server-side apply. */
-export const applyPatch = 'application/apply-patch+yaml'
+/** The media type of server-side apply. */
+export const APPLY_PATCH = 'application/apply-patch+yaml'
 
 /**
- * Applies a patch, by its media type, to an object, which stays as it is. Throws a Refusal
- * (BadRequest, Invalid, UnsupportedMediaType).
+ * Applies a patch of a media type to an object and returns the result; the object itself is not
+ * changed. Throws a Refusal (BadRequest, Invalid, UnsupportedMediaType).
  */
 export function applyPatchTo(object: Json, mediaType: string, body: string): Json {
   switch (mediaType) {
@@ -20,28 +20,28 @@ export function applyPatchTo(object: Json, mediaType: string, body: string): Jso
     case 'application/merge-patch+json':
       return mergePatch(object, jsonOf(parseBody(body)))
     case 'application/strategic-merge-patch+json':
-    case applyPatch:
+    case APPLY_PATCH:
       return strategicMerge(object, jsonOf(parseBody(body)))
     default:
       throw new Refusal(
         'UnsupportedMediaType',
-        `the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, ${applyPatch}`,
+        `the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, ${APPLY_PATCH}`,
       )
   }
 }
 
-/** A body in JSON or YAML. Throws a Refusal (BadRequest). */
+/** Parses a body in JSON or YAML. Throws a Refusal (BadRequest). */
 export function parseBody(body: string): unknown {
   try {
     const first = body.trimStart().charAt(0)
     if (first === '{' || first === '[') return JSON.parse(body) as unknown
     return parse(body, { maxAliasCount: 0 }) as unknown
   } catch (error) {
-    throw new Refusal('BadRequest', `the body cannot be read: ${(error as Error).message}`)
+    throw new Refusal('BadRequest', `the body cannot be parsed: ${(error as Error).message}`)
   }
 }
 
-/** A body that must be an object. Throws a Refusal (BadRequest). */
+/** Checks that a body is an object. Throws a Refusal (BadRequest). */
 export function jsonOf(value: unknown): Json {
   if (!isJson(value)) throw new Refusal('BadRequest', 'the body must be an object')
   return value
@@ -56,7 +56,7 @@ function mergePatch(target: unknown, patch: Json): Json {
   return merged
 }
 
-/** Fields whose lists are merged by a key of their items (`patchMergeKey` in k8s.io/api/core/v1). */
+/** Lists that are merged by a key of their items (`patchMergeKey` in k8s.io/api/core/v1). */
 const mergeKeys: Readonly<Record<string, readonly string[]>> = {
   containers: ['name'],
   initContainers: ['name'],
@@ -104,7 +104,7 @@ function mergeList(field: string, target: unknown, patch: readonly unknown[]): r
 }
 
 function jsonPatch(object: Json, operations: unknown): Json {
-  if (!Array.isArray(operations)) throw new Refusal('BadRequest', 'a JSON patch is a list')
+  if (!Array.isArray(operations)) throw new Refusal('BadRequest', 'a JSON patch must be a list')
   let root: unknown = structuredClone(object)
   for (const operation of operations as unknown[]) root = operate(root, jsonOf(operation))
   return jsonOf(root)
@@ -136,10 +136,10 @@ function operate(root: unknown, operation: Json): unknown {
   }
 }
 
-/** RFC 6901. */
+/** Splits a JSON pointer (RFC 6901) into its parts. */
 function pointer(text: unknown): readonly string[] {
   if (typeof text !== 'string' || (text !== '' && !text.startsWith('/'))) {
-    throw new Refusal('BadRequest', `${JSON.stringify(text)} is no JSON pointer`)
+    throw new Refusal('BadRequest', `${JSON.stringify(text)} is not a JSON pointer`)
   }
   return text
     .split('/')
@@ -154,9 +154,9 @@ function lookUp(root: unknown, path: readonly string[]): unknown {
   }, root)
 }
 
-type How = 'add' | 'replace' | 'remove'
+type Change = 'add' | 'replace' | 'remove'
 
-function change(root: unknown, path: readonly string[], how: How, value: unknown): unknown {
+function change(root: unknown, path: readonly string[], how: Change, value: unknown): unknown {
   const last = path.at(-1)
   if (last === undefined) return value
   const parent = lookUp(root, path.slice(0, -1))
@@ -170,12 +170,15 @@ function change(root: unknown, path: readonly string[], how: How, value: unknown
   return root
 }
 
-function changeList(list: unknown[], last: string, how: How, value: unknown): void {
+function changeList(list: unknown[], last: string, how: Change, value: unknown): void {
   const at = last === '-' ? list.length : Number(last)
   if (!Number.isInteger(at) || at < 0 || at > list.length) throw missing(last)
   list.splice(at, how === 'add' ? 0 : 1, ...(how === 'remove' ? [] : [value]))
 }
 
 function missing(last: string): Refusal {
-  return new Refusal('Invalid', `there is no ${JSON.stringify(last)} at the path of a JSON patch`)
+  return new Refusal(
+    'Invalid',
+    `${JSON.stringify(last)} does not exist at the path of a JSON patch`,
+  )
 }

@@ -1,15 +1,15 @@
 /**
- * Reads what `kubectl create` sends in Kubernetes' protobuf form, for the few kinds whose messages
- * are written down here (k8s.io/api/core/v1/generated.proto; envelope: runtime.Unknown).
+ * Decodes the protobuf bodies of `kubectl create`, for the few kinds whose messages are defined here
+ * (k8s.io/api/core/v1/generated.proto; envelope: runtime.Unknown).
  */
 import { stringAt, type Json } from './objects.ts'
 import { Refusal } from './status.ts'
 
-/** The media type. */
-export const protobuf = 'application/vnd.kubernetes.protobuf'
+/** The media type of Kubernetes' protobuf encoding. */
+export const PROTOBUF = 'application/vnd.kubernetes.protobuf'
 
 type Type = 'string' | 'bytes' | 'map<string>' | 'map<bytes>' | Message
-/** Fields by number: name and type. Others are skipped. */
+/** Name and type of each field, by its number. Other fields are skipped. */
 type Message = Readonly<Record<number, readonly [name: string, type: Type]>>
 
 const typeMeta: Message = { 1: ['apiVersion', 'string'], 2: ['kind', 'string'] }
@@ -32,7 +32,7 @@ const messages: Readonly<Record<string, Message>> = {
 
 const magic = Buffer.from('k8s\0')
 
-/** The object in a body, in JSON's form. Throws a Refusal (BadRequest, UnsupportedMediaType). */
+/** The object in a body, as JSON. Throws a Refusal (BadRequest, UnsupportedMediaType). */
 export function decodeProtobuf(body: Buffer): Json {
   if (!body.subarray(0, magic.length).equals(magic)) throw malformed()
   const { typeMeta: type, raw } = decode(body.subarray(magic.length), unknown) as {
@@ -43,7 +43,7 @@ export function decodeProtobuf(body: Buffer): Json {
   if (type?.apiVersion !== 'v1' || message === undefined) {
     throw new Refusal(
       'UnsupportedMediaType',
-      `the playground reads no ${type?.kind ?? 'object'} in protobuf: use a manifest, with kubectl create -f or kubectl apply -f`,
+      `the playground does not support protobuf for ${type?.kind ?? 'this object'}: use a manifest, with kubectl create -f or kubectl apply -f`,
     )
   }
   const object = decode(Buffer.from(raw ?? '', 'base64'), message)
@@ -90,17 +90,17 @@ function put(decoded: Json, [name, type]: readonly [string, Type], bytes: Buffer
     return
   }
   const value = valueOf(type, bytes)
-  // Go writes empty strings, JSON leaves them out.
+  // Go encodes empty strings; JSON omits them.
   if (value !== '') decoded[name] = value
 }
 
-/** Bytes are base64 in JSON. */
+/** A decoded value. In JSON, bytes are base64. */
 function valueOf(type: 'string' | 'bytes' | Message, bytes: Buffer): unknown {
   if (type === 'string') return bytes.toString('utf8')
   return type === 'bytes' ? bytes.toString('base64') : decode(bytes, type)
 }
 
-/** At most 32 bits: lengths and tags. Longer numbers are of fields that are skipped. */
+/** Reads a varint of up to 32 bits (a length or a tag). Only skipped fields have longer ones. */
 function varint(bytes: Buffer, from: number): { value: number; next: number } {
   let value = 0
   for (let at = from, shift = 0; at < bytes.length && shift < 70; at += 1, shift += 7) {
@@ -112,5 +112,5 @@ function varint(bytes: Buffer, from: number): { value: number; next: number } {
 }
 
 function malformed(): Refusal {
-  return new Refusal('BadRequest', 'the body is no Kubernetes object in protobuf')
+  return new Refusal('BadRequest', 'the body is not a Kubernetes object in protobuf')
 }

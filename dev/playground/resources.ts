@@ -1,15 +1,15 @@
-/** Reading and changing objects: the verbs of the API on a route. */
+/** The verbs of the API: reads and changes the objects of a route. */
 import { randomBytes } from 'node:crypto'
 import { withDefaults } from './defaults.ts'
 import { isJson, objectAt, stringAt, type Json, type KubernetesObject } from './objects.ts'
-import { applyPatch, applyPatchTo, jsonOf, parseBody } from './patch.ts'
-import { decodeProtobuf, protobuf } from './protobuf.ts'
+import { APPLY_PATCH, applyPatchTo, jsonOf, parseBody } from './patch.ts'
+import { decodeProtobuf, PROTOBUF } from './protobuf.ts'
 import type { Route } from './route.ts'
 import { selectorOf } from './selectors.ts'
 import { Refusal } from './status.ts'
 import type { Key, Store } from './store.ts'
 
-/** A request about objects, its body read. */
+/** A request for objects, after its body has been read. */
 export interface ResourceRequest {
   readonly method: string
   readonly route: Route
@@ -19,14 +19,14 @@ export interface ResourceRequest {
   readonly body: Buffer
 }
 
-/** What is answered: one object (the code may tell of its creation), several, or a Status. */
-export type ResourceAnswer =
+/** The result: one object (code 201 if it was created), several objects, or a Status. */
+export type ResourceResponse =
   | { readonly code: 200 | 201; readonly object: KubernetesObject }
   | { readonly code: 200; readonly objects: readonly KubernetesObject[] }
   | { readonly code: 200; readonly status: Json }
 
-/** Does it. Throws a Refusal. */
-export function perform(store: Store, request: ResourceRequest): ResourceAnswer {
+/** Performs a request. Throws a Refusal. */
+export function perform(store: Store, request: ResourceRequest): ResourceResponse {
   const { method, route } = request
   const onCollection = route.name === ''
   switch (method) {
@@ -57,7 +57,7 @@ function listed(store: Store, { route, query }: ResourceRequest): readonly Kuber
   return store.list(route.kind, route.namespace).filter(selectorOf(query))
 }
 
-function create(store: Store, request: ResourceRequest): ResourceAnswer {
+function create(store: Store, request: ResourceRequest): ResourceResponse {
   const { route } = request
   const object = objectOf(request)
   const metadata = objectAt(object, 'metadata')
@@ -68,33 +68,33 @@ function create(store: Store, request: ResourceRequest): ResourceAnswer {
   checkObject(object, key)
   return {
     code: 201,
-    object: store.create(key, withDefaults(route.kind.kind, object), isDry(request)),
+    object: store.create(key, withDefaults(route.kind.kind, object), isDryRun(request)),
   }
 }
 
-function update(store: Store, request: ResourceRequest): ResourceAnswer {
+function update(store: Store, request: ResourceRequest): ResourceResponse {
   const object = objectOf(request)
   checkObject(object, request.route)
-  return { code: 200, object: store.replace(request.route, object, isDry(request)) }
+  return { code: 200, object: store.replace(request.route, object, isDryRun(request)) }
 }
 
-function patch(store: Store, request: ResourceRequest): ResourceAnswer {
+function patch(store: Store, request: ResourceRequest): ResourceResponse {
   const { route, mediaType, body } = request
-  if (mediaType === applyPatch && store.find(route) === undefined) {
+  if (mediaType === APPLY_PATCH && store.find(route) === undefined) {
     return create(store, { ...request, mediaType: 'application/yaml' })
   }
   const patched = applyPatchTo(store.get(route), mediaType, body.toString('utf8'))
   checkObject(patched, route)
-  return { code: 200, object: store.replace(route, patched, isDry(request)) }
+  return { code: 200, object: store.replace(route, patched, isDryRun(request)) }
 }
 
 function remove(
   store: Store,
   request: ResourceRequest,
   objects: readonly KubernetesObject[],
-): ResourceAnswer {
+): ResourceResponse {
   const { kind } = request.route
-  if (!isDry(request)) {
+  if (!isDryRun(request)) {
     for (const { metadata } of objects) {
       store.remove({ kind, namespace: metadata.namespace ?? '', name: metadata.name })
     }
@@ -110,20 +110,23 @@ function remove(
 
 /** The object in the body. Throws a Refusal (BadRequest, UnsupportedMediaType). */
 function objectOf({ mediaType, body }: ResourceRequest): Json {
-  if (mediaType === protobuf) return decodeProtobuf(body)
+  if (mediaType === PROTOBUF) return decodeProtobuf(body)
   if (['', 'application/json', 'application/yaml'].includes(mediaType)) {
     return jsonOf(parseBody(body.toString('utf8')))
   }
   throw new Refusal(
     'UnsupportedMediaType',
-    `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, ${protobuf}`,
+    `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, ${PROTOBUF}`,
   )
 }
 
 function checkObject(object: Json, { kind, namespace, name }: Key): void {
   if (object['kind'] !== kind.kind || object['apiVersion'] !== kind.version) {
     const got = `${String(object['apiVersion'])} ${String(object['kind'])}`
-    throw new Refusal('BadRequest', `got ${got} where ${kind.version} ${kind.kind} goes`)
+    throw new Refusal(
+      'BadRequest',
+      `the object is a ${got}, but must be a ${kind.version} ${kind.kind}`,
+    )
   }
   const metadata = objectAt(object, 'metadata')
   if (![undefined, name].includes(metadata['name'] as string | undefined)) {
@@ -138,21 +141,21 @@ function checkObject(object: Json, { kind, namespace, name }: Key): void {
   checkFields(object, kind.kind, name)
 }
 
-/** The few fields without which nothing else here works. */
+/** Checks the few fields on which the rest of the playground relies. */
 function checkFields(object: Json, kind: string, name: string): void {
   const invalid = (field: string, what: string): Refusal =>
     new Refusal('Invalid', `${kind} "${name}" is invalid: ${field}: ${what}`, { name, kind })
   if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(name)) {
     throw invalid(
       'metadata.name',
-      `Invalid value: ${JSON.stringify(name)}: a lowercase RFC 1123 subdomain is needed`,
+      `Invalid value: ${JSON.stringify(name)}: must be a lowercase RFC 1123 subdomain`,
     )
   }
   for (const map of ['labels', 'annotations']) {
     const values = objectAt(object, 'metadata')[map]
     if (values === undefined || values === null) continue
     if (!isJson(values) || Object.values(values).some((value) => typeof value !== 'string')) {
-      throw invalid(`metadata.${map}`, 'Invalid value: strings by strings are needed')
+      throw invalid(`metadata.${map}`, 'Invalid value: must be a map from strings to strings')
     }
   }
   const containers = objectAt(object, 'spec')['containers']
@@ -161,7 +164,7 @@ function checkFields(object: Json, kind: string, name: string): void {
   }
 }
 
-function isDry({ query }: ResourceRequest): boolean {
+function isDryRun({ query }: ResourceRequest): boolean {
   return query.getAll('dryRun').includes('All')
 }
 

@@ -2,11 +2,11 @@
 import type { UserInfo } from './identity.ts'
 import { objectAt, type Json } from './objects.ts'
 
-const reason = 'the playground has no RBAC: whoever gets here may do everything'
+const REASON = 'the playground does not have RBAC: every user may do everything'
 
-/** Answers by path; undefined for a path that is no review's. */
+/** The review to return for a path; undefined if the path is not that of a review. */
 export function review(path: string, body: Json, user: UserInfo): Json | undefined {
-  const answer = (group: string, kind: string, status: Json): Json => ({
+  const reviewOf = (group: string, kind: string, status: Json): Json => ({
     kind,
     apiVersion: `${group}/v1`,
     metadata: { creationTimestamp: null },
@@ -15,11 +15,14 @@ export function review(path: string, body: Json, user: UserInfo): Json | undefin
   })
   switch (path) {
     case '/apis/authentication.k8s.io/v1/selfsubjectreviews':
-      return answer('authentication.k8s.io', 'SelfSubjectReview', { userInfo: user })
+      return reviewOf('authentication.k8s.io', 'SelfSubjectReview', { userInfo: user })
     case '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews':
-      return answer('authorization.k8s.io', 'SelfSubjectAccessReview', { allowed: true, reason })
+      return reviewOf('authorization.k8s.io', 'SelfSubjectAccessReview', {
+        allowed: true,
+        reason: REASON,
+      })
     case '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews':
-      return answer('authorization.k8s.io', 'SelfSubjectRulesReview', {
+      return reviewOf('authorization.k8s.io', 'SelfSubjectRulesReview', {
         resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }],
         nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }],
         incomplete: false,

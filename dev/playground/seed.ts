@@ -1,15 +1,15 @@
-/** What is in the playground when it opens. */
-import { nodeName, withDefaults } from './defaults.ts'
-import { gitVersion } from './discovery.ts'
+/** The initial objects of the playground. */
+import { NODE_NAME, withDefaults } from './defaults.ts'
+import { GIT_VERSION } from './discovery.ts'
 import { kinds } from './kinds.ts'
 import { objectAt, stringAt, type Json } from './objects.ts'
 import type { Store } from './store.ts'
 
-const note = 'Nothing here is real: the Gatehouse playground keeps objects in memory.'
+const NOTE = 'Nothing here is real: the Gatehouse playground keeps objects in memory.'
 
 const pod = (namespace: string, name: string): Json => ({
   kind: 'Pod',
-  metadata: { namespace, name, labels: { app: name }, annotations: { playground: note } },
+  metadata: { namespace, name, labels: { app: name }, annotations: { playground: NOTE } },
   spec: { containers: [{ name: 'main', image: 'none.invalid/nothing-runs-here' }] },
 })
 
@@ -20,8 +20,8 @@ const objects: readonly Json[] = [
   })),
   {
     kind: 'Node',
-    metadata: { name: nodeName },
-    status: { nodeInfo: { kubeletVersion: gitVersion } },
+    metadata: { name: NODE_NAME },
+    status: { nodeInfo: { kubeletVersion: GIT_VERSION } },
   },
   ...['default', 'kube-system', 'team-a'].map((namespace) => ({
     kind: 'ServiceAccount',
@@ -38,15 +38,15 @@ const objects: readonly Json[] = [
   {
     kind: 'ConfigMap',
     metadata: { namespace: 'default', name: 'welcome' },
-    data: { note },
+    data: { note: NOTE },
   },
 ]
 
-/** Puts them into an empty store. */
+/** Adds the initial objects to an empty store. */
 export function seed(store: Store): void {
   for (const object of objects) {
     const kind = kinds.find((candidate) => candidate.kind === object['kind'])
-    if (kind === undefined) throw new Error(`no kind ${String(object['kind'])}`)
+    if (kind === undefined) throw new Error(`unknown kind ${String(object['kind'])}`)
     const metadata = objectAt(object, 'metadata')
     const key = {
       kind,

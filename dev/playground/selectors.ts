@@ -2,16 +2,17 @@
 import { stringAt, type KubernetesObject } from './objects.ts'
 import { Refusal } from './status.ts'
 
+/** Whether an object matches a selector. */
 export type Matches = (object: KubernetesObject) => boolean
 
-/** What `labelSelector` and `fieldSelector` of a query let through. Throws a Refusal (BadRequest). */
+/** The predicate of a query's `labelSelector` and `fieldSelector`. Throws a Refusal (BadRequest). */
 export function selectorOf(query: URLSearchParams): Matches {
   const labels = terms(query.get('labelSelector') ?? '').map(labelTerm)
   const fields = terms(query.get('fieldSelector') ?? '').map(fieldTerm)
   return (object) => [...labels, ...fields].every((matches) => matches(object))
 }
 
-/** Split at commas that are not between parentheses. */
+/** Splits at commas that are not between parentheses. */
 function terms(selector: string): readonly string[] {
   return selector
     .split(/,(?![^(]*\))/)

@@ -1,33 +1,35 @@
 /**
- * The playground: a small API server in memory, for looking at Gatehouse without a cluster. It runs
- * no containers, keeps nothing and has no RBAC; what it is strict about is who may talk to it.
+ * The playground: a small in-memory API server, for trying Gatehouse without a cluster. It runs no
+ * containers, has no RBAC and persists nothing, but it authenticates clients as strictly as
+ * kube-apiserver.
  */
 import { readFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createSecureServer, type ServerHttp2Session } from 'node:http2'
-import type { AddressInfo, Socket } from 'node:net'
-import type { CertificateFiles } from '../../certs-dev/generate.ts'
+import type { Socket } from 'node:net'
+import type { CertificateFiles } from '../../certs-dev/files.ts'
+import { listenOnLoopback, LOOPBACK } from '../loopback.ts'
 import { createHandler } from './handler.ts'
 import { seed } from './seed.ts'
 import { createStore } from './store.ts'
 
 export interface PlaygroundOptions {
-  /** What it serves with. */
+  /** The serving certificate. */
   readonly serving: CertificateFiles
-  /** PEM file of the authority whose client certificates it takes. */
+  /** Path of the certificate (PEM) of the authority whose client certificates are accepted. */
   readonly clientCAFile: string
-  /** Common name of the client that may act on behalf of users: Gatehouse. */
+  /** The common name of the client that may impersonate users: Gatehouse. */
   readonly proxy: string
 }
 
 export interface Playground {
   /** `https://127.0.0.1:PORT` */
   readonly url: string
-  /** Ends it with every connection. */
+  /** Stops the server and closes every connection. */
   close(): Promise<void>
 }
 
-/** Starts it on a free port of 127.0.0.1, over HTTP/2 and HTTP/1.1. */
+/** Starts a playground on a free port of 127.0.0.1, with HTTP/2 and HTTP/1.1. */
 export async function startPlayground(options: PlaygroundOptions): Promise<Playground> {
   const [cert, key, ca] = await Promise.all([
     readFile(options.serving.certFile),
@@ -36,14 +38,14 @@ export async function startPlayground(options: PlaygroundOptions): Promise<Playg
   ])
   const store = createStore()
   seed(store)
-  const handle = createHandler({ store, proxy: options.proxy })
+  const handle = createHandler({ proxy: options.proxy }, { store })
   const server = createSecureServer({
     cert,
     key,
     ca,
     allowHTTP1: true,
     requestCert: true,
-    // A bad certificate is a 401 Status, as kube-apiserver answers it, not a failed handshake.
+    // As in kube-apiserver, an invalid certificate is a 401 Status, not a failed handshake.
     rejectUnauthorized: false,
   })
   const sockets = new Set<Socket>()
@@ -56,15 +58,12 @@ export async function startPlayground(options: PlaygroundOptions): Promise<Playg
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
   })
-  // HTTP/2 requests come in node's compatible form, which is close enough for the handler.
+  // HTTP/2 requests use Node's compatibility API, which is close enough for the handler.
   server.on('request', (request, response) => {
     void handle(request as unknown as IncomingMessage, response as unknown as ServerResponse)
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(0, '127.0.0.1', resolve)
-  })
   return {
-    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `https://${LOOPBACK}:${await listenOnLoopback(server)}`,
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve))
       for (const session of sessions) session.destroy()

@@ -1,4 +1,4 @@
-/** Refusals of the playground, as kube-apiserver words them (apimachinery/pkg/api/errors). */
+/** Refusals of the playground, in kube-apiserver's words (apimachinery/pkg/api/errors). */
 
 const codes = {
   BadRequest: 400,
@@ -17,14 +17,14 @@ const codes = {
 
 export type Reason = keyof typeof codes
 
-/** What a refusal is about; `kind` is the resource, as kube-apiserver fills it. */
+/** The object of a refusal; `kind` is the resource, as in kube-apiserver. */
 export interface Details {
   readonly name?: string
   readonly group?: string
   readonly kind?: string
 }
 
-/** A refusal. Thrown anywhere, answered in one place. */
+/** A refusal. It may be thrown anywhere; the handler turns it into the response. */
 export class Refusal extends Error {
   readonly reason: Reason
   readonly details: Details | undefined
@@ -54,7 +54,7 @@ export class Refusal extends Error {
   }
 }
 
-/** 404 for a path that nothing is registered at. */
+/** The 404 for an unknown path. */
 export function unknownPath(): Refusal {
   return new Refusal('NotFound', 'the server could not find the requested resource', {})
 }

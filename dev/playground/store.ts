@@ -1,10 +1,16 @@
 /** All objects of the playground, in memory, with a history for watches. */
 import { randomUUID } from 'node:crypto'
 import { kindOf, type Kind } from './kinds.ts'
-import { objectAt, type Json, type KubernetesObject, type ObjectMeta } from './objects.ts'
+import {
+  objectAt,
+  timestamp,
+  type Json,
+  type KubernetesObject,
+  type ObjectMeta,
+} from './objects.ts'
 import { Refusal } from './status.ts'
 
-/** A change, as a watch may have to tell of it. */
+/** A change, as watches receive it. */
 export interface Change {
   readonly version: number
   readonly kind: Kind
@@ -12,7 +18,7 @@ export interface Change {
   readonly after: KubernetesObject | undefined
 }
 
-/** Where an object is; `namespace` is `''` for kinds that have none. */
+/** The key of an object; `namespace` is `''` for kinds that are not namespaced. */
 export interface Key {
   readonly kind: Kind
   readonly namespace: string
@@ -22,42 +28,42 @@ export interface Key {
 export interface Store {
   /** The version of the last change. */
   readonly version: number
-  /** Throws a Refusal (NotFound) when it is not there. */
+  /** Throws a Refusal (NotFound) if the object does not exist. */
   get(key: Key): KubernetesObject
   find(key: Key): KubernetesObject | undefined
-  /** In the order of namespace and name; an empty namespace means all. */
+  /** Ordered by namespace and name; an empty namespace means all. */
   list(kind: Kind, namespace: string): readonly KubernetesObject[]
   /**
-   * Gives the object as it is kept, or with `dryRun` as it would be. Throws a Refusal
+   * Returns the object as it is stored, or with `dryRun` as it would be. Throws a Refusal
    * (AlreadyExists; NotFound for the namespace).
    */
   create(key: Key, object: Json, dryRun?: boolean): KubernetesObject
-  /** As create. Throws a Refusal (NotFound; Conflict when `object` is of another version). */
+  /** Like create. Throws a Refusal (NotFound; Conflict if `object` has another resource version). */
   replace(key: Key, object: Json, dryRun?: boolean): KubernetesObject
-  /** With everything in it, where it is a namespace. Throws a Refusal (NotFound). */
+  /** Removes an object; for a namespace, also its content. Throws a Refusal (NotFound). */
   remove(key: Key): KubernetesObject
   /**
-   * Calls back for what was changed since a version, then for each change to come, until the
-   * function that it returns is called. Throws a Refusal (Expired) when the version is too old.
+   * Calls back for each change since a version, and then for each new change until the returned
+   * function is called. Throws a Refusal (Expired) when the version is too old.
    */
   watch(since: number, onChange: (change: Change) => void): () => void
 }
 
-/** Changes that are remembered, for watches that begin in the past. */
-const historyLength = 1000
+/** How many changes are kept for watches that start at an earlier version. */
+const HISTORY_LENGTH = 1_000
 
 const keyOf = ({ kind, namespace, name }: Key): string => `${kind.resource}/${namespace}/${name}`
 
-/** Makes an empty store. */
+/** Creates an empty store. */
 export function createStore(): Store {
   const objects = new Map<string, KubernetesObject>()
   const history: Change[] = []
   const watchers = new Set<(change: Change) => void>()
   let version = 1
 
-  const tell = (change: Change): void => {
+  const publish = (change: Change): void => {
     history.push(change)
-    if (history.length > historyLength) history.shift()
+    if (history.length > HISTORY_LENGTH) history.shift()
     for (const watcher of watchers) watcher(change)
   }
   const put = (
@@ -70,13 +76,13 @@ export function createStore(): Store {
     if (dryRun) return after
     version += 1
     objects.set(keyOf(key), after)
-    tell({ version, kind: key.kind, before, after })
+    publish({ version, kind: key.kind, before, after })
     return after
   }
   const drop = (key: Key, before: KubernetesObject): void => {
     objects.delete(keyOf(key))
     version += 1
-    tell({ version, kind: key.kind, before, after: undefined })
+    publish({ version, kind: key.kind, before, after: undefined })
   }
   const store: Store = {
     get version() {
@@ -145,7 +151,7 @@ export function createStore(): Store {
   return store
 }
 
-/** What the server alone decides about is set here, whatever the client sent. */
+/** An object with the fields that only the server sets, whatever the client sent. */
 function storedForm(
   { kind, namespace, name }: Key,
   object: Json,
@@ -162,7 +168,7 @@ function storedForm(
       ...(kind.namespaced ? { namespace } : {}),
       uid: before?.uid ?? randomUUID(),
       resourceVersion,
-      creationTimestamp: before?.creationTimestamp ?? new Date().toISOString().replace(/\.\d+/, ''),
+      creationTimestamp: before?.creationTimestamp ?? timestamp(),
     },
   }
 }

@@ -1,8 +1,8 @@
-/** `meta.k8s.io/v1` Table, which `kubectl get` asks for. */
+/** The `meta.k8s.io/v1` Table, which `kubectl get` requests. */
 import type { Kind } from './kinds.ts'
 import type { Json, KubernetesObject } from './objects.ts'
 
-/** Whether a client would rather have a Table, by its Accept header (the first that is known). */
+/** Whether the first supported media type in an Accept header is a Table. */
 export function wantsTable(accept: string): boolean {
   const first = accept.split(',').find((range) => {
     const known = /^\s*(application\/(json|\*)|\*\/\*)/.test(range)
@@ -17,10 +17,10 @@ function isTable(range: string): boolean {
   )
 }
 
-/** How much of each object a row holds; `includeObject` of the query. */
+/** How much of each object a row contains: the query parameter `includeObject`. */
 export type IncludeObject = 'None' | 'Metadata' | 'Object'
 
-/** The table of some objects of a kind; watches send one of one row for each event. */
+/** The table of objects of one kind. Each event of a watch is a table of one row. */
 export function tableOf(
   kind: Kind,
   objects: readonly KubernetesObject[],

@@ -1,4 +1,4 @@
-/** `watch=true`: what is there, then every change, a JSON object a line. */
+/** `watch=true`: the existing objects, then every change, one JSON object per line. */
 import type { Writable } from 'node:stream'
 import type { Json, KubernetesObject } from './objects.ts'
 import type { Route } from './route.ts'
@@ -11,11 +11,11 @@ export interface WatchOptions {
   readonly route: Route
   readonly query: URLSearchParams
   readonly matches: Matches
-  /** The object as the client wants it: itself or a Table of one row. */
+  /** The form that the client requested: the object itself, or a Table of one row. */
   readonly present: (object: KubernetesObject) => Json
 }
 
-/** Writes events until the reader goes away or `timeoutSeconds` have passed. */
+/** Writes events until the reader disconnects or `timeoutSeconds` have passed. */
 export function writeWatch(options: WatchOptions, out: Writable): void {
   const { store, route, query, present } = options
   const send = (type: string, object: Json): void => {
@@ -55,7 +55,7 @@ function matcher({ route, matches }: WatchOptions): Matches {
     matches(object)
 }
 
-/** Marks the end of what was there when the watch began (KEP 3157). */
+/** Marks the end of the initial events (KEP 3157). */
 function bookmark({ store, route }: WatchOptions): Json {
   return {
     kind: route.kind.kind,
@@ -67,7 +67,7 @@ function bookmark({ store, route }: WatchOptions): Json {
   }
 }
 
-/** For a selector, a change may be the coming or going of an object. */
+/** The event for a change. With a selector, a modification may add or delete an object. */
 function eventOf(
   { before, after, version }: Change,
   matches: Matches,

@@ -20,8 +20,8 @@ async function certificate(file: string): Promise<X509Certificate> {
   return new X509Certificate(await readFile(file))
 }
 
-describe('development certificates', () => {
-  test('each leaf is signed by its own authority and by no other', async () => {
+describe('the development certificates', () => {
+  test('are each signed by their own authority and by no other', async () => {
     const made = await writeDevelopmentCertificates(join(folder, 'new', 'folder'))
     const authorities = [made.ca, made.clientCA, made.upstreamCA]
     const leaves = [made.serving, made.client, made.upstream]
@@ -43,7 +43,7 @@ describe('development certificates', () => {
     ])
   })
 
-  test('they name loopback, the user with a group, and Gatehouse', async () => {
+  test('are issued to loopback, the user with a group, and Gatehouse', async () => {
     const made = await writeDevelopmentCertificates(folder)
     const serving = await certificate(made.serving.certFile)
     expect(serving.subjectAltName).toBe(
@@ -54,7 +54,7 @@ describe('development certificates', () => {
     expect(await readFile(made.clientCRLFile, 'utf8')).toMatch(/^-----BEGIN X509 CRL-----\n/)
   })
 
-  test('a second run replaces every pair by a matching new one', async () => {
+  test('are replaced by new ones in a second run', async () => {
     const first = await writeDevelopmentCertificates(folder)
     const before = await readFile(first.client.certFile, 'utf8')
     const { client } = await writeDevelopmentCertificates(folder)
@@ -63,7 +63,7 @@ describe('development certificates', () => {
   })
 })
 
-test('npm run certs writes into the folder given and says what is where', async () => {
+test('npm run certs writes to the given folder and prints the path of each file', async () => {
   const { stdout } = await run(process.execPath, [join(root, 'certs-dev/main.ts'), folder])
   const files = await readdir(folder)
   expect(files.sort()).toEqual([
@@ -87,7 +87,7 @@ test('npm run certs writes into the folder given and says what is where', async 
   expect(stdout).toContain('for loopback only')
 })
 
-test('npm run certs writes into a folder that git ignores when none is given', async () => {
+test('npm run certs writes to a folder that git ignores by default', async () => {
   const { stdout } = await run(process.execPath, [join(root, 'certs-dev/main.ts'), '--help'])
   expect(stdout.replaceAll(/\s+/g, '')).toContain(join(root, 'certs-dev/generated'))
   expect(await readFile(join(root, '.gitignore'), 'utf8')).toContain('\ncerts-dev/generated/\n')

@@ -7,7 +7,7 @@ import * as x509 from '@peculiar/x509'
 import { describe, expect, test } from 'vitest'
 import { createAuthority, createKeyPair, loadAuthority, type KeyPair } from '../../certs-dev/pki.ts'
 
-/** What the client learns of the server, and the server of the client, in one TLS 1.3 handshake. */
+/** Runs one TLS 1.3 handshake and returns what each side learns about the other. */
 async function handshake(options: {
   server: KeyPair
   client: KeyPair
@@ -39,7 +39,7 @@ async function handshake(options: {
   try {
     await once(client, 'secureConnect')
     const [peer] = await accepted
-    // A getter of the server's socket: null when the certificate verified.
+    // A getter of the server's socket: null if the certificate was verified.
     const reason = peer.authorizationError as unknown as string | null
     peer.destroy()
     return { peer, ...(reason === null ? {} : { serverError: reason }) }
@@ -74,12 +74,12 @@ describe('certificates of an authority', async () => {
     expect(seen).toEqual({ peer: expect.anything() as unknown })
   })
 
-  test('another host name is refused by the client', async () => {
+  test('the client refuses another host name', async () => {
     const seen = await handshake({ ...base, host: 'other.example' })
     expect(seen.clientError).toBe('ERR_TLS_CERT_ALTNAME_INVALID')
   })
 
-  test('a certificate of another authority is refused by either side', async () => {
+  test('either side refuses a certificate of another authority', async () => {
     const seen = await handshake({ ...base, serverCa: users.certificatePem })
     expect(seen.clientError).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE')
     const foreign = await serving.issue({ commonName: 'ada', usages: ['client'] })
@@ -88,7 +88,7 @@ describe('certificates of an authority', async () => {
     )
   })
 
-  test('usage, beginning and end of the validity count', async () => {
+  test('a certificate with the wrong usage or outside its validity is refused', async () => {
     const wrongUsage = await users.issue({ commonName: 'ada', usages: ['server'] })
     expect((await handshake({ ...base, client: wrongUsage })).serverError).toBe('INVALID_PURPOSE')
     const past = await users.issue({
@@ -105,14 +105,14 @@ describe('certificates of an authority', async () => {
     expect((await handshake({ ...base, client: future })).serverError).toBe('CERT_NOT_YET_VALID')
   })
 
-  test('a revoked certificate is in the list, another is not', async () => {
+  test('a certificate in the revocation list is refused, another one is not', async () => {
     const crl = await users.revoke([client.certificatePem])
     expect((await handshake({ ...base, crl })).serverError).toBe('CERT_REVOKED')
     const other = await users.issue({ commonName: 'grace', usages: ['client'] })
     expect(await handshake({ ...base, crl, client: other })).not.toHaveProperty('serverError')
   })
 
-  test('an intermediate issues what verifies through it', async () => {
+  test('a certificate of an intermediate is verified through it', async () => {
     const intermediate = await users.createIntermediate({ commonName: 'team' })
     const leaf = await intermediate.issue({ commonName: 'ada', usages: ['client'] })
     const chained = { ...leaf, certificatePem: leaf.certificatePem + intermediate.certificatePem }
@@ -120,14 +120,14 @@ describe('certificates of an authority', async () => {
     expect(await handshake({ ...base, client: leaf })).toHaveProperty('serverError')
   })
 
-  test('an authority read back from its files issues as before', async () => {
+  test('an authority that is loaded from its files issues valid certificates', async () => {
     const again = await loadAuthority(users)
     const leaf = await again.issue({ commonName: 'ada', usages: ['client'] })
     expect(await handshake({ ...base, client: leaf })).not.toHaveProperty('serverError')
   })
 })
 
-test('subject has every organization, with its own bytes, then name and UID', async () => {
+test('the subject has every organization, unchanged, then the name and the UID', async () => {
   const authority = await createAuthority({ commonName: 'users' })
   const { certificatePem } = await authority.issue({
     commonName: 'grüße, "ada"',
@@ -146,7 +146,7 @@ test('subject has every organization, with its own bytes, then name and UID', as
   ])
 })
 
-test('issuer is the subject of the authority byte by byte, which Go and others insist on', async () => {
+test('the issuer equals the subject of the authority byte by byte, as Go requires', async () => {
   const authority = await createAuthority({ commonName: 'Users of grüße' })
   const intermediate = await authority.createIntermediate({ commonName: 'team' })
   const leaf = await intermediate.issue({ commonName: 'ada', usages: ['client'] })
@@ -161,13 +161,13 @@ test('issuer is the subject of the authority byte by byte, which Go and others i
   expect(der.includes(Buffer.from(subject(authority)))).toBe(true)
 })
 
-test('what is no address is refused', async () => {
+test('an invalid IP address is refused', async () => {
   const authority = await createAuthority({ commonName: 'x' })
   const issue = authority.issue({ commonName: 'x', ipAddresses: ['localhost'], usages: [] })
   await expect(issue).rejects.toThrow('"localhost" is not an IP address')
 })
 
-test('a key pair is PEM, public and private', async () => {
+test('a key pair is a public and a private key in PEM', async () => {
   const { publicKeyPem, keyPem } = await createKeyPair()
   expect(publicKeyPem).toMatch(/^-----BEGIN PUBLIC KEY-----\n/)
   expect(keyPem).toMatch(/^-----BEGIN PRIVATE KEY-----\n/)

@@ -9,7 +9,7 @@ import { find, podTemplate, readManifests, writeConfigVolume } from '../support/
 
 const shippedRules = resolve(import.meta.dirname, '../../config/rules.yaml')
 
-/** deploy/kubernetes as Gatehouse finds it in its pod. */
+/** deploy/kubernetes, as Gatehouse sees it in its pod. */
 describe('the configuration of the manifests', () => {
   let folder: string
   let loaded: Loaded
@@ -35,7 +35,7 @@ describe('the configuration of the manifests', () => {
 
   afterAll(() => rm(folder, { recursive: true }))
 
-  test('is complete, and its credential the one of the pod', () => {
+  test('is complete, with the credential of the pod', () => {
     expect(loaded.rules.value.warnings).toEqual([])
     expect(loaded.credential.value).toMatchObject({
       token: 'service-account-token',
@@ -43,7 +43,7 @@ describe('the configuration of the manifests', () => {
     })
   })
 
-  test('listens where Service and probes look', async () => {
+  test('listens on the ports of the Service and the probes', async () => {
     const { listener, probes } = loaded.configuration
     const { ports } = await container()
     expect(ports).toEqual([
@@ -53,13 +53,13 @@ describe('the configuration of the manifests', () => {
     expect([listener.address, probes.address]).toEqual(['0.0.0.0', '0.0.0.0'])
   })
 
-  test('ends in less time than the kubelet gives it', async () => {
+  test('shuts down before the kubelet kills the process', async () => {
     const { delay, gracePeriod } = loaded.configuration.shutdown
     const { terminationGracePeriodSeconds } = podTemplate(await readManifests()).spec
     expect(terminationGracePeriodSeconds * 1_000).toBeGreaterThan(delay + gracePeriod)
   })
 
-  test('has the rules that are shipped', async () => {
+  test('has the same rules as config/rules.yaml', async () => {
     const { data } = find(await readManifests(), 'ConfigMap', 'gatehouse-rules')
     const deployed = parse(data?.['rules.yaml'] ?? '') as { default: string; rules: object[] }
     const shipped = parse(await readFile(shippedRules, 'utf8')) as typeof deployed

@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { delimiter, dirname, join, resolve } from 'node:path'
+import { delimiter, dirname, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request, type Dispatcher } from 'undici'
 import { parse } from 'yaml'
+import { findProgram } from '../../dev/find-program.ts'
 import { binaryPath, isExecutable } from '../../dev/parts/cache.ts'
 import { versions } from '../../dev/parts/versions.ts'
 
@@ -28,16 +29,16 @@ export interface Summary {
 /** `node dev/start.ts` as a process of its own. */
 export interface FirstRun {
   readonly child: ChildProcess
-  /** All lines of stdout so far. */
+  /** The lines of stdout so far. */
   readonly lines: readonly string[]
   readonly stderr: () => string
-  /** Resolves with the line that a test waits for; rejects when the process ends before it. */
-  until(found: (line: string) => boolean): Promise<string>
-  /** Resolves with exit code or signal. */
+  /** Resolves with the first line that matches; rejects when the process ends before. */
+  until(matches: (line: string) => boolean): Promise<string>
+  /** Resolves with the exit code or signal. */
   readonly ended: Promise<number | string>
 }
 
-/** Starts it, or another command in its place. */
+/** Starts `node dev/start.ts`, or another command in its place. */
 export function firstRun(
   args: readonly string[],
   [file, ...before]: readonly [string, ...string[]] = [process.execPath, 'dev/start.ts'],
@@ -50,7 +51,7 @@ export function firstRun(
   const waiting = new Set<(line: string) => void>()
   createInterface(child.stdout).on('line', (line) => {
     lines.push(line)
-    for (const tell of waiting) tell(line)
+    for (const check of waiting) check(line)
   })
   let errors = ''
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (errors += chunk))
@@ -63,26 +64,26 @@ export function firstRun(
     lines,
     stderr: () => errors,
     ended,
-    until: (found) =>
+    until: (matches) =>
       new Promise((resolveLine, reject) => {
-        const tell = (line: string): void => {
-          if (found(line)) resolveLine(line)
+        const check = (line: string): void => {
+          if (matches(line)) resolveLine(line)
         }
-        waiting.add(tell)
-        lines.forEach(tell)
-        const fail = (how: unknown): void =>
-          reject(new Error(`it ended (${String(how)}): ${errors}`))
+        waiting.add(check)
+        lines.forEach(check)
+        const fail = (outcome: unknown): void =>
+          reject(new Error(`npm start ended (${String(outcome)}): ${errors}`))
         ended.then(fail, fail)
       }),
   }
 }
 
-/** Starts it with `--output json` and gives what it printed. */
+/** Waits for the summary of a run with `--output json`. */
 export async function summaryOf(run: FirstRun): Promise<Summary> {
   return JSON.parse(await run.until((line) => line.startsWith('{'))) as Summary
 }
 
-/** A request with the credential of a kubeconfig. */
+/** Sends a request with the server and the credential of a kubeconfig. */
 export async function callAs(
   kubeconfig: string,
   path: string,
@@ -122,20 +123,18 @@ export async function callAs(
   }
 }
 
-/** Resolves once it holds; a test's own timeout ends it otherwise. */
+/** Resolves when `holds` returns true; otherwise, the timeout of the test ends the wait. */
 export async function eventually(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await sleep(50)
 }
 
 /**
- * A PATH on which kubectl is found: the one built for the tests where it is in the cache already, or
- * the one of who runs the tests; undefined when there is none.
+ * A PATH with a kubectl: that of the environment, else with the folder of the kubectl in the cache of
+ * parts in front; undefined if neither has one.
  */
 export async function pathWithKubectl(): Promise<string | undefined> {
   const path = process.env['PATH'] ?? ''
-  for (const folder of path.split(delimiter)) {
-    if (folder !== '' && (await isExecutable(join(folder, 'kubectl')))) return path
-  }
+  if ((await findProgram('kubectl', path)) !== undefined) return path
   const built = binaryPath('kubectl', versions.kubernetes)
   return (await isExecutable(built)) ? `${dirname(built)}${delimiter}${path}` : undefined
 }

@@ -47,8 +47,8 @@ async function get(path: string): Promise<unknown> {
   return body.json()
 }
 
-describe('development identity provider', () => {
-  test('its ID token verifies by what discovery points at', async () => {
+describe('the development identity provider', () => {
+  test('issues ID tokens that verify with the keys that discovery points to', async () => {
     const discovery = (await get('/.well-known/openid-configuration')) as {
       issuer: string
       jwks_uri: string
@@ -72,14 +72,14 @@ describe('development identity provider', () => {
     expect(Number(payload.exp) - Number(payload.iat)).toBe(600)
   })
 
-  test('tokens can be had again and again, each for its own account', async () => {
+  test('issues any number of tokens, each for its own account', async () => {
     const subjects = ['grace-1', 'heidi-1', 'grace-1']
     const tokens = await Promise.all(subjects.map((subject) => provider.idToken(subject)))
     expect(tokens.map((token) => decodeJwt(token).sub)).toEqual(subjects)
   })
 
-  test('nobody else gets one', async () => {
-    await expect(provider.idToken('mallory')).rejects.toThrow('there is no account "mallory"')
+  test('refuses unknown accounts and clients', async () => {
+    await expect(provider.idToken('mallory')).rejects.toThrow('account "mallory" does not exist')
     const { statusCode, body } = await request(`${provider.issuer}/token`, {
       dispatcher,
       method: 'POST',

@@ -5,17 +5,14 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { createLogDestination, noticeOf } from '../../dev/first-run/log-notices.ts'
 import { createLog } from '../../src/log.ts'
 
-const failed = 'reload failed; the last good version stays in force'
+const failed = 'reload failed; the last good version stays in effect'
 
 test.for([
-  {
-    line: { what: 'rules', msg: 'reloaded' },
-    notice: 'rules: read again, in force now',
-  },
+  { line: { what: 'rules', msg: 'reloaded' }, notice: 'rules: reloaded' },
   {
     line: { what: 'rules', err: { message: 'rules.yaml:3:1: a\nrules.yaml:4:1: b' }, msg: failed },
     notice:
-      'rules: not read again, the last good version stays in force\n' +
+      'rules: reload failed; the last good version stays in effect\n' +
       '  rules.yaml:3:1: a\n  rules.yaml:4:1: b',
   },
   {
@@ -23,28 +20,28 @@ test.for([
     notice: 'warning: rules.yaml:3:1: denies nothing',
   },
   { line: { port: 8443, msg: 'listening' }, notice: undefined },
-  { line: { err: { message: 'a' }, msg: 'an exception that nobody caught' }, notice: undefined },
-])('$line.msg is told as $notice', ({ line, notice }) => {
+  { line: { err: { message: 'a' }, msg: 'uncaught exception' }, notice: undefined },
+])('the notice for the log message "$line.msg" is $notice', ({ line, notice }) => {
   expect(noticeOf(JSON.stringify(line))).toBe(notice)
 })
 
-test('every line goes into the file, told or not', async () => {
+test('every line is written to the file, with a notice or without', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-log-'))
   onTestFinished(() => rm(folder, { recursive: true }))
   const file = join(folder, 'log')
-  const tell = vi.fn()
-  const log = createLog({ level: 'info', destination: createLogDestination(file, tell) })
+  const notify = vi.fn()
+  const log = createLog({ level: 'info', destination: createLogDestination({ file }, { notify }) })
   log.info({ port: 8443 }, 'listening')
   log.error({ what: 'rules', err: new Error('a mistake') }, failed)
   await expect.poll(() => readFile(file, 'utf8')).toMatch(/"listening".*\n.*"a mistake".*\n$/)
-  expect(tell.mock.calls).toEqual([
-    ['rules: not read again, the last good version stays in force\n  a mistake'],
+  expect(notify.mock.calls).toEqual([
+    ['rules: reload failed; the last good version stays in effect\n  a mistake'],
   ])
 })
 
-test('a log that cannot be written holds up nothing', () => {
-  const tell = vi.fn()
-  const destination = createLogDestination('/nowhere/at/all/log', tell)
+test('a log file that cannot be written does not suppress notices', () => {
+  const notify = vi.fn()
+  const destination = createLogDestination({ file: '/nowhere/at/all/log' }, { notify })
   destination.write('{"what":"rules","msg":"reloaded"}\n')
-  expect(tell).toHaveBeenCalledOnce()
+  expect(notify).toHaveBeenCalledOnce()
 })

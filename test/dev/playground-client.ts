@@ -5,50 +5,51 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text as streamText } from 'node:stream/consumers'
 import { Agent, request, type Dispatcher } from 'undici'
-import { writeDevelopmentCertificates, type CertificateFiles } from '../../certs-dev/generate.ts'
-import { loadAuthority } from '../../certs-dev/pki.ts'
+import { readKeyPair } from '../../certs-dev/files.ts'
+import { writeDevelopmentCertificates } from '../../certs-dev/generate.ts'
+import { loadAuthority, type KeyPair } from '../../certs-dev/pki.ts'
 import { startPlayground } from '../../dev/playground/server.ts'
 
-/** An answer, read to its end. */
-export interface Answer {
+/** A response, read to its end. */
+export interface PlaygroundResponse {
   readonly code: number
   readonly text: string
-  /** Of JSON; throws for anything else. */
+  /** Parses the body. Throws when it is not JSON. */
   readonly json: () => Record<string, unknown>
 }
 
 export interface Call {
   readonly method?: Dispatcher.HttpMethod
-  /** Header names and values, in turn. */
+  /** Header names and values, alternating. */
   readonly headers?: readonly string[]
   readonly body?: string | Buffer
   readonly dispatcher?: Dispatcher
 }
 
-/** The headers by which Gatehouse asks on behalf of grace. */
+/** The headers with which Gatehouse impersonates grace. */
 export const asGrace = ['impersonate-user', 'grace', 'impersonate-group', 'developers']
 
-/** A playground and clients of it. */
+/** A playground and its clients. */
 export interface PlaygroundUnderTest {
   readonly url: string
-  /** Gatehouse's, for TLS. */
+  /** Gatehouse's own, for TLS. */
   readonly credentials: { readonly ca: Buffer; readonly cert: string; readonly key: string }
   /** With Gatehouse's certificate. */
   readonly gatehouse: Dispatcher
   /** Without any certificate. */
-  readonly nobody: Dispatcher
-  /** With a certificate of a user of Gatehouse, whose authority the playground does not know. */
+  readonly withoutCertificate: Dispatcher
+  /** With a certificate of a Gatehouse user, whose authority the playground does not know. */
   readonly user: Dispatcher
-  /** With a certificate of the right authority for somebody else. */
-  readonly somebodyElse: Dispatcher
-  /** As grace, unless headers are given; over HTTP/1.1. */
-  call(path: string, call?: Call): Promise<Answer>
-  /** A POST with Gatehouse's certificate over HTTP/2, its headers as they are. */
-  postHttp2(path: string, headers: readonly string[], body: string): Promise<Answer>
+  /** With a certificate of the right authority and another common name. */
+  readonly anotherClient: Dispatcher
+  /** Sends a request over HTTP/1.1, as grace unless other headers are given. */
+  call(path: string, call?: Call): Promise<PlaygroundResponse>
+  /** Sends a POST with Gatehouse's certificate and exactly these headers over HTTP/2. */
+  postHttp2(path: string, headers: readonly string[], body: string): Promise<PlaygroundResponse>
   close(): Promise<void>
 }
 
-/** Starts one. */
+/** Starts a playground on free ports of loopback. */
 export async function playgroundUnderTest(): Promise<PlaygroundUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-playground-'))
   const certificates = await writeDevelopmentCertificates(folder)
@@ -59,29 +60,25 @@ export async function playgroundUnderTest(): Promise<PlaygroundUnderTest> {
     proxy: 'gatehouse',
   })
   const ca = await readFile(certificates.ca.certFile)
-  const pem = async ({ certFile, keyFile }: CertificateFiles) => ({
-    certificatePem: await readFile(certFile, 'utf8'),
-    keyPem: await readFile(keyFile, 'utf8'),
-  })
-  const authority = await loadAuthority(await pem(upstreamCA))
-  const other = await authority.issue({ commonName: 'somebody-else', usages: ['client'] })
+  const authority = await loadAuthority(await readKeyPair(upstreamCA))
+  const other = await authority.issue({ commonName: 'another-client', usages: ['client'] })
   const agents: Agent[] = []
-  const agent = (pair?: { certificatePem: string; keyPem: string }): Agent => {
+  const agent = (pair?: KeyPair): Agent => {
     const identity = pair === undefined ? {} : { cert: pair.certificatePem, key: pair.keyPem }
     const made = new Agent({ allowH2: false, connect: { ca, ...identity } })
     agents.push(made)
     return made
   }
-  const own = await pem(upstream)
+  const own = await readKeyPair(upstream)
   const credentials = { ca, cert: own.certificatePem, key: own.keyPem }
   const gatehouse = agent(own)
   return {
     url: playground.url,
     credentials,
     gatehouse,
-    nobody: agent(),
-    user: agent(await pem(client)),
-    somebodyElse: agent(other),
+    withoutCertificate: agent(),
+    user: agent(await readKeyPair(client)),
+    anotherClient: agent(other),
     call: async (path, call = {}) => {
       const { statusCode, body } = await request(playground.url + path, {
         method: call.method ?? 'GET',
@@ -89,7 +86,7 @@ export async function playgroundUnderTest(): Promise<PlaygroundUnderTest> {
         dispatcher: call.dispatcher ?? gatehouse,
         ...(call.body === undefined ? {} : { body: call.body }),
       })
-      return answerOf(statusCode, await body.text())
+      return responseOf(statusCode, await body.text())
     },
     postHttp2: async (path, headers, body) => {
       const session = connect(playground.url, credentials)
@@ -97,7 +94,7 @@ export async function playgroundUnderTest(): Promise<PlaygroundUnderTest> {
         const stream = session.request([':method', 'POST', ':path', path, ...headers])
         stream.end(body)
         const [head] = (await once(stream, 'response')) as [IncomingHttpHeaders]
-        return answerOf(Number(head[':status']), await streamText(stream))
+        return responseOf(Number(head[':status']), await streamText(stream))
       } finally {
         session.destroy()
       }
@@ -110,6 +107,6 @@ export async function playgroundUnderTest(): Promise<PlaygroundUnderTest> {
   }
 }
 
-function answerOf(code: number, text: string): Answer {
+function responseOf(code: number, text: string): PlaygroundResponse {
   return { code, text, json: () => JSON.parse(text) as Record<string, unknown> }
 }

@@ -9,9 +9,12 @@ afterAll(() => playground.close())
 
 const reviews = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 
-describe('the playground lets in', () => {
-  test.for(['nobody', 'user'] as const)('not %s, with or without impersonation', async (who) => {
-    const dispatcher = playground[who]
+describe('the playground', () => {
+  test.for([
+    { client: 'without a certificate', name: 'withoutCertificate' },
+    { client: 'with a certificate of an unknown authority', name: 'user' },
+  ] as const)('refuses a client $client, with or without impersonation', async ({ name }) => {
+    const dispatcher = playground[name]
     for (const headers of [[], asGrace]) {
       const refused = await playground.call('/api/v1/pods', { dispatcher, headers })
       expect([refused.code, refused.json()]).toEqual([
@@ -29,15 +32,15 @@ describe('the playground lets in', () => {
     }
   })
 
-  test('nobody but Gatehouse on behalf of somebody', async () => {
-    const refused = await playground.call('/api/v1/pods', { dispatcher: playground.somebodyElse })
+  test('refuses impersonation by a client other than Gatehouse', async () => {
+    const refused = await playground.call('/api/v1/pods', { dispatcher: playground.anotherClient })
     expect([refused.code, refused.json()['message']]).toEqual([
       403,
-      'users "grace" is forbidden: User "somebody-else" cannot impersonate resource "users" in API group "" at the cluster scope',
+      'users "grace" is forbidden: User "another-client" cannot impersonate resource "users" in API group "" at the cluster scope',
     ])
   })
 
-  test('Gatehouse itself to nothing but its version', async () => {
+  test('lets Gatehouse itself read the version only', async () => {
     const forbidden = await playground.call('/api/v1/pods', { headers: [] })
     expect([forbidden.code, forbidden.json()['reason']]).toEqual([403, 'Forbidden'])
     const version = await playground.call('/version', { headers: [] })
@@ -49,7 +52,7 @@ describe('impersonation headers', () => {
   const latin1 = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
 
   test.for(['HTTP/1.1', 'HTTP/2'])(
-    'name user, uid, groups and extras with decoded keys (%s)',
+    'name the user, UID, groups, and extras with decoded keys over %s',
     async (version) => {
       const headers = [
         ...['impersonate-user', latin1('grüße@example.com'), 'impersonate-uid', '7'],
@@ -74,7 +77,7 @@ describe('impersonation headers', () => {
     },
   )
 
-  test('are the same in upper case', async () => {
+  test('are not case-sensitive', async () => {
     const headers = ['Impersonate-User', 'ada', 'Impersonate-Extra-Example.com%2FF%C3%B6O', 'one']
     const review = await playground.call(reviews, { method: 'POST', headers, body: '{}' })
     expect(review.json()['status']).toMatchObject({
@@ -86,24 +89,24 @@ describe('impersonation headers', () => {
     { name: 'a group', headers: ['impersonate-group', 'a'] },
     { name: 'a uid', headers: ['impersonate-uid', 'a'] },
     { name: 'an extra', headers: ['impersonate-extra-a', 'a'] },
-    { name: 'an empty user', headers: ['impersonate-user', ''] },
-  ])('with $name and no user are refused', async ({ headers }) => {
+    { name: 'an empty user name', headers: ['impersonate-user', ''] },
+  ])('with $name, but without a user, are refused', async ({ headers }) => {
     const refused = await playground.call('/api/v1/pods', { headers })
     expect([refused.code, refused.json()['reason']]).toEqual([400, 'BadRequest'])
   })
 
   test.for([
     {
-      name: 'a service account has its own',
+      name: 'a service account gets the groups of service accounts',
       headers: ['impersonate-user', 'system:serviceaccount:team-a:bot'],
       groups: ['system:serviceaccounts', 'system:serviceaccounts:team-a', 'system:authenticated'],
     },
     {
-      name: 'unauthenticated stays so',
+      name: 'an unauthenticated user does not get system:authenticated',
       headers: ['impersonate-user', 'x', 'impersonate-group', 'system:unauthenticated'],
       groups: ['system:unauthenticated'],
     },
-  ])('groups: $name', async ({ headers, groups }) => {
+  ])('$name', async ({ headers, groups }) => {
     const review = await playground.call(reviews, { method: 'POST', headers, body: '{}' })
     expect(review.json()['status']).toMatchObject({ userInfo: { groups } })
   })

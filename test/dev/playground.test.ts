@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import {
   asGrace,
   playgroundUnderTest,
-  type Answer,
+  type PlaygroundResponse,
   type PlaygroundUnderTest,
 } from './playground-client.ts'
 
@@ -20,7 +20,7 @@ const configMaps = '/api/v1/namespaces/default/configmaps'
 const pods = '/api/v1/namespaces/default/pods'
 const tableAccept = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
 
-function create(path: string, object: object, query = ''): Promise<Answer> {
+function create(path: string, object: object, query = ''): Promise<PlaygroundResponse> {
   return playground.call(path + query, {
     method: 'POST',
     headers: [...asGrace, 'content-type', 'application/json'],
@@ -40,11 +40,11 @@ describe('discovery', () => {
     { path: '/apis/authorization.k8s.io', has: { name: 'authorization.k8s.io' } },
     { path: '/apis/authentication.k8s.io/v1/', has: { kind: 'APIResourceList' } },
     { path: '/openapi/v3/api/v1', has: { openapi: '3.0.0' } },
-  ])('$path is there', async ({ path, has }) => {
+  ])('$path is a document', async ({ path, has }) => {
     expect((await playground.call(path)).json()).toMatchObject(has)
   })
 
-  test('every path of the OpenAPI index leads somewhere', async () => {
+  test('every path of the OpenAPI index exists', async () => {
     const index = (await playground.call('/openapi/v3')).json() as {
       paths: Record<string, { serverRelativeURL: string }>
     }
@@ -57,16 +57,16 @@ describe('discovery', () => {
   })
 
   test.for(['/', '/apis/apps/v1', '/api/v1/widgets', '/api/v1/pods/web', '/api/v2', `${pods}/%zz`])(
-    '%s is not there',
+    '%s does not exist',
     async (path) => {
-      const answer = await playground.call(path)
-      expect([answer.code, answer.json()['reason']]).toEqual([404, 'NotFound'])
+      const response = await playground.call(path)
+      expect([response.code, response.json()['reason']]).toEqual([404, 'NotFound'])
     },
   )
 })
 
 describe('objects', () => {
-  test('lists come as objects or as a table, by namespace or all', async () => {
+  test('are listed as objects or as a table, in one namespace or in all', async () => {
     const list = (await playground.call('/api/v1/pods')).json() as {
       kind: string
       items: { metadata: { namespace: string; name: string } }[]
@@ -94,20 +94,20 @@ describe('objects', () => {
     { query: 'labelSelector=app+notin+(web)', names: ['worker'] },
     { query: 'fieldSelector=metadata.name%3Dworker', names: ['worker'] },
     { query: 'fieldSelector=status.phase!%3DRunning', names: [] },
-  ])('selected by $query', async ({ query, names }) => {
+  ])('are selected by $query', async ({ query, names }) => {
     const list = (await playground.call(`${pods}?${query}`)).json() as {
       items: { metadata: { name: string } }[]
     }
     expect(list.items.map(({ metadata }) => metadata.name)).toEqual(names)
   })
 
-  test('are created, replaced, deleted, and gone', async () => {
+  test('are created, replaced and deleted', async () => {
     const created = await create(configMaps, configMap('life'))
     expect(created.code).toBe(201)
     const object = created.json() as { metadata: object }
     expect(object.metadata).toMatchObject({ name: 'life', namespace: 'default' })
     expect((await create(configMaps, configMap('life'))).json()['reason']).toBe('AlreadyExists')
-    const put = (body: object): Promise<Answer> =>
+    const put = (body: object): Promise<PlaygroundResponse> =>
       playground.call(`${configMaps}/life`, { method: 'PUT', body: JSON.stringify(body) })
     expect((await put({ ...object, data: { b: '2' } })).json()['data']).toEqual({ b: '2' })
     expect((await put(object)).json()['reason']).toBe('Conflict')
@@ -119,12 +119,12 @@ describe('objects', () => {
     )
   })
 
-  test('a dry run changes nothing', async () => {
+  test('are not changed by a dry run', async () => {
     expect((await create(configMaps, configMap('dry'), '?dryRun=All')).code).toBe(201)
     expect((await playground.call(`${configMaps}/dry`)).code).toBe(404)
   })
 
-  test('a namespace takes along what is in it', async () => {
+  test('are deleted with their namespace', async () => {
     await create('/api/v1/namespaces', {
       apiVersion: 'v1',
       kind: 'Namespace',
@@ -140,28 +140,28 @@ describe('objects', () => {
   })
 
   test.for([
-    { name: 'another kind', object: { apiVersion: 'v1', kind: 'Pod' }, reason: 'BadRequest' },
+    { name: 'of another kind', object: { apiVersion: 'v1', kind: 'Pod' }, reason: 'BadRequest' },
     {
-      name: 'another namespace',
+      name: 'of another namespace',
       object: { ...configMap('x'), metadata: { name: 'x', namespace: 'team-a' } },
       reason: 'BadRequest',
     },
-    { name: 'a bad name', object: configMap('No!'), reason: 'Invalid' },
+    { name: 'with an invalid name', object: configMap('No!'), reason: 'Invalid' },
     {
-      name: 'labels that are no strings',
+      name: 'with labels that are not strings',
       object: { ...configMap('x'), metadata: { name: 'x', labels: { a: 1 } } },
       reason: 'Invalid',
     },
-  ])('$name is refused', async ({ object, reason }) => {
+  ])('$name are refused', async ({ object, reason }) => {
     expect((await create(configMaps, object)).json()['reason']).toBe(reason)
   })
 
-  test('too large a body is refused', async () => {
-    const answer = await create(configMaps, configMap('big', { a: 'x'.repeat(3 * 1024 * 1024) }))
-    expect(answer.code).toBe(413)
+  test('that are too large are refused', async () => {
+    const response = await create(configMaps, configMap('big', { a: 'x'.repeat(3 * 1024 * 1024) }))
+    expect(response.code).toBe(413)
   })
 
-  test('what kubectl create sends in protobuf is read', async () => {
+  test('are decoded from the protobuf that kubectl create sends', async () => {
     // kubectl 1.32: create configmap from-protobuf --from-literal=k=v
     const field = (number: number, bytes: Buffer): Buffer =>
       Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes])
@@ -172,7 +172,7 @@ describe('objects', () => {
     const raw = field(2, Buffer.concat([metadata, data]))
     const body = Buffer.concat([Buffer.from('k8s\0'), typeMeta, raw, text(3, ''), text(4, '')])
     const headers = [...asGrace, 'content-type', 'application/vnd.kubernetes.protobuf']
-    const send = (bytes: Buffer): Promise<Answer> =>
+    const send = (bytes: Buffer): Promise<PlaygroundResponse> =>
       playground.call(configMaps, { method: 'POST', headers, body: bytes })
     const created = await send(body)
     expect([created.code, created.json()['data']]).toEqual([201, { k: 'v' }])
@@ -182,7 +182,7 @@ describe('objects', () => {
 })
 
 describe('patches', () => {
-  const patch = (path: string, type: string, body: unknown): Promise<Answer> =>
+  const patch = (path: string, type: string, body: unknown): Promise<PlaygroundResponse> =>
     playground.call(path, {
       method: 'PATCH',
       headers: [...asGrace, 'content-type', type],
@@ -217,7 +217,7 @@ describe('patches', () => {
       body: 'apiVersion: v1\nkind: ConfigMap\ndata:\n  e: "7"\n',
       data: { a: '1', b: '2', e: '7' },
     },
-  ])('$type changes an object', async ({ type, body, data }) => {
+  ])('of type $type change an object', async ({ type, body, data }) => {
     const path = `${configMaps}/patched`
     await playground.call(path, { method: 'DELETE' })
     await create(configMaps, configMap('patched', { a: '1', b: '2' }))
@@ -229,11 +229,11 @@ describe('patches', () => {
     { type: 'application/json-patch+json', body: { op: 'remove' }, code: 400 },
     { type: 'application/merge-patch+json', body: '{', code: 400 },
     { type: 'text/plain', body: '{}', code: 415 },
-  ])('$type $body is refused', async ({ type, body, code }) => {
+  ])('of type $type are refused with the body $body', async ({ type, body, code }) => {
     expect((await patch(`${configMaps}/welcome`, type, body)).code).toBe(code)
   })
 
-  test('lists of containers are merged by name', async () => {
+  test('merge lists of containers by name', async () => {
     const containers = [
       { name: 'a', image: 'a:1', env: [{ name: 'A', value: '1' }] },
       { name: 'b', image: 'b:1' },
@@ -265,18 +265,18 @@ describe('patches', () => {
     })
   })
 
-  test('server-side apply creates what is not there', async () => {
-    const answer = await patch(
+  test('by server-side apply create an object that does not exist', async () => {
+    const response = await patch(
       `${configMaps}/applied`,
       'application/apply-patch+yaml',
       'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: applied\ndata:\n  a: "1"\n',
     )
-    expect([answer.code, answer.json()['data']]).toEqual([201, { a: '1' }])
+    expect([response.code, response.json()['data']]).toEqual([201, { a: '1' }])
   })
 })
 
 describe('streams', () => {
-  /** Lines of a stream, one a call. */
+  /** Opens a stream; each call of the returned function returns its next line. */
   async function lines(path: string): Promise<() => Promise<string>> {
     const { statusCode, body } = await request(playground.url + path, {
       headers: asGrace,
@@ -303,7 +303,7 @@ describe('streams', () => {
     }
   }
 
-  test('a watch tells what is there, then every change that its selector sees', async () => {
+  test('a watch sends the existing objects, then every change that its selector matches', async () => {
     const next = await events(`${configMaps}?watch=1&labelSelector=seen`)
     const labelled = (labels: object): object => ({
       ...configMap('watched'),
@@ -324,7 +324,7 @@ describe('streams', () => {
     expect(await next()).toBe('DELETED watched')
   })
 
-  test('a watch from a version tells what came after it', async () => {
+  test('a watch from a resource version sends the changes after it', async () => {
     const before = (await playground.call(configMaps)).json() as {
       metadata: { resourceVersion: string }
     }
@@ -334,23 +334,23 @@ describe('streams', () => {
     expect(await next()).toBe('ADDED later')
   })
 
-  test('a list by watch ends with a bookmark', async () => {
+  test('the initial events of a watch end with a bookmark', async () => {
     const next = await events('/api/v1/nodes?watch=true&sendInitialEvents=true')
     expect(await next()).toBe('ADDED playground')
     expect(await next()).toBe('BOOKMARK ')
   })
 
-  test('a watch may be told when to end', async () => {
-    const answer = await playground.call('/api/v1/nodes?watch=true&timeoutSeconds=1')
-    expect(answer.text.trim().split('\n')).toHaveLength(1)
+  test('a watch ends after timeoutSeconds', async () => {
+    const response = await playground.call('/api/v1/nodes?watch=true&timeoutSeconds=1')
+    expect(response.text.trim().split('\n')).toHaveLength(1)
   })
 
-  test('logs have a beginning, and with follow no end', async () => {
+  test('a log continues with follow, and ends without it', async () => {
     const next = await lines(`${pods}/web/log?follow=true&tailLines=0`)
     const first = /^tick (\d+)$/.exec(await next())
     expect(await next()).toBe(`tick ${Number(first?.[1]) + 1}`)
-    const answer = await playground.call(`${pods}/web/log?tailLines=1&timestamps=true`)
-    expect(answer.text).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z tick \d+\n$/)
+    const response = await playground.call(`${pods}/web/log?tailLines=1&timestamps=true`)
+    expect(response.text).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z tick \d+\n$/)
   })
 
   test.for([
@@ -362,7 +362,7 @@ describe('streams', () => {
   })
 })
 
-describe('what needs a container', () => {
+describe('subresources that need a container', () => {
   test.for([
     `${pods}/web/exec?command=ls`,
     `${pods}/web/attach`,
@@ -370,15 +370,15 @@ describe('what needs a container', () => {
     `${pods}/web/proxy/`,
     '/api/v1/namespaces/default/services/web:80/proxy/',
     '/api/v1/nodes/playground/proxy/pods',
-  ])('%s says where to find one', async (path) => {
-    const answer = await playground.call(path)
-    expect([answer.code, answer.json()['message']]).toEqual([
+  ])('%s is refused with the way to a real control plane', async (path) => {
+    const response = await playground.call(path)
+    expect([response.code, response.json()['message']]).toEqual([
       400,
       expect.stringContaining('npm start -- --cluster'),
     ])
   })
 
-  test('an upgrade is answered by the same, and not by a switch of protocols', async () => {
+  test('an upgrade is refused the same way, without a switch of protocols', async () => {
     const { hostname, port } = new URL(playground.url)
     const socket = connect({
       host: hostname,
@@ -397,13 +397,13 @@ describe('what needs a container', () => {
       'Sec-WebSocket-Version: 13',
     ]
     socket.write(`${head.join('\r\n')}\r\n\r\n`)
-    const [answer] = (await once(socket, 'data')) as [Buffer]
-    expect(answer.toString()).toMatch(/^HTTP\/1.1 400 /)
+    const [response] = (await once(socket, 'data')) as [Buffer]
+    expect(response.toString()).toMatch(/^HTTP\/1.1 400 /)
   })
 })
 
 describe('reviews', () => {
-  test('whoever asks may do everything', async () => {
+  test('allow every user everything', async () => {
     const spec = { resourceAttributes: { verb: 'delete', resource: 'pods' } }
     const review = await create('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', { spec })
     expect(review.json()).toMatchObject({ spec, status: { allowed: true } })

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 
 import { copyShippedRules } from '../../dev/first-run/rules.ts'
 
-test('from the copied rules an editor finds their schema, wherever the copy is', async () => {
+test('the copied rules name their schema by a path that works from any folder', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-rules-'))
   const file = join(folder, 'rules.yaml')
   await copyShippedRules(file)

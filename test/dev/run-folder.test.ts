@@ -12,7 +12,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(around, { recursive: true }))
 
-test('each run has a folder of its own, which only its user can read', async () => {
+test('each run has a folder of its own, which only its owner can read', async () => {
   const [one, other] = [await createRunFolder(parent), await createRunFolder(parent)]
   expect(one.directory).not.toBe(other.directory)
   expect((await stat(one.directory)).mode & 0o777).toBe(0o700)
@@ -22,8 +22,8 @@ test('each run has a folder of its own, which only its user can read', async () 
   expect(await readdir(around)).toEqual([])
 })
 
-test('a run that was killed leaves nothing for long; one that may still go on is left alone', async () => {
-  // No process has a number beyond the 22 bits that Linux gives them.
+test('the folders of killed runs are removed, those of runs that may still be running are not', async () => {
+  // Linux process IDs have at most 22 bits.
   const owners = {
     'run-killed': `99999999 ${hostname()}`,
     'run-elsewhere': '99999999 another-host',

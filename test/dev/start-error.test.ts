@@ -10,14 +10,14 @@ test.for([
   { field: 'listener.port', option: '--port' },
   { field: 'probes.port', option: '--probes-port' },
   { field: 'upstream.kubeconfig', option: '--kubeconfig' },
-])('what is wrong with $field is told of $option', ({ field, option }) => {
-  const problem = { ...written, field, message: 'is no good', fix: 'take another' }
+])('a problem with $field is reported as one with $option', ({ field, option }) => {
+  const problem = { ...written, field, message: 'is not valid', fix: 'choose another' }
   expect(describeFirstRunError(new ConfigError([problem]))).toBe(
-    `cannot start: ${option}: is no good (take another)\n`,
+    `cannot start: ${option}: is not valid (choose another)\n`,
   )
 })
 
-test('a taken port is told of its option', () => {
+test('the message for a port that is in use names its option', () => {
   expect(
     describeFirstRunError(
       new BindError('probes: 127.0.0.1:1 is in use (choose another probes.port)'),
@@ -25,7 +25,7 @@ test('a taken port is told of its option', () => {
   ).toBe('cannot start: probes: 127.0.0.1:1 is in use (choose another --probes-port)\n')
 })
 
-test('a mistake in a file of the user keeps file and line', () => {
+test('a problem in a file of the user keeps file and line', () => {
   const problem = {
     file: '/home/k.yaml',
     line: 2,
@@ -39,7 +39,7 @@ test('a mistake in a file of the user keeps file and line', () => {
   )
 })
 
-test('every other error is told as it is', () => {
+test('every other error is reported unchanged', () => {
   expect(describeFirstRunError(new Error('no space for listener.port'))).toBe(
     'cannot start: no space for listener.port\n',
   )

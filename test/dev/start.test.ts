@@ -16,7 +16,7 @@ import {
   type Summary,
 } from './first-run.ts'
 
-const patience = 60_000
+const TIMEOUT_MS = 60_000
 const reviews = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 const serviceProxy = '/api/v1/namespaces/default/services/web:80/proxy/'
 const path = await pathWithKubectl()
@@ -37,19 +37,19 @@ async function exists(file: string): Promise<boolean> {
   )
 }
 
-describe('with --output json', () => {
+describe('npm start with --output json', () => {
   let run: FirstRun
   let summary: Summary
   beforeAll(async () => {
     run = firstRun(['--output', 'json'])
     summary = await summaryOf(run)
-  }, patience)
+  }, TIMEOUT_MS)
   afterAll(async () => {
     run.child.kill('SIGTERM')
     await run.ended
-  }, patience)
+  }, TIMEOUT_MS)
 
-  test('one line says where everything is', async () => {
+  test('prints one line with all URLs and files', async () => {
     const folder = dirname(summary.audit)
     expect(summary).toEqual({
       url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/) as unknown,
@@ -79,7 +79,7 @@ describe('with --output json', () => {
     expect([run.lines.length, run.stderr()]).toEqual([1, ''])
   })
 
-  test('it is ready by then', async () => {
+  test('is ready when it has printed the line', async () => {
     const { statusCode, body } = await request(`${summary.probes}/readyz?verbose`)
     expect([statusCode, await body.text()]).toEqual([
       200,
@@ -89,14 +89,14 @@ describe('with --output json', () => {
     ])
   })
 
-  test.for([0, 1])('user %i is who it said, all the way to the API server', async (index) => {
+  test.for([0, 1])('passes the identity of user %i to the API server', async (index) => {
     const { username, groups, kubeconfig } = summary.users[index]!
     const review = await callAs(kubeconfig, reviews, { method: 'POST', body: '{}' })
     expect([review.code, review.json['status']]).toMatchObject([
       201,
       { userInfo: { username, groups: [...groups, 'system:authenticated'] } },
     ])
-    // Records reach the file a moment after the answer.
+    // Audit events reach the file shortly after the response.
     await eventually(async () => (await audited()).includes(username))
   })
 
@@ -105,7 +105,7 @@ describe('with --output json', () => {
     return lines.map((line) => (JSON.parse(line) as { user: { username: string } }).user.username)
   }
 
-  test.for([0, 1])('user %i may read, and not use the service proxy', async (index) => {
+  test.for([0, 1])('lets user %i read, but not use the service proxy', async (index) => {
     const { kubeconfig } = summary.users[index]!
     expect((await callAs(kubeconfig, '/api/v1/pods')).code).toBe(200)
     const denied = await callAs(kubeconfig, serviceProxy)
@@ -115,21 +115,21 @@ describe('with --output json', () => {
     ])
   })
 
-  test('nobody gets in without a credential', async () => {
+  test('refuses a request with an invalid token', async () => {
     const { ca } = summary
-    const stranger = join(dirname(ca), 'stranger.kubeconfig')
+    const unauthenticated = join(dirname(ca), 'unauthenticated.kubeconfig')
     const cluster = {
       server: summary.url,
       'certificate-authority-data': (await readFile(ca)).toString('base64'),
     }
     const config = { clusters: [{ cluster }], users: [{ user: { token: 'a.b.c' } }] }
-    await writeFile(stranger, JSON.stringify(config))
-    expect((await callAs(stranger, '/api/v1/pods')).code).toBe(401)
+    await writeFile(unauthenticated, JSON.stringify(config))
+    expect((await callAs(unauthenticated, '/api/v1/pods')).code).toBe(401)
   })
 
   test(
-    'a second run beside it stands before the same API server',
-    { timeout: patience },
+    'can run a second time with the API server of the first run',
+    { timeout: TIMEOUT_MS },
     async () => {
       const upstream = join(dirname(summary.audit), 'upstream.kubeconfig')
       const second = started(['--kubeconfig', upstream])
@@ -148,20 +148,20 @@ describe('with --output json', () => {
     },
   )
 
-  test('its rules may be edited', async () => {
+  test('loads edited rules', async () => {
     const { kubeconfig } = summary.users[0]!
     await edit('apiVersion: gatehouse/v1\nkind: AccessRules\ndefault: deny\nrules: []\n')
     await eventually(async () => (await callAs(kubeconfig, '/api/v1/pods')).code === 403)
     expect((await callAs(kubeconfig, '/version')).code).toBe(403)
-    expect(run.stderr()).toBe('rules: read again, in force now\n')
+    expect(run.stderr()).toBe('rules: reloaded\n')
   })
 
-  test('a mistake in them is told where it runs, and changes nothing', async () => {
+  test('reports an error in edited rules, and keeps the earlier ones', async () => {
     const before = run.stderr().length
     await edit('apiVersion: gatehouse/v1\nkind: AccessRules\nrules: []\nrulez: []\n')
     await eventually(async () => run.stderr().length > before)
     expect(run.stderr().slice(before)).toBe(
-      'rules: not read again, the last good version stays in force\n' +
+      'rules: reload failed; the last good version stays in effect\n' +
         `  ${summary.rules}:4:1: rulez: unknown field (did you mean rules?)\n`,
     )
     expect((await callAs(summary.users[0]!.kubeconfig, '/version')).code).toBe(403)
@@ -170,10 +170,10 @@ describe('with --output json', () => {
   const edit = (text: string): Promise<void> => replaceFile(summary.rules, text)
 })
 
-describe('for people', () => {
+describe('npm start without options', () => {
   test.skipIf(path === undefined)(
-    'the three kubectl lines do what is said of them',
-    { timeout: patience },
+    'prints three kubectl commands that do what it says',
+    { timeout: TIMEOUT_MS },
     async () => {
       const run = started([])
       await run.until((line) => line.startsWith('Ctrl-C'))
@@ -205,35 +205,47 @@ describe('for people', () => {
   )
 })
 
-describe('the end', () => {
-  test('Ctrl-C, though it comes twice, leaves nothing behind', { timeout: patience }, async () => {
-    const run = started(['--output', 'json'])
-    const { audit } = await summaryOf(run)
-    run.child.kill('SIGINT')
-    run.child.kill('SIGINT')
-    expect([await run.ended, run.stderr()]).toEqual([0, ''])
-    expect(await exists(dirname(audit))).toBe(false)
-  })
+describe('npm start', () => {
+  test(
+    'leaves nothing behind after Ctrl-C, even if that comes twice',
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const run = started(['--output', 'json'])
+      const { audit } = await summaryOf(run)
+      run.child.kill('SIGINT')
+      run.child.kill('SIGINT')
+      expect([await run.ended, run.stderr()]).toEqual([0, ''])
+      expect(await exists(dirname(audit))).toBe(false)
+    },
+  )
 
-  test('a signal while it starts leaves nothing behind', { timeout: patience }, async () => {
-    const run = started(['--output', 'json'])
-    let folder = ''
-    await eventually(async () => {
-      folder = (await folderOf(run.child.pid ?? 0)) ?? ''
-      return folder !== ''
-    })
-    run.child.kill('SIGTERM')
-    expect([await run.ended, run.lines]).toEqual([0, []])
-    expect(await exists(folder)).toBe(false)
-  })
+  test(
+    'leaves nothing behind after a signal during the start',
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const run = started(['--output', 'json'])
+      let folder = ''
+      await eventually(async () => {
+        folder = (await folderOf(run.child.pid ?? 0)) ?? ''
+        return folder !== ''
+      })
+      run.child.kill('SIGTERM')
+      expect([await run.ended, run.lines]).toEqual([0, []])
+      expect(await exists(folder)).toBe(false)
+    },
+  )
 
-  test('npm may go alone', { timeout: patience }, async () => {
-    const run = started(['--output', 'json'], ['npm', 'start', '--silent', '--'])
-    const { audit } = await summaryOf(run)
-    run.child.kill('SIGTERM')
-    await eventually(async () => !(await exists(dirname(audit))))
-    expect(run.stderr()).toBe('')
-  })
+  test(
+    'leaves nothing behind when only npm receives the signal',
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const run = started(['--output', 'json'], ['npm', 'start', '--silent', '--'])
+      const { audit } = await summaryOf(run)
+      run.child.kill('SIGTERM')
+      await eventually(async () => !(await exists(dirname(audit))))
+      expect(run.stderr()).toBe('')
+    },
+  )
 
   async function folderOf(pid: number): Promise<string | undefined> {
     const parent = join(checkout, '.gatehouse')
@@ -245,8 +257,8 @@ describe('the end', () => {
   }
 })
 
-describe('what cannot be started', () => {
-  test('says so, and leaves nothing behind', { timeout: patience }, async () => {
+describe('npm start fails', () => {
+  test('when a port is in use, and leaves nothing behind', { timeout: TIMEOUT_MS }, async () => {
     const taken = createServer()
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => void taken.close())
@@ -259,26 +271,26 @@ describe('what cannot be started', () => {
     )
   })
 
-  test('a control plane without its parts and without Go', { timeout: patience }, async () => {
+  test('when a control plane has no parts and no Go', { timeout: TIMEOUT_MS }, async () => {
     const without = ['PATH=/nowhere', 'GATEHOUSE_CACHE=/nowhere', 'KUBEBUILDER_ASSETS=']
     const run = started(['--cluster'], ['env', ...without, process.execPath, 'dev/start.ts'])
     expect([await run.ended, run.lines]).toEqual([1, []])
     expect(run.stderr()).toContain(
-      'cannot start: --cluster needs Go 1.26.0 or newer in PATH the first time, to build kube-apiserver and etcd',
+      'cannot start: the first run with --cluster builds kube-apiserver and etcd and needs Go 1.26.0 or newer on the PATH',
     )
   })
 
   test.for([
     {
       args: ['--kubeconfig', '/nowhere/config'],
-      says: 'cannot start: --kubeconfig: /nowhere/config does not exist',
+      message: 'cannot start: --kubeconfig: /nowhere/config does not exist',
     },
-    { args: ['--kubeconfig', 'a', '--cluster'], says: "cannot be used with option '--cluster'" },
-    { args: ['--port', '70000'], says: 'a port is a number from 0 to 65535' },
-    { args: ['--output', 'xml'], says: 'Allowed choices are text, json' },
-  ])('$args', { timeout: patience }, async ({ args, says }) => {
+    { args: ['--kubeconfig', 'a', '--cluster'], message: "cannot be used with option '--cluster'" },
+    { args: ['--port', '70000'], message: 'must be a port number from 0 to 65535' },
+    { args: ['--output', 'xml'], message: 'Allowed choices are text, json' },
+  ])('with the arguments $args', { timeout: TIMEOUT_MS }, async ({ args, message }) => {
     const run = started(args)
     expect([await run.ended, run.lines]).toEqual([1, []])
-    expect(run.stderr()).toContain(says)
+    expect(run.stderr()).toContain(message)
   })
 })

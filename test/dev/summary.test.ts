@@ -22,35 +22,35 @@ const environment: Environment = {
   notReady: [],
 }
 
-test('JSON is one line of what was promised and nothing else', () => {
+test('the JSON summary is one line with the documented members only', () => {
   const line = jsonSummary(environment)
   expect(line).not.toContain('\n')
   const { url, ca, probes, rules, audit, users } = environment
   expect(JSON.parse(line)).toEqual({ url, ca, probes, rules, audit, users })
 })
 
-test('commands can be pasted whatever the path', () => {
-  expect(textSummary(environment, '')).toContain(
+test('commands can be pasted into a shell, whatever the path', async () => {
+  expect(await textSummary(environment, '')).toContain(
     `\n  kubectl --kubeconfig '/s/it'\\''s ada' get pods --all-namespaces\n`,
   )
 })
 
-test('what is behind Gatehouse is said plainly', () => {
-  expect(textSummary(environment, '')).toContain('nothing in it is real')
+test('the summary says that the playground is not real', async () => {
+  expect(await textSummary(environment, '')).toContain('nothing in it is real')
 })
 
-test('the configuration that it runs with can be found', () => {
-  expect(textSummary(environment, '')).toContain('\n  config       /s/gatehouse.yaml\n')
+test('the summary names the configuration file', async () => {
+  expect(await textSummary(environment, '')).toContain('\n  config       /s/gatehouse.yaml\n')
 })
 
-test('what is not ready is named', () => {
+test('the summary lists failed readiness checks', async () => {
   const notReady = ['[-]upstream-reachable failed: why']
-  expect(textSummary({ ...environment, notReady }, '')).toContain(
+  expect(await textSummary({ ...environment, notReady }, '')).toContain(
     '\nNot ready yet:\n  [-]upstream-reachable failed: why\n',
   )
 })
 
-test('kubectl is the one on the PATH, else the one that came with the cluster', async () => {
+test('commands use the kubectl on the PATH, else the one of the control plane', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-path-'))
   onTestFinished(() => rm(folder, { recursive: true }))
   await writeFile(join(folder, 'kubectl'), '', { mode: 0o755 })
@@ -58,9 +58,9 @@ test('kubectl is the one on the PATH, else the one that came with the cluster', 
     ...environment,
     upstream: { ...upstream, kind: 'cluster' as const, kubectl: '/built/kubectl' },
   }
-  const hint = 'There is no kubectl on your PATH'
-  expect(textSummary(environment, '/nowhere:')).toContain(hint)
-  expect(textSummary(environment, `/nowhere:${folder}`)).not.toContain(hint)
-  expect(textSummary(cluster, '/nowhere:')).toContain('\n  /built/kubectl --kubeconfig ')
-  expect(textSummary(cluster, folder)).toContain('\n  kubectl --kubeconfig ')
+  const hint = 'kubectl is not on your PATH'
+  expect(await textSummary(environment, '/nowhere:')).toContain(hint)
+  expect(await textSummary(environment, `/nowhere:${folder}`)).not.toContain(hint)
+  expect(await textSummary(cluster, '/nowhere:')).toContain('\n  /built/kubectl --kubeconfig ')
+  expect(await textSummary(cluster, folder)).toContain('\n  kubectl --kubeconfig ')
 })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 
-import { ask } from '../../dev/parts/api-client.ts'
+import { callApi } from '../../dev/parts/api-client.ts'
 import { command } from '../support/command.ts'
 import { overSPDY } from '../support/kubectl.ts'
 import { startSite, type Site } from '../support/site.ts'
@@ -137,7 +137,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
   async function sessions(): Promise<string> {
     const { kubelet } = site.cluster.controlPlane
     if (kubelet === undefined) throw new Error('there is no kubelet')
-    return (await ask(kubelet, 'GET', '/sessions')).body
+    return (await callApi(kubelet, 'GET', '/sessions')).body
   }
 })
 

@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 
 import { decodeJwt } from 'jose'
@@ -16,8 +14,9 @@ import {
   test,
 } from 'vitest'
 
-import { createAuthority, loadAuthority, type KeyPair } from '../../certs-dev/pki.ts'
-import type { CertificateFiles } from '../../dev/parts/pki.ts'
+import { readKeyPair } from '../../certs-dev/files.ts'
+import { createAuthority, loadAuthority } from '../../certs-dev/pki.ts'
+import { freePort } from '../../dev/parts/free-ports.ts'
 import { GATEHOUSE_USERNAME, startCluster, type Cluster } from '../support/cluster.ts'
 import { replaceFile } from '../support/files.ts'
 import { startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
@@ -43,7 +42,7 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
 
     beforeAll(async () => {
       const { url, caFile, frontProxyCA, frontProxyNames } = cluster.controlPlane
-      const authority = await loadAuthority(await readPair(frontProxyCA))
+      const authority = await loadAuthority(await readKeyPair(frontProxyCA))
       const commonName = frontProxyNames[0] ?? ''
       const client = await authority.issue({ commonName, usages: ['client'] })
       fronted = await startTestGatehouse({
@@ -157,7 +156,7 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
     })
 
     test('to an API server that is down says so, and recovers', async () => {
-      await changeUpstream({ server: `https://127.0.0.1:${await unusedPort()}` })
+      await changeUpstream({ server: `https://127.0.0.1:${await freePort()}` })
       await expect
         .poll(said, { timeout: 60_000, interval: 100 })
         .toBe(
@@ -229,23 +228,6 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
   })
 })
 
-async function unusedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 function base64(text: string): string {
   return Buffer.from(text).toString('base64')
-}
-
-async function readPair({ certFile, keyFile }: CertificateFiles): Promise<KeyPair> {
-  const [certificatePem, keyPem] = await Promise.all([
-    readFile(certFile, 'utf8'),
-    readFile(keyFile, 'utf8'),
-  ])
-  return { certificatePem, keyPem }
 }

@@ -4,16 +4,13 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import {
-  runPod,
-  startControlPlane,
-  type RunningControlPlane,
-} from '../../dev/parts/control-plane.ts'
+import { startControlPlane, type RunningControlPlane } from '../../dev/parts/control-plane.ts'
+import { runPod } from '../../dev/parts/run-pod.ts'
 import { createKubectl, overSPDY, type Kubectl } from '../support/kubectl.ts'
 
 /**
- * The parts by themselves, without Gatehouse: what the other tests of this kind may rely on, and
- * where to look first when they fail.
+ * The parts without Gatehouse: what the tests with a real control plane rely on. When those fail,
+ * look here first.
  */
 describe.skipIf(!inject('hasParts'))('the control plane that tests start', () => {
   let controlPlane: RunningControlPlane
@@ -27,8 +24,8 @@ describe.skipIf(!inject('hasParts'))('the control plane that tests start', () =>
 
   afterAll(() => controlPlane.stop())
 
-  test('answers 401 to who shows no credential', async () => {
-    const { status, body } = await askWithoutCredential(controlPlane)
+  test('refuses a request without a credential with 401', async () => {
+    const { status, body } = await requestWithoutCredential(controlPlane)
     expect(status).toBe(401)
     expect(JSON.parse(body)).toMatchObject({ kind: 'Status', reason: 'Unauthorized' })
   })
@@ -41,20 +38,20 @@ describe.skipIf(!inject('hasParts'))('the control plane that tests start', () =>
   test.for([
     { protocol: 'WebSocket', env: {} },
     { protocol: 'SPDY', env: overSPDY },
-  ])('exec over $protocol gives stdin to the command and its exit code back', async ({ env }) => {
+  ])('carries stdin, output and exit code of exec over $protocol', async ({ env }) => {
     const args = ['-n', 'team-a', 'exec', '-i', 'web', '--', 'sh', '-c', 'cat; echo no >&2; exit 7']
     const run = await kubectl(args, { input: 'in and out', env })
     expect(run).toMatchObject({ code: 7, stdout: 'in and out' })
     expect(run.stderr).toMatch(/^no\n/)
   })
 
-  test('logs shows what the container wrote', async () => {
+  test('returns the log of a container', async () => {
     const logs = await kubectl(['-n', 'team-a', 'logs', 'web'])
     expect(logs.code).toBe(0)
     expect(logs.stdout).toMatch(/^tick \d+$/m)
   })
 
-  test('cp brings a file there and back unchanged', async () => {
+  test('copies a file to a pod and back unchanged', async () => {
     const content = randomBytes(3_000_001)
     await writeFile(join(controlPlane.directory, 'there'), content)
     const there = await kubectl(['cp', 'there', 'team-a/web:copied'])
@@ -63,7 +60,7 @@ describe.skipIf(!inject('hasParts'))('the control plane that tests start', () =>
     expect((await readFile(join(controlPlane.directory, 'back'))).equals(content)).toBe(true)
   })
 
-  test('writes into its audit log who asked for what', async () => {
+  test('records user and request in its audit log', async () => {
     await kubectl(['-n', 'team-a', 'get', 'pod', 'web'])
     const lines = (await readFile(controlPlane.auditLogFile, 'utf8')).trimEnd().split('\n')
     const events = lines.map((line) => JSON.parse(line) as unknown)
@@ -88,7 +85,7 @@ describe.skipIf(!inject('hasParts'))('a control plane that is stopped', () => {
   })
 })
 
-async function askWithoutCredential(
+async function requestWithoutCredential(
   controlPlane: RunningControlPlane,
 ): Promise<{ status: number | undefined; body: string }> {
   const ca = await readFile(controlPlane.caFile)
@@ -105,7 +102,7 @@ async function askWithoutCredential(
   return promise
 }
 
-/** Command lines in which a folder is named, the reaper's aside: it ends after all others. */
+/** Command lines that contain the folder, except the reaper's, which ends after all others. */
 async function processesOf(directory: string): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const lines = await Promise.all(

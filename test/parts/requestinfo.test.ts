@@ -1,7 +1,7 @@
-/** Compares with kube-apiserver's own requestinfo.go, with different requests in each run. */
+/** Compares with kube-apiserver's own requestinfo.go, with new random requests in each run. */
 import { expect, test } from 'vitest'
 import { goIsSufficient } from '../../dev/parts/go-build.ts'
-import { oldestGo } from '../../dev/parts/versions.ts'
+import { OLDEST_GO } from '../../dev/parts/versions.ts'
 import { hostileRequests } from '../request/hostile-requests.ts'
 import { askKubeApiserver } from '../request/kube-apiserver.ts'
 import {
@@ -14,7 +14,7 @@ import {
 const hasGo = await goIsSufficient()
 if (!hasGo) {
   process.stderr.write(
-    `SKIPPED, not tested: RequestInfo against requestinfo.go. Install Go ${oldestGo} or newer (https://go.dev/dl).\n`,
+    `SKIPPED, not tested: RequestInfo against requestinfo.go. Install Go ${OLDEST_GO} or newer (https://go.dev/dl).\n`,
   )
 }
 

@@ -7,11 +7,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import {
-  runPod,
-  startControlPlane,
-  type RunningControlPlane,
-} from '../../dev/parts/control-plane.ts'
+import { startControlPlane, type RunningControlPlane } from '../../dev/parts/control-plane.ts'
+import { runPod } from '../../dev/parts/run-pod.ts'
 import { createKubectl, type Kubectl } from './kubectl.ts'
 import { manifestsFolder } from './manifests.ts'
 import { writeServiceAccountKubeconfig } from './service-account.ts'
