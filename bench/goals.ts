@@ -1,28 +1,28 @@
-/** The goals, as ratios in one run, and how far from each the run was. */
-import { format, type MetricId, type Results } from './results.ts'
+/** The goals, as ratios within one run, and whether the run meets them. */
+import { formatTable, type MetricId, type Results } from './results.ts'
 
 interface Goal {
   readonly what: string
-  /** Gatehouse's value over what it is held against, or a plain value; undefined: not measured. */
+  /** The ratio of Gatehouse's value to that of a peer, or its value; undefined if not measured. */
   readonly value: (results: Results) => number | undefined
   readonly atMost: number
   readonly unit: string
 }
 
-const gatehouse = 'gatehouse'
+const GATEHOUSE = 'gatehouse'
 
 function ratio(metric: MetricId, other: string): Goal['value'] {
   return (results) => {
-    const ours = results.median(gatehouse, metric)
+    const ours = results.median(GATEHOUSE, metric)
     const theirs = results.median(other, metric)
     return ours === undefined || theirs === undefined ? undefined : ours / theirs
   }
 }
 
-/** What a proxy adds to the p99 of asking the upstream itself, Gatehouse's over the other's. */
+/** The latency that Gatehouse adds to the p99 of the upstream, divided by what the peer adds. */
 function addedRatio(other: string): Goal['value'] {
   return (results) => {
-    const [ours, theirs, direct] = [gatehouse, other, 'direct'].map((peer) =>
+    const [ours, theirs, direct] = [GATEHOUSE, other, 'direct'].map((peer) =>
       results.median(peer, 'p99'),
     )
     if (ours === undefined || theirs === undefined || direct === undefined) return undefined
@@ -31,90 +31,96 @@ function addedRatio(other: string): Goal['value'] {
 }
 
 function plain(metric: MetricId): Goal['value'] {
-  return (results) => results.median(gatehouse, metric)
+  return (results) => results.median(GATEHOUSE, metric)
 }
 
 const kilobytes =
   (metric: MetricId): Goal['value'] =>
   (results) => {
-    const kibibytes = results.median(gatehouse, metric)
+    const kibibytes = results.median(GATEHOUSE, metric)
     return kibibytes === undefined ? undefined : kibibytes * 1.024
   }
 
 const goals: readonly Goal[] = [
   {
-    what: 'CPU a request / bare Go, HTTP/1.1',
+    what: 'CPU per request / bare Go, HTTP/1.1',
     value: ratio('cpu/h1', 'go'),
     atMost: 0.85,
     unit: 'x',
   },
   {
-    what: 'CPU a request / bare Go, HTTP/2',
+    what: 'CPU per request / bare Go, HTTP/2',
     value: ratio('cpu/h2', 'go'),
     atMost: 0.85,
     unit: 'x',
   },
   {
-    what: 'CPU a request / http-proxy',
+    what: 'CPU per request / http-proxy',
     value: ratio('cpu/h1', 'http-proxy'),
     atMost: 1,
     unit: 'x',
   },
   {
-    what: 'CPU a request / oidcproxy, HTTP/1.1',
+    what: 'CPU per request / oidcproxy, HTTP/1.1',
     value: ratio('cpu/h1', 'oidcproxy'),
     atMost: 1 / 3,
     unit: 'x',
   },
   {
-    what: 'CPU a request / oidcproxy, HTTP/2',
+    what: 'CPU per request / oidcproxy, HTTP/2',
     value: ratio('cpu/h2', 'oidcproxy'),
     atMost: 1 / 3,
     unit: 'x',
   },
   {
-    what: 'CPU a request / oidcproxy-2, HTTP/1.1',
+    what: 'CPU per request / oidcproxy-2, HTTP/1.1',
     value: ratio('cpu/h1', 'oidcproxy-2'),
     atMost: 1 / 3,
     unit: 'x',
   },
   {
-    what: 'CPU a request / oidcproxy-2, HTTP/2',
+    what: 'CPU per request / oidcproxy-2, HTTP/2',
     value: ratio('cpu/h2', 'oidcproxy-2'),
     atMost: 1 / 3,
     unit: 'x',
   },
-  { what: 'p99 added / oidcproxy', value: addedRatio('oidcproxy'), atMost: 0.5, unit: 'x' },
-  { what: 'p99 added / oidcproxy-2', value: addedRatio('oidcproxy-2'), atMost: 0.5, unit: 'x' },
-  { what: 'an idle watch, HTTP/1.1', value: kilobytes('watch/h1'), atMost: 40, unit: 'kB' },
-  { what: 'an idle watch, HTTP/2', value: kilobytes('watch/h2'), atMost: 40, unit: 'kB' },
+  { what: 'added p99 latency / oidcproxy', value: addedRatio('oidcproxy'), atMost: 0.5, unit: 'x' },
   {
-    what: '5 MB list, CPU a GB / bare Go, HTTP/1.1',
+    what: 'added p99 latency / oidcproxy-2',
+    value: addedRatio('oidcproxy-2'),
+    atMost: 0.5,
+    unit: 'x',
+  },
+  { what: 'memory per idle watch, HTTP/1.1', value: kilobytes('watch/h1'), atMost: 40, unit: 'kB' },
+  { what: 'memory per idle watch, HTTP/2', value: kilobytes('watch/h2'), atMost: 40, unit: 'kB' },
+  {
+    what: 'CPU per GB of 5 MB lists / bare Go, HTTP/1.1',
     value: ratio('bulk/h1', 'go'),
     atMost: 2.7,
     unit: 'x',
   },
   {
-    what: '5 MB list, CPU a GB / bare Go, HTTP/2',
+    what: 'CPU per GB of 5 MB lists / bare Go, HTTP/2',
     value: ratio('bulk/h2', 'go'),
     atMost: 2.7,
     unit: 'x',
   },
-  { what: 'ready', value: plain('ready'), atMost: 300, unit: 'ms' },
+  { what: 'time until ready', value: plain('ready'), atMost: 300, unit: 'ms' },
 ]
 
-/** A line a goal that both sides were measured for. */
+/** A table with one line per goal for which all values were measured. */
 export function verdicts(results: Results): string {
   const rows = goals.flatMap(({ what, value, atMost, unit }) => {
-    const seen = value(results)
-    if (seen === undefined) return []
-    const over = (seen / atMost - 1) * 100
+    const measured = value(results)
+    if (measured === undefined) return []
+    const over = (measured / atMost - 1) * 100
     const verdict = over <= 0 ? 'met' : `missed by ${over.toFixed(0)} %`
-    return [[what, show(seen, unit), `at most ${show(atMost, unit)}`, verdict]]
+    return [[what, show(measured, unit), `at most ${show(atMost, unit)}`, verdict]]
   })
-  if (rows.length === 0)
-    return 'no goal can be judged: Gatehouse or its counterpart was not measured'
-  return format([['goal', 'seen', 'wanted', ''], ...rows])
+  if (rows.length === 0) {
+    return 'no goal can be evaluated: Gatehouse or the peer was not measured'
+  }
+  return formatTable([['goal', 'measured', 'limit', 'result'], ...rows])
 }
 
 function show(value: number, unit: string): string {

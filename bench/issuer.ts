@@ -1,23 +1,23 @@
-/** An OpenID Connect issuer on loopback: discovery, keys and one token, which is all that is asked. */
+/** An OpenID Connect issuer on loopback, with discovery, keys and one token. */
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 
 import type { CertificateFiles } from '../certs-dev/files.ts'
+import { listenOnLoopback, LOOPBACK } from '../dev/loopback.ts'
 
-export const audience = 'gatehouse'
-export const groups = ['engineers', 'oncall', 'platform', 'berlin', 'everybody']
+export const AUDIENCE = 'gatehouse'
+const GROUPS = ['engineers', 'oncall', 'platform', 'berlin', 'everybody']
 
 export interface Issuer {
   url: string
-  /** An RS256 ID token of one user, good for a day. */
+  /** An RS256 ID token of one user, valid for a day. */
   token: string
   close: () => void
 }
 
-/** Starts it on a free port. */
+/** Starts an issuer on a free port of 127.0.0.1. */
 export async function startIssuer(certificate: CertificateFiles): Promise<Issuer> {
   const { publicKey, privateKey } = await generateKeyPair('RS256', { modulusLength: 2048 })
   const jwk = { ...(await exportJWK(publicKey)), kid: 'bench', alg: 'RS256', use: 'sig' }
@@ -25,8 +25,7 @@ export async function startIssuer(certificate: CertificateFiles): Promise<Issuer
     cert: await readFile(certificate.certFile),
     key: await readFile(certificate.keyFile),
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const url = `https://${LOOPBACK}:${await listenOnLoopback(server)}`
   const documents: Partial<Record<string, unknown>> = {
     '/.well-known/openid-configuration': {
       issuer: url,
@@ -45,14 +44,14 @@ export async function startIssuer(certificate: CertificateFiles): Promise<Issuer
   })
   server.unref()
   const token = await new SignJWT({
-    groups,
+    groups: GROUPS,
     email: 'ada@example.com',
     email_verified: true,
     name: 'Ada Lovelace',
   })
     .setProtectedHeader({ alg: 'RS256', kid: jwk.kid })
     .setIssuer(url)
-    .setAudience(audience)
+    .setAudience(AUDIENCE)
     .setSubject('ada@example.com')
     .setJti('5b1e6f0c-52f4-4d6c-b7f6-6f5f1f2f9d1a')
     .setIssuedAt()

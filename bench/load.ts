@@ -1,4 +1,4 @@
-/** The programs that make the load, and what they report. All throw when a request fails. */
+/** Runs the programs that generate load, and reads their reports. All throw when a request fails. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -9,21 +9,21 @@ import { benchProgram } from './world.ts'
 
 const run = promisify(execFile)
 
-/** Whom to ask, as whom. */
+/** Where to send requests, and with which credential. */
 export interface Target {
-  /** With the path. */
+  /** The URL, including the path. */
   url: string
-  /** Authority of the server's certificate, PEM. */
+  /** Path of the CA certificate (PEM) that signed the server's certificate. */
   caFile: string
   token: string
-  /** Shown to the server where there is no proxy between. */
+  /** A client certificate, for requests directly to the upstream. */
   certificate?: { certFile: string; keyFile: string }
 }
 
-/** Many requests at once: 32 over HTTP/1.1 connections, or over 8 HTTP/2 connections of 4 streams. */
-export const concurrency = { connections: 32, http2Connections: 8, streams: 4 } as const
+/** 32 concurrent requests: over 32 HTTP/1.1 connections, or over 8 HTTP/2 connections of 4 streams. */
+const concurrency = { connections: 32, http2Connections: 8, streams: 4 } as const
 
-/** As many requests as possible for some seconds; returns how many were answered. */
+/** Sends as many requests as possible for some seconds; returns the number of responses. */
 export async function saturate(
   protocol: Protocol,
   target: Target,
@@ -56,13 +56,13 @@ async function h2loadFor(target: Target, seconds: number): Promise<number> {
   return h2loadSucceeded(stdout, target)
 }
 
-/** Asks for something big a number of times, over 4 connections, one request each at a time. */
+/** Sends `count` requests for a large body over 4 connections; returns the bytes of all bodies. */
 export async function transfer(protocol: Protocol, target: Target, count: number): Promise<number> {
   const { stdout } = await run('h2load', [
     '--clients=4',
     '--max-concurrent-streams=1',
     `--requests=${count}`,
-    // The windows of Go's HTTP/2 client, which kubectl has: 4 MiB a stream, 1 GiB a connection.
+    // The windows of kubectl, which are those of Go's HTTP/2 client: 4 MiB per stream, 1 GiB per connection.
     '--window-bits=22',
     '--connection-window-bits=30',
     ...(protocol === 'h1' ? ['--h1'] : []),
@@ -84,19 +84,20 @@ function h2loadSucceeded(stdout: string, target: Target): number {
   return Number(codes?.[1])
 }
 
-function numberIn(text: string, pattern: RegExp, who: string): number {
+function numberIn(text: string, pattern: RegExp, program: string): number {
   const found = pattern.exec(text)?.[1]
-  if (found === undefined) throw new Error(`${who} said nothing that matches ${pattern}:\n${text}`)
+  if (found === undefined)
+    throw new Error(`the output of ${program} does not match ${pattern}:\n${text}`)
   return Number(found)
 }
 
 export interface Latency {
-  /** Microseconds. */
+  /** In microseconds, like {@link p99}. */
   p50: number
   p99: number
 }
 
-/** Requests at a fixed rate, whether answers come or not. */
+/** Sends requests at a fixed rate, whether earlier ones have a response or not. */
 export async function pace(
   protocol: Protocol,
   target: Target,
@@ -114,7 +115,7 @@ export async function pace(
   return result
 }
 
-/** Opens watches and returns, once each has seen its first event, what closes them. */
+/** Opens watches, waits for the first event of each, and returns the function that closes them. */
 export async function openWatches(
   protocol: Protocol,
   target: Target,
@@ -123,7 +124,7 @@ export async function openWatches(
   const child = spawn(
     await benchProgram('load'),
     ['watch', ...loadFlags(protocol, target), `-count=${count}`],
-    // It ends when its stdin does, so also when the bench is killed.
+    // The program ends when its stdin is closed, and so also when the bench is killed.
     { stdio: ['pipe', 'pipe', 'inherit'] },
   )
   const exit = once(child, 'exit')
@@ -139,7 +140,7 @@ export async function openWatches(
   }
   if (open !== count) {
     await close()
-    throw new Error(`only ${open ?? 0} of ${count} watches of ${target.url} opened`)
+    throw new Error(`only ${open ?? 0} of ${count} watches of ${target.url} could be opened`)
   }
   return close
 }

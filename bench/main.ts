@@ -1,4 +1,4 @@
-/** `npm run bench`: Gatehouse and its peers under the same load in one run. See README.md. */
+/** `npm run bench`: compares Gatehouse and its peers under the same load. See README.md. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 
 import { goIsSufficient } from '../dev/parts/go-build.ts'
@@ -9,9 +9,9 @@ import { oidcProxy, oidcProxyDefaultPool, reverseProxy } from './peers/go.ts'
 import { nginx } from './peers/nginx.ts'
 import { httpProxy, undiciLoop } from './peers/node.ts'
 import type { Peer } from './peers/peer.ts'
-import { table } from './results.ts'
-import { runBench, type RunOptions } from './run.ts'
-import { microTable, stagePeers, stageTable } from './stages.ts'
+import { resultTable } from './results.ts'
+import { runBench, type RunOptions, type RunOutcome } from './run.ts'
+import { microbenchmarkTable, stagePeers, stageTable } from './stages.ts'
 import { machineFacts } from './tools.ts'
 import { createWorld, type World } from './world.ts'
 
@@ -31,17 +31,17 @@ interface Options {
 const names = Object.keys(measurements) as MeasurementName[]
 
 const program = new Command('bench')
-  .description('Gatehouse and its peers under the same load in one run, on loopback.')
-  .addOption(new Option('--only <what...>', 'measure only these').choices(names))
-  .option('--peers <names...>', 'only these peers')
-  .option('--duration <seconds>', 'of each load', number, 5)
-  .option('--rounds <n>', 'how often everything is measured; medians are shown', number, 3)
-  .option('--rate <n>', 'requests a second for the latency', number, 650)
-  .option('--watches <n>', 'idle watches', number, 2000)
-  .option('--warm-up <n>', 'requests before anything counts', number, 60_000)
-  .option('--quick', 'one round of 2 s with 500 watches: a first look, not a result')
-  .option('--stages', 'what each stage of the pipeline costs over a bare undici loop')
-  .option('--source', 'run Gatehouse from src instead of building it')
+  .description('Compare Gatehouse and its peers under the same load, on loopback')
+  .addOption(new Option('--only <measurements...>', 'take only these measurements').choices(names))
+  .option('--peers <names...>', 'measure only these peers')
+  .option('--duration <seconds>', 'duration of each load', positiveNumber, 5)
+  .option('--rounds <n>', 'number of rounds; the results are medians', positiveNumber, 3)
+  .option('--rate <n>', 'requests per second in the latency measurement', positiveNumber, 650)
+  .option('--watches <n>', 'number of idle watches', positiveNumber, 2000)
+  .option('--warm-up <n>', 'requests before the first measurement', positiveNumber, 60_000)
+  .option('--quick', 'one round of 2 s with 500 watches: a first impression, not a result')
+  .option('--stages', 'measure the cost of each stage of the pipeline over a bare undici loop')
+  .option('--source', 'run Gatehouse from src instead of the published build')
   .action(bench)
 
 await program.parseAsync()
@@ -51,12 +51,10 @@ async function bench(given: Options): Promise<void> {
     given.quick === true
       ? { ...given, duration: 2, rounds: 1, watches: 500, warmUp: 10_000 }
       : given
-  if (process.platform !== 'linux') throw new Error('the bench reads /proc: it runs on Linux only')
+  if (process.platform !== 'linux') throw new Error('the bench reads /proc and runs on Linux only')
   if (!(await goIsSufficient())) {
-    // The upstream itself is a Go program.
-    throw new Error(
-      'the bench needs Go for its upstream and its peers: install it (https://go.dev)',
-    )
+    // Also with --peers: the upstream itself is a Go program.
+    throw new Error('the bench needs Go for its upstream and its peers: https://go.dev/dl')
   }
   for (const line of await machineFacts()) console.log(line)
   const world = await createWorld()
@@ -69,38 +67,39 @@ async function bench(given: Options): Promise<void> {
 
 async function benchPeers(world: World, options: Options): Promise<void> {
   const peers = await available(options)
-  const { results, failures } = await runBench({
-    ...runOptions(world, options),
+  const { results, failures } = await measure(options, {
+    world,
     peers,
     only: options.only ?? names,
   })
-  console.log(`\n${table(results, [...peers.map(({ name }) => name), 'direct'])}\n`)
+  console.log(`\n${resultTable(results, [...peers.map(({ name }) => name), 'direct'])}\n`)
   for (const { name, what } of peers) console.log(`${name}: ${what}`)
   console.log(`\n${verdicts(results)}`)
-  report(failures)
+  printFailures(failures)
 }
 
 async function benchStages(world: World, options: Options): Promise<void> {
-  const { results, failures } = await runBench({
-    ...runOptions(world, options),
+  const { results, failures } = await measure(options, {
+    world,
     peers: stagePeers,
     only: ['cpu'],
   })
-  console.log(`\n${stageTable(results)}\n\n${await microTable()}`)
-  report(failures)
+  console.log(`\n${stageTable(results)}\n\n${await microbenchmarkTable()}`)
+  printFailures(failures)
 }
 
-function runOptions(world: World, options: Options): Omit<RunOptions, 'peers' | 'only'> {
-  const { rounds, duration, rate, watches, warmUp } = options
-  return {
-    world,
-    rounds,
-    settings: { duration, rate, watches, lists: duration * 20, warmUp },
-    say: (line) => process.stderr.write(`[bench] ${line}\n`),
-  }
+function measure(
+  { rounds, duration, rate, watches, warmUp }: Options,
+  subjects: Pick<RunOptions, 'world' | 'peers' | 'only'>,
+): Promise<RunOutcome> {
+  const settings = { duration, rate, watches, lists: duration * 20, warmUp }
+  return runBench(
+    { ...subjects, rounds, settings },
+    { report: (line) => process.stderr.write(`[bench] ${line}\n`) },
+  )
 }
 
-function report(failures: readonly string[]): void {
+function printFailures(failures: readonly string[]): void {
   for (const failure of failures) console.log(`\nFAILED ${failure}`)
   if (failures.length > 0) process.exitCode = 1
 }
@@ -117,7 +116,9 @@ async function available(options: Options): Promise<Peer[]> {
   ]
   const unknown = options.peers?.find((name) => !all.some((peer) => peer.name === name))
   if (unknown !== undefined) {
-    throw new Error(`no peer ${unknown}: ${all.map(({ name }) => name).join(', ')}`)
+    throw new Error(
+      `unknown peer ${unknown}; the peers are ${all.map(({ name }) => name).join(', ')}`,
+    )
   }
   const found: Peer[] = []
   for (const peer of all) {
@@ -129,8 +130,8 @@ async function available(options: Options): Promise<Peer[]> {
   return found
 }
 
-function number(text: string): number {
+function positiveNumber(text: string): number {
   const value = Number(text)
-  if (!(value > 0)) throw new InvalidArgumentError('a number above 0')
+  if (!(value > 0)) throw new InvalidArgumentError('must be a number above 0')
   return value
 }

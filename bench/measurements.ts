@@ -1,7 +1,7 @@
-/** One function a thing measured; each adds its samples to the results. */
+/** The measurements: each adds its samples to the results. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { openWatches, pace, saturate, transfer, type Target } from './load.ts'
+import { openWatches, pace, saturate, transfer, type Latency, type Target } from './load.ts'
 import type { Peer, Protocol } from './peers/peer.ts'
 import { cpuSeconds, residentKiB } from './proc.ts'
 import { startProcess, type RunningProcess } from './processes.ts'
@@ -9,15 +9,19 @@ import { waitUntilReady } from './ready.ts'
 import type { Results } from './results.ts'
 import { paths, type World } from './world.ts'
 
+/** How long the memory of a process may settle, before watches are opened and afterwards. */
+const SETTLE_MS = 1_000
+const WATCH_SETTLE_MS = 3_000
+
 export interface Settings {
-  /** Seconds of each load. */
+  /** Duration of each load, in seconds. */
   duration: number
-  /** Requests a second for the latency. */
+  /** Requests per second in the latency measurement. */
   rate: number
   watches: number
-  /** 5 MB lists a measurement. */
+  /** Number of 5 MB lists per bulk measurement. */
   lists: number
-  /** Requests before anything counts, over each protocol, where code is compiled as it runs. */
+  /** Requests per protocol before the first measurement, for peers that are compiled at run time. */
   warmUp: number
 }
 
@@ -32,10 +36,10 @@ export interface Run {
   results: Results
 }
 
-export type Measurement = (run: Run, subject: Subject) => Promise<void>
+type Measurement = (run: Run, subject: Subject) => Promise<void>
 
-/** CPU and rate under as many requests as 32 clients send. */
-export const cpu: Measurement = (run, subject) =>
+/** CPU and rate under the load of 32 concurrent clients. */
+const cpu: Measurement = (run, subject) =>
   eachProtocol(subject, async (protocol) => {
     const { results, settings } = run
     const { name } = subject.peer
@@ -46,8 +50,8 @@ export const cpu: Measurement = (run, subject) =>
     results.add(name, `rate/${protocol}`, requests / settings.duration)
   })
 
-/** Latency at a rate that all of them carry easily, HTTP/1.1. */
-export const latency: Measurement = async (run, subject) => {
+/** Latency over HTTP/1.1, at a rate far below the capacity of every peer. */
+const latency: Measurement = async (run, subject) => {
   const { rate, duration } = run.settings
   addLatency(
     run,
@@ -56,7 +60,7 @@ export const latency: Measurement = async (run, subject) => {
   )
 }
 
-/** The same without any proxy: what the upstream and the load themselves take. */
+/** The same without a proxy: the latency of the upstream and of the load generator. */
 export async function directLatency(run: Run): Promise<void> {
   const { world, settings } = run
   const direct: Target = {
@@ -68,13 +72,13 @@ export async function directLatency(run: Run): Promise<void> {
   addLatency(run, 'direct', await pace('h1', direct, settings.rate, settings.duration))
 }
 
-function addLatency({ results }: Run, name: string, seen: { p50: number; p99: number }): void {
-  results.add(name, 'p50', seen.p50)
-  results.add(name, 'p99', seen.p99)
+function addLatency({ results }: Run, name: string, measured: Latency): void {
+  results.add(name, 'p50', measured.p50)
+  results.add(name, 'p99', measured.p99)
 }
 
-/** CPU a GB (1e9 bytes) of 5 MB lists that are not compressed. */
-export const bulk: Measurement = (run, subject) =>
+/** CPU per GB (1e9 bytes) of uncompressed 5 MB lists. */
+const bulk: Measurement = (run, subject) =>
   eachProtocol(subject, async (protocol) => {
     const began = cpuSeconds(subject.process.pid)
     const bytes = await transfer(protocol, target(run, subject, paths.list), run.settings.lists)
@@ -82,20 +86,20 @@ export const bulk: Measurement = (run, subject) =>
     run.results.add(subject.peer.name, `bulk/${protocol}`, (used / bytes) * 1e9)
   })
 
-/** How much resident memory grows with idle watches, in a process started for it. */
-export const watches: Measurement = (run, subject) =>
+/** Growth of the resident memory with idle watches, in a new process. */
+const watches: Measurement = (run, subject) =>
   eachProtocol(subject, async (protocol) => {
     const { results, settings } = run
     const { peer } = subject
     await inFreshProcess(run, peer, async (process) => {
       const fresh = { peer, process }
       await saturate(protocol, target(run, fresh, paths.pod), 1)
-      await sleep(1_000)
+      await sleep(SETTLE_MS)
       const before = residentKiB(process.pid)
       const watch = target(run, fresh, paths.watch)
       const close = await openWatches(protocol, watch, settings.watches)
       try {
-        await sleep(3_000)
+        await sleep(WATCH_SETTLE_MS)
         const grown = residentKiB(process.pid) - before
         results.add(peer.name, `watch/${protocol}`, grown / settings.watches)
       } finally {
@@ -104,26 +108,26 @@ export const watches: Measurement = (run, subject) =>
     })
   })
 
-/** From the start of the process to the first Pod through it. */
-export const ready: Measurement = async (run, { peer }) => {
+/** The time from the start of the process to the first Pod that it returns. */
+const ready: Measurement = async (run, { peer }) => {
   await inFreshProcess(run, peer, async ({ startedAt }) => {
     run.results.add(peer.name, 'ready', performance.now() - startedAt)
   })
 }
 
-/** Starts a peer and waits until a Pod comes through it. */
+/** Starts a peer and waits until it returns a Pod. */
 export async function startPeer(world: World, peer: Peer): Promise<RunningProcess> {
   const process = await startProcess(peer.name, (port, directory) =>
     peer.command(world, port, directory),
   )
   try {
-    const question = {
+    const probe = {
       url: process.url,
       path: paths.pod,
       caFile: world.ca.certFile,
       token: world.issuer.token,
     }
-    await Promise.race([waitUntilReady(question), process.failed])
+    await Promise.race([waitUntilReady(probe), process.failed])
     return process
   } catch (error) {
     await process.stop()
@@ -155,7 +159,7 @@ async function eachProtocol(
   for (const protocol of peer.protocols) await measure(protocol)
 }
 
-/** Which tools a measurement cannot do without. */
+/** All measurements, with the tools that each requires. */
 export const measurements = {
   cpu: { measure: cpu, tools: ['wrk', 'h2load'] },
   latency: { measure: latency, tools: [] },

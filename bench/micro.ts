@@ -1,4 +1,4 @@
-/** Each stage alone, in a loop, on the request that the bench sends. */
+/** Measures each stage by itself, in a loop, with the request that the bench sends. */
 import { hash, randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -59,17 +59,17 @@ const request: ClientRequest = {
   hasBody: false,
 }
 
-/** Runs all; a few seconds. */
+/** Runs all microbenchmarks, which takes a few seconds. */
 export async function microbenchmarks(): Promise<Microbenchmark[]> {
   const metrics = createMetrics({ processMetrics: false })
   const { user } = authentication
   const target = parseTarget('GET', paths.pod)
   const info = resolveRequestInfo('GET', target)
-  const plenty = { requestsPerSecond: 1e6, burst: 1e6 }
+  const unlimited = { requestsPerSecond: 1e6, burst: 1e6 }
   const limiter = createMemoryLimiter(
     {
-      address: plenty,
-      user: { read: plenty, write: plenty, list: plenty, stream: plenty },
+      address: unlimited,
+      user: { read: unlimited, write: unlimited, list: unlimited, stream: unlimited },
       concurrent: { requests: 1_000, streams: 1_000 },
       maxTrackedKeys: 10_000,
     },
@@ -82,7 +82,7 @@ export async function microbenchmarks(): Promise<Microbenchmark[]> {
   const auditor = createAuditor({
     sinks: [
       {
-        name: 'nowhere',
+        name: 'none',
         write: () => true,
         failure: () => undefined,
         flush: async () => undefined,
@@ -99,14 +99,14 @@ export async function microbenchmarks(): Promise<Microbenchmark[]> {
     time('request: target and RequestInfo', () =>
       resolveRequestInfo('GET', parseTarget('GET', paths.pod)),
     ),
-    time('request: one look over the headers', () => inspectHeaders(rawHeaders)),
+    time('request: inspection of the headers', () => inspectHeaders(rawHeaders)),
     time('limits: address and user', () => {
       limiter.admitAddress('127.0.0.1')
       const slot = limiter.admitUser(user, 'read')
       slot.release()
       return slot.state === undefined ? [] : rateLimitHeaders(slot.state)
     }),
-    time('authentication: digest of the token and look-up', () =>
+    time('authentication: token digest and cache lookup', () =>
       tokens.get(hash('sha256', token, 'hex')),
     ),
     time('authorization: 100 rules', () => authorize({ user, info })),
@@ -148,17 +148,17 @@ async function compiledRules() {
   }
 }
 
-/** What the loop yields is kept, so that no compiler leaves the work out. */
+/** The last result of a loop, exported so that the compiler cannot eliminate the work. */
 export let kept: unknown
 
-/** The best of several loops: what disturbs only ever adds. */
+/** Returns the best of several loops, since a disturbance only adds time. */
 function time(what: string, work: () => unknown): Microbenchmark {
-  const rounds = 20_000
+  const iterations = 20_000
   let best = Infinity
   for (let i = 0; i < 12; i += 1) {
     const began = performance.now()
-    for (let n = 0; n < rounds; n += 1) kept = work()
+    for (let n = 0; n < iterations; n += 1) kept = work()
     best = Math.min(best, performance.now() - began)
   }
-  return { what, microseconds: (best * 1_000) / rounds }
+  return { what, microseconds: (best * 1_000) / iterations }
 }

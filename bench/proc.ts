@@ -1,4 +1,4 @@
-/** What Linux's /proc tells of a process and its descendants. */
+/** CPU and memory of a process and its descendants, from Linux's /proc. */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
@@ -9,8 +9,8 @@ export function cpuSeconds(pid: number): number {
   ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
   let ticks = 0
   for (const each of tree(pid)) {
-    // The command's name, in parentheses, may hold anything; utime and stime are the 12th and 13th
-    // field behind it (proc_pid_stat(5)).
+    // The command name, in parentheses, may contain anything; utime and stime are the 12th and 13th
+    // field after it (proc_pid_stat(5)).
     const stat = readFileSync(`/proc/${each}/stat`, 'utf8')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     ticks += Number(fields[11]) + Number(fields[12])
@@ -28,7 +28,7 @@ export function residentKiB(pid: number): number {
   return sum
 }
 
-/** A process and all below it. Throws when there is no such process. */
+/** A process and all its descendants. Throws when the process does not exist. */
 function tree(pid: number): number[] {
   const found = [pid]
   for (const task of readdirSync(`/proc/${pid}/task`)) {

@@ -1,9 +1,9 @@
-/** Processes of the bench: each on a port of its own, in a folder of its own, ended with the bench. */
+/** The processes of the bench: each has its own port and folder, and ends with the bench. */
 import { mkdtemp } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { freePort } from '../dev/parts/free-ports.ts'
 import { createProcessGroup } from '../dev/parts/process-group.ts'
 
 export interface Command {
@@ -14,17 +14,17 @@ export interface Command {
 export interface RunningProcess {
   pid: number
   url: string
-  /** `performance.now()` of its start. */
+  /** `performance.now()` at its start. */
   startedAt: number
-  /** Rejects when it ends by itself. */
+  /** Rejects when the process ends without being stopped. */
   failed: Promise<never>
   stop: () => Promise<void>
 }
 
-/** The shell says its number and becomes the program, whose output goes to the log. */
-const announce = 'echo $$; exec "$0" "$@" >&2'
+/** A shell that prints its process ID and becomes the program, whose output goes to the log. */
+const PRINT_PID_AND_EXEC = 'echo $$; exec "$0" "$@" >&2'
 
-/** Starts what `command` returns for a free port and a new folder; does not wait until it serves. */
+/** Starts the `command` for a free port and a new folder. Does not wait until it listens. */
 export async function startProcess(
   name: string,
   command: (port: number, directory: string) => Promise<Command>,
@@ -36,7 +36,12 @@ export async function startProcess(
   try {
     const { file, args } = await command(port, directory)
     const startedAt = performance.now()
-    const pid = await group.startAndReadLine(plainName, '/bin/sh', ['-c', announce, file, ...args])
+    const pid = await group.startAndReadLine(plainName, '/bin/sh', [
+      '-c',
+      PRINT_PID_AND_EXEC,
+      file,
+      ...args,
+    ])
     return {
       pid: Number(pid),
       url: `https://127.0.0.1:${port}`,
@@ -48,12 +53,4 @@ export async function startProcess(
     await group.stop()
     throw error
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -1,4 +1,4 @@
-/** Asks a server until it answers 200. */
+/** Waits until a server responds with 200. */
 import { readFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { connect } from 'node:net'
@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { CertificateFiles } from '../certs-dev/files.ts'
 
-export interface Question {
+export interface ReadyProbe {
   /** `https://127.0.0.1:PORT`. */
   url: string
   path: string
@@ -15,26 +15,27 @@ export interface Question {
   certificate?: CertificateFiles
 }
 
-const givenUpAfter = 60_000
+const TIMEOUT_MS = 60_000
+const INTERVAL_MS = 2
 
-/** Returns with the first 200. Throws with the last answer after a minute. */
-export async function waitUntilReady(question: Question): Promise<void> {
+/** Resolves with the first 200. Throws after a minute, with the last status or error. */
+export async function waitUntilReady(probe: ReadyProbe): Promise<void> {
   const began = performance.now()
-  const { hostname, port } = new URL(question.url)
-  const ask = asker(question)
-  let last = 'nothing listens'
-  while (performance.now() - began < givenUpAfter) {
-    // A bare connection costs next to nothing, so it may be tried often without slowing the start.
-    if (await listens(hostname, Number(port))) {
-      last = await ask()
+  const { hostname, port } = new URL(probe.url)
+  const get = statusGetter(probe)
+  let last = 'connection refused'
+  while (performance.now() - began < TIMEOUT_MS) {
+    // A TCP connection costs next to nothing, so frequent attempts do not slow down the start.
+    if (await acceptsConnections(hostname, Number(port))) {
+      last = await get()
       if (last === '200') return
     }
-    await sleep(2)
+    await sleep(INTERVAL_MS)
   }
-  throw new Error(`${question.url}${question.path} was not ready within a minute: ${last}`)
+  throw new Error(`${probe.url}${probe.path} was not ready within a minute: ${last}`)
 }
 
-function listens(host: string, port: number): Promise<boolean> {
+function acceptsConnections(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port })
     socket.once('error', () => resolve(false))
@@ -45,7 +46,14 @@ function listens(host: string, port: number): Promise<boolean> {
   })
 }
 
-function asker({ url, path, caFile, token, certificate }: Question): () => Promise<string> {
+/** A function that sends the request of a probe and returns the status code or the error message. */
+function statusGetter({
+  url,
+  path,
+  caFile,
+  token,
+  certificate,
+}: ReadyProbe): () => Promise<string> {
   const ca = readFileSync(caFile)
   const client =
     certificate === undefined

@@ -1,9 +1,10 @@
-/** What was measured: samples by metric and peer, and their medians. */
+/** The results of a run: samples by peer and metric, and their medians. */
 
 export interface Metric {
   readonly id: string
-  /** Head of the column. */
+  /** The heading of the column. */
   readonly title: string
+  /** Digits after the decimal point. */
   readonly digits: number
 }
 
@@ -23,44 +24,47 @@ export const metrics = [
 
 export type MetricId = (typeof metrics)[number]['id']
 
-export class Results {
-  readonly #samples = new Map<string, number[]>()
+export interface Results {
+  add(peer: string, metric: MetricId, value: number): void
+  /** The median of the samples; undefined if there are none. */
+  median(peer: string, metric: MetricId): number | undefined
+}
 
-  add(peer: string, metric: MetricId, value: number): void {
-    const key = `${peer} ${metric}`
-    const samples = this.#samples.get(key)
-    if (samples === undefined) this.#samples.set(key, [value])
-    else samples.push(value)
-  }
-
-  /** Undefined where nothing was measured. */
-  median(peer: string, metric: MetricId): number | undefined {
-    const samples = this.#samples.get(`${peer} ${metric}`)
-    if (samples === undefined) return undefined
-    const sorted = samples.toSorted((a, b) => a - b)
-    const middle = sorted.length >> 1
-    const upper = sorted[middle] ?? NaN
-    return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2
+/** Creates empty results. */
+export function createResults(): Results {
+  const samples = new Map<string, number[]>()
+  const keyOf = (peer: string, metric: MetricId): string => `${peer} ${metric}`
+  return {
+    add(peer, metric, value) {
+      const key = keyOf(peer, metric)
+      samples.set(key, [...(samples.get(key) ?? []), value])
+    },
+    median(peer, metric) {
+      const sorted = samples.get(keyOf(peer, metric))?.toSorted((a, b) => a - b)
+      if (sorted === undefined) return undefined
+      const middle = sorted.length >> 1
+      const upper = sorted[middle] ?? NaN
+      return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2
+    },
   }
 }
 
-/** The table: a line a peer, a column each metric that anybody has. */
-export function table(results: Results, peers: readonly string[]): string {
+/** The table of results: one line per peer, one column per metric that any peer has. */
+export function resultTable(results: Results, peers: readonly string[]): string {
   const columns = metrics.filter(({ id }) =>
     peers.some((peer) => results.median(peer, id) !== undefined),
   )
-  const rows = [
+  return formatTable([
     ['', ...columns.map(({ title }) => title)],
     ...peers.map((peer) => [
       peer,
       ...columns.map(({ id, digits }) => results.median(peer, id)?.toFixed(digits) ?? '-'),
     ]),
-  ]
-  return format(rows)
+  ])
 }
 
-/** Columns padded to their widest cell; the first one flush left, the others right. */
-export function format(rows: readonly (readonly string[])[]): string {
+/** Pads columns to their widest cell: the first column is left-aligned, the others right-aligned. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)))
   const line = (row: readonly string[]) =>
     row

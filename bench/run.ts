@@ -1,4 +1,4 @@
-/** One run of the bench: all peers in turn, round by round, so that what the machine does meanwhile hits all. */
+/** One run of the bench: in each round, all peers in turn, so that other activity affects all of them. */
 import { saturate } from './load.ts'
 import {
   directLatency,
@@ -10,7 +10,7 @@ import {
   type Subject,
 } from './measurements.ts'
 import type { Peer } from './peers/peer.ts'
-import { Results } from './results.ts'
+import { createResults, type Results } from './results.ts'
 import { findTool } from './tools.ts'
 import { paths, type World } from './world.ts'
 
@@ -20,23 +20,27 @@ export interface RunOptions {
   only: readonly MeasurementName[]
   rounds: number
   settings: Settings
-  say: (line: string) => void
+}
+
+export interface RunEffects {
+  /** Prints a line of progress. */
+  report: (line: string) => void
 }
 
 export interface RunOutcome {
   results: Results
-  /** What could not be measured, and why. */
+  /** The measurements that failed, with their errors. */
   failures: string[]
 }
 
-/** Seconds of load at a time before anything counts, and how often at most. */
-const warmUpSeconds = 3
-const warmUpLoads = 12
+/** The duration of one warm-up load, and how many there are at most. */
+const WARM_UP_SECONDS = 3
+const MAX_WARM_UP_LOADS = 12
 
-/** Measures; a peer that fails in one thing goes on with the others. */
-export async function runBench(options: RunOptions): Promise<RunOutcome> {
-  const { world, settings, say } = options
-  const run: Run = { world, settings, results: new Results() }
+/** Takes all measurements. When one fails, its peer continues with the others. */
+export async function runBench(options: RunOptions, { report }: RunEffects): Promise<RunOutcome> {
+  const { world, settings } = options
+  const run: Run = { world, settings, results: createResults() }
   const failures: string[] = []
   const attempt = async (what: string, work: () => Promise<unknown>): Promise<boolean> => {
     try {
@@ -44,30 +48,30 @@ export async function runBench(options: RunOptions): Promise<RunOutcome> {
       return true
     } catch (error) {
       failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`)
-      say(`FAILED ${what}`)
+      report(`FAILED ${what}`)
       return false
     }
   }
-  const names = await runnable(options.only, say)
+  const names = await runnable(options.only, report)
   const subjects: Subject[] = []
   try {
     for (const peer of options.peers) {
       await attempt(`${peer.name}, start`, async () => {
         const subject = { peer, process: await startPeer(world, peer) }
         subjects.push(subject)
-        say(`warming up ${peer.name}`)
+        report(`warming up ${peer.name}`)
         if (names.some((name) => name === 'cpu' || name === 'latency' || name === 'bulk')) {
           await warmUp(run, subject)
         }
       })
     }
     for (let round = 0; round < options.rounds; round += 1) {
-      // Every other round backwards: nobody always runs first, or behind the same one.
+      // Every other round runs backwards, so that no peer is always first or always after the same one.
       const order = round % 2 === 0 ? subjects : subjects.toReversed()
       for (const name of names) {
         if (name === 'latency') await attempt('direct, latency', () => directLatency(run))
         for (const subject of order) {
-          say(`round ${round + 1} of ${options.rounds}: ${name}, ${subject.peer.name}`)
+          report(`round ${round + 1} of ${options.rounds}: ${name}, ${subject.peer.name}`)
           await attempt(`${subject.peer.name}, ${name}`, () =>
             measurements[name].measure(run, subject),
           )
@@ -80,10 +84,10 @@ export async function runBench(options: RunOptions): Promise<RunOutcome> {
   return { results: run.results, failures }
 }
 
-/** Those whose tools are there; a loud line for each of the others. */
+/** The measurements whose tools are installed; reports each of the others. */
 async function runnable(
   only: readonly MeasurementName[],
-  say: (line: string) => void,
+  report: RunEffects['report'],
 ): Promise<MeasurementName[]> {
   const found: MeasurementName[] = []
   for (const name of only) {
@@ -93,9 +97,8 @@ async function runnable(
     const missing = tools.filter(({ path }) => path === undefined).map(({ tool }) => tool)
     if (missing.length === 0) found.push(name)
     else {
-      say(
-        `SKIPPED ${name}: no ${missing.join(', no ')} (Debian: apt-get install wrk nghttp2-client)`,
-      )
+      const tools = missing.join(' and ')
+      report(`SKIPPED ${name}: missing ${tools} (Debian: apt-get install wrk nghttp2-client)`)
     }
   }
   return found
@@ -111,8 +114,8 @@ async function warmUp({ world, settings }: Run, { peer, process }: Subject): Pro
   for (const protocol of peer.protocols) {
     if ((await findTool(protocol === 'h1' ? 'wrk' : 'h2load')) === undefined) continue
     let requests = 0
-    for (let load = 0; requests < wanted && load < warmUpLoads; load += 1) {
-      requests += await saturate(protocol, target, warmUpSeconds)
+    for (let load = 0; requests < wanted && load < MAX_WARM_UP_LOADS; load += 1) {
+      requests += await saturate(protocol, target, WARM_UP_SECONDS)
     }
   }
 }

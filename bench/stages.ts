@@ -1,6 +1,6 @@
 /**
- * `--stages`: what each stage of the pipeline costs. First in the loaded process, where each row has
- * one stage more than the row above; then each by itself in a loop, which is the least it can cost.
+ * `--stages`: the cost of each stage of the pipeline. First in a process under load, where each row
+ * has one stage more than the row above; then of each stage by itself in a loop, which is the minimum.
  */
 import { join } from 'node:path'
 
@@ -8,11 +8,11 @@ import { microbenchmarks } from './micro.ts'
 import { writeConfiguration } from './peers/gatehouse.ts'
 import { undiciLoop } from './peers/node.ts'
 import type { Peer } from './peers/peer.ts'
-import { format, type Results } from './results.ts'
+import { formatTable, type Results } from './results.ts'
 
 const order = ['request', 'limits', 'authentication', 'authorization', 'audit'] as const
 
-/** The bare loop, listener and upstream alone, and then stage by stage up to everything. */
+/** The bare loop, then listener and upstream alone, then one more stage each up to all of them. */
 export const stagePeers: readonly Peer[] = [
   undiciLoop,
   stagePeer('listener + upstream', []),
@@ -22,7 +22,7 @@ export const stagePeers: readonly Peer[] = [
 function stagePeer(name: string, stages: readonly string[]): Peer {
   return {
     name,
-    what: `Gatehouse with ${stages.length === 0 ? 'no stage' : stages.join(', ')}`,
+    what: `Gatehouse with ${stages.length === 0 ? 'no stages' : stages.join(', ')}`,
     protocols: ['h1', 'h2'],
     isCompiledAtRuntime: true,
     prepare: async () => undefined,
@@ -37,7 +37,7 @@ function stagePeer(name: string, stages: readonly string[]): Peer {
   }
 }
 
-/** CPU of each row, and what it adds to the row above. */
+/** The table of the CPU of each row, and the difference to the row above. */
 export function stageTable(results: Results): string {
   const rows = stagePeers.map(({ name }, i) => {
     const above = stagePeers[i - 1]?.name
@@ -51,16 +51,16 @@ export function stageTable(results: Results): string {
       }),
     ]
   })
-  return format([['', 'CPU µs/req h1', 'added', 'CPU µs/req h2', 'added'], ...rows])
+  return formatTable([['', 'CPU µs/req h1', 'added', 'CPU µs/req h2', 'added'], ...rows])
 }
 
-/** Each stage alone, hot: microseconds. */
-export async function microTable(): Promise<string> {
+/** The table of the microseconds that each stage takes by itself, after warming up. */
+export async function microbenchmarkTable(): Promise<string> {
   const rows = (await microbenchmarks()).map(({ what, microseconds }) => [
     what,
     microseconds.toFixed(2),
   ])
-  return format([['alone, in a loop', 'µs'], ...rows])
+  return formatTable([['by itself, in a loop', 'µs'], ...rows])
 }
 
 function signed(value: number): string {

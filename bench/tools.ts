@@ -1,28 +1,20 @@
-/** Programs of the system that the bench uses where they are there, and the facts of the machine. */
+/** Optional programs that the bench uses, and facts about the machine. */
 import { execFile } from 'node:child_process'
-import { constants } from 'node:fs'
-import { access } from 'node:fs/promises'
 import { cpus, release, totalmem } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter } from 'node:path'
 import { promisify } from 'node:util'
+
+import { findProgram } from '../dev/find-program.ts'
 
 const run = promisify(execFile)
 
-/** Path of a program, or undefined. Looks into the sbin folders too, where Debian puts nginx. */
-export async function findTool(name: string): Promise<string | undefined> {
-  const folders = (process.env['PATH'] ?? '').split(delimiter)
-  for (const folder of [...folders, '/usr/sbin', '/usr/local/sbin']) {
-    const path = join(folder, name)
-    const executable = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    )
-    if (executable) return path
-  }
-  return undefined
+/** The path of a program on the PATH or in the sbin folders, where Debian puts nginx; or undefined. */
+export function findTool(name: string): Promise<string | undefined> {
+  const folders = [process.env['PATH'] ?? '', '/usr/sbin', '/usr/local/sbin']
+  return findProgram(name, folders.join(delimiter))
 }
 
-/** One line each: on what the numbers were taken. */
+/** Lines that describe the machine and the programs with which the results were measured. */
 export async function machineFacts(): Promise<string[]> {
   const processors = cpus()
   const gibibytes = (totalmem() / 2 ** 30).toFixed(0)
@@ -39,8 +31,8 @@ export async function machineFacts(): Promise<string[]> {
 
 async function firstLine(name: string, args: string[]): Promise<string> {
   const tool = await findTool(name)
-  if (tool === undefined) return `no ${name}`
-  // wrk ends with 1 after it has said its version.
+  if (tool === undefined) return `${name} not found`
+  // wrk exits with 1 after printing its version.
   const { stdout, stderr } = await run(tool, args).catch((error: unknown) => {
     const failure = error as { stdout?: string; stderr?: string }
     return { stdout: failure.stdout ?? '', stderr: failure.stderr ?? '' }

@@ -1,4 +1,4 @@
-/** What all peers share: certificates, the upstream, the issuer and the token. */
+/** What all peers share: certificates, upstream, issuer and token. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,21 +19,21 @@ export const paths = {
 export interface World {
   /** Signs every serving certificate. */
   ca: CertificateFiles
-  /** What the peers serve with. */
+  /** The serving certificate of the peers. */
   serving: CertificateFiles
-  /** What the peers show to the upstream. */
+  /** The client certificate that the peers present to the upstream. */
   client: CertificateFiles
   upstream: { url: string; pid: number }
   issuer: Issuer
   close: () => Promise<void>
 }
 
-/** One of the bench's own Go programs. */
+/** Builds one of the bench's Go programs; returns the path of the binary. */
 export function benchProgram(name: string): Promise<string> {
   return goProgram(name, join(import.meta.dirname, 'go'))
 }
 
-/** Makes the certificates and starts upstream and issuer. */
+/** Creates the certificates, and starts upstream and issuer. */
 export async function createWorld(): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'gatehouse-bench-'))
   const removeFolder = () => rm(directory, { recursive: true, force: true })

@@ -1,4 +1,4 @@
-/** http-proxy 1.18 with TLS on both sides and connections that are kept; HTTP/1.1 only. */
+/** http-proxy 1.18 with TLS on both sides and keep-alive connections; HTTP/1.1 only. */
 import { Agent, createServer } from 'node:https'
 
 import httpProxy from 'http-proxy'

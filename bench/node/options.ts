@@ -1,4 +1,4 @@
-/** The flags of the Node peers; the Go peers' have the same names. */
+/** The flags of the Node peers, which are the same as those of the Go peers. */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
@@ -13,7 +13,7 @@ export interface PeerOptions {
   clientKey: Buffer
 }
 
-/** Reads them from the command line. Throws where one is missing. */
+/** Reads the flags from the command line. Throws when one is missing. */
 export function peerOptions(): PeerOptions {
   const names = ['listen', 'cert', 'key', 'upstream', 'upstream-ca', 'client-cert', 'client-key']
   const { values } = parseArgs({

@@ -1,7 +1,7 @@
 /**
- * Gatehouse with some of its stages replaced by ones that let everything by at no cost:
- * `--config FILE --stages request,limits,...`. The stages named are the real ones. With none, even
- * the handler chain is left out: listener and upstream only.
+ * Gatehouse with some of its stages replaced by ones that allow everything at no cost:
+ * `--config FILE --stages request,limits,...`. The named stages are the real ones. If none is named,
+ * the handler chain is left out as well: only listener and upstream remain.
  */
 import { parseArgs } from 'node:util'
 
@@ -66,8 +66,8 @@ if (!real.has('authentication')) stages.authenticate = () => authentication
 if (!real.has('authorization')) cluster.authorize = () => allowed
 if (!real.has('audit')) stages.auditor = noAudit
 
-/** Every request is the same one: judged once, and only carried from then on. */
-const carry = (authorized: Authorized) => (exchange: Exchange) => {
+/** Forwards a request without the handler chain: all requests share one authorization. */
+const forward = (authorized: Authorized) => (exchange: Exchange) => {
   void cluster.upstream
     .forward({
       exchange,
@@ -101,7 +101,7 @@ await startListener(
     metrics,
     handle: real.has('request')
       ? (exchange) => void frame.serve(exchange, handlerChain)
-      : carry(authorized),
+      : forward(authorized),
     onMalformed: nothing,
   },
 )

@@ -1,7 +1,7 @@
 /**
- * The least that Node needs to forward: `Pool.dispatch` between two TLS connections, HTTP/1.1 and
- * (by the `stream` event, which costs less than the compatibility API) HTTP/2 in front. What
- * Gatehouse takes beyond this is its own.
+ * The minimum that Node needs to forward: `Pool.dispatch` between two TLS connections, with HTTP/1.1
+ * and HTTP/2 (by the `stream` event, which costs less than the compatibility API) for clients. The
+ * cost of Gatehouse beyond this is its own.
  */
 import {
   createSecureServer,
@@ -18,7 +18,7 @@ import { peerOptions } from './options.ts'
 
 const options = peerOptions()
 const pool = new Pool(options.upstream.origin, {
-  // As many as there are requests: each watch holds one.
+  // No limit: each watch occupies a connection.
   connections: null,
   pipelining: 1,
   allowH2: false,
@@ -32,7 +32,7 @@ type Head = (status: number, headers: string[]) => void
 function forward(path: string, headers: string[], head: Head, out: Writable): void {
   let control: Dispatcher.DispatchController | undefined
   out.once('close', () => {
-    if (!out.writableFinished) control?.abort(new Error('the client left'))
+    if (!out.writableFinished) control?.abort(new Error('the client disconnected'))
   })
   out.on('drain', () => control?.resume())
   pool.dispatch(
@@ -49,7 +49,7 @@ function forward(path: string, headers: string[], head: Head, out: Writable): vo
           if (typeof value === 'string') list.push(name, value)
         }
         head(status, list)
-        // A watch may stay silent: its head must not wait for the first event.
+        // A watch may have no events for a long time: its headers must not wait for the first one.
         if (path.endsWith('watch=1') && 'flushHeaders' in out) {
           ;(out as ServerResponse).flushHeaders()
         }

@@ -1,6 +1,6 @@
-/** AccessRules of the size that an organisation has: 100 rules, one a team. */
+/** AccessRules of a realistic size: 100 rules, most of them one per team. */
 
-/** The shipped deny of the proxy subresources, teams' namespaces, and what lets the load through. */
+/** The shipped deny rule for proxy subresources, one rule per team, and one that allows the load. */
 export function rules(): unknown {
   const teams = Array.from({ length: 98 }, (_, i) => ({
     name: `team-${i}`,

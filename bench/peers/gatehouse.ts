@@ -1,4 +1,4 @@
-/** Gatehouse with everything on: OIDC, 100 rules, limits, audit to a file, impersonation. */
+/** Gatehouse with all features on: OIDC, 100 rules, limits, audit file, impersonation. */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { stringify } from 'yaml'
 
 import { writeKubeconfig } from '../../dev/parts/kubeconfig.ts'
-import { audience } from '../issuer.ts'
+import { AUDIENCE } from '../issuer.ts'
 import type { Command } from '../processes.ts'
 import type { World } from '../world.ts'
 import { rules } from './gatehouse-rules.ts'
@@ -16,11 +16,11 @@ import type { Peer } from './peer.ts'
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..', '..')
 
-/** As it is published (one file, in dist) or, with `source`, as it runs in the checkout. */
-export function gatehouse(source: boolean, nodeFlags: readonly string[] = []): Peer {
+/** The published build (one file, in dist) or, with `source`, the sources of the checkout. */
+export function gatehouse(source: boolean): Peer {
   return {
     name: 'gatehouse',
-    what: `Gatehouse, everything on: OIDC, 100 rules, limits, audit file, impersonation${source ? ' (from src)' : ''}`,
+    what: `Gatehouse, all features: OIDC, 100 rules, limits, audit file, impersonation${source ? ' (from src)' : ''}`,
     protocols: ['h1', 'h2'],
     isCompiledAtRuntime: true,
     prepare: async () => {
@@ -30,7 +30,6 @@ export function gatehouse(source: boolean, nodeFlags: readonly string[] = []): P
     command: async (world, port, directory): Promise<Command> => ({
       file: process.execPath,
       args: [
-        ...nodeFlags,
         join(root, source ? 'src/main.ts' : 'dist/main.js'),
         'serve',
         `--config=${await writeConfiguration(world, port, directory)}`,
@@ -39,7 +38,7 @@ export function gatehouse(source: boolean, nodeFlags: readonly string[] = []): P
   }
 }
 
-/** As npm pack does it. */
+/** Builds dist as `npm pack` does. */
 async function build(): Promise<void> {
   await run('npm', ['run', '--silent', 'build'], { cwd: root }).catch((error: unknown) => {
     const { stdout, stderr, message } = error as Error & { stdout?: string; stderr?: string }
@@ -47,7 +46,7 @@ async function build(): Promise<void> {
   })
 }
 
-/** Writes all the files that a Gatehouse on `port` needs; returns the configuration's path. */
+/** Writes all files that a Gatehouse on `port` needs; returns the path of the configuration. */
 export async function writeConfiguration(
   world: World,
   port: number,
@@ -72,9 +71,9 @@ async function writeYaml(directory: string, name: string, content: unknown): Pro
   return file
 }
 
-/** Limits far above what the load reaches: they are checked for each request and never refuse. */
+/** The limits are checked for each request, but are far above the load and never refuse one. */
 function configuration({ serving }: World, port: number): unknown {
-  const plenty = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
+  const unlimited = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
   return {
     apiVersion: 'gatehouse/v1',
     kind: 'GatehouseConfiguration',
@@ -88,10 +87,10 @@ function configuration({ serving }: World, port: number): unknown {
     authentication: { configFile: 'authentication.yaml' },
     authorization: { rulesFile: 'rules.yaml' },
     limits: {
-      address: plenty,
-      // All the load comes from one address.
+      address: unlimited,
+      // All load comes from one address.
       handshakes: { handshakesPerSecond: 1_000_000, burst: 1_000_000 },
-      user: { read: plenty, write: plenty, list: plenty, stream: plenty },
+      user: { read: unlimited, write: unlimited, list: unlimited, stream: unlimited },
       concurrent: { requests: 10_000, streams: 10_000 },
     },
     audit: { file: { path: 'audit/audit.log' } },
@@ -105,7 +104,7 @@ function authentication({ issuer }: World, certificateAuthority: string): unknow
     kind: 'AuthenticationConfiguration',
     jwt: [
       {
-        issuer: { url: issuer.url, audiences: [audience], certificateAuthority },
+        issuer: { url: issuer.url, audiences: [AUDIENCE], certificateAuthority },
         claimMappings: {
           username: { claim: 'sub', prefix: 'oidc:' },
           groups: { claim: 'groups', prefix: 'oidc:' },

@@ -1,16 +1,16 @@
-/** The Go peers: the goals are ratios to them. */
-import { audience } from '../issuer.ts'
+/** The Go peers, to which most goals are ratios. */
+import { AUDIENCE } from '../issuer.ts'
 import { benchProgram, type World } from '../world.ts'
 import { proxyFlags, type Peer } from './peer.ts'
 
-const both = ['h1', 'h2'] as const
+const bothProtocols = ['h1', 'h2'] as const
 const nothingMissing = async () => undefined
 
-/** httputil.ReverseProxy that forwards and does nothing else. */
+/** httputil.ReverseProxy, which only forwards. */
 export const reverseProxy: Peer = {
   name: 'go',
   what: 'Go httputil.ReverseProxy, no checks, 512 idle connections kept',
-  protocols: both,
+  protocols: bothProtocols,
   isCompiledAtRuntime: false,
   prepare: nothingMissing,
   command: async (world, port) => ({
@@ -19,11 +19,11 @@ export const reverseProxy: Peer = {
   }),
 }
 
-/** The machinery of kube-oidc-proxy, with the pool of connections sized. */
+/** The components of kube-oidc-proxy, with a large connection pool. */
 export const oidcProxy: Peer = {
   name: 'oidcproxy',
-  what: 'kube-oidc-proxy’s machinery (apiserver OIDC, ReverseProxy, client-go), same pool',
-  protocols: both,
+  what: 'the components of kube-oidc-proxy (apiserver OIDC, ReverseProxy, client-go), same pool',
+  protocols: bothProtocols,
   isCompiledAtRuntime: false,
   prepare: nothingMissing,
   command: async (world, port) => ({
@@ -32,11 +32,11 @@ export const oidcProxy: Peer = {
   }),
 }
 
-/** The same with Go's default of two idle connections a host, which kube-oidc-proxy has. */
+/** The same with Go's default of two idle connections per host, as in kube-oidc-proxy. */
 export const oidcProxyDefaultPool: Peer = {
   ...oidcProxy,
   name: 'oidcproxy-2',
-  what: 'the same with the 2 idle connections of net/http, as kube-oidc-proxy has it',
+  what: 'the same with the 2 idle connections that net/http keeps, as in kube-oidc-proxy',
   command: async (world, port) => ({
     file: await benchProgram('oidcproxy'),
     args: [...proxyFlags(world, port), ...oidcFlags(world), '--max-idle-connections=2'],
@@ -47,6 +47,6 @@ function oidcFlags(world: World): string[] {
   return [
     `--issuer=${world.issuer.url}`,
     `--issuer-ca=${world.ca.certFile}`,
-    `--audience=${audience}`,
+    `--audience=${AUDIENCE}`,
   ]
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { findTool } from '../tools.ts'
 import type { Peer } from './peer.ts'
 
-/** nginx as a plain reverse proxy: what a proxy in C takes. */
+/** nginx as a plain reverse proxy: the cost of a proxy in C. */
 export const nginx: Peer = {
   name: 'nginx',
   what: 'nginx, no checks, one worker, 512 idle connections kept',
@@ -17,7 +17,7 @@ export const nginx: Peer = {
   command: async (world, port, directory) => {
     const upstream = new URL(world.upstream.url)
     const file = join(directory, 'nginx.conf')
-    // Debian's nginx would log and keep its temporary files where only root may write.
+    // By default, Debian's nginx writes logs and temporary files to folders of root.
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
       .map((name) => `${name}_temp_path ${join(directory, name)};`)
       .join('\n  ')

@@ -2,10 +2,10 @@ import { join } from 'node:path'
 
 import { proxyFlags, type Peer } from './peer.ts'
 
-/** The proxy package that most Node proxies are made of. */
+/** The package that most Node proxies are based on. */
 export const httpProxy: Peer = nodePeer('http-proxy', 'http-proxy 1.18, no checks', ['h1'])
 
-/** What Node itself takes; the rest is Gatehouse's. */
+/** The cost of Node itself; the rest is Gatehouse's own. */
 export const undiciLoop: Peer = nodePeer('undici', 'bare undici Pool.dispatch, no checks', [
   'h1',
   'h2',

@@ -3,17 +3,17 @@ import type { World } from '../world.ts'
 
 export type Protocol = 'h1' | 'h2'
 
-/** One that is measured. */
+/** A proxy that is measured. */
 export interface Peer {
   readonly name: string
-  /** What it does, for the table's legend. */
+  /** A description, for the legend of the table. */
   readonly what: string
   readonly protocols: readonly Protocol[]
-  /** It runs on V8, which goes on compiling what is hot for tens of thousands of requests. */
+  /** Whether it runs on V8, which keeps optimizing hot code for tens of thousands of requests. */
   readonly isCompiledAtRuntime: boolean
-  /** Gets ready once (builds, say); returns what is missing where it cannot run here. */
+  /** Prepares the peer once, for example builds it; returns why it cannot run, if it cannot. */
   readonly prepare: () => Promise<string | undefined>
-  /** What to start for a port, with its files in a folder of its own. */
+  /** The command that serves on a port, with its files in a folder of its own. */
   readonly command: (world: World, port: number, directory: string) => Promise<Command>
 }
 

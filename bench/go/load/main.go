@@ -1,5 +1,5 @@
-// Command load does what wrk and h2load do not: requests at a fixed rate (`pace`) and many watches
-// that stay open (`watch`). It answers with one JSON object on stdout.
+// Command load generates the load that wrk and h2load cannot: requests at a fixed rate (`pace`) and
+// many watches that stay open (`watch`). It prints one JSON object to stdout.
 package main
 
 import (
@@ -27,16 +27,16 @@ func main() {
 		log.Fatal("usage: load pace|watch flags")
 	}
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
-	target := flags.String("url", "", "what to GET")
-	ca := flags.String("ca", "", "authority of the server's certificate, PEM")
+	target := flags.String("url", "", "URL to GET")
+	ca := flags.String("ca", "", "CA of the server's certificate, PEM")
 	cert := flags.String("cert", "", "client certificate, PEM")
-	key := flags.String("key", "", "its key, PEM")
+	key := flags.String("key", "", "key of the client certificate, PEM")
 	token := flags.String("token", "", "bearer token")
-	h2 := flags.Bool("http2", false, "HTTP/2")
-	rate := flags.Float64("rate", 650, "pace: requests a second")
-	duration := flags.Duration("duration", 5*time.Second, "pace: for how long")
-	count := flags.Int("count", 2000, "watch: how many")
-	perConnection := flags.Int("per-connection", 100, "watch: streams an HTTP/2 connection")
+	h2 := flags.Bool("http2", false, "use HTTP/2")
+	rate := flags.Float64("rate", 650, "pace: requests per second")
+	duration := flags.Duration("duration", 5*time.Second, "pace: duration")
+	count := flags.Int("count", 2000, "watch: number of watches")
+	perConnection := flags.Int("per-connection", 100, "watch: streams per HTTP/2 connection")
 	_ = flags.Parse(os.Args[2:])
 
 	config := &tls.Config{RootCAs: endpoint.Pool(*ca)}
@@ -67,7 +67,7 @@ func (s settings) transport() *http.Transport {
 		Protocols:           protocols,
 		MaxIdleConnsPerHost: 256,
 		DisableCompression:  true,
-		// A proxy that does not answer must not hold the bench up for good.
+		// A proxy that does not respond must not block the bench forever.
 		ResponseHeaderTimeout: 30 * time.Second,
 	}
 }
@@ -90,12 +90,13 @@ func print(result any) {
 	}
 }
 
-func fail(response *http.Response, err error) error {
+// checkOK returns the error of a request, or an error for a status other than 200.
+func checkOK(response *http.Response, err error) error {
 	if err != nil {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered %s", response.Status)
+		return fmt.Errorf("unexpected status %s", response.Status)
 	}
 	return nil
 }

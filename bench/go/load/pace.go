@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// latency is in microseconds, from the moment a request is sent to the last byte of its answer.
+// latency is in microseconds, from sending a request to the last byte of its response.
 type latency struct {
 	Requests int     `json:"requests"`
 	Failed   int     `json:"failed"`
@@ -17,18 +17,18 @@ type latency struct {
 	P99      float64 `json:"p99"`
 }
 
-// warmUp opens connections before anything is counted.
+// warmUp is the time before requests are counted, in which the connections are opened.
 const warmUp = time.Second
 
-// most connections there are, far more than the rate needs: a stall must not become a storm of
-// handshakes, which clients that stay connected do not make.
-const mostConnections = 64
+// maxConnections is far more than the rate needs. Without a limit, a stall would cause a storm of
+// handshakes, which clients that stay connected do not cause.
+const maxConnections = 64
 
-// pace sends at a fixed rate whether answers come or not, so that a slow answer delays no other
-// request and hides none (no coordinated omission).
+// pace sends requests at a fixed rate, whether earlier ones have a response or not, so that a slow
+// response neither delays nor hides other requests (no coordinated omission).
 func pace(s settings, rate float64, duration time.Duration) latency {
 	transport := s.transport()
-	transport.MaxConnsPerHost = mostConnections
+	transport.MaxConnsPerHost = maxConnections
 	client := &http.Client{Transport: transport}
 	gap := time.Duration(float64(time.Second) / rate)
 	var mutex sync.Mutex
@@ -62,7 +62,7 @@ func pace(s settings, rate float64, duration time.Duration) latency {
 
 func get(client *http.Client, s settings) error {
 	response, err := client.Do(s.request())
-	if err := fail(response, err); err != nil {
+	if err := checkOK(response, err); err != nil {
 		return err
 	}
 	defer response.Body.Close()

@@ -10,18 +10,18 @@ import (
 	"sync/atomic"
 )
 
-// opening bounds the watches that are being opened at the same time.
-const opening = 16
+// maxOpening limits the number of connections whose watches are being opened at the same time.
+const maxOpening = 16
 
-// watch opens watches, waits for the first event of each, says how many it holds and keeps them
-// open until stdin ends.
+// watch opens watches, waits for the first event of each, prints how many are open, and keeps them
+// open until stdin is closed.
 func watch(s settings, count, perConnection int) {
 	if !s.http2 {
 		perConnection = 1
 	}
 	var open atomic.Int64
 	var once sync.Once
-	slots := make(chan struct{}, opening)
+	slots := make(chan struct{}, maxOpening)
 	var started sync.WaitGroup
 	for first := 0; first < count; first += perConnection {
 		client := &http.Client{Transport: s.transport()}
@@ -45,7 +45,7 @@ func watch(s settings, count, perConnection int) {
 
 func openWatch(client *http.Client, s settings) error {
 	response, err := client.Do(s.request())
-	if err := fail(response, err); err != nil {
+	if err := checkOK(response, err); err != nil {
 		return err
 	}
 	events := bufio.NewReaderSize(response.Body, 4096)

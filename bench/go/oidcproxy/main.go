@@ -1,6 +1,6 @@
-// Command oidcproxy is made of what kube-oidc-proxy is made of: kube-apiserver's OIDC authenticator,
-// httputil.ReverseProxy and client-go's impersonating round tripper. It verifies every token anew,
-// as that does; it has no rules, no limits and no audit.
+// Command oidcproxy consists of the components of kube-oidc-proxy: kube-apiserver's OIDC
+// authenticator, httputil.ReverseProxy and client-go's impersonating round tripper. Like
+// kube-oidc-proxy, it verifies the token of every request; it has no rules, limits or audit log.
 package main
 
 import (
@@ -27,7 +27,7 @@ type userKey struct{}
 func main() {
 	server, client := endpoint.ServerFlags(), endpoint.ClientFlags()
 	issuer := flag.String("issuer", "", "issuer URL")
-	issuerCA := flag.String("issuer-ca", "", "authority of its certificate, PEM")
+	issuerCA := flag.String("issuer-ca", "", "CA of the issuer's certificate, PEM")
 	audience := flag.String("audience", "", "audience of the tokens")
 	flag.Parse()
 
@@ -85,17 +85,17 @@ func newAuthenticator(issuer, caFile, audience string) authenticator.Token {
 	return auth
 }
 
-// impersonating wraps the transport anew for each request, as kube-oidc-proxy does.
+// impersonating wraps the transport for each request, as kube-oidc-proxy does.
 type impersonating struct {
 	delegate http.RoundTripper
 }
 
 func (rt impersonating) RoundTrip(r *http.Request) (*http.Response, error) {
-	who := r.Context().Value(userKey{}).(user.Info)
+	info := r.Context().Value(userKey{}).(user.Info)
 	return transport.NewImpersonatingRoundTripper(transport.ImpersonationConfig{
-		UserName: who.GetName(),
-		UID:      who.GetUID(),
-		Groups:   who.GetGroups(),
-		Extra:    who.GetExtra(),
+		UserName: info.GetName(),
+		UID:      info.GetUID(),
+		Groups:   info.GetGroups(),
+		Extra:    info.GetExtra(),
 	}, rt.delegate).RoundTrip(r)
 }

@@ -1,4 +1,4 @@
-// Command reverseproxy forwards and does nothing else: httputil.ReverseProxy with TLS on both sides.
+// Command reverseproxy only forwards: it is httputil.ReverseProxy with TLS on both sides.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command upstream stands in for kube-apiserver: fixed answers, no work of its own. Whoever shows no
-// client certificate gets 401, as from an API server without anonymous access.
+// Command upstream stands in for kube-apiserver: its responses are fixed and cost no work. A client
+// without a certificate gets 401, as from an API server without anonymous access.
 package main
 
 import (
@@ -21,18 +21,18 @@ const (
 
 func main() {
 	server := endpoint.ServerFlags()
-	clientCA := flag.String("client-ca", "", "authority of client certificates, PEM")
+	clientCA := flag.String("client-ca", "", "CA of client certificates, PEM")
 	flag.Parse()
 
 	pod, list := pod("web", podBytes), podList(listBytes)
 	watchEvent := []byte(fmt.Sprintf("{\"type\":\"ADDED\",\"object\":%s}\n", pod))
 
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /version", answer([]byte(`{"major":"1","minor":"36","gitVersion":"v1.36.3"}`)))
-	mux.HandleFunc("GET /api/v1/namespaces/default/pods/web", answer(pod))
+	mux.HandleFunc("GET /version", respond([]byte(`{"major":"1","minor":"36","gitVersion":"v1.36.3"}`)))
+	mux.HandleFunc("GET /api/v1/namespaces/default/pods/web", respond(pod))
 	mux.HandleFunc("GET /api/v1/pods", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("watch") == "" {
-			answer(list)(w, r)
+			respond(list)(w, r)
 			return
 		}
 		writeHead(w, http.StatusOK)
@@ -55,14 +55,14 @@ func main() {
 	}), &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: endpoint.Pool(*clientCA)})
 }
 
-func answer(body []byte) http.HandlerFunc {
+func respond(body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		writeHead(w, http.StatusOK)
 		_, _ = w.Write(body)
 	}
 }
 
-// writeHead sets the fields that kube-apiserver sends with every answer.
+// writeHead writes the header fields that kube-apiserver sends with every response.
 func writeHead(w http.ResponseWriter, code int) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache, private")
@@ -72,7 +72,7 @@ func writeHead(w http.ResponseWriter, code int) {
 	w.WriteHeader(code)
 }
 
-// review answers whom the request is impersonating, or the certificate's name.
+// review returns the impersonated user of a request or, without one, the name in the certificate.
 func review(w http.ResponseWriter, r *http.Request) {
 	username := r.Header.Get("Impersonate-User")
 	if username == "" {
@@ -91,7 +91,7 @@ func review(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// pod is a Pod of exactly size bytes of JSON.
+// pod returns a Pod of exactly size bytes of JSON.
 func pod(name string, size int) []byte {
 	object := map[string]any{
 		"kind":       "Pod",
@@ -118,13 +118,13 @@ func pod(name string, size int) []byte {
 	}
 	bare, err := json.Marshal(object)
 	if err != nil || len(bare) > size {
-		log.Fatalf("a Pod does not fit into %d bytes: %v", size, err)
+		log.Fatalf("the Pod does not fit into %d bytes: %v", size, err)
 	}
 	filler := bytes.Repeat([]byte("x"), size-len(bare))
 	return bytes.Replace(bare, []byte(`"filler":""`), []byte(`"filler":"`+string(filler)+`"`), 1)
 }
 
-// podList is a PodList of at least size bytes, and at most one Pod more.
+// podList returns a PodList of at least size bytes, and at most one Pod more.
 func podList(size int) []byte {
 	var list bytes.Buffer
 	list.WriteString(`{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"184467"},"items":[`)

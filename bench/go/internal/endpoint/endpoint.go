@@ -1,5 +1,5 @@
-// Package endpoint holds what every Go program of the bench needs: where it listens and, for the
-// proxies, the way to the upstream.
+// Package endpoint has what the Go programs of the bench share: the listener and, for the proxies,
+// the client of the upstream.
 package endpoint
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Server is a TLS listener for HTTP/1.1 and HTTP/2, as net/http has it.
+// Server is a TLS listener for HTTP/1.1 and HTTP/2, with the defaults of net/http.
 type Server struct {
 	Address, CertFile, KeyFile string
 }
@@ -22,13 +22,13 @@ type Server struct {
 // ServerFlags defines the flags of a Server.
 func ServerFlags() *Server {
 	var s Server
-	flag.StringVar(&s.Address, "listen", "127.0.0.1:0", "address")
+	flag.StringVar(&s.Address, "listen", "127.0.0.1:0", "host:port to listen on")
 	flag.StringVar(&s.CertFile, "cert", "", "serving certificate, PEM")
-	flag.StringVar(&s.KeyFile, "key", "", "its key, PEM")
+	flag.StringVar(&s.KeyFile, "key", "", "key of the serving certificate, PEM")
 	return &s
 }
 
-// Serve ends the process when it cannot serve.
+// Serve serves until the process ends; it ends the process when serving fails.
 func (s *Server) Serve(handler http.Handler, config *tls.Config) {
 	server := &http.Server{
 		Addr:              s.Address,
@@ -39,7 +39,7 @@ func (s *Server) Serve(handler http.Handler, config *tls.Config) {
 	log.Fatal(server.ListenAndServeTLS(s.CertFile, s.KeyFile))
 }
 
-// Client reaches the upstream with the proxy's own certificate.
+// Client connects to the upstream with the proxy's own certificate.
 type Client struct {
 	url, caFile, certFile, keyFile string
 	idle                           int
@@ -48,15 +48,15 @@ type Client struct {
 // ClientFlags defines the flags of a Client.
 func ClientFlags() *Client {
 	var c Client
-	flag.StringVar(&c.url, "upstream", "", "https URL")
-	flag.StringVar(&c.caFile, "upstream-ca", "", "authority of its certificate, PEM")
-	flag.StringVar(&c.certFile, "client-cert", "", "certificate shown to it, PEM")
-	flag.StringVar(&c.keyFile, "client-key", "", "its key, PEM")
-	flag.IntVar(&c.idle, "max-idle-connections", 512, "connections kept; Go's own default is 2 a host")
+	flag.StringVar(&c.url, "upstream", "", "URL of the upstream")
+	flag.StringVar(&c.caFile, "upstream-ca", "", "CA of the upstream's certificate, PEM")
+	flag.StringVar(&c.certFile, "client-cert", "", "certificate to present to the upstream, PEM")
+	flag.StringVar(&c.keyFile, "client-key", "", "key of that certificate, PEM")
+	flag.IntVar(&c.idle, "max-idle-connections", 512, "idle connections to keep; Go's default is 2 per host")
 	return &c
 }
 
-// URL of the upstream.
+// URL returns the URL of the upstream.
 func (c *Client) URL() *url.URL {
 	u, err := url.Parse(c.url)
 	if err != nil {
@@ -65,8 +65,8 @@ func (c *Client) URL() *url.URL {
 	return u
 }
 
-// Transport is net/http's, HTTP/1.1: what a reverse proxy gets that sets a TLS configuration of its
-// own, as all of kube-oidc-proxy's kind do.
+// Transport returns a net/http transport for HTTP/1.1, which is what a reverse proxy gets that sets
+// its own TLS configuration, as kube-oidc-proxy does.
 func (c *Client) Transport() *http.Transport {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
@@ -77,12 +77,12 @@ func (c *Client) Transport() *http.Transport {
 		MaxIdleConns:        c.idle,
 		MaxIdleConnsPerHost: c.idle,
 		IdleConnTimeout:     90 * time.Second,
-		// Bodies pass as they are.
+		// Bodies are forwarded unchanged.
 		DisableCompression: true,
 	}
 }
 
-// Pool reads a bundle of certificates.
+// Pool reads a bundle of CA certificates.
 func Pool(file string) *x509.CertPool {
 	pem, err := os.ReadFile(file)
 	if err != nil {
@@ -90,7 +90,7 @@ func Pool(file string) *x509.CertPool {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		log.Fatal(fmt.Errorf("%s holds no certificate", file))
+		log.Fatal(fmt.Errorf("%s does not contain a certificate", file))
 	}
 	return pool
 }

@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// childAttributes: there is no parent-death signal here; children end with their pipes.
+// childAttributes is empty: this system has no parent-death signal. Children end with their pipes.
 func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }

@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// net/http does not end a request's context when the client of a hijacked (upgraded) connection
-// goes away. The streaming code reads every upgraded connection all the time, so its first failed
-// read is the moment at which the client is gone; the context of all that it asked for ends then.
+// net/http does not cancel a request's context when the client of a hijacked (upgraded) connection
+// disconnects. The streaming code always has a read pending on an upgraded connection, so the first
+// read that fails means that the client is gone. The contexts of its requests are canceled then.
 
 type trackingListener struct{ net.Listener }
 
@@ -29,7 +29,7 @@ type trackedConn struct {
 
 func (c *trackedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	// net/http itself interrupts a read by a deadline when a handler hijacks: not an end.
+	// A timeout is not an end: net/http interrupts a read with a deadline when a handler hijacks.
 	if err != nil && !isTimeout(err) {
 		c.end()
 	}
@@ -48,7 +48,7 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// withConnectionEnd is http.Server.ConnContext: requests of a connection end with it.
+// withConnectionEnd is an http.Server.ConnContext: it cancels requests when their connection ends.
 func withConnectionEnd(ctx context.Context, conn net.Conn) context.Context {
 	tracked, ok := conn.(*tls.Conn).NetConn().(*trackedConn)
 	if !ok {

@@ -21,24 +21,24 @@ type logLine struct {
 	text string
 }
 
-// container is the main process that logs and attach see: it prints "tick N" five times a second,
-// "echo: LINE" for each line of its stdin and "size WxH" when an attached terminal changes.
+// container simulates the process that logs and attach see: it prints "tick N" five times per second,
+// "echo: LINE" for each line of its stdin, and "size WxH" when the size of an attached terminal changes.
 type container struct {
 	pod  *pod
 	name string
 
-	mutex     sync.Mutex
-	lines     []logLine
-	dropped   int // lines before lines[0]
-	more      chan struct{}
-	endedLine chan struct{}
+	mutex   sync.Mutex
+	lines   []logLine
+	dropped int           // lines before lines[0]
+	more    chan struct{} // closed and replaced when there are more lines
+	ended   chan struct{} // closed when the container has ended
 }
 
 func startContainer(ctx context.Context, pod *pod, name string) *container {
-	c := &container{pod: pod, name: name, more: make(chan struct{}), endedLine: make(chan struct{})}
+	c := &container{pod: pod, name: name, more: make(chan struct{}), ended: make(chan struct{})}
 	c.print(fmt.Sprintf("started %s/%s/%s", pod.namespace, pod.name, name))
 	go func() {
-		defer close(c.endedLine)
+		defer close(c.ended)
 		ticker := time.NewTicker(tickInterval)
 		defer ticker.Stop()
 		for n := 1; ; n++ {
@@ -65,7 +65,7 @@ func (c *container) print(text string) {
 	c.more = make(chan struct{})
 }
 
-// from returns the lines from position on, the position after them, and a channel closed when
+// from returns the lines from position on, the position after them, and a channel that is closed when
 // there are more.
 func (c *container) from(position int) ([]logLine, int, <-chan struct{}) {
 	c.mutex.Lock()
@@ -75,7 +75,7 @@ func (c *container) from(position int) ([]logLine, int, <-chan struct{}) {
 	return lines, c.dropped + len(c.lines), c.more
 }
 
-// follow hands every line after position to write until that fails, ctx ends or the container does.
+// follow passes every line from position on to write, until write fails, ctx ends or the container ends.
 func (c *container) follow(ctx context.Context, position int, write func(logLine) error) {
 	for {
 		lines, next, more := c.from(position)
@@ -89,7 +89,7 @@ func (c *container) follow(ctx context.Context, position int, write func(logLine
 		case <-more:
 		case <-ctx.Done():
 			return
-		case <-c.endedLine:
+		case <-c.ended:
 			return
 		}
 	}
@@ -100,7 +100,7 @@ type attacher struct {
 	container *container
 }
 
-// AttachContainer joins the container's main process: its output from now on, and stdin line by line.
+// AttachContainer connects a client to the container: its new output, and stdin line by line.
 func (a attacher) AttachContainer(ctx context.Context, _, _, _ string, in io.Reader, out, errOut io.WriteCloser, tty bool, resize <-chan remotecommand.TerminalSize) error {
 	defer a.pods.sessions.begin("attach", a.container.pod, a.container.name)()
 	newline := "\n"
@@ -134,7 +134,7 @@ func (a attacher) AttachContainer(ctx context.Context, _, _, _ string, in io.Rea
 	return nil
 }
 
-// scanTerminalLines is bufio.ScanLines that also takes a carriage return, which is what a raw
+// scanTerminalLines is like bufio.ScanLines, but also splits at a carriage return, which a raw
 // terminal sends for Enter.
 func scanTerminalLines(data []byte, atEOF bool) (int, []byte, error) {
 	for i, b := range data {

@@ -21,14 +21,14 @@ type executor struct {
 }
 
 // ExecInContainer runs command as a local process in the pod's folder until it ends or the client
-// is gone. A non-zero end is a CodeExitError, which the streaming code turns into the Status that
-// kubectl takes its own exit code from.
+// disconnects. A non-zero exit code is a CodeExitError, which the streaming code turns into the Status
+// from which kubectl takes its own exit code.
 func (e executor) ExecInContainer(ctx context.Context, _, _, _ string, command []string, in io.Reader, out, errOut io.WriteCloser, tty bool, resize <-chan remotecommand.TerminalSize, _ time.Duration) error {
 	if len(command) == 0 {
 		return errors.New("no command given")
 	}
 	defer e.pods.sessions.begin("exec", e.container.pod, command...)()
-	// Pdeathsig follows the thread that forked, so this goroutine keeps its thread.
+	// Pdeathsig applies when the thread that forked ends, so this goroutine keeps its thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
@@ -56,7 +56,7 @@ func runWithPipes(cmd *exec.Cmd, in io.Reader, out, errOut io.WriteCloser) error
 	if errOut != nil {
 		cmd.Stderr = errOut
 	}
-	// Not cmd.Stdin: Wait would wait for the client to close its side, too.
+	// Not cmd.Stdin: with it, Wait would also wait until the client closes its side.
 	var stdin io.WriteCloser
 	if in != nil {
 		var err error
@@ -78,7 +78,7 @@ func runWithPipes(cmd *exec.Cmd, in io.Reader, out, errOut io.WriteCloser) error
 
 func runWithTerminal(ctx context.Context, cmd *exec.Cmd, in io.Reader, out io.Writer, resize <-chan remotecommand.TerminalSize) error {
 	cmd.Env = append(cmd.Env, "TERM=xterm")
-	// Clients with a terminal send its size at once; a command that asks for it first thing gets it.
+	// Clients with a terminal send its size at once, so a command that reads it first gets that size.
 	size := &pty.Winsize{Cols: 80, Rows: 24}
 	select {
 	case first, ok := <-resize:
@@ -110,8 +110,8 @@ func runWithTerminal(ctx context.Context, cmd *exec.Cmd, in io.Reader, out io.Wr
 		}
 	}()
 	err = cmd.Wait()
-	// However slowly the client reads, it gets all that was written before the Status: the kernel
-	// hangs the terminal up when its session leader ends, so the copying comes to an end.
+	// However slowly the client reads, it gets all output before the Status. Copying ends because the
+	// kernel hangs up the terminal when its session leader ends.
 	select {
 	case <-copied:
 	case <-ctx.Done():
@@ -119,8 +119,8 @@ func runWithTerminal(ctx context.Context, cmd *exec.Cmd, in io.Reader, out io.Wr
 	return err
 }
 
-// exitCode gives an ended process' code the form that the streaming code looks for; 128+N when
-// signal N killed it, as shells count.
+// exitCode returns the exit code of a process in the form that the streaming code expects. As in
+// shells, it is 128+N when signal N killed the process.
 func exitCode(err error) error {
 	var exited *exec.ExitError
 	if !errors.As(err, &exited) {

@@ -13,7 +13,7 @@ type portForwarder struct {
 	pod  *pod
 }
 
-// PortForward joins a stream to a port of 127.0.0.1: a pod here has no network of its own.
+// PortForward connects a stream to a port of 127.0.0.1, since these pods have no network of their own.
 func (f portForwarder) PortForward(ctx context.Context, _, _ string, port int32, stream io.ReadWriteCloser) error {
 	defer stream.Close()
 	defer f.pods.sessions.begin("portforward", f.pod, strconv.Itoa(int(port)))()
@@ -26,15 +26,15 @@ func (f portForwarder) PortForward(ctx context.Context, _, _ string, port int32,
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 
-	answered := make(chan struct{})
+	received := make(chan struct{})
 	go func() {
-		defer close(answered)
+		defer close(received)
 		_, _ = io.Copy(stream, conn)
 	}()
 	go func() {
 		_, _ = io.Copy(conn, stream)
 		_ = conn.(*net.TCPConn).CloseWrite()
 	}()
-	<-answered
+	<-received
 	return nil
 }

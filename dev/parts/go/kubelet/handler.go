@@ -12,8 +12,8 @@ import (
 
 const idleTimeout = 4 * time.Hour
 
-// newHandler serves the paths that kube-apiserver asks a kubelet for (pkg/registry/core/pod/strategy.go),
-// and /sessions, which tells a test what is still open.
+// newHandler serves the paths that kube-apiserver requests from a kubelet
+// (pkg/registry/core/pod/strategy.go), and /sessions, which lists the open sessions for tests.
 func newHandler(pods *pods) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
@@ -70,7 +70,7 @@ func (p *pods) servePortForward(w http.ResponseWriter, r *http.Request) {
 		remotecommand.DefaultStreamCreationTimeout, portforward.SupportedProtocols)
 }
 
-// container finds the container that the path names, or answers 404 in a kubelet's words.
+// container finds the container in the path. If it does not exist, it responds with a kubelet's 404.
 func (p *pods) container(w http.ResponseWriter, r *http.Request) *container {
 	pod := p.find(r.PathValue("namespace"), r.PathValue("pod"))
 	if pod == nil {

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// logQuery is what a kubelet takes from PodLogOptions.
+// logQuery has the fields of PodLogOptions that a kubelet uses.
 type logQuery struct {
 	follow     bool
 	previous   bool
 	timestamps bool
-	tail       int // lines; -1 is all
-	limitBytes int // -1 is no limit
+	tail       int // in lines; -1 means all
+	limitBytes int // -1 means no limit
 	since      time.Time
 }
 
@@ -53,7 +53,7 @@ func count(query url.Values, name string) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		return -1, fmt.Errorf("%s: %q is not a count", name, text)
+		return -1, fmt.Errorf("%s: %q is not a non-negative number", name, text)
 	}
 	return n, nil
 }

@@ -1,10 +1,10 @@
-// Command kubelet stands in for a node: it binds pods that nobody scheduled, reports them as
-// running and answers exec, attach, port-forward and logs with the streaming code that real
-// kubelets answer with (k8s.io/cri-streaming), without any container runtime. What is executed
-// "in a container" is a local process of the user who started this program, so it listens on
-// loopback and only for clients that hold a certificate of -client-ca-file.
+// Command kubelet stands in for a node: it binds unscheduled pods, reports them as running, and
+// serves exec, attach, port-forward and logs with the streaming code of real kubelets
+// (k8s.io/cri-streaming), without a container runtime. A command that is executed "in a container" is
+// a local process of the user who started this program. Therefore it listens on loopback, and only
+// for clients with a certificate of -client-ca-file.
 //
-// Once it serves and its Node is there it prints one line of JSON to stdout: {"address": "host:port"}.
+// When it serves and its Node exists, it prints one line of JSON to stdout: {"address": "host:port"}.
 package main
 
 import (
@@ -26,11 +26,11 @@ import (
 )
 
 func main() {
-	address := flag.String("address", "127.0.0.1:0", "host:port to serve on; port 0 takes a free one")
+	address := flag.String("address", "127.0.0.1:0", "host:port to listen on; port 0 means any free port")
 	certFile := flag.String("tls-cert-file", "", "serving certificate (PEM)")
 	keyFile := flag.String("tls-private-key-file", "", "key of the serving certificate (PEM)")
-	clientCAFile := flag.String("client-ca-file", "", "CA whose client certificates are let in (PEM)")
-	kubeconfig := flag.String("kubeconfig", "", "how to reach the API server")
+	clientCAFile := flag.String("client-ca-file", "", "CA of the accepted client certificates (PEM)")
+	kubeconfig := flag.String("kubeconfig", "", "kubeconfig of the API server")
 	nodeName := flag.String("node-name", "stand-in", "name of the Node object")
 	version := flag.String("kubernetes-version", "v0.0.0", "version that the Node reports")
 	root := flag.String("root-dir", "", "folder in which each pod gets its working directory")
@@ -70,7 +70,7 @@ func run(address, certFile, keyFile, clientCAFile, kubeconfig, root string, node
 		Handler:     newHandler(pods),
 		TLSConfig:   tlsConfig,
 		ConnContext: withConnectionEnd,
-		// Whatever runs for a client ends with this program, also on upgraded connections.
+		// Requests end with this program, also on upgraded connections.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	failed := make(chan error, 2)
@@ -105,7 +105,7 @@ func run(address, certFile, keyFile, clientCAFile, kubeconfig, root string, node
 	}
 }
 
-// mutualTLS refuses every client without a certificate of clientCAFile already in the handshake.
+// mutualTLS returns a configuration that rejects clients without a certificate of clientCAFile in the handshake.
 func mutualTLS(certFile, keyFile, clientCAFile string) (*tls.Config, error) {
 	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
@@ -117,14 +117,14 @@ func mutualTLS(certFile, keyFile, clientCAFile string) (*tls.Config, error) {
 	}
 	clientCAs := x509.NewCertPool()
 	if !clientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", clientCAFile)
+		return nil, fmt.Errorf("%s does not contain a certificate", clientCAFile)
 	}
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{certificate},
 		ClientCAs:    clientCAs,
 		ClientAuth:   tls.RequireAndVerifyClientCert,
-		// SPDY upgrades exist over HTTP/1.1 only.
+		// SPDY upgrades exist in HTTP/1.1 only.
 		NextProtos: []string{"http/1.1"},
 	}, nil
 }

@@ -11,15 +11,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// node is what this kubelet says of itself.
+// node is the Node object that this kubelet reports.
 type node struct {
 	name    string
 	version string
 	port    int
 }
 
-// register makes the Node if it is not there, and says that it is ready and where this
-// kubelet listens. Said again from time to time, or the node controller takes the node for dead.
+// register creates the Node if it does not exist, and reports that it is ready and where this
+// kubelet listens. It must be repeated, or the node controller considers the node dead.
 func (n node) register(ctx context.Context, client kubernetes.Interface) error {
 	nodes := client.CoreV1().Nodes()
 	object, err := nodes.Get(ctx, n.name, metav1.GetOptions{})

@@ -9,7 +9,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// pod is one that runs here. Its folder is the working directory of what is executed in it.
+// pod is a running pod. Its folder is the working directory of commands that are executed in it.
 type pod struct {
 	namespace, name, uid string
 	dir                  string
@@ -35,7 +35,7 @@ func (p *pods) find(namespace, name string) *pod {
 	return p.byName[namespace+"/"+name]
 }
 
-// run starts the containers of spec unless they run already.
+// run starts the containers of spec unless they are already running.
 func (p *pods) run(spec *v1.Pod) error {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
@@ -62,7 +62,7 @@ func (p *pods) run(spec *v1.Pod) error {
 	return nil
 }
 
-// remove ends a pod's containers and forgets its folder. A newer pod of the same name stays.
+// remove stops a pod's containers and removes its folder. A newer pod of the same name is not affected.
 func (p *pods) remove(namespace, name, uid string) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// session is one exec, attach or forwarded port that is open at the moment.
+// session is an open exec, attach, forwarded port or followed log.
 type session struct {
 	Kind      string    `json:"kind"`
 	Namespace string    `json:"namespace"`
@@ -19,7 +19,7 @@ type sessions struct {
 	open  map[*session]struct{}
 }
 
-// begin notes a session and returns the function that ends it.
+// begin records a session and returns the function that ends it.
 func (s *sessions) begin(kind string, pod *pod, detail ...string) func() {
 	entry := &session{Kind: kind, Namespace: pod.namespace, Pod: pod.name, Detail: detail, Since: time.Now()}
 	s.mutex.Lock()
@@ -42,7 +42,7 @@ func (s *sessions) list() []*session {
 	return list
 }
 
-// waitForNone returns when no session is open any more, or after limit.
+// waitForNone returns when no session is open, or after limit.
 func (s *sessions) waitForNone(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end) && len(s.list()) > 0; {
 		time.Sleep(10 * time.Millisecond)

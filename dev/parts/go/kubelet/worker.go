@@ -15,8 +15,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// workPods does what a scheduler and a kubelet do for a pod's life: bind it, run it, report it,
-// and confirm its deletion (without which kubectl delete would wait for ever).
+// workPods does the work of a scheduler and a kubelet: it binds pods, runs them, reports their status,
+// and confirms their deletion (without which kubectl delete would wait forever).
 func workPods(ctx context.Context, client kubernetes.Interface, nodeName string, pods *pods) error {
 	worker := podWorker{ctx, client, nodeName, pods}
 	factory := informers.NewSharedInformerFactory(client, 10*time.Second)
@@ -47,7 +47,7 @@ type podWorker struct {
 	pods     *pods
 }
 
-// settle brings a pod one step on. What fails is tried again at the informer's next resync.
+// settle takes a pod one step further. If that fails, the informer's next resync tries again.
 func (w podWorker) settle(object any) {
 	pod, ok := object.(*v1.Pod)
 	if !ok {
@@ -88,7 +88,7 @@ func (w podWorker) step(pod *v1.Pod) error {
 	return nil
 }
 
-// running is pod with the status of one whose containers all run.
+// running returns a copy of pod with the status of a pod whose containers are all running.
 func running(pod *v1.Pod) *v1.Pod {
 	pod = pod.DeepCopy()
 	now := metav1.Now()

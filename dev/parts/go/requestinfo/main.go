@@ -1,5 +1,6 @@
-// Command requestinfo prints what kube-apiserver makes of requests: one JSON object
-// {"method", "target"} a line in, one answer a line out. Gatehouse's own port is tested against it.
+// Command requestinfo prints how kube-apiserver reads requests. It reads one JSON object
+// {"method", "target"} per line and prints one reading per line. Gatehouse's port of requestinfo.go
+// is tested against it.
 package main
 
 import (
@@ -19,15 +20,15 @@ import (
 	"k8s.io/klog/v2"
 )
 
-type question struct {
+type input struct {
 	Method string `json:"method"`
 	Target string `json:"target"`
 }
 
-// answer leaves out what is empty or false.
-type answer struct {
-	// Refused is "parse" where net/http answers 400 and no filter runs, "info" where NewRequestInfo
-	// fails and the client gets 500.
+// reading is the RequestInfo of a request; empty and false fields are omitted.
+type reading struct {
+	// Refused is "parse" if net/http responds with 400 before any filter runs, and "info" if
+	// NewRequestInfo fails and the client gets a 500.
 	Refused           string   `json:"refused,omitempty"`
 	IsResourceRequest bool     `json:"isResourceRequest,omitempty"`
 	Path              string   `json:"path,omitempty"`
@@ -43,13 +44,13 @@ type answer struct {
 	FieldSelector     string   `json:"fieldSelector,omitempty"`
 	LabelSelector     string   `json:"labelSelector,omitempty"`
 	LongRunning       bool     `json:"longRunning,omitempty"`
-	// Escaped is how Go writes the path when it sends the URL on; only where that differs from the
-	// target's own.
+	// Escaped is the path as Go encodes it when it forwards the URL, if that differs from the path in
+	// the target.
 	Escaped string `json:"escaped,omitempty"`
 }
 
 var (
-	// The prefixes and long-running words of pkg/controlplane/apiserver/config.go.
+	// The prefixes and long-running verbs and subresources of pkg/controlplane/apiserver/config.go.
 	factory = request.RequestInfoFactory{
 		APIPrefixes:          sets.NewString("api", "apis"),
 		GrouplessAPIPrefixes: sets.NewString("api"),
@@ -61,7 +62,7 @@ var (
 )
 
 func main() {
-	// NewRequestInfo logs every query that it cannot decode; here that is half of them.
+	// NewRequestInfo logs every query that it cannot decode, which is half of the queries in the tests.
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 	if err := run(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -70,33 +71,33 @@ func main() {
 }
 
 func run(in io.Reader, out io.Writer) error {
-	questions := json.NewDecoder(in)
+	requests := json.NewDecoder(in)
 	buffered := bufio.NewWriter(out)
-	answers := json.NewEncoder(buffered)
-	answers.SetEscapeHTML(false)
-	for questions.More() {
-		var q question
-		if err := questions.Decode(&q); err != nil {
+	readings := json.NewEncoder(buffered)
+	readings.SetEscapeHTML(false)
+	for requests.More() {
+		var next input
+		if err := requests.Decode(&next); err != nil {
 			return err
 		}
-		if err := answers.Encode(resolve(q)); err != nil {
+		if err := readings.Encode(resolve(next)); err != nil {
 			return err
 		}
 	}
 	return buffered.Flush()
 }
 
-func resolve(q question) answer {
-	u, err := parseTarget(q)
+func resolve(in input) reading {
+	u, err := parseTarget(in)
 	if err != nil {
-		return answer{Refused: "parse"}
+		return reading{Refused: "parse"}
 	}
-	r := &http.Request{Method: q.Method, URL: u}
+	r := &http.Request{Method: in.Method, URL: u}
 	info, err := factory.NewRequestInfo(r)
 	if err != nil {
-		return answer{Refused: "info"}
+		return reading{Refused: "info"}
 	}
-	a := answer{
+	result := reading{
 		IsResourceRequest: info.IsResourceRequest,
 		Path:              info.Path,
 		Verb:              info.Verb,
@@ -112,16 +113,16 @@ func resolve(q question) answer {
 		LabelSelector:     info.LabelSelector,
 		LongRunning:       isLongRunning(r, info),
 	}
-	if path, _, _ := strings.Cut(q.Target, "?"); u.EscapedPath() != path {
-		a.Escaped = u.EscapedPath()
+	if path, _, _ := strings.Cut(in.Target, "?"); u.EscapedPath() != path {
+		result.Escaped = u.EscapedPath()
 	}
-	return a
+	return result
 }
 
-// parseTarget does what net/http's readRequest does with the second word of the request line.
-func parseTarget(q question) (*url.URL, error) {
-	if q.Method == http.MethodConnect && !strings.HasPrefix(q.Target, "/") {
-		return url.ParseRequestURI("http://" + q.Target)
+// parseTarget parses the second word of the request line as net/http's readRequest does.
+func parseTarget(in input) (*url.URL, error) {
+	if in.Method == http.MethodConnect && !strings.HasPrefix(in.Target, "/") {
+		return url.ParseRequestURI("http://" + in.Target)
 	}
-	return url.ParseRequestURI(q.Target)
+	return url.ParseRequestURI(in.Target)
 }
