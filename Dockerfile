@@ -1,25 +1,25 @@
-# The image of deploy/kubernetes: node and the files of dist; nothing is written at run time. The
-# Node version is the one of package.json, which the tests check.
+# The image for deploy/kubernetes: Node and the files of dist. Nothing is written at run time. A test
+# checks that the Node version is the one in package.json.
 ARG NODE_IMAGE=node:26.10.0-slim
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
-# No scripts of packages run: the `node` package would bring a second Node, and nothing else has any.
+# No package scripts: only the `node` package has one, and it would install a second Node.
 RUN npm ci --ignore-scripts
 COPY tsconfig.json rolldown.config.ts ./
 COPY src ./src
-# The libraries that Gatehouse needs are in gatehouse.js; those that only build it stay behind here.
+# gatehouse.js contains the libraries that Gatehouse needs; build-time packages stay in this stage.
 RUN node node_modules/rolldown/bin/cli.mjs -c rolldown.config.ts
 
 FROM ${NODE_IMAGE}
-# What installs software is of no use in a running container but to an intruder.
+# Package managers in a running container are of use only to an attacker.
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /opt/yarn*
 ENV NODE_ENV=production
 WORKDIR /opt/gatehouse
 COPY package.json LICENSE ./
 COPY --from=build /build/dist ./dist
-# A number, so that runAsNonRoot can be checked before the container starts. Owns nothing here.
+# A number, so that runAsNonRoot can be checked before the container starts. It owns no files here.
 USER 65532:65532
 EXPOSE 8443 8081
 ENTRYPOINT ["node", "/opt/gatehouse/dist/main.js"]

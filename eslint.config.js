@@ -4,7 +4,7 @@ import tseslint from 'typescript-eslint'
 
 import { mayImport, openToAll } from './eslint.imports.ts'
 
-/** Errors on imports that `mayImport` does not list, for files at each depth below src/. */
+/** Rules that report imports which `mayImport` does not list, for files at each depth below src/. */
 const boundaries = Object.entries(mayImport).flatMap(([folder, allowed]) => {
   const names = [...openToAll, ...allowed]
   const rule = (up) => ({

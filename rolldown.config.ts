@@ -1,7 +1,7 @@
 /**
- * What is published: one JavaScript file with the libraries in it, so that what was tested is what
- * runs wherever it is installed, and starts in a fraction of the time of many files. Before it comes
- * a small one that any Node can read and that looks which Node it is.
+ * Builds what is published: one JavaScript file that includes the libraries, so that every
+ * installation runs the tested versions and starts much faster than from many files. A small file,
+ * which any Node can parse, checks the Node version and then loads it.
  */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -27,14 +27,14 @@ export default defineConfig([
 ])
 
 /**
- * A builtin without the namespace that an import of it makes. To make the one of node:http, node reads
- * every member, WebSocket among them, for which it loads the whole of its own undici: 50 ms.
+ * Imports a builtin module without creating its namespace object. For that object, Node reads every
+ * member of node:http, including WebSocket, for which it loads all of its own undici: 50 ms.
  */
 function withoutFacade(builtin: string): Plugin {
   const facade = `\0${builtin}`
   return {
     name: 'without-facade',
-    // A `require` makes none, and wants the getters too.
+    // `require` does not create a namespace object, and needs the getters as well.
     resolveId: (id, _importer, { kind }) =>
       id === builtin && kind === 'import-statement' ? facade : undefined,
     load(id) {
@@ -49,8 +49,8 @@ export const { ${names.join(', ')} } = builtin`
 }
 
 /**
- * Compiles the file as Node does and keeps that beside it, so that a first start need not: a fifth of
- * its time. Another version of Node does without.
+ * Stores Node's compile cache of the bundle in the package, so that the first start does not need to
+ * compile it, which would take a fifth of its time. Other versions of Node ignore the cache.
  */
 function compileCache(): Plugin {
   return {
@@ -60,7 +60,7 @@ function compileCache(): Plugin {
       await rm(directory, { recursive: true, force: true })
       const env = { NODE_COMPILE_CACHE: directory, NODE_COMPILE_CACHE_PORTABLE: '1' }
       await promisify(execFile)(process.execPath, [join(dir, 'gatehouse.js'), '--help'], { env })
-      // Node makes them for the user that builds alone; they are to be read as the rest is.
+      // Node creates these files for their owner only; other users must be able to read them.
       for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
         await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644)
       }
@@ -69,7 +69,7 @@ function compileCache(): Plugin {
   }
 }
 
-/** An import that stays one, of another file of the package. */
+/** Keeps an import as an import, of another file of the package. */
 function otherFile(source: string, published: string): Plugin {
   return {
     name: 'other-file',
@@ -77,7 +77,7 @@ function otherFile(source: string, published: string): Plugin {
   }
 }
 
-/** Licences of the libraries in the file, which most of them ask to be passed on. */
+/** Collects the licenses of the bundled libraries, most of which require their inclusion. */
 function thirdPartyNotices(): Plugin {
   return {
     name: 'third-party-notices',
@@ -106,7 +106,7 @@ function notice(folder: string): string {
   ) as { name: string; version: string; license?: string }
   const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
   if (file === undefined && license === undefined) {
-    throw new Error(`${relative('.', folder)} says nothing of its licence`)
+    throw new Error(`${relative('.', folder)} does not declare a license`)
   }
   const text = file === undefined ? '' : readFileSync(join(folder, file), 'utf8')
   return `${name} ${version} (${license ?? 'see below'})\n\n${text}`

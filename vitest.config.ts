@@ -23,7 +23,7 @@ export default defineConfig({
             'test/e2e/**',
             'test/parts/**',
             'test/package/**',
-            // Starts whole processes, one after the other.
+            // It starts whole processes, one after another.
             'test/dev/start.test.ts',
           ],
           testTimeout: 20_000,
