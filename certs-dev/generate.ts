@@ -8,7 +8,7 @@ import { createAuthority, DAY_MS } from './pki.ts'
 /**
  * All files of a development set-up; their paths are absolute.
  *
- * There are three authorities because each vouches for something else: servers, users of Gatehouse,
+ * There are three authorities because each certifies something else: servers, users of Gatehouse,
  * and Gatehouse itself. With a single one, the API server would accept a user's certificate as
  * Gatehouse's.
  */

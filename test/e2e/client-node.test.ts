@@ -17,7 +17,7 @@ import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } f
 import { startSite, type Site } from '../support/site.ts'
 import { CREDENTIALS, type User } from '../support/users.ts'
 
-/** Another client library than kubectl's, with the same kubeconfigs. */
+/** A client library other than kubectl's, with the same kubeconfigs. */
 describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
   let site: Site
 
@@ -27,7 +27,7 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
 
   afterAll(() => site.stop())
 
-  describe.each(CREDENTIALS)('signed in by %s', (credential) => {
+  describe.each(CREDENTIALS)('authenticated by %s', (credential) => {
     let user: User
     let config: KubeConfig
     let core: CoreV1Api
@@ -39,7 +39,7 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
       core = config.makeApiClient(CoreV1Api)
     })
 
-    test('is who the kubeconfig says', async () => {
+    test('acts as the user of the kubeconfig', async () => {
       const review = await config
         .makeApiClient(AuthenticationV1Api)
         .createSelfSubjectReview({ body: new V1SelfSubjectReview() })
@@ -49,12 +49,12 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
       })
     })
 
-    test('lists', async () => {
+    test('lists objects', async () => {
       const { items } = await core.listNamespacedPod({ namespace: 'team-a' })
       expect(items.map(({ metadata }) => metadata?.name)).toEqual(['web'])
     })
 
-    test('throws the refusal with its status', async () => {
+    test('throws an error with the status of a refusal', async () => {
       const path = { namespace: 'team-a', name: 'web:80', path: 'metrics' }
       const refused = core.connectGetNamespacedServiceProxyWithPath(path)
       await expect(refused).rejects.toMatchObject({
@@ -63,7 +63,7 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
       })
     })
 
-    test('watches', async () => {
+    test('watches objects', async () => {
       const name = `${user.username.replace(':', '-')}-watched`
       const seen: string[] = []
       const watch = await new Watch(config).watch(
@@ -82,9 +82,9 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
         .toEqual(['ADDED 1', 'MODIFIED 2', 'DELETED 2'])
     })
 
-    test('follows logs to their end', async () => {
+    test('follows a log to its end', async () => {
       const { text, sink } = collector()
-      // To abort one throws in the library, past every handler.
+      // Limited by bytes: aborting throws inside the library, outside of every handler.
       const options = { follow: true, tailLines: 1, limitBytes: 60 }
       await new Log(config).log('team-a', 'web', 'main', sink, options)
       await finished(sink)
@@ -92,7 +92,7 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
       expect(text()).toHaveLength(60)
     })
 
-    test('executes with stdin, stdout, stderr and exit code', async () => {
+    test('executes a command with stdin, stdout, stderr and exit code', async () => {
       const out = collector()
       const err = collector()
       const stdin = new PassThrough()
@@ -120,7 +120,7 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
     })
   })
 
-  test('ran nothing as Gatehouse itself', async () => {
+  test('caused no request with the rights of Gatehouse itself', async () => {
     expect(await site.cluster.eventsOfGatehouseItself()).toEqual([])
   })
 })

@@ -5,8 +5,8 @@ import { part } from '../../dev/parts/parts.ts'
 import { firstRun, summaryOf, type FirstRun, type Summary } from '../dev/first-run.ts'
 import { command, type CommandResult } from '../support/command.ts'
 
-/** `npm start -- --cluster`: the newcomer's first run before a real control plane. */
-describe.skipIf(!inject('hasParts'))('with --cluster', () => {
+/** `npm start -- --cluster`: a first run with a real control plane. */
+describe.skipIf(!inject('hasParts'))('npm start with --cluster', () => {
   let run: FirstRun
   let summary: Summary
   let binary: string
@@ -33,25 +33,25 @@ describe.skipIf(!inject('hasParts'))('with --cluster', () => {
   describe.for([
     { index: 0, username: 'ada' },
     { index: 1, username: 'oidc:grace' },
-  ])('$username', ({ index, username }) => {
-    test('is who kube-apiserver sees', async () => {
+  ])('starts a cluster in which $username', ({ index, username }) => {
+    test('is the user that kube-apiserver sees', async () => {
       const whoami = await kubectl(index, ['auth', 'whoami', '-o', 'jsonpath={..username}'])
       expect(whoami).toEqual({ code: 0, stdout: username, stderr: '' })
     })
 
-    test('may do everything by RBAC', async () => {
+    test('is allowed everything by RBAC', async () => {
       expect(await kubectl(index, ['auth', 'can-i', '*', '*', '--all-namespaces'])).toMatchObject({
         code: 0,
         stdout: 'yes\n',
       })
     })
 
-    test('runs a command in the pod that is there, and learns how it ended', async () => {
+    test('can run a command in the pod, and gets its exit code', async () => {
       const exec = await kubectl(index, ['exec', 'web', '--', 'sh', '-c', 'echo out; exit 3'])
       expect(exec).toMatchObject({ code: 3, stdout: 'out\n' })
     })
 
-    test('is kept from the service proxy', async () => {
+    test('cannot use the service proxy', async () => {
       const path = '/api/v1/namespaces/default/services/web:80/proxy/'
       const proxied = await kubectl(index, ['get', '--raw', path])
       expect(proxied).toMatchObject({
@@ -61,7 +61,7 @@ describe.skipIf(!inject('hasParts'))('with --cluster', () => {
     })
   })
 
-  test('ends with everything that it started', async () => {
+  test('stops everything that it started', async () => {
     run.child.kill('SIGINT')
     expect(await run.ended).toBe(0)
     await expect(access(dirname(summary.audit))).rejects.toThrow('ENOENT')

@@ -9,7 +9,7 @@ import { CREDENTIALS } from '../support/users.ts'
 const PODS = '/api/v1/namespaces/team-a/pods'
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-/** Who asked, as kube-apiserver's own audit log tells it. */
+/** The identity of users, as recorded in kube-apiserver's own audit log. */
 describe.skipIf(!inject('hasParts'))('the API server', () => {
   let site: Site
 
@@ -19,7 +19,7 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
 
   afterAll(() => site.stop())
 
-  test('knows who asked by client certificate, under the Audit-ID of the answer', async () => {
+  test('sees the user of a client certificate, under the Audit-ID of the response', async () => {
     const pair = await site.gatehouse.certificate({ organizations: ['engineers'], uid: '7' })
     const agent = newAgent({ cert: pair.certificatePem, key: pair.keyPem })
     const auditID = auditIDOf(await get(PODS, agent))
@@ -46,7 +46,7 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
     })
   })
 
-  test('knows who asked by token, under the Audit-ID of the answer', async () => {
+  test('sees the user of a token, under the Audit-ID of the response', async () => {
     const auditID = auditIDOf(await get(PODS, newAgent(), await bearer()))
     const upstream = await site.cluster.eventOf(auditID)
     const ada = { username: 'oidc:ada', groups: ['oidc:engineers', 'system:authenticated'] }
@@ -68,7 +68,7 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
   test.for([
     { protocol: 'WebSocket', env: {} },
     { protocol: 'SPDY', env: overSPDY },
-  ])('knows who executed over $protocol', async ({ env }) => {
+  ])('sees the user of an exec over $protocol', async ({ env }) => {
     for (const credential of CREDENTIALS) {
       const user = site.users[credential]
       const known = new Set((await site.gatehouse.events()).map(({ auditID }) => auditID))
@@ -88,7 +88,7 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
     }
   })
 
-  test('is not asked what Gatehouse refuses', async () => {
+  test('does not receive requests that Gatehouse refuses', async () => {
     const agent = newAgent()
     const headers = await bearer()
     const asEve = { ...headers, 'impersonate-user': 'eve' }
@@ -99,7 +99,7 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
       await get(PODS, agent),
     ]
     expect(refusals.map(({ statusCode }) => statusCode)).toEqual([403, 403, 401, 401])
-    // The one that follows has arrived there: so would those before it.
+    // The next request has arrived, so the refused ones would have arrived before it.
     await site.cluster.eventOf(auditIDOf(await get(PODS, agent, headers)))
     const arrived = new Set((await site.cluster.events()).map(({ auditID }) => auditID))
     for (const refusal of refusals) {
@@ -110,7 +110,7 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
     }
   })
 
-  test('has nothing of Gatehouse that Gatehouse has not recorded, and nothing as itself', async () => {
+  test('receives only requests that Gatehouse has recorded, and none for Gatehouse itself', async () => {
     const fromGatehouse = (await site.cluster.events()).filter(
       ({ user }) => user.username === GATEHOUSE_USERNAME,
     )
@@ -123,7 +123,7 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
     expect(await site.cluster.eventsOfGatehouseItself()).toEqual([])
   })
 
-  test('turns readiness away where it comes without a credential', async () => {
+  test('rejects the readiness check that has no credential', async () => {
     const anonymous = (await site.cluster.events()).filter(
       ({ user, requestURI }) =>
         user.username === undefined && requestURI.endsWith('/selfsubjectreviews'),
@@ -131,6 +131,7 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
     const codes = new Set(anonymous.map(({ responseStatus }) => responseStatus?.code))
     expect(codes).toEqual(new Set([401]))
   })
+
   function newAgent(tls: { cert?: string; key?: string } = {}): Agent {
     const agent = new Agent({ connect: { ca: site.gatehouse.ca, ...tls } })
     onTestFinished(() => agent.close())

@@ -8,7 +8,7 @@ import type { Kubectl } from '../support/kubectl.ts'
 import { startSite, type Site } from '../support/site.ts'
 import { CREDENTIALS, type User } from '../support/users.ts'
 
-/** What users do all day, with the real kubectl through Gatehouse to a real API server. */
+/** Everyday commands, with a real kubectl through Gatehouse to a real API server. */
 describe.skipIf(!inject('hasParts'))('kubectl', () => {
   let site: Site
 
@@ -18,10 +18,10 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
 
   afterAll(() => site.stop())
 
-  describe.each(CREDENTIALS)('signed in by %s', (credential) => {
+  describe.each(CREDENTIALS)('authenticated by %s', (credential) => {
     let user: User
     let kubectl: Kubectl
-    /** Names of this user's objects begin with it. */
+    /** The prefix of the names of this user's objects. */
     const own = credential === 'OIDC token' ? 'token' : 'certificate'
 
     beforeAll(() => {
@@ -29,13 +29,13 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       kubectl = user.kubectl
     })
 
-    test('auth whoami says who the API server sees', async () => {
+    test('auth whoami prints the user that the API server sees', async () => {
       const whoami = await kubectl(['auth', 'whoami', '-o', 'json'])
       const { status } = JSON.parse(whoami.stdout) as { status: { userInfo: object } }
       expect(status.userInfo).toMatchObject({ username: user.username, groups: user.groups })
     })
 
-    test('auth can-i answers as RBAC decides', async () => {
+    test('auth can-i prints the decisions of RBAC', async () => {
       const mine = await kubectl(['auth', 'can-i', 'create', 'pods'])
       const notMine = await kubectl(['auth', 'can-i', 'create', 'pods', '-n', 'kube-system'])
       const list = await kubectl(['auth', 'can-i', '--list'])
@@ -59,7 +59,7 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       expect(pods.stdout).toMatch(/^NAME +READY +STATUS +RESTARTS +AGE\nweb +1\/1 +Running +0 /)
     })
 
-    test('get gives JSON', async () => {
+    test('get prints JSON', async () => {
       const pod = await kubectl(['get', 'pod', 'web', '-o', 'json'])
       expect(JSON.parse(pod.stdout)).toMatchObject({
         kind: 'Pod',
@@ -67,7 +67,7 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       })
     })
 
-    test('a list in pieces is whole', async () => {
+    test('get combines the chunks of a list', async () => {
       const names = Array.from({ length: 25 }, (_, index) => `${own}-piece-${index}`)
       const items = names.map((name) => configMap(name, {}))
       const list = { apiVersion: 'v1', kind: 'List', items }
@@ -78,7 +78,7 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       )
     })
 
-    test('watch shows what happens after it began', async () => {
+    test('get --watch prints the changes after its start', async () => {
       const name = `${own}-watched`
       const watch = user.start(['get', 'configmaps', '--watch', '--output-watch-events'])
       await watch.until(/^ADDED +kube-root-ca\.crt /m)
@@ -89,20 +89,20 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       expect((await watch.stop()).stderr).toBe('')
     })
 
-    test('apply creates, changes, and leaves alone what is so already', async () => {
+    test('apply creates an object, changes it, and detects that it is unchanged', async () => {
       const name = `${own}-applied`
       const apply = (data: object) =>
         kubectl(['apply', '-f', '-'], { input: stringify(configMap(name, data)) })
-      const said = []
-      for (const value of ['1', '2', '2']) said.push((await apply({ value })).stdout)
-      expect(said).toEqual([
+      const outputs = []
+      for (const value of ['1', '2', '2']) outputs.push((await apply({ value })).stdout)
+      expect(outputs).toEqual([
         `configmap/${name} created\n`,
         `configmap/${name} configured\n`,
         `configmap/${name} unchanged\n`,
       ])
     })
 
-    test('apply --server-side keeps field managers apart', async () => {
+    test('apply --server-side detects conflicts between field managers', async () => {
       const name = `${own}-managed`
       const apply = (manager: string, data: object, ...more: string[]) =>
         kubectl(['apply', '--server-side', `--field-manager=${manager}`, ...more, '-f', '-'], {
@@ -132,7 +132,7 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       expect(await valueOf(name)).toBe('3')
     })
 
-    test('an object of a megabyte arrives whole', async () => {
+    test('create sends an object of a megabyte unchanged', async () => {
       const name = `${own}-large`
       const content = 'x'.repeat(1_000_000)
       await writeFile(join(user.home, 'value'), content)
@@ -141,7 +141,7 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       expect((await valueOf(name)) === content).toBe(true)
     })
 
-    test('delete takes it away', async () => {
+    test('delete removes an object', async () => {
       const name = `${own}-deleted`
       await kubectl(['create', 'configmap', name])
       const deleted = await kubectl(['delete', 'configmap', name])
@@ -154,7 +154,7 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       })
     })
 
-    test('logs shows what was written, logs -f what is being written', async () => {
+    test('logs prints the existing lines, and logs -f also the new ones', async () => {
       const logs = await kubectl(['logs', 'web', '--tail=2'])
       expect(logs.stdout).toMatch(/^tick \d+\ntick \d+\n$/)
       const following = user.start(['logs', '-f', 'web', '--tail=1'])
@@ -164,7 +164,7 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       expect((await following.stop()).stderr).toBe('')
     })
 
-    test('top says that there are no metrics, as without Gatehouse', async () => {
+    test('top reports that there are no metrics, as without Gatehouse', async () => {
       for (const what of ['pods', 'nodes']) {
         const top = await kubectl(['top', what])
         expect(top).toEqual({ code: 1, stdout: '', stderr: 'error: Metrics API not available\n' })
@@ -177,7 +177,7 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
     }
   })
 
-  test('ran nothing as Gatehouse itself', async () => {
+  test('caused no request with the rights of Gatehouse itself', async () => {
     expect(await site.cluster.eventsOfGatehouseItself()).toEqual([])
   })
 })

@@ -8,8 +8,8 @@ import { withCertificate, withToken } from '../support/users.ts'
 const LIST = ['get', '--raw', '/api/v1/namespaces/team-a/pods']
 const WATCH = ['get', '--raw', '/api/v1/namespaces/team-a/pods?watch=true']
 
-/** What kubectl makes of 429. */
-describe.skipIf(!inject('hasParts'))('a user who asks for too much', () => {
+/** How kubectl handles a 429. */
+describe.skipIf(!inject('hasParts'))('a user beyond a limit', () => {
   let cluster: Cluster
 
   beforeAll(async () => {
@@ -18,14 +18,14 @@ describe.skipIf(!inject('hasParts'))('a user who asks for too much', () => {
 
   afterAll(() => cluster.stop())
 
-  test('is served after the wait that Gatehouse told kubectl', async () => {
+  test('is served after the time in Retry-After', async () => {
     const list = { requestsPerSecond: 0.25, burst: 1 }
     const gatehouse = await start({ user: { list } })
     const user = await withToken(cluster.controlPlane, gatehouse)
     for (let i = 0; i < 2; i++) {
       expect(await user.kubectl(LIST)).toMatchObject({ code: 0, stderr: '' })
     }
-    // kubectl may end before the last event is in the file.
+    // kubectl may end before the last event is written to the file.
     await gatehouse.eventsWhere(
       ({ verb, responseStatus }) => verb === 'list' && responseStatus?.code === 200,
       2,
@@ -45,7 +45,7 @@ describe.skipIf(!inject('hasParts'))('a user who asks for too much', () => {
     expect(await other.kubectl(LIST)).toMatchObject({ code: 0 })
   })
 
-  test('reads how many streams are the limit, and those open go on', async () => {
+  test('gets the limit of streams in an error message, while open streams continue', async () => {
     const gatehouse = await start({ concurrent: { streams: 1 } })
     const user = await withToken(cluster.controlPlane, gatehouse)
     const logs = user.start(['logs', '-f', 'web', '--tail=1'])

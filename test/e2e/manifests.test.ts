@@ -19,10 +19,10 @@ import {
 } from '../support/manifests.ts'
 import { writeServiceAccountKubeconfig } from '../support/service-account.ts'
 
-const patience = { timeout: 30_000, interval: 200 }
+const POLLING = { timeout: 30_000, interval: 200 }
 const passed = { reachable: undefined, rejectsAnonymous: undefined, assertsIdentity: undefined }
 
-/** deploy/kubernetes, applied by an administrator to a real API server. */
+/** deploy/kubernetes, applied to a real API server by an administrator. */
 describe.skipIf(!inject('hasParts'))('the manifests', () => {
   let controlPlane: RunningControlPlane
   let admin: Kubectl
@@ -34,7 +34,7 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
   beforeAll(async () => {
     controlPlane = await startControlPlane({ kubelet: false })
     admin = createKubectl(controlPlane)
-    // In a namespace that is not there, a dry run could only fail.
+    // A dry run in a namespace that does not exist would fail.
     await admin(['apply', '-f', join(manifestsFolder, '00-namespace.yaml')])
     const dryRun = await apply(['--dry-run=server'])
     if (dryRun.code !== 0) throw new Error(dryRun.stderr)
@@ -49,13 +49,13 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
     return admin(['apply', '--validate=strict', '-f', manifestsFolder, ...options])
   }
 
-  test('are accepted without a warning, field for field', async () => {
+  test('are accepted with strict validation and without a warning', async () => {
     const manifests = await readManifests()
     expect(applied).toMatchObject({ code: 0, stderr: '' })
     expect(applied.stdout.trim().split('\n')).toHaveLength(manifests.length)
   })
 
-  test('change nothing when they are applied again', async () => {
+  test('do not change anything when they are applied again', async () => {
     await apply([])
     const difference = await admin(['diff', '-f', manifestsFolder])
     expect(difference).toEqual({ code: 0, stdout: '', stderr: '' })
@@ -74,7 +74,7 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
       { name: 'may become root', change: { allowPrivilegeEscalation: true } },
       { name: 'keeps a capability', change: { capabilities: { add: ['NET_RAW'] } } },
       { name: 'runs as root', change: { runAsUser: 0 } },
-    ])('refuses one that $name', async ({ change }) => {
+    ])('refuses a pod that $name', async ({ change }) => {
       const { metadata, spec } = podTemplate(await readManifests())
       const containers = spec.containers.map((container) => ({
         ...container,
@@ -99,11 +99,11 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
       '--as-user-extra=authentication.kubernetes.io/credential-id=X509SHA256=ab',
     ]
 
-    test('are enough for Gatehouse to be ready', async () => {
+    test('are sufficient for Gatehouse to be ready', async () => {
       expect(await readiness()).toEqual(passed)
     })
 
-    test('let it assert user, groups, UID and credential', async () => {
+    test('let it assert a user, groups, a UID and a credential ID', async () => {
       const whoami = await gatehouse(['auth', 'whoami', '-o', 'json', ...everything])
       expect(whoami).toMatchObject({ code: 0 })
       const { status } = JSON.parse(whoami.stdout) as { status: { userInfo: unknown } }
@@ -122,17 +122,17 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
         resource: 'serviceaccounts',
       },
       {
-        what: 'an extra that Gatehouse never asserts',
+        what: 'a user with an extra that Gatehouse never asserts',
         args: ['--as=ada', '--as-user-extra=example.com/team=a'],
         resource: 'userextras/example.com/team',
       },
-    ])('do not let it be $what', async ({ args, resource }) => {
+    ])('do not let it impersonate $what', async ({ args, resource }) => {
       const refused = await readVersion(...args)
       expect(refused.code).toBe(1)
       expect(refused.stderr).toContain(`cannot impersonate resource "${resource}"`)
     })
 
-    test('let it read and change nothing under its own name', async () => {
+    test('do not let it read or change anything under its own name', async () => {
       for (const args of [
         ['get', 'pods', '-A'],
         ['get', 'secrets', '-n', 'gatehouse'],
@@ -146,7 +146,7 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
       }
     })
 
-    test('narrowed as the comments say, keep it ready and system:masters out', async () => {
+    test('exclude system:masters and keep it ready when restricted as the comments say', async () => {
       onTestFinished(async () => {
         await apply([])
       })
@@ -156,15 +156,15 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
       const authenticated = '--as-group=system:authenticated'
       const engineers = '--as-group=oidc:engineers'
       expect(await readVersion(ada, engineers, authenticated)).toMatchObject({ code: 0 })
-      // The API server sees a changed role a moment after it has stored it.
+      // The API server applies a changed role shortly after it has stored it.
       const asMaster = () => readVersion(ada, engineers, '--as-group=system:masters')
       const refused = 'cannot impersonate resource "groups"'
-      await expect.poll(async () => (await asMaster()).stderr, patience).toContain(refused)
-      const asStranger = await readVersion('--as=eve', authenticated)
-      expect(asStranger.stderr).toContain('cannot impersonate resource "users"')
+      await expect.poll(async () => (await asMaster()).stderr, POLLING).toContain(refused)
+      const asOtherUser = await readVersion('--as=eve', authenticated)
+      expect(asOtherUser.stderr).toContain('cannot impersonate resource "users"')
     })
 
-    /** What every user may do, so that only impersonation can be refused. */
+    /** A request that is allowed to every user, so that only the impersonation can be refused. */
     function readVersion(...args: string[]): Promise<CommandResult> {
       return gatehouse(['get', '--raw', '/version', ...args])
     }
@@ -181,18 +181,18 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
   })
 })
 
-/** The ClusterRole with the `resourceNames` that its comments propose for users and groups. */
+/** The ClusterRole with the `resourceNames` that its comments suggest for users and groups. */
 async function narrowedRole(): Promise<Manifest> {
   const text = await readFile(join(manifestsFolder, '10-rbac.yaml'), 'utf8')
-  const proposed = [...text.matchAll(/^ *# +resourceNames: (\[.*\])$/gm)].map(
+  const suggested = [...text.matchAll(/^ *# +resourceNames: (\[.*\])$/gm)].map(
     ([, list = '']) => JSON.parse(list) as string[],
   )
   const role = find(await readManifests(), 'ClusterRole', 'gatehouse-impersonator')
   const rules = role.rules?.map((rule, index) => {
-    const resourceNames = proposed[index]
+    const resourceNames = suggested[index]
     return resourceNames === undefined ? rule : { ...rule, resourceNames }
   })
-  expect(proposed).toHaveLength(2)
+  expect(suggested).toHaveLength(2)
   expect(role.rules?.map(({ resources }) => resources).slice(0, 2)).toEqual([['users'], ['groups']])
   return { ...role, rules: rules ?? [] }
 }

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 
-import { createAuthority, type KeyPair } from '../../certs-dev/pki.ts'
+import { createAuthority } from '../../certs-dev/pki.ts'
+import { certificateUser } from '../support/kubeconfig-user.ts'
 import { overSPDY } from '../support/kubectl.ts'
 import { readShippedRules, startSite, type Site } from '../support/site.ts'
 import { createUser, CREDENTIALS, withCertificate, withToken, type User } from '../support/users.ts'
@@ -15,15 +16,15 @@ const NO_SHELLS = {
   subjects: { users: ['trainee'], groups: ['oidc:trainees'] },
   verbs: ['connect'],
   resources: [{ apiGroups: [''], resources: ['pods/*'] }],
-  message: 'Ask somebody to look over your shoulder.',
+  message: 'Ask a colleague to run this with you.',
 }
 const LOGGED_OUT = 'error: You must be logged in to the server (Unauthorized)\n'
 
-/** What is denied is denied in words that kubectl shows. */
+/** How kubectl prints refusals. */
 describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
   let site: Site
-  /** The administrator, without Gatehouse. */
-  let straight: User
+  /** The administrator, directly at the API server. */
+  let direct: User
 
   beforeAll(async () => {
     const shipped = await readShippedRules()
@@ -31,7 +32,7 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
     const { controlPlane } = site.cluster
     const { url, caFile, admin } = controlPlane
     const server = { url, ca: await readFile(caFile, 'utf8') }
-    straight = await createUser(controlPlane, server, 'kubernetes-admin', [], {
+    direct = await createUser(controlPlane, server, 'kubernetes-admin', [], {
       'client-certificate': admin.certFile,
       'client-key': admin.keyFile,
     })
@@ -39,7 +40,7 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
 
   afterAll(() => site.stop())
 
-  describe.each(CREDENTIALS)('signed in by %s', (credential) => {
+  describe.each(CREDENTIALS)('and is authenticated by %s', (credential) => {
     let user: User
 
     beforeAll(() => {
@@ -65,7 +66,7 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
         name: 'stand-in',
         where: 'at the cluster scope',
       },
-    ])('reads why $resource/proxy is closed', async ({ resource, path, name, where }) => {
+    ])('gets the reason why $resource/proxy is denied', async ({ resource, path, name, where }) => {
       const got = await user.kubectl(['get', '--raw', path])
       const created = await user.kubectl(['create', '--raw', path, '-f', '-'], { input: '{}' })
       const text = (verb: string) =>
@@ -90,12 +91,12 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
       'patch pod web --type=merge --patch={"spec":{"nodeName":"other"}}',
       'get pods --field-selector=no.such=field',
       'exec web --container=absent -- true',
-    ])('reads the API server’s own words: %s', async (line) => {
+    ])('gets the same error as from the API server itself: %s', async (line) => {
       const args = line.split(' ')
       const asUser = [`--as=${user.username}`, ...user.groups.map((name) => `--as-group=${name}`)]
       const through = await user.kubectl(args)
       expect(through.code).toBe(1)
-      expect(through).toEqual(await straight.kubectl([...asUser, ...args]))
+      expect(through).toEqual(await direct.kubectl([...asUser, ...args]))
     })
 
     test.for([
@@ -103,7 +104,7 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
       '--as=eve --as-group=system:masters',
       '--as=eve --as-uid=7',
       '--as=system:serviceaccount:kube-system:default',
-    ])('may not be somebody else: %s', async (line) => {
+    ])('cannot impersonate another user: %s', async (line) => {
       const got = await user.kubectl(['get', 'pods', ...line.split(' ')])
       expect(got.code).toBe(1)
       expect(got.stderr).toMatch(
@@ -115,8 +116,8 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
   describe.each([
     { protocol: 'WebSocket', env: {} },
     { protocol: 'SPDY', env: overSPDY },
-  ])('by a rule, over $protocol,', ({ env }) => {
-    test.for(CREDENTIALS)('reads its message: %s', async (credential) => {
+  ])('by a rule over $protocol', ({ env }) => {
+    test.for(CREDENTIALS)('gets the message of the rule (%s)', async (credential) => {
       const { controlPlane } = site.cluster
       const trainee =
         credential === 'OIDC token'
@@ -126,42 +127,42 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
         `unable to upgrade connection: pods "web" is forbidden: User "${trainee.username}" ` +
         `cannot create resource "pods/${subresource}" in API group "" in the namespace "team-a": ` +
         `${NO_SHELLS.message} (Gatehouse rule "${NO_SHELLS.name}")\n`
-      const said = async (...args: string[]) => {
+      const result = async (...args: string[]) => {
         const { code, stderr } = await trainee.kubectl(args, { env })
         return { code, stderr }
       }
       const exec = { code: 1, stderr: `error: ${text('exec')}` }
-      expect(await said('exec', 'web', '--', 'true')).toEqual(exec)
-      expect(await said('cp', 'kubeconfig', 'web:stolen')).toEqual(exec)
-      expect(await said('attach', '--quiet', 'web')).toEqual({
+      expect(await result('exec', 'web', '--', 'true')).toEqual(exec)
+      expect(await result('cp', 'kubeconfig', 'web:stolen')).toEqual(exec)
+      expect(await result('attach', '--quiet', 'web')).toEqual({
         code: 1,
         stderr: `error: ${text('attach')}`,
       })
-      expect(await said('port-forward', 'pod/web', ':80')).toEqual({
+      expect(await result('port-forward', 'pod/web', ':80')).toEqual({
         code: 1,
         stderr: `error: error upgrading connection: ${text('portforward')}`,
       })
-      expect(await said('logs', 'web', '--tail=1')).toEqual({ code: 0, stderr: '' })
+      expect(await result('logs', 'web', '--tail=1')).toEqual({ code: 0, stderr: '' })
     })
   })
 
-  describe('for the credential', () => {
-    test('by no certificate of a known authority, is not logged in', async () => {
-      const stranger = await createAuthority({ commonName: 'users' })
+  describe('because of the credential', () => {
+    test('is not logged in by an unknown, expired or misused certificate', async () => {
+      const unknown = await createAuthority({ commonName: 'users' })
       const { clientAuthority } = site.gatehouse
       const now = Date.now()
       const past = { notBefore: new Date(now - 7_200_000), notAfter: new Date(now - 3_600_000) }
       const ada = { commonName: 'ada', organizations: ['engineers'] }
       for (const pair of [
-        await stranger.issue({ ...ada, usages: ['client'] }),
+        await unknown.issue({ ...ada, usages: ['client'] }),
         await clientAuthority.issue({ ...ada, usages: ['client'], ...past }),
         await clientAuthority.issue({ ...ada, usages: ['server'] }),
       ]) {
-        expect(await answerTo(certificateOf(pair))).toEqual(refused(LOGGED_OUT))
+        expect(await resultFor(certificateUser(pair))).toEqual(refused(LOGGED_OUT))
       }
     })
 
-    test('by no good token, is not logged in', async () => {
+    test('is not logged in by an invalid token', async () => {
       const seconds = Math.floor(Date.now() / 1000)
       const good = await site.gatehouse.token({ groups: ['engineers'] })
       for (const token of [
@@ -172,18 +173,18 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
         await site.gatehouse.token({ aud: 'another' }),
         await site.gatehouse.token({ iss: 'https://issuer.invalid' }),
       ]) {
-        expect(await answerTo({ token })).toEqual(refused(LOGGED_OUT))
+        expect(await resultFor({ token })).toEqual(refused(LOGGED_OUT))
       }
     })
 
-    test('by a password, is not logged in', async () => {
+    test('is not logged in by a password', async () => {
       const password = { username: 'ada', password: 'secret' }
-      expect(await answerTo(password)).toEqual(refused(LOGGED_OUT))
+      expect(await resultFor(password)).toEqual(refused(LOGGED_OUT))
     })
 
-    test('by a token of the cluster itself, is not logged in', async () => {
+    test('is not logged in by a token of the cluster itself', async () => {
       const created = await site.cluster.admin(['-n', 'team-a', 'create', 'token', 'default'])
-      expect(await answerTo({ token: created.stdout.trim() })).toEqual(refused(LOGGED_OUT))
+      expect(await resultFor({ token: created.stdout.trim() })).toEqual(refused(LOGGED_OUT))
     })
 
     test.for([
@@ -199,33 +200,25 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
         subject: { commonName: 'system:serviceaccount:kube-system:default', organizations: [] },
         text: 'user name "system:serviceaccount:kube-system:default" is reserved for Kubernetes',
       },
-    ])('reads that $text', async ({ subject, text }) => {
+    ])('gets the message that $text', async ({ subject, text }) => {
       const pair = await site.gatehouse.certificate(subject)
-      expect(await answerTo(certificateOf(pair))).toEqual(
+      expect(await resultFor(certificateUser(pair))).toEqual(
         refused(`Error from server (Forbidden): identity rejected: ${text}\n`),
       )
     })
 
-    async function answerTo(user: Readonly<Record<string, string>>) {
+    async function resultFor(user: Readonly<Record<string, string>>) {
       const { controlPlane } = site.cluster
       const { kubectl } = await createUser(controlPlane, site.gatehouse, 'ada', [], user)
       return kubectl(['get', '--raw', '/api'])
     }
   })
 
-  test('ran nothing as Gatehouse itself', async () => {
+  test('caused no request with the rights of Gatehouse itself', async () => {
     expect(await site.cluster.eventsOfGatehouseItself()).toEqual([])
   })
 })
 
 function refused(stderr: string): object {
   return { code: 1, stdout: '', stderr }
-}
-
-function certificateOf(pair: KeyPair): Record<string, string> {
-  const base64 = (pem: string): string => Buffer.from(pem).toString('base64')
-  return {
-    'client-certificate-data': base64(pair.certificatePem),
-    'client-key-data': base64(pair.keyPem),
-  }
 }

@@ -8,13 +8,14 @@ import { createAuthority } from '../../certs-dev/pki.ts'
 import { startCluster, type Cluster } from '../support/cluster.ts'
 import { replaceFile } from '../support/files.ts'
 import { ALLOW_ALL, startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
+import { certificateUser } from '../support/kubeconfig-user.ts'
 import type { RunningProgram } from '../support/program.ts'
 import { createUser, withCertificate, withToken, type User } from '../support/users.ts'
 
-const patience = { timeout: 20_000, interval: 100 }
+const POLLING = { timeout: 20_000, interval: 100 }
 const VERSION = ['get', '--raw', '/version']
 
-/** Files that change under a Gatehouse at work. Nothing but the file tells it. */
+/** A running Gatehouse whose files change; it gets no other signal. */
 describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
   let cluster: Cluster
   let gatehouse: TestGatehouse
@@ -46,37 +47,37 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     }
     const stricter = withRules(NO_DELETION)
 
-    test('replaced by a rename are in force, and an open watch goes on', async () => {
+    test('replaced by a rename take effect, and an open watch continues', async () => {
       await replaceFile(gatehouse.file('rules.yaml'), stricter)
-      await expect.poll(deletion, patience).toContain('Not today. (Gatehouse rule "no-deletion")')
+      await expect.poll(deletion, POLLING).toContain('Not today. (Gatehouse rule "no-deletion")')
       await expectWatchGoesOn()
     })
 
-    test('replaced as a kubelet replaces a ConfigMap are in force, and an open watch goes on', async () => {
+    test('replaced as a kubelet replaces a ConfigMap take effect, and an open watch continues', async () => {
       await mount('..2026_01', stringify(ALLOW_ALL))
       await symlink('..data/rules.yaml', gatehouse.file('rules.link'))
       await rename(gatehouse.file('rules.link'), gatehouse.file('rules.yaml'))
       expect(await deletion()).toContain('NotFound')
       await mount('..2026_02', stricter)
-      await expect.poll(deletion, patience).toContain('Not today. (Gatehouse rule "no-deletion")')
+      await expect.poll(deletion, POLLING).toContain('Not today. (Gatehouse rule "no-deletion")')
       await expectWatchGoesOn()
     })
 
-    test('with a mistake change nothing, and /readyz?verbose says so', async () => {
+    test('with an error do not take effect, and /readyz?verbose reports it', async () => {
       await replaceFile(gatehouse.file('rules.yaml'), stricter)
-      await expect.poll(deletion, patience).toContain('Not today.')
+      await expect.poll(deletion, POLLING).toContain('Not today.')
       await replaceFile(
         gatehouse.file('rules.yaml'),
         stricter.replace('effect: deny', 'effect: denny'),
       )
       await expect
-        .poll(readyz, patience)
+        .poll(readyz, POLLING)
         .toMatch(/\[\+\]configuration ok \(reload of rules failed: /)
       expect(await deletion()).toContain('Not today.')
       await expectWatchGoesOn()
     })
 
-    test('that forbid what is running end it', async () => {
+    test('that deny a running watch end it', async () => {
       const noWatches = { ...NO_DELETION, name: 'no-watches', verbs: ['watch'] }
       await replaceFile(gatehouse.file('rules.yaml'), withRules(noWatches))
       expect(await watch.ended).toMatchObject({ code: 0 })
@@ -95,13 +96,13 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
       await rename(gatehouse.file('..data_tmp'), gatehouse.file('..data'))
     }
 
-    /** What kubectl says to it; there is nothing to delete. */
+    /** The error of a deletion; the object does not exist. */
     async function deletion(): Promise<string> {
       return (await user.kubectl(['delete', 'configmap', 'absent'])).stderr
     }
   })
 
-  test('of another client CA knows its users, and those of the old one no more', async () => {
+  test('accepts the users of a new client CA, and no longer those of the old one', async () => {
     const ada = await withCertificate(cluster.controlPlane, gatehouse)
     const next = await createAuthority({ commonName: 'users' })
     const pair = await next.issue({
@@ -109,22 +110,25 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
       organizations: ['engineers'],
       usages: ['client'],
     })
-    const grace = await createUser(cluster.controlPlane, gatehouse, 'grace', ['engineers'], {
-      'client-certificate-data': base64(pair.certificatePem),
-      'client-key-data': base64(pair.keyPem),
-    })
-    const answers = async (): Promise<number[]> => [
+    const grace = await createUser(
+      cluster.controlPlane,
+      gatehouse,
+      'grace',
+      ['engineers'],
+      certificateUser(pair),
+    )
+    const exitCodes = async (): Promise<number[]> => [
       (await ada.kubectl(VERSION)).code,
       (await grace.kubectl(VERSION)).code,
     ]
-    expect(await answers()).toEqual([0, 1])
+    expect(await exitCodes()).toEqual([0, 1])
     const both = gatehouse.clientAuthority.certificatePem + next.certificatePem
     await replaceFile(gatehouse.file('client-ca.crt'), both)
-    await expect.poll(answers, patience).toEqual([0, 0])
+    await expect.poll(exitCodes, POLLING).toEqual([0, 0])
     const running = ada.start(['get', 'configmaps', '--watch', '-o', 'name'])
     await running.until(/kube-root-ca/)
     await replaceFile(gatehouse.file('client-ca.crt'), next.certificatePem)
-    await expect.poll(answers, patience).toEqual([1, 0])
+    await expect.poll(exitCodes, POLLING).toEqual([1, 0])
     await running.ended
     expect(await causesOfEnds()).toEqual([
       'the sign-in is no longer accepted: the certificate no longer chains to a client CA',
@@ -132,7 +136,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     await expectWatchGoesOn()
   })
 
-  test('that no longer name an issuer’s audience end what its users have running', async () => {
+  test('ends the watches of users whose audience is no longer accepted', async () => {
     const file = gatehouse.file('authentication.yaml')
     const text = await readFile(file, 'utf8')
     await replaceFile(file, text.replace('- kubernetes', '- another'))
@@ -143,7 +147,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     expect((await user.kubectl(VERSION)).stderr).toContain('Unauthorized')
   })
 
-  test('of another serving certificate shows it, and an open watch goes on', async () => {
+  test('presents a new serving certificate, and an open watch continues', async () => {
     const authority = await createAuthority({ commonName: 'serving' })
     const serving = await authority.issue({
       commonName: 'gatehouse',
@@ -153,17 +157,17 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     const token = await gatehouse.token({ groups: ['engineers'] })
     const server = { url: gatehouse.url, ca: authority.certificatePem }
     const expecting = await createUser(cluster.controlPlane, server, user.username, [], { token })
-    const said = async (who: User): Promise<string> => (await who.kubectl(VERSION)).stderr
-    expect(await said(expecting)).toContain('certificate signed by unknown authority')
+    const errorOf = async (one: User): Promise<string> => (await one.kubectl(VERSION)).stderr
+    expect(await errorOf(expecting)).toContain('certificate signed by unknown authority')
 
     await replaceFile(gatehouse.file('serving.key'), serving.keyPem)
     await replaceFile(gatehouse.file('serving.crt'), serving.certificatePem)
-    await expect.poll(() => said(expecting), patience).toBe('')
-    expect(await said(user)).toContain('certificate signed by unknown authority')
+    await expect.poll(() => errorOf(expecting), POLLING).toBe('')
+    expect(await errorOf(user)).toContain('certificate signed by unknown authority')
     await expectWatchGoesOn()
   })
 
-  test('has run nothing as itself', async () => {
+  test('caused no request with its own rights', async () => {
     expect(await cluster.eventsOfGatehouseItself()).toEqual([])
   })
 
@@ -173,7 +177,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     expect(await watch.until(new RegExp(`^configmap/${name}$`, 'm'))).toContain(name)
   }
 
-  /** Why Gatehouse has ended watches. */
+  /** The causes for which Gatehouse has ended watches. */
   async function causesOfEnds(): Promise<(string | undefined)[]> {
     const ends = await gatehouse.eventsWhere(
       ({ stage, annotations }) =>
@@ -189,8 +193,4 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
 
 function withRules(...rules: object[]): string {
   return stringify({ ...ALLOW_ALL, rules: [...ALLOW_ALL.rules, ...rules] })
-}
-
-function base64(text: string): string {
-  return Buffer.from(text).toString('base64')
 }

@@ -5,8 +5,8 @@ import { startTestGatehouse, type AuditEvent, type TestGatehouse } from '../supp
 import { overSPDY } from '../support/kubectl.ts'
 import { withCertificate, withToken } from '../support/users.ts'
 
-/** The end of a Gatehouse, as SIGTERM brings it about, with kubectl at work. */
-describe.skipIf(!inject('hasParts'))('a Gatehouse that is told to end', () => {
+/** The shutdown of a Gatehouse, as after SIGTERM, while kubectl commands run. */
+describe.skipIf(!inject('hasParts'))('a Gatehouse that shuts down', () => {
   let cluster: Cluster
 
   beforeAll(async () => {
@@ -15,7 +15,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse that is told to end', () => {
 
   afterAll(() => cluster.stop())
 
-  test('lets what ends in time come to its end', async () => {
+  test('lets streams finish that end before the deadline', async () => {
     const gatehouse = await start({ gracePeriod: '60s' })
     const user = await withToken(cluster.controlPlane, gatehouse)
     const exec = user.start(['exec', 'web', '-i', '--', 'sh', '-c', 'echo begun; read x; echo $x'])
@@ -33,7 +33,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse that is told to end', () => {
     expect(ends.map(abortedBy)).toEqual([undefined, undefined])
   })
 
-  test('ends at the deadline what would go on, and records it', async () => {
+  test('ends the other streams at the deadline, and records it', async () => {
     const gatehouse = await start({ gracePeriod: '1s' })
     const ada = await withCertificate(cluster.controlPlane, gatehouse)
     const other = await withToken(cluster.controlPlane, gatehouse)
@@ -52,7 +52,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse that is told to end', () => {
     expect(await logs.ended).toMatchObject({ code: 0, stderr: '' })
     expect(await watch.ended).toMatchObject({ code: 0, stderr: '' })
     const [overWebSocket] = await Promise.all(execs.map(({ ended }) => ended))
-    // Over SPDY, kubectl takes a connection that breaks off for the end of the command.
+    // Over SPDY, kubectl treats a closed connection as the end of the command.
     expect(overWebSocket).toMatchObject({ code: 1, stdout: 'begun\n' })
     expect(overWebSocket?.stderr).toContain('error reading from error stream')
     const events = await gatehouse.events()
@@ -60,7 +60,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse that is told to end', () => {
     expect(events.filter(isEndOfStream).map(abortedBy)).toEqual(Array(4).fill('gatehouse'))
   })
 
-  test('serves nobody any more', async () => {
+  test('refuses new connections', async () => {
     const gatehouse = await start({ gracePeriod: '60s' })
     const user = await withCertificate(cluster.controlPlane, gatehouse)
     const logs = user.start(['logs', '-f', 'web', '--tail=1'])

@@ -22,7 +22,7 @@ const combinations = CREDENTIALS.flatMap((credential) => [
   { credential, protocol: 'SPDY', env: overSPDY, method: 'create' },
 ])
 
-/** What switches protocols, over both that kubectl speaks, to a kubelet's own streaming code. */
+/** Upgraded connections, over both protocols that kubectl supports, to a kubelet's own streaming code. */
 describe.skipIf(!inject('hasParts'))('streams', () => {
   let site: Site
 
@@ -39,7 +39,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
       user = site.users[credential]
     })
 
-    test('exec gives stdin to the command, and its output and exit code back', async () => {
+    test('exec carries stdin, output and exit code', async () => {
       const script = 'cat; echo no >&2; exit 7'
       const args = ['exec', '-i', 'web', '--', 'sh', '-c', script]
       const run = await user.kubectl(args, { input: 'in and out', env })
@@ -47,7 +47,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
       expect(run.stderr).toBe('no\ncommand terminated with exit code 7\n')
     })
 
-    test('exec goes over the protocol that it should, at the first try', async () => {
+    test('exec uses the expected protocol at the first attempt', async () => {
       const mark = `${credential}-${method}`.replace(' ', '-')
       await user.kubectl(['exec', 'web', '--', 'echo', mark], { env })
       const ended = async (): Promise<string[]> =>
@@ -58,7 +58,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
       await expect.poll(ended, { timeout: 20_000 }).toEqual([method])
     })
 
-    test('exec -it is a terminal, which follows the size of the one in front', async () => {
+    test('exec -it has a terminal that follows the size of the local one', async () => {
       const remote = [
         'stty size',
         'while [ "$(stty size)" = "41 137" ]; do sleep 0.1; done',
@@ -87,7 +87,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
       expect(run.stdout).toMatch(/41 137\r\n[^]*50 99\r\n[^]*line: typed\r\n/)
     })
 
-    test('cp brings 20 MB there and back unchanged', async () => {
+    test('cp copies 20 MB to a pod and back unchanged', async () => {
       const content = randomBytes(20_000_001)
       await writeFile(join(user.home, 'there'), content)
       const there = await user.kubectl(['cp', 'there', `web:copied-${credential}-${method}`], {
@@ -98,7 +98,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
       expect(sha256(await readFile(join(user.home, 'back')))).toBe(sha256(content))
     })
 
-    test('attach shows what the container writes and gives it stdin', async () => {
+    test('attach prints the output of the container and sends it stdin', async () => {
       const attached = user.start(['attach', '-i', 'web'], env)
       await attached.until(/^tick \d+$/m)
       attached.write(`${credential} ${method}\n`)
@@ -109,8 +109,8 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
     test('port-forward carries HTTP', async () => {
       const remotePort = await startPage()
       const forward = user.start(['port-forward', 'pod/web', `:${remotePort}`], env)
-      const said = await forward.until(/Forwarding from 127\.0\.0\.1:\d+/)
-      const localPort = /127\.0\.0\.1:(\d+)/.exec(said)?.[1] ?? ''
+      const output = await forward.until(/Forwarding from 127\.0\.0\.1:\d+/)
+      const localPort = /127\.0\.0\.1:(\d+)/.exec(output)?.[1] ?? ''
       const pages = await Promise.all(
         ['one', 'two', 'three'].map(async (path) => {
           const response = await fetch(`http://127.0.0.1:${localPort}/${path}`)
@@ -120,7 +120,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
       expect(pages).toEqual(['page /one', 'page /two', 'page /three'])
     })
 
-    test('a client that is gone takes its command with it', async () => {
+    test('exec ends its command when the client disconnects', async () => {
       const exec = user.start(['exec', 'web', '--', 'sh', '-c', 'echo begun; sleep 600'], env)
       await exec.until(/begun/)
       expect(await sessions()).toContain('sleep 600')
@@ -129,11 +129,11 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
     })
   })
 
-  test('ran nothing as Gatehouse itself', async () => {
+  test('caused no request with the rights of Gatehouse itself', async () => {
     expect(await site.cluster.eventsOfGatehouseItself()).toEqual([])
   })
 
-  /** What is open at the stand-in kubelet. */
+  /** The open sessions of the stand-in kubelet. */
   async function sessions(): Promise<string> {
     const { kubelet } = site.cluster.controlPlane
     if (kubelet === undefined) throw new Error('there is no kubelet')
@@ -141,7 +141,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
   }
 })
 
-/** An HTTP server where the pod is; gives its port. */
+/** Starts an HTTP server that the pod can reach; returns its port. */
 async function startPage(): Promise<number> {
   const server: Server = createServer((request, response) => response.end(`page ${request.url}`))
   server.listen(0, '127.0.0.1')

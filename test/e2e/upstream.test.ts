@@ -20,15 +20,16 @@ import { freePort } from '../../dev/parts/free-ports.ts'
 import { GATEHOUSE_USERNAME, startCluster, type Cluster } from '../support/cluster.ts'
 import { replaceFile } from '../support/files.ts'
 import { startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
+import { base64 } from '../support/kubeconfig-user.ts'
 import type { RunningProgram } from '../support/program.ts'
 import { CREDENTIALS, SIGN_IN, withCertificate, withToken, type User } from '../support/users.ts'
 
-const patience = { timeout: 20_000, interval: 100 }
+const POLLING = { timeout: 20_000, interval: 100 }
 const VERSION = ['get', '--raw', '/version']
 const AGENT = 'system:serviceaccount:team-a:default'
 
-/** Gatehouse's own way to the API server: as whom, with which rights, and when it breaks. */
-describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
+/** Gatehouse's connection to the API server: its credential, its rights, and failures. */
+describe.skipIf(!inject('hasParts'))('the connection to the API server', () => {
   let cluster: Cluster
 
   beforeAll(async () => {
@@ -53,7 +54,7 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
 
     afterAll(() => fronted.close())
 
-    test.for(CREDENTIALS)('knows who asks by %s', async (credential) => {
+    test.for(CREDENTIALS)('carries the user of a %s', async (credential) => {
       const user = await SIGN_IN[credential](cluster.controlPlane, fronted)
       const whoami = await user.kubectl(['auth', 'whoami', '-o', 'json'])
       const { status } = JSON.parse(whoami.stdout) as { status: { userInfo: object } }
@@ -69,7 +70,7 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
       expect(upstream.impersonatedUser).toBeUndefined()
     })
 
-    test('knows the UID and the extra of a certificate', async () => {
+    test('carries the UID and the extra of a certificate', async () => {
       const { controlPlane } = cluster
       const { kubectl } = await withCertificate(controlPlane, fronted, { uid: '7' })
       const whoami = await kubectl(['auth', 'whoami', '-o', 'json'])
@@ -104,7 +105,7 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
       return () => gatehouse.close()
     })
 
-    test('refuses a service account, even where the configuration lets it through', async () => {
+    test('is refused for a service account, even if the configuration allows it', async () => {
       const trusting = await startTestGatehouse({
         upstream: { kubeconfig: cluster.gatehouseKubeconfig },
         configuration: { authentication: { systemIdentities: { users: [AGENT] } } },
@@ -122,25 +123,25 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
       )
     })
 
-    test('refuses everything without the ClusterRole, which Gatehouse says in /readyz', async () => {
+    test('is refused without the ClusterRole, which /readyz reports', async () => {
       const { admin } = cluster
       const binding = 'clusterrolebinding/gatehouse-impersonator'
       const saved = await admin(['get', binding, '-o', 'json'])
       await admin(['delete', binding])
-      const said = async (): Promise<string> => (await user.kubectl(VERSION)).stderr
+      const errorOfVersion = async (): Promise<string> => (await user.kubectl(VERSION)).stderr
       await expect
-        .poll(said, patience)
+        .poll(errorOfVersion, POLLING)
         .toContain(
           `users "oidc:ada" is forbidden: User "${GATEHOUSE_USERNAME}" cannot impersonate ` +
             'resource "users" in API group ""',
         )
-      await expect.poll(readyz, patience).toContain('refused the asserted identity (status 403)')
+      await expect.poll(readyz, POLLING).toContain('refused the asserted identity (status 403)')
       await admin(['create', '-f', '-'], { input: saved.stdout })
-      await expect.poll(said, patience).toBe('')
-      await expect.poll(readyz, patience).toBe('ok\n')
+      await expect.poll(errorOfVersion, POLLING).toBe('')
+      await expect.poll(readyz, POLLING).toBe('ok\n')
     })
 
-    test('with another token goes on with that, and an open watch goes on', async () => {
+    test('uses a new token, and an open watch continues', async () => {
       const { admin, gatehouseTokenFile } = cluster
       const created = await admin(['-n', 'gatehouse', 'create', 'token', 'gatehouse'])
       const token = created.stdout.trim()
@@ -151,43 +152,43 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
           .filter(({ requestURI }) => requestURI === '/version')
           .map(({ user: { extra } }) => extra?.['authentication.kubernetes.io/credential-id']?.[0])
       }
-      await expect.poll(credentialIds, patience).toContain(`JTI=${decodeJwt(token).jti ?? ''}`)
+      await expect.poll(credentialIds, POLLING).toContain(`JTI=${decodeJwt(token).jti ?? ''}`)
       await expectWatchGoesOn()
     })
 
-    test('to an API server that is down says so, and recovers', async () => {
+    test('recovers after the API server was unreachable, which the error reports', async () => {
       await changeUpstream({ server: `https://127.0.0.1:${await freePort()}` })
       await expect
-        .poll(said, { timeout: 60_000, interval: 100 })
+        .poll(errorOfVersion, { timeout: 60_000, interval: 100 })
         .toBe(
           'Error from server (ServiceUnavailable): ' +
             'the API server cannot be reached (ECONNREFUSED)\n',
         )
       expect(await readyz()).toContain('[-]upstream-reachable failed')
       await changeUpstream({ server: cluster.controlPlane.url })
-      await expect.poll(said, patience).toBe('')
+      await expect.poll(errorOfVersion, POLLING).toBe('')
       await expectWatchGoesOn()
     })
 
-    test('to one that another authority vouches for says so, and sends it nothing', async () => {
-      const stranger = await createAuthority({ commonName: 'stranger' })
-      await changeUpstream({ 'certificate-authority-data': base64(stranger.certificatePem) })
+    test('does not send requests to a server whose certificate is not trusted', async () => {
+      const unknown = await createAuthority({ commonName: 'unknown' })
+      await changeUpstream({ 'certificate-authority-data': base64(unknown.certificatePem) })
       await expect
-        .poll(said, patience)
+        .poll(errorOfVersion, POLLING)
         .toMatch(
           /^Error from server \(BadGateway\): the API server's certificate is not trusted \(\w+\)\n$/,
         )
       const before = await versionsServed()
-      expect(await said()).not.toBe('')
+      expect(await errorOfVersion()).not.toBe('')
       expect(await versionsServed()).toBe(before)
       expect(await readyz()).toContain('[-]upstream-reachable failed')
     })
 
-    test('to one that does not take the token does not send the user to log in', async () => {
+    test('does not make kubectl log in again when the API server rejects the token', async () => {
       await writeFile(join(gatehouse.directory, 'token'), 'nonsense')
       await changeUpstream({}, { tokenFile: 'token' })
       await expect
-        .poll(said, patience)
+        .poll(errorOfVersion, POLLING)
         .toBe(
           "Error from server (BadGateway): the API server does not accept Gatehouse's own " +
             'credential; contact your Gatehouse administrator\n',
@@ -208,7 +209,7 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
       return (await cluster.events()).filter(({ requestURI }) => requestURI === '/version').length
     }
 
-    async function said(): Promise<string> {
+    async function errorOfVersion(): Promise<string> {
       return (await user.kubectl(VERSION)).stderr
     }
 
@@ -223,11 +224,7 @@ describe.skipIf(!inject('hasParts'))('the way to the API server', () => {
     }
   })
 
-  test('was never taken as Gatehouse itself', async () => {
+  test('carried no request with the rights of Gatehouse itself', async () => {
     expect(await cluster.eventsOfGatehouseItself()).toEqual([])
   })
 })
-
-function base64(text: string): string {
-  return Buffer.from(text).toString('base64')
-}

@@ -4,8 +4,8 @@ import { writeKubeconfig } from '../../dev/parts/kubeconfig.ts'
 import { createAuthority, issueCertificate } from '../../dev/parts/pki.ts'
 
 /**
- * Writes a configuration that validates, with every file that it names, and beside it one with a
- * misspelt field. Returns the paths of both.
+ * Writes a valid configuration with all files to which it refers, and one with a misspelled field.
+ * Returns the paths of both.
  */
 export async function writeConfigurations(folder: string): Promise<{ good: string; bad: string }> {
   const authority = await createAuthority(folder, 'ca')

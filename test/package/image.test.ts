@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 describe('the Dockerfile', () => {
-  test('copies only what is there and what .dockerignore lets through', async () => {
+  test('copies only files that exist and that .dockerignore includes', async () => {
     const ignore = (await readFile(join(root, '.dockerignore'), 'utf8')).split('\n')
     const sources = copiedSources()
     expect(sources).toContain('src')
@@ -27,21 +27,21 @@ describe('the Dockerfile', () => {
     }
   })
 
-  test('has the Node version of package.json', async () => {
+  test('uses the Node version of package.json', async () => {
     const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
       devDependencies: { node: string }
     }
     expect(dockerfile).toContain(`ARG NODE_IMAGE=node:${devDependencies.node}-`)
   })
 
-  test('ends as a numbered user that is not root', () => {
+  test('runs as a numeric user that is not root', () => {
     expect(dockerfile.match(/^USER .*$/gm)).toEqual(['USER 65532:65532'])
   })
 })
 
-/** The Dockerfile's own steps, in a folder instead of an image. */
+/** The steps of the Dockerfile, in a folder instead of an image. */
 describe('the content of the image', () => {
-  test('runs as a stranger in folders where it can write nothing', async () => {
+  test('runs as another user in folders to which it cannot write', async () => {
     const image = join(folder, 'image')
     await installInto(image)
     const { good } = await writeConfigurations(folder)
@@ -49,12 +49,12 @@ describe('the content of the image', () => {
     const run = await command(
       join(image, 'node'),
       [join(image, 'dist/main.js'), 'validate', '--config', good],
-      { ...stranger(), cwd: '/', env: { NODE_ENV: 'production' } },
+      { ...imageUser(), cwd: '/', env: { NODE_ENV: 'production' } },
     )
     expect(run).toMatchObject({ code: 0, stderr: '' })
     expect(await readdir(image)).not.toContain('node_modules')
     const again = await command(join(image, 'node'), [join(image, 'dist/main.js'), '--version'], {
-      ...stranger(),
+      ...imageUser(),
       cwd: '/',
       env: { NODE_ENV: 'production', NODE_DEBUG_NATIVE: 'COMPILE_CACHE' },
     })
@@ -62,7 +62,7 @@ describe('the content of the image', () => {
   })
 })
 
-/** Sources of COPY from the checkout, not from another stage. */
+/** The sources of COPY from the checkout, without those from another stage. */
 function copiedSources(): string[] {
   return dockerfile
     .split('\n')
@@ -73,14 +73,14 @@ function copiedSources(): string[] {
 
 async function installInto(image: string): Promise<void> {
   await cp(join(root, 'package.json'), join(image, 'package.json'))
-  // The Node of the tests may stand where a stranger cannot go.
+  // The Node of the tests may be in a folder that other users cannot read.
   await copyFile(process.execPath, join(image, 'node'), constants.COPYFILE_FICLONE)
   const rolldown = join(root, 'node_modules/rolldown/bin/cli.mjs')
   const build = [rolldown, '-c', 'rolldown.config.ts', '--dir', join(image, 'dist')]
   await output(process.execPath, build, { cwd: root })
 }
 
-/** Keys are made for their owner only; the kubelet opens mounted ones to the container's group. */
+/** Makes files readable for all: keys are created for their owner only, but the kubelet mounts them for the group. */
 async function openToReaders(directory: string): Promise<void> {
   await chmod(directory, 0o755)
   for (const entry of await readdir(directory, { withFileTypes: true })) {
@@ -89,7 +89,7 @@ async function openToReaders(directory: string): Promise<void> {
   await chmod(join(directory, 'image', 'node'), 0o755)
 }
 
-/** The user of the image, where we may choose; else we are none that owns the system either. */
-function stranger(): { uid: number; gid: number } | Record<string, never> {
+/** The user of the image if the tests run as root, else the user of the tests, who is not root either. */
+function imageUser(): { uid: number; gid: number } | Record<string, never> {
   return process.getuid?.() === 0 ? { uid: 65_532, gid: 65_532 } : {}
 }

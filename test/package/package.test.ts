@@ -10,14 +10,14 @@ import { startProgram } from '../support/program.ts'
 import { writeConfigurations } from './configuration.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-/** The Node that runs the tests, first: `gatehouse` begins with `#!/usr/bin/env node`. */
+/** The Node that runs the tests is first on the PATH: `gatehouse` starts with `#!/usr/bin/env node`. */
 const env = {
   ...process.env,
   PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
 }
 let folder = ''
 
-/** The tarball as a user gets it, installed globally into an empty prefix. */
+/** Installs the tarball globally into an empty prefix, as a user would. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gatehouse-package-'))
   await output('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: root, env })
@@ -30,7 +30,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 describe('the tarball of npm pack', () => {
-  test('holds compiled JavaScript and what a user reads, nothing of the workshop', async () => {
+  test('contains compiled JavaScript and documentation, and no development files', async () => {
     const files = (await output('tar', ['-tzf', await tarball()])).trim().split('\n')
     const folders = new Set(files.map((file) => file.split('/')[1]))
     expect(files).toContain('package/dist/main.js')
@@ -40,7 +40,7 @@ describe('the tarball of npm pack', () => {
     )
   })
 
-  test('holds no sources, tests, certificates or keys', async () => {
+  test('does not contain sources, tests, certificates or keys', async () => {
     const files = (await output('tar', ['-tzf', await tarball()])).trim().split('\n')
     const unwanted =
       /\.ts$|\.test\.|\.map$|\.(?:crt|key|pem|p12|kubeconfig)$|\/(?:test|certs-dev)\//
@@ -49,7 +49,7 @@ describe('the tarball of npm pack', () => {
 })
 
 describe('gatehouse installed globally', () => {
-  test('tells its version', async () => {
+  test('prints its version', async () => {
     expect(await gatehouse('--version')).toEqual({
       code: 0,
       stdout: `${(await packageJson()).version}\n`,
@@ -57,7 +57,7 @@ describe('gatehouse installed globally', () => {
     })
   })
 
-  test('finds itself compiled, and leaves its folder as it was', async () => {
+  test('uses its compile cache, and does not write to it', async () => {
     const { stderr } = await command(join(prefix(), 'bin', 'gatehouse'), ['--version'], {
       cwd: folder,
       env: { ...env, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' },
@@ -66,7 +66,7 @@ describe('gatehouse installed globally', () => {
     expect(stderr).not.toContain('writing cache')
   })
 
-  test('run by an older Node says which one it needs, and nothing else', async () => {
+  test('prints which Node it needs when it is run by an older one, and nothing else', async () => {
     const NODE_OPTIONS = asNode('20.20.2')
     const run = await command(join(prefix(), 'bin', 'gatehouse'), ['--version'], {
       cwd: folder,
@@ -79,7 +79,7 @@ describe('gatehouse installed globally', () => {
     })
   })
 
-  test('validates a good configuration with exit code 0', async () => {
+  test('validates a valid configuration with exit code 0', async () => {
     const { good } = await writeConfigurations(folder)
     expect(await gatehouse('validate', '--config', good)).toMatchObject({ code: 0, stderr: '' })
   })
@@ -104,7 +104,7 @@ describe('gatehouse installed globally', () => {
     expect(issuer.keySetFetches).toBeGreaterThan(0)
   })
 
-  test('names the place of a mistake and ends with exit code 2', async () => {
+  test('names the position of an error and exits with code 2', async () => {
     const { bad } = await writeConfigurations(folder)
     const { code, stderr } = await gatehouse('validate', '--config', bad)
     expect(code).toBe(2)

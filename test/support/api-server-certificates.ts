@@ -1,16 +1,16 @@
 import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
 
 export interface ApiServerCertificates {
-  /** Vouches for the API server. */
+  /** Signs the API server's certificate. */
   readonly authority: Authority
-  /** Vouches for its clients. */
+  /** Signs the certificates of its clients. */
   readonly clientAuthority: Authority
   readonly serving: KeyPair
-  /** What Gatehouse shows it. */
+  /** Gatehouse's client certificate for it. */
   readonly gatehouse: KeyPair
 }
 
-/** Certificates of an API server that is made up, and of Gatehouse as its client. */
+/** Creates the certificates of a stand-in API server, and of Gatehouse as its client. */
 export async function createApiServerCertificates(): Promise<ApiServerCertificates> {
   const [authority, clientAuthority] = await Promise.all([
     createAuthority({ commonName: 'api-server' }),

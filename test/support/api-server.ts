@@ -1,16 +1,16 @@
 /**
- * A stand-in API server that says what reached it, for what a real one cannot show: the bytes that
- * came, and answers that no API server gives. HTTP/1.1 and HTTP/2; only Gatehouse's certificate is
- * let in.
+ * A stand-in API server that records its requests, for what a real one cannot show: the bytes that
+ * it receives, and responses that no API server sends. It speaks HTTP/1.1 and HTTP/2, and accepts
+ * only Gatehouse's certificate.
  */
 import { once } from 'node:events'
 import { createSecureServer, type Http2ServerRequest } from 'node:http2'
 import type { IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Duplex, Writable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 
 import type { Authority, KeyPair } from '../../certs-dev/pki.ts'
+import { listenOnLoopback } from '../../dev/loopback.ts'
 import {
   createApiServerCertificates,
   type ApiServerCertificates,
@@ -19,25 +19,25 @@ import {
 export interface ReceivedRequest {
   readonly method: string
   readonly url: string
-  /** Lower-case name, value pairs, without pseudo-headers. */
+  /** Pairs of lower-case name and value, without pseudo-headers. */
   readonly headers: readonly (readonly [string, string])[]
   readonly protocol: string
-  /** Which connection it came on, by number. */
+  /** The number of its connection, from 1. */
   readonly connection: number
-  /** What arrived of the body until it ended or broke off. */
+  /** The part of the body that arrived before the body ended or the connection was closed. */
   body: string
-  /** Whether the body ended as it should. */
+  /** Whether the body ended properly. */
   complete: boolean
 }
 
 export type ApiRequest = IncomingMessage | Http2ServerRequest
 
-/** What both versions' responses have in common. */
+/** The common part of the responses of both versions. */
 export interface ApiResponse extends Writable {
   writeHead(status: number, headers?: Readonly<Record<string, string>>): unknown
 }
 
-/** Answers instead of the default; the request is recorded either way. */
+/** Replaces the default response. The request is recorded in any case. */
 export type ApiHandler = (
   request: ApiRequest,
   response: ApiResponse,
@@ -49,22 +49,21 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
 export interface ApiServer {
   readonly url: string
   readonly authority: Authority
-  /** Signs clients; Gatehouse's own certificate is `gatehouse`. */
+  /** Signs client certificates; Gatehouse's own is `gatehouse`. */
   readonly clientAuthority: Authority
   readonly gatehouse: KeyPair
-  /** Of users' requests; the readiness reviews are not among them. */
+  /** The requests of users, without those of the readiness checks. */
   readonly received: ReceivedRequest[]
-  /** Connections so far, and how many are open. */
+  /** The number of connections so far, and of open ones. */
   readonly connections: { total: number; open: number }
-  /** Names the user in the readiness reviews. */
+  /** The header that names the user in the requests of readiness checks. */
   userHeader: string
   handler: ApiHandler | undefined
   upgradeHandler: UpgradeHandler | undefined
-  /** First value of a header of a received request. */
   close(): Promise<void>
 }
 
-/** The state of a fake API server that has not received anything. */
+/** The state of a stand-in API server that has not received a request. */
 export function initialApiServer({
   authority,
   clientAuthority,
@@ -85,10 +84,12 @@ export function initialApiServer({
 
 const REVIEW = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 
+/** All values of a header of a received request, by its lower-case name. */
 export function headerValues(received: ReceivedRequest, name: string): string[] {
   return received.headers.filter(([key]) => key === name).map(([, value]) => value)
 }
 
+/** Starts a stand-in API server on a free port of 127.0.0.1. */
 export async function startApiServer(): Promise<ApiServer> {
   const certificates = await createApiServerCertificates()
   const { clientAuthority, serving } = certificates
@@ -99,7 +100,7 @@ export async function startApiServer(): Promise<ApiServer> {
     ca: clientAuthority.certificatePem,
     requestCert: true,
     rejectUnauthorized: false,
-    // kube-apiserver takes heads of a megabyte over either protocol (http.DefaultMaxHeaderBytes).
+    // kube-apiserver accepts headers of a megabyte over either protocol (http.DefaultMaxHeaderBytes).
     ...{ maxHeaderSize: 1_048_576 },
     maxHeaderListPairs: 10_000,
     settings: { maxHeaderListSize: 1_048_576 },
@@ -145,7 +146,7 @@ export async function startApiServer(): Promise<ApiServer> {
       api.handler(request, response, received)
       return
     }
-    request.on('end', () => answer(response, received))
+    request.on('end', () => respond(response, received))
   })
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => undefined)
@@ -153,9 +154,7 @@ export async function startApiServer(): Promise<ApiServer> {
     if (api.upgradeHandler === undefined) socket.destroy()
     else api.upgradeHandler(request, socket, head)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const url = `https://127.0.0.1:${await listenOnLoopback(server)}`
   return Object.defineProperty(api, 'url', { value: url })
 }
 
@@ -185,8 +184,8 @@ function record(request: ApiRequest, connection: number): ReceivedRequest {
   return received
 }
 
-/** What reached it, as JSON: so a test sees it from the client's side as well. */
-function answer(response: ApiResponse, received: ReceivedRequest): void {
+/** Responds with the received request as JSON, so that a test can also see it at the client. */
+function respond(response: ApiResponse, received: ReceivedRequest): void {
   const body = JSON.stringify({ kind: 'Echo', ...received })
   response.writeHead(200, {
     'content-type': 'application/json',

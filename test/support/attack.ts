@@ -1,4 +1,4 @@
-/** Gatehouse with a stand-in API server behind it, and ways to attack it and to look at what came of it. */
+/** Gatehouse with a stand-in API server, and functions to attack it and to examine the result. */
 import { expect } from 'vitest'
 
 import type { KeyPair } from '../../certs-dev/pki.ts'
@@ -30,26 +30,26 @@ export interface Attack {
   readonly gatehouse: TestGatehouse
   connect(options?: RawOptions): Promise<RawConnection>
   connectHttp2(options?: Http2Options): Promise<Http2Connection>
-  /** `Authorization` header line for a user, ada unless said otherwise; remembered as a secret. */
+  /** An `Authorization` header line for a user, by default ada; the token is remembered as a secret. */
   bearer(claims?: Readonly<Record<string, unknown>>): Promise<string>
-  /** A text that must stand in no log. */
+  /** Remembers a text that must not appear in a log. */
   keepSecret(secret: string): void
-  /** Header fields of an HTTP/2 GET for ada, to be changed. */
+  /** Header fields of an HTTP/2 GET for ada, for a test to change. */
   fields(path: string, more?: Fields): Promise<Fields>
-  /** Sends bytes over a connection of their own and gives what came of it. */
+  /** Sends bytes over a new connection and returns the result. */
   send(bytes: Bytes, certificate?: KeyPair): Promise<Aftermath>
-  /** Runs the attack and gives what reached the API server and the final events of it. */
+  /** Runs an attack; returns the requests that reached the API server and the final audit events. */
   watching<T>(act: () => Promise<T>): Promise<Watched<T>>
-  /** Waits until every request so far has its final event, streams above all. */
+  /** Waits until every request so far, including streams, has its final audit event. */
   settled(): Promise<void>
-  /** Fails when a user's token or a key stands in a log, or has reached the API server. */
+  /** Fails when a user's token or a key appears in a log or has reached the API server. */
   expectNoSecretLeaked(): Promise<void>
   close(): Promise<void>
 }
 
 export interface Aftermath {
   readonly answer: RawAnswer
-  /** Whether Gatehouse closed the connection after that answer; if not, it has served on in step. */
+  /** Whether Gatehouse closed the connection after the response. If not, it has served another request on it. */
   readonly closed: boolean
 }
 
@@ -63,6 +63,7 @@ export interface AttackOptions extends Partial<TestGatehouseOptions> {
   readonly api?: ApiServer
 }
 
+/** Starts Gatehouse and, unless the options have one, a stand-in API server. */
 export async function startAttack(options: AttackOptions = {}): Promise<Attack> {
   const api = options.api ?? (await startApiServer())
   const gatehouse = await startTestGatehouse({ upstream: upstreamOf(api), ...options })
@@ -79,14 +80,14 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
     return (await gatehouse.events()).filter(({ stage }) => stage !== 'ResponseStarted')
   }
 
-  /** A request whose record closes after those of everything before: a mark in the audit log. */
+  /** Sends a request whose audit event comes after the events of all earlier requests. */
   async function sentinel(): Promise<void> {
     const connection = await connectRaw(target)
     expect(await probe(connection)).toBe(true)
     connection.destroy()
   }
 
-  /** A request of the test's own user on a connection: false when that has ended instead. */
+  /** Sends a request of the test's own user on a connection; false if the connection has ended. */
   async function probe(connection: RawConnection): Promise<boolean> {
     const path = `/probe/${++probes}`
     const { handler } = api
@@ -180,7 +181,7 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
       await connection.rest()
       return true
     }
-    // The test's own user has a token, which is refused beside a certificate.
+    // The test's own user has a token, which is refused together with a certificate.
     if (certificate !== undefined) return false
     return !(await probe(connection))
   }

@@ -1,4 +1,4 @@
-/** The listener alone, with stages of the test's own behind it. */
+/** The listener by itself, with the stages of a test behind it. */
 import { createAuthority } from '../../certs-dev/pki.ts'
 import { startListener, type Listener, type ListenerLimits } from '../../src/listener/listener.ts'
 import type { ListenerEffects } from '../../src/listener/served-connection.ts'
@@ -11,12 +11,12 @@ export interface BareListener {
   readonly listener: Listener
   readonly target: RawTarget
   readonly metrics: Metrics
-  /** Messages of the operational log so far, from level error on. */
+  /** The messages of the operational log so far, of level error and above. */
   readonly errors: readonly string[]
   close(): Promise<void>
 }
 
-/** The configuration's defaults, but for streams: h2spec opens one more than are allowed. */
+/** The defaults of the configuration, except for streams: h2spec opens one more than the limit. */
 const LIMITS: ListenerLimits = {
   maxHeaderBytes: 65_536,
   maxHeaders: 200,
@@ -30,6 +30,7 @@ const LIMITS: ListenerLimits = {
   maxTrackedKeys: 100,
 }
 
+/** Starts a listener on a free port of 127.0.0.1. */
 export async function startBareListener(
   effects: Pick<ListenerEffects, 'handle' | 'onMalformed'>,
   limits: Partial<ListenerLimits> = {},

@@ -1,9 +1,9 @@
-/** A user of Gatehouse: undici with one credential, one connection pool of its own. */
+/** A client of Gatehouse: undici with one credential and its own connection pool. */
 import { Agent, request } from 'undici'
 
 import type { KeyPair } from '../../certs-dev/pki.ts'
 
-export interface ClientAnswer {
+export interface ClientResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly body: string
@@ -17,7 +17,7 @@ export interface Client {
       readonly body?: string
       readonly headers?: Record<string, string>
     },
-  ): Promise<ClientAnswer>
+  ): Promise<ClientResponse>
   close(): Promise<void>
 }
 
@@ -29,6 +29,7 @@ export interface ClientOptions {
   readonly http2?: boolean
 }
 
+/** Creates a client; `close` ends its connections. */
 export function createClient(options: ClientOptions): Client {
   const { url, ca, token, certificate } = options
   const agent = new Agent({
@@ -42,7 +43,7 @@ export function createClient(options: ClientOptions): Client {
   })
   return {
     async ask(path, { method = 'GET', body, headers } = {}) {
-      const answer = await request(url + path, {
+      const response = await request(url + path, {
         dispatcher: agent,
         method: method as 'GET',
         headers: {
@@ -52,9 +53,9 @@ export function createClient(options: ClientOptions): Client {
         ...(body === undefined ? {} : { body }),
       })
       return {
-        status: answer.statusCode,
-        headers: answer.headers,
-        body: await answer.body.text(),
+        status: response.statusCode,
+        headers: response.headers,
+        body: await response.body.text(),
       }
     },
     close: () => agent.destroy(),

@@ -1,7 +1,7 @@
 /**
- * A real control plane as an operator has it after applying deploy/kubernetes, with a pod and with
- * rights for the users that tests sign in as. Gatehouse's upstream credential is a token of the
- * service account from there: it may do what that ClusterRole says and nothing else.
+ * A real control plane to which deploy/kubernetes has been applied, with a pod and with rights for the
+ * users of the tests. Gatehouse's upstream credential is a token of the service account from these
+ * manifests, so Gatehouse has the rights of their ClusterRole and no others.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,10 +13,10 @@ import { createKubectl, type Kubectl } from './kubectl.ts'
 import { manifestsFolder } from './manifests.ts'
 import { writeServiceAccountKubeconfig } from './service-account.ts'
 
-/** Who Gatehouse is upstream. */
+/** Gatehouse's user name at the API server. */
 export const GATEHOUSE_USERNAME = 'system:serviceaccount:gatehouse:gatehouse'
 
-/** As much of an `audit.k8s.io/v1` event of kube-apiserver as the tests look at. */
+/** The fields of kube-apiserver's `audit.k8s.io/v1` events that the tests read. */
 export interface ApiServerEvent {
   readonly auditID: string
   readonly stage: string
@@ -39,24 +39,25 @@ interface ApiServerUser {
 export interface Cluster {
   readonly controlPlane: RunningControlPlane
   readonly admin: Kubectl
-  /** A kubeconfig that names the token by file, as a pod has it. */
+  /** Path of a kubeconfig that refers to a token file, as in a pod. */
   readonly gatehouseKubeconfig: string
   readonly gatehouseTokenFile: string
-  /** What kube-apiserver's own audit log holds so far. */
+  /** The events in kube-apiserver's own audit log so far. */
   events(): Promise<readonly ApiServerEvent[]>
-  /** The final event of a request, which is written a moment after the answer; fails in 20 s. */
+  /** The final event of a request, which is written shortly after the response; fails after 20 s. */
   eventOf(auditID: string): Promise<ApiServerEvent>
   /**
-   * Those that ran with Gatehouse's own rights, which none ever may. Where it may not impersonate,
-   * nothing ran at all.
+   * The requests that ran with Gatehouse's own rights, which must never happen. A request that was
+   * refused because Gatehouse may not impersonate did not run.
    */
   eventsOfGatehouseItself(): Promise<readonly ApiServerEvent[]>
   stop(): Promise<void>
 }
 
 /**
- * Starts it: namespace `team-a` with the pod `web`, where the groups `engineers` (of certificates)
- * and `oidc:engineers` (of tokens) have the ClusterRole `edit`, and nothing elsewhere.
+ * Starts a cluster with a namespace `team-a` and a pod `web` in it. The groups `engineers` (of
+ * certificates) and `oidc:engineers` (of tokens) have the ClusterRole `edit` there, and no rights
+ * elsewhere.
  */
 export async function startCluster(options: { readonly pod?: boolean } = {}): Promise<Cluster> {
   const controlPlane = await startControlPlane({ kubelet: options.pod ?? true })
@@ -87,7 +88,7 @@ export async function startCluster(options: { readonly pod?: boolean } = {}): Pr
           if (found !== undefined) return found
           await sleep(100)
         }
-        throw new Error(`kube-apiserver's audit log has no end of request ${auditID}`)
+        throw new Error(`kube-apiserver's audit log has no final event of request ${auditID}`)
       },
       async eventsOfGatehouseItself() {
         return (await events()).filter(
@@ -112,6 +113,6 @@ async function succeed(kubectl: Kubectl, args: readonly string[]): Promise<void>
 
 async function readEvents(file: string): Promise<readonly ApiServerEvent[]> {
   const lines = (await readFile(file, 'utf8')).split('\n')
-  // The last line may be half written.
+  // The last line may be incomplete.
   return lines.slice(0, -1).map((line) => JSON.parse(line) as ApiServerEvent)
 }

@@ -1,4 +1,4 @@
-/** A whole Gatehouse in the test's process, with its files, an issuer and ways to sign in. */
+/** A complete Gatehouse in the test's process, with its files, an issuer, and credentials for users. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ import {
   type CertificateRequest,
   type KeyPair,
 } from '../../certs-dev/pki.ts'
+import { formatKubeconfig } from '../../dev/parts/kubeconfig.ts'
 import { startGatehouse, type Gatehouse } from '../../src/gatehouse/serve.ts'
 import { createLog } from '../../src/log.ts'
 import {
@@ -22,8 +23,9 @@ import {
   type TestIssuer,
 } from '../authentication/oidc/issuer.ts'
 import type { ApiServer } from './api-server.ts'
+import { base64, certificateUser } from './kubeconfig-user.ts'
 
-/** As much of an audit event as tests look at. */
+/** The fields of an audit event that the tests read. */
 export interface AuditEvent {
   readonly auditID: string
   readonly stage: string
@@ -45,18 +47,18 @@ export interface AuditEvent {
   readonly annotations: Readonly<Record<string, string>>
 }
 
-/** Where Gatehouse's upstream is and how Gatehouse signs in there; PEM, or a kubeconfig that is there. */
+/** The API server and Gatehouse's credential for it: the path of a kubeconfig, or URL and PEM. */
 export type TestUpstream =
   | { readonly kubeconfig: string }
   | { readonly url: string; readonly ca: string; readonly client: KeyPair }
 
 export interface TestGatehouseOptions {
   readonly upstream: TestUpstream
-  /** AccessRules; everything is allowed unless said otherwise. */
+  /** AccessRules. Default: {@link ALLOW_ALL}. */
   readonly rules?: unknown
-  /** Laid over the configuration, member by member. */
+  /** Merged into the configuration, member by member. */
   readonly configuration?: Readonly<Record<string, unknown>>
-  /** Authenticators that are left out. */
+  /** Authentication methods that are not configured. */
   readonly without?: readonly ('x509' | 'oidc')[]
 }
 
@@ -66,26 +68,30 @@ export interface TestGatehouse {
   readonly port: number
   readonly probesUrl: string
   readonly directory: string
-  /** PEM of the CA of the serving certificate. */
+  /** The CA of the serving certificate, PEM. */
   readonly ca: string
   readonly servingAuthority: Authority
   readonly clientAuthority: Authority
   readonly issuer: TestIssuer
   readonly signingKey: SigningKey
-  /** Lines of the operational log so far. */
+  /** The lines of the operational log so far. */
   readonly log: readonly string[]
-  /** A file of the configuration, by its name in the folder. */
+  /** The path of a file in the folder of the configuration. */
   file(name: string): string
   certificate(subject?: Partial<CertificateRequest>): Promise<KeyPair>
-  /** A token for ada (prefix `oidc:`), unless the claims say otherwise. */
+  /** A token, by default for ada; her user name has the prefix `oidc:`. */
   token(claims?: Readonly<Record<string, unknown>>): Promise<string>
-  /** All events so far, in the order written. */
+  /** The audit events so far, in the order in which they were written. */
   events(): Promise<readonly AuditEvent[]>
-  /** Waits for events that fit; fails after 10 seconds. */
-  eventsWhere(fits: (event: AuditEvent) => boolean, count?: number): Promise<readonly AuditEvent[]>
+  /** Waits for `count` events that match; fails after 10 seconds. */
+  eventsWhere(
+    matches: (event: AuditEvent) => boolean,
+    count?: number,
+  ): Promise<readonly AuditEvent[]>
   close(): Promise<void>
 }
 
+/** AccessRules that allow everything. */
 export const ALLOW_ALL = {
   apiVersion: 'gatehouse/v1',
   kind: 'AccessRules',
@@ -100,11 +106,12 @@ export const ALLOW_ALL = {
   ],
 }
 
-/** An upstream entry for a stand-in API server. */
+/** The upstream for a stand-in API server. */
 export function upstreamOf(api: ApiServer): TestUpstream {
   return { url: api.url, ca: api.authority.certificatePem, client: api.gatehouse }
 }
 
+/** Starts Gatehouse on free ports of 127.0.0.1 and waits until it is ready. */
 export async function startTestGatehouse(options: TestGatehouseOptions): Promise<TestGatehouse> {
   const directory = await mkdtemp(join(tmpdir(), 'gatehouse-test-'))
   const file = (name: string): string => join(directory, name)
@@ -145,7 +152,7 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
   const events = async (): Promise<readonly AuditEvent[]> =>
     (await readFile(file('audit.log'), 'utf8'))
       .split('\n')
-      // Behind the last newline is nothing, or a line that is just being written.
+      // After the last newline there is nothing, or a line that is still being written.
       .slice(0, -1)
       .map((line) => JSON.parse(line) as AuditEvent)
 
@@ -166,14 +173,14 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
       clientAuthority.issue({ commonName: 'ada', usages: ['client'], ...subject }),
     token: (claims = {}) => signToken(issuer, signingKey, { claims }),
     events,
-    async eventsWhere(fits, count = 1) {
+    async eventsWhere(matches, count = 1) {
       let found: readonly AuditEvent[] = []
       for (let i = 0; i < 200; i++) {
-        found = (await events()).filter(fits)
+        found = (await events()).filter(matches)
         if (found.length >= count) return found
         await sleep(50)
       }
-      throw new Error(`waited in vain for ${count} audit events; ${found.length} fit`)
+      throw new Error(`timed out waiting for ${count} audit events; ${found.length} matched`)
     },
     async close() {
       await gatehouse.close(true)
@@ -183,16 +190,16 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
   }
 }
 
-/** Waits for `/readyz`; throws with its last answer after 20 seconds. */
+/** Waits until `/readyz` succeeds; throws with its last response after 20 seconds. */
 export async function waitUntilReady(probesUrl: string): Promise<void> {
-  let answer = ''
+  let body = ''
   for (let i = 0; i < 400; i++) {
     const response = await fetch(`${probesUrl}/readyz?verbose`)
-    answer = await response.text()
+    body = await response.text()
     if (response.ok) return
     await sleep(50)
   }
-  throw new Error(`not ready:\n${answer}`)
+  throw new Error(`not ready:\n${body}`)
 }
 
 function authenticationOf(issuer: TestIssuer): unknown {
@@ -215,29 +222,12 @@ function authenticationOf(issuer: TestIssuer): unknown {
   }
 }
 
+/** The text of a kubeconfig for an upstream. */
 export async function kubeconfigOf(upstream: TestUpstream): Promise<string> {
   if ('kubeconfig' in upstream) return readFile(upstream.kubeconfig, 'utf8')
-  const base64 = (pem: string): string => Buffer.from(pem).toString('base64')
-  return stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [
-      {
-        name: 'upstream',
-        cluster: { server: upstream.url, 'certificate-authority-data': base64(upstream.ca) },
-      },
-    ],
-    users: [
-      {
-        name: 'gatehouse',
-        user: {
-          'client-certificate-data': base64(upstream.client.certificatePem),
-          'client-key-data': base64(upstream.client.keyPem),
-        },
-      },
-    ],
-    contexts: [{ name: 'upstream', context: { cluster: 'upstream', user: 'gatehouse' } }],
-    'current-context': 'upstream',
+  return formatKubeconfig({
+    cluster: { server: upstream.url, 'certificate-authority-data': base64(upstream.ca) },
+    user: certificateUser(upstream.client),
   })
 }
 
@@ -262,7 +252,7 @@ function baseConfiguration(without: readonly string[]): Record<string, unknown> 
   }
 }
 
-/** Objects are merged, everything else is replaced. */
+/** Merges objects; replaces everything else. */
 function overlay(base: unknown, over: unknown): unknown {
   if (over === undefined) return base
   if (!isObject(base) || !isObject(over)) return over

@@ -1,7 +1,7 @@
 /**
- * http-proxy 1.18 in Gatehouse's place, as its documentation has it: a program that signs in at the
- * API server with a certificate and names the user in `proxyReq`. Everybody is ada here. Reads its
- * settings as JSON from stdin and prints its port.
+ * http-proxy 1.18 in place of Gatehouse, used as in its documentation: it authenticates to the API
+ * server with a certificate and sets the user in `proxyReq`. Here every user is ada. The program reads
+ * its settings as JSON from stdin and prints its port.
  */
 import { Agent, createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -11,7 +11,7 @@ import httpProxy from 'http-proxy'
 
 export interface PeerSettings {
   readonly target: string
-  /** PEM: of the API server's CA, and the pairs for both sides. */
+  /** PEM of the API server's CA; the key pairs for both sides follow. */
   readonly ca: string
   readonly client: { readonly cert: string; readonly key: string }
   readonly serving: { readonly cert: string; readonly key: string }

@@ -1,4 +1,4 @@
-/** HTTP/2 frames by hand (RFC 9113), with literal header fields only (RFC 7541 section 6.2.2). */
+/** Builds and parses HTTP/2 frames (RFC 9113), with literal header fields only (RFC 7541 section 6.2.2). */
 import { connectRaw, type RawConnection, type RawOptions, type RawTarget } from './raw.ts'
 
 export const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
@@ -20,7 +20,7 @@ export const FLAG = { END_STREAM: 1, ACK: 1, END_HEADERS: 4, PADDED: 8 } as cons
 
 export const ERROR = { NO_ERROR: 0, PROTOCOL_ERROR: 1, CANCEL: 8, ENHANCE_YOUR_CALM: 11 } as const
 
-/** Only this many of `TYPE` exist; a server must ignore others. */
+/** A frame. Its type may be one that is not in `TYPE`, which a peer must ignore. */
 export interface Frame {
   readonly type: number
   readonly flags: number
@@ -45,7 +45,7 @@ export function frame(
   return Buffer.concat([head, bytes])
 }
 
-/** Each as name and value in plain bytes, never indexed: whatever the bytes are. */
+/** Encodes each field as name and value in plain bytes, without indexing, whatever the bytes are. */
 export function headerBlock(fields: Fields): Buffer {
   return Buffer.concat(
     fields.flatMap(([name, value]) => [Buffer.from([0]), literal(name), literal(value)]),
@@ -57,7 +57,7 @@ function literal(text: string): Buffer {
   return Buffer.concat([prefixedInteger(bytes.length), bytes])
 }
 
-/** RFC 7541 section 5.1, with a prefix of 7 bits. */
+/** An integer with a prefix of 7 bits (RFC 7541 section 5.1). */
 function prefixedInteger(value: number): Buffer {
   if (value < 127) return Buffer.from([value])
   const bytes = [127]
@@ -122,39 +122,39 @@ function integer(value: number): Buffer {
 }
 
 export interface Http2Answer {
-  /** Undefined: the stream was reset, or the session ended, before an answer. */
+  /** Undefined if the stream was reset or the session ended before a response. */
   readonly status: number | undefined
   readonly body: string
-  /** Error code of RST_STREAM; undefined when the stream ended otherwise. */
+  /** The error code of RST_STREAM; undefined if the stream ended otherwise. */
   readonly reset: number | undefined
-  /** Error code of GOAWAY, if one has come. */
+  /** The error code of GOAWAY, if there was one. */
   readonly goaway: number | undefined
-  /** False when END_STREAM never came. */
+  /** False if there was no END_STREAM. */
   readonly whole: boolean
 }
 
 export interface Http2Connection {
   readonly raw: RawConnection
-  /** Frames so far. SETTINGS and PING are answered unless `silent`. */
+  /** The frames so far. SETTINGS and PING are acknowledged unless `silent` is set. */
   readonly frames: readonly Frame[]
   send(...frames: readonly Buffer[]): void
-  /** Waits until frames received so far fit; fails when the connection ends before. */
-  until(fits: (frames: readonly Frame[]) => boolean): Promise<void>
-  /** What became of a stream. */
+  /** Waits until the frames so far match; fails when the connection ends before. */
+  until(matches: (frames: readonly Frame[]) => boolean): Promise<void>
+  /** Waits for the end of a stream and returns its response. */
   answer(stream: number): Promise<Http2Answer>
-  /** Waits for the end of the connection; gives the error code of the last GOAWAY. */
+  /** Waits for the end of the connection; returns the error code of the last GOAWAY. */
   end(): Promise<number | undefined>
 }
 
 export interface Http2Options extends RawOptions {
-  /** Reads nothing from the peer on its own: no answer to SETTINGS or PING. */
+  /** Does not acknowledge SETTINGS and PING. */
   readonly silent?: boolean
   readonly settings?: Readonly<Record<number, number>>
 }
 
 /**
- * Opens a session: preface and SETTINGS are sent. Header compression of the peer is switched off, so
- * that its answers can be read without a table.
+ * Opens a session and sends preface and SETTINGS. These disable the peer's dynamic header table, so
+ * that its responses can be decoded without one.
  */
 export async function connectHttp2(
   target: RawTarget,
@@ -184,8 +184,8 @@ export async function connectHttp2(
     raw,
     frames,
     send: (...more) => raw.write(Buffer.concat(more)),
-    async until(fits) {
-      while (!fits(frames)) {
+    async until(matches) {
+      while (!matches(frames)) {
         if (!(await take())) throw new Error(`the session ended; frames: ${describe(frames)}`)
       }
     },

@@ -1,22 +1,22 @@
 import type { ControlPlane } from '../../dev/parts/control-plane.ts'
 import { command, type CommandResult } from './command.ts'
 
-/** What a call of kubectl may need beside its arguments. */
+/** Optional input of a kubectl command. */
 export interface KubectlOptions {
   input?: string
   env?: Record<string, string>
 }
 
-/** A real kubectl with one user's kubeconfig, and nothing of the environment of who runs the tests. */
+/** Runs a real kubectl with one user's kubeconfig, and without the environment of the test run. */
 export type Kubectl = (args: readonly string[], options?: KubectlOptions) => Promise<CommandResult>
 
-/** Streaming as kubectl did it before WebSockets, and as it falls back to. */
+/** Makes kubectl stream over SPDY, as it did before WebSockets and does as a fallback. */
 export const overSPDY = {
   KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false',
   KUBECTL_PORT_FORWARD_WEBSOCKETS: 'false',
 }
 
-/** Makes a {@link Kubectl} of a control plane, by default as its administrator. */
+/** Creates a {@link Kubectl} for a control plane, by default as its administrator. */
 export function createKubectl(
   controlPlane: ControlPlane,
   kubeconfig: string = controlPlane.adminKubeconfig,
@@ -27,7 +27,7 @@ export function createKubectl(
       cwd: controlPlane.directory,
       env: {
         PATH: process.env['PATH'],
-        // Its cache of discovery goes with the control plane.
+        // The discovery cache is removed together with the control plane.
         HOME: controlPlane.directory,
         KUBECONFIG: kubeconfig,
         ...env,

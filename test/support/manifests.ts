@@ -2,10 +2,10 @@ import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 
-/** The folder that an operator applies. */
+/** The folder that an administrator applies. */
 export const manifestsFolder = resolve(import.meta.dirname, '../../deploy/kubernetes')
 
-/** As much of a Kubernetes object as the tests look at. */
+/** The fields of a Kubernetes object that the tests read. */
 export interface Manifest {
   kind: string
   metadata: { name: string; namespace?: string }
@@ -14,7 +14,7 @@ export interface Manifest {
   spec?: { template?: { metadata: object; spec: PodSpec } }
 }
 
-/** As much of a pod as the tests look at. */
+/** The fields of a pod that the tests read. */
 export interface PodSpec {
   terminationGracePeriodSeconds: number
   containers: {
@@ -36,7 +36,7 @@ interface Item {
   path: string
 }
 
-/** Every object of deploy/kubernetes, in the order in which kubectl applies them. */
+/** All objects of deploy/kubernetes, in the order in which kubectl applies them. */
 export async function readManifests(): Promise<Manifest[]> {
   const files = (await readdir(manifestsFolder)).toSorted()
   const texts = await Promise.all(
@@ -47,7 +47,7 @@ export async function readManifests(): Promise<Manifest[]> {
     .map((document) => document.toJS() as Manifest)
 }
 
-/** The one manifest of a kind and name. */
+/** The manifest with a kind and a name. Throws when there is none. */
 export function find(manifests: readonly Manifest[], kind: string, name: string): Manifest {
   const found = manifests.find((one) => one.kind === kind && one.metadata.name === name)
   if (found === undefined) throw new Error(`there is no ${kind} ${name} in deploy/kubernetes`)
@@ -62,8 +62,8 @@ export function podTemplate(manifests: readonly Manifest[]): { metadata: object;
 }
 
 /**
- * Writes the volume `config` of the Deployment as the kubelet would and returns the path that stands
- * behind `--config`. `secrets`: contents by Secret and key, since the manifests hold none.
+ * Writes the volume `config` of the Deployment as the kubelet would, and returns the path for the
+ * option `--config`. `secrets` has contents by Secret and key, since the manifests do not contain them.
  */
 export async function writeConfigVolume(
   folder: string,
@@ -96,7 +96,7 @@ async function project(
 ): Promise<void> {
   for (const { key, path } of items) {
     const content = data[key]
-    if (content === undefined) throw new Error(`no key ${key} for ${path}`)
+    if (content === undefined) throw new Error(`there is no key ${key} for ${path}`)
     await writeFile(join(folder, path), content)
   }
 }

@@ -1,4 +1,4 @@
-/** For NODE_OPTIONS: a Node that says it is `version`, such as `20.20.2`. */
+/** A value of NODE_OPTIONS with which Node reports another version, such as `20.20.2`. */
 export function asNode(version: string): string {
   const versions = `Object.defineProperty(process,'versions',{value:{...process.versions,node:'${version}'}})`
   const own = `Object.defineProperty(process,'version',{value:'v${version}'})`

@@ -3,12 +3,12 @@ import { partsAvailable } from '../../dev/parts/parts.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Whether a real control plane can be started here; else tests that need one are skipped. */
+    /** Whether a real control plane can be started; if not, tests that need one are skipped. */
     hasParts: boolean
   }
 }
 
-/** Says once for a whole run, and loudly, that the real parts are missing and how to get them. */
+/** Prints once per run, prominently, which real parts are missing and how to get them. */
 export default async function setup(project: TestProject): Promise<void> {
   const availability = await partsAvailable()
   if (!availability.available) process.stderr.write(`\n*** ${availability.reason} ***\n\n`)

@@ -1,11 +1,11 @@
-/** A program that goes on until the test has seen enough of it. */
+/** A program that runs until a test stops it. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
 import { onTestFinished } from 'vitest'
 
 export interface ProgramEnd {
-  /** Undefined when a signal ended it. */
+  /** Undefined if a signal ended the program. */
   readonly code: number | undefined
   readonly stdout: string
   readonly stderr: string
@@ -15,45 +15,45 @@ export interface RunningProgram {
   readonly stdout: string
   readonly stderr: string
   /**
-   * Waits until stdout and stderr, one behind the other, fit; throws with both when it ends before
-   * or after 30 seconds.
+   * Waits until stdout followed by stderr matches, and returns both; throws with both when the program
+   * ends before, and after 30 seconds.
    */
   until(pattern: RegExp): Promise<string>
   write(text: string): void
-  /** Ends its stdin. */
+  /** Closes its stdin. */
   endInput(): void
-  /** Its end, whoever brings it about. */
+  /** Resolves when the program ends for any reason. */
   readonly ended: Promise<ProgramEnd>
-  /** Sends a signal and waits for the end. */
+  /** Sends a signal and waits until the program ends. */
   stop(signal?: NodeJS.Signals): Promise<ProgramEnd>
 }
 
-const PATIENCE_MS = 30_000
+const TIMEOUT_MS = 30_000
 
-/** Starts one; it is killed when the test has finished, if it still runs then. */
+/** Starts a program. If it still runs when the test has finished, it is killed. */
 export function startProgram(
   file: string,
   args: readonly string[],
   options: { readonly cwd: string; readonly env: Readonly<Record<string, string | undefined>> },
 ): RunningProgram {
   const child = spawn(file, args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] })
-  const said = { stdout: '', stderr: '' }
+  const output = { stdout: '', stderr: '' }
   const listeners = new Set<() => void>()
-  const tell = (): void => {
+  const notify = (): void => {
     for (const listener of listeners) listener()
   }
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => {
-      said[name] += text
-      tell()
+      output[name] += text
+      notify()
     })
   }
   child.stdin.on('error', () => undefined)
   let over = false
   const ended = once(child, 'close').then(([code]: (number | null)[]): ProgramEnd => {
     over = true
-    tell()
-    return { code: code ?? undefined, ...said }
+    notify()
+    return { code: code ?? undefined, ...output }
   })
   onTestFinished(async () => {
     child.kill('SIGKILL')
@@ -62,27 +62,29 @@ export function startProgram(
 
   return {
     get stdout() {
-      return said.stdout
+      return output.stdout
     },
     get stderr() {
-      return said.stderr
+      return output.stderr
     },
     until(pattern) {
       const { promise, resolve, reject } = Promise.withResolvers<string>()
-      const fail = (why: string): void => {
-        reject(new Error(`${why} before ${String(pattern)}:\n${said.stdout}\n${said.stderr}`))
+      const fail = (reason: string): void => {
+        reject(
+          new Error(`${reason} before ${String(pattern)}:\n${output.stdout}\n${output.stderr}`),
+        )
       }
-      const look = (): void => {
-        const text = `${said.stdout}\n${said.stderr}`
+      const check = (): void => {
+        const text = `${output.stdout}\n${output.stderr}`
         if (pattern.test(text)) resolve(text)
-        else if (over) fail('it ended')
+        else if (over) fail('the program ended')
       }
-      const timer = setTimeout(() => fail('30 seconds were over'), PATIENCE_MS)
-      listeners.add(look)
-      look()
+      const timer = setTimeout(() => fail('30 seconds passed'), TIMEOUT_MS)
+      listeners.add(check)
+      check()
       return promise.finally(() => {
         clearTimeout(timer)
-        listeners.delete(look)
+        listeners.delete(check)
       })
     },
     write: (text) => void child.stdin.write(text),

@@ -1,6 +1,6 @@
 /**
- * A TLS connection that writes the bytes it is given and nothing else, and reads what comes back:
- * for requests that no client library would send. HTTP/2 frames are in http2-frames.ts.
+ * A TLS connection that writes exactly the given bytes and reads the responses, for requests that no
+ * client library would send. HTTP/2 frames are in http2-frames.ts.
  */
 import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
@@ -8,52 +8,52 @@ import { connect, type TLSSocket } from 'node:tls'
 
 import type { KeyPair } from '../../certs-dev/pki.ts'
 
-/** Longest wait for anything; only a broken test ever waits so long. */
-const PATIENCE_MS = 30_000
+/** The longest wait for anything, which only a failing test reaches. */
+const TIMEOUT_MS = 30_000
 
 export interface RawTarget {
   readonly port: number
-  /** PEM of the CA that signed the server's certificate. */
+  /** The CA that signed the server's certificate, PEM. */
   readonly ca: string
 }
 
 export interface RawOptions {
-  /** Client certificate. */
+  /** The client certificate. */
   readonly certificate?: KeyPair | undefined
-  /** `http/1.1` unless said otherwise. */
+  /** Default: `http/1.1`. */
   readonly alpn?: string
-  /** TLS session to resume. */
+  /** The TLS session to resume. */
   readonly session?: Buffer
-  /** Where to come from: another address of the loopback network is another client. */
+  /** The source address: another address of the loopback network is another client. */
   readonly localAddress?: string
 }
 
-/** Bytes as text are latin1: one character a byte. */
+/** Bytes, or text in latin1: one character per byte. */
 export type Bytes = string | Buffer
 
 export interface RawConnection {
   readonly socket: TLSSocket
-  /** Everything received and not yet taken. */
+  /** The received bytes that have not been taken. */
   readonly received: Buffer
-  /** Whether the peer has closed or half-closed. */
+  /** Whether the peer has closed or half-closed the connection. */
   readonly ended: boolean
   write(bytes: Bytes): void
-  /** Takes `take` of what was received as soon as it gives something else than undefined. */
+  /** Calls `take` with the received bytes until it does not return undefined, and takes its bytes. */
   read<T>(take: (received: Buffer, ended: boolean) => Taken<T> | undefined): Promise<T>
-  /** Resolves when the peer has closed; gives what was not taken. */
+  /** Waits until the peer has closed the connection; returns the bytes that were not taken. */
   rest(): Promise<Buffer>
   destroy(): void
-  /** Breaks off with a TCP RST. */
+  /** Aborts the connection with a TCP RST. */
   reset(): void
 }
 
 export interface Taken<T> {
   readonly value: T
-  /** How many bytes it was made of. */
+  /** How many of the received bytes it consists of. */
   readonly bytes: number
 }
 
-/** Opens one. Rejects when the handshake fails. */
+/** Opens a connection. Rejects when the handshake fails. */
 export async function connectRaw(
   target: RawTarget,
   { certificate, alpn = 'http/1.1', session, localAddress }: RawOptions = {},
@@ -97,7 +97,7 @@ function wrap(socket: TLSSocket, tcp: Socket): RawConnection {
   })
   socket.on('end', over)
   socket.on('close', over)
-  // The peer cutting a connection is one of the answers that tests look for.
+  // An aborted connection is one of the outcomes that tests expect.
   socket.on('error', over)
 
   const connection: RawConnection = {
@@ -119,7 +119,7 @@ function wrap(socket: TLSSocket, tcp: Socket): RawConnection {
           return taken.value
         }
         if (ended) throw new Error(`the connection ended; received: ${excerpt(received)}`)
-        await orTooLate(changed, () => `nothing more came; received: ${excerpt(received)}`)
+        await orTimeout(changed, () => `no more bytes came; received: ${excerpt(received)}`)
       }
     },
     rest: () =>
@@ -138,21 +138,21 @@ function wrap(socket: TLSSocket, tcp: Socket): RawConnection {
 
 export interface RawAnswer {
   readonly status: number
-  /** Status line and header lines. */
+  /** The status line and the header lines. */
   readonly head: string
   readonly body: string
-  /** False when the connection ended before the body was whole. */
+  /** False if the connection ended before the body was complete. */
   readonly whole: boolean
 }
 
-/** Value of an answer's header; undefined when it is not there. */
+/** The value of a header; undefined if the response does not have it. */
 export function answerHeader({ head }: RawAnswer, name: string): string | undefined {
   const prefix = `${name.toLowerCase()}:`
   const line = head.split('\r\n').find((one) => one.toLowerCase().startsWith(prefix))
   return line?.slice(prefix.length).trim()
 }
 
-/** The next HTTP/1.1 answer (interim ones are skipped); framed by length, chunks or the end. */
+/** Reads the next final HTTP/1.1 response, framed by its length, by chunks or by the end of the connection. */
 export async function readAnswer(
   connection: RawConnection,
   { isHead = false }: { readonly isHead?: boolean } = {},
@@ -165,7 +165,7 @@ export async function readAnswer(
       if (headEnd === -1) return undefined
       const head = text.slice(start, headEnd)
       const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(head)?.[1])
-      if (Number.isNaN(status)) throw new Error(`no HTTP answer: ${excerpt(received)}`)
+      if (Number.isNaN(status)) throw new Error(`not an HTTP response: ${excerpt(received)}`)
       start = headEnd + 4
       if (status < 200 && status !== 101) continue
       const body = hasNoBody(status, isHead)
@@ -182,7 +182,7 @@ function hasNoBody(status: number, isHead: boolean): boolean {
   return isHead || status === 101 || status === 204 || status === 304
 }
 
-/** Everything that a connection still gives until it ends, answer by answer. */
+/** Reads all responses until the connection ends. */
 export async function readAnswers(connection: RawConnection): Promise<RawAnswer[]> {
   const answers: RawAnswer[] = []
   for (;;) {
@@ -223,10 +223,10 @@ function takeChunks(text: string): TakenBody {
   }
 }
 
-async function orTooLate(work: Promise<void>, message: () => string): Promise<void> {
+async function orTimeout(work: Promise<void>, message: () => string): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(message())), PATIENCE_MS)
+    timer = setTimeout(() => reject(new Error(message())), TIMEOUT_MS)
   })
   try {
     await Promise.race([work, late])

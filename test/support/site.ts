@@ -1,4 +1,4 @@
-/** A real cluster, a Gatehouse in front of it with the rules as shipped, and a user of each kind. */
+/** A real cluster, a Gatehouse in front of it with the shipped rules, and a user of each kind. */
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 
@@ -15,7 +15,7 @@ export interface Site {
   stop(): Promise<void>
 }
 
-/** Starts all of it. `pod`: with the pod `web` in `team-a` and a node for it, as by default. */
+/** Starts a site. `pod`: whether it has the pod `web` in `team-a` and a node for it. Default: true. */
 export async function startSite(
   options: Omit<TestGatehouseOptions, 'upstream'> & { readonly pod?: boolean } = {},
 ): Promise<Site> {
@@ -47,7 +47,7 @@ export async function startSite(
   }
 }
 
-/** config/rules.yaml: everything but the proxy subresources is RBAC's to decide. */
+/** Reads config/rules.yaml, which leaves everything except the proxy subresources to RBAC. */
 export async function readShippedRules(): Promise<{ readonly rules: readonly unknown[] }> {
   const file = resolve(import.meta.dirname, '../../config/rules.yaml')
   return parse(await readFile(file, 'utf8')) as { rules: unknown[] }

@@ -23,38 +23,38 @@ afterAll(() => rm(folder, { recursive: true }))
 
 const cases = [
   {
-    name: 'passed and failed only',
+    name: 'has only passed and failed tests if none is skipped',
     source: `test('a', () => undefined); test('b', () => undefined)`,
     line: '2 passed, 0 failed',
     code: 0,
   },
   {
-    name: 'skipped ones as a third part',
+    name: 'has skipped tests as a third part',
     source: `test('a', () => undefined); test('b', () => { throw new Error('no') }); test.skip('c', () => undefined)`,
     line: '1 passed, 1 failed, 1 skipped',
     code: 1,
   },
   {
-    name: 'a file that cannot be loaded as one failure',
+    name: 'counts a file that cannot be loaded as one failure',
     source: `import './nowhere.ts'`,
     line: '0 passed, 1 failed',
     code: 1,
   },
   {
-    name: 'a failed hook of a suite as one failure beside its tests, which did not run',
+    name: 'counts a failed hook of a suite as one failure, and its tests as skipped',
     source: `describe('s', () => { beforeAll(() => { throw new Error('no') }); test('a', () => undefined) })`,
     line: '0 passed, 1 failed, 1 skipped',
     code: 1,
   },
   {
-    name: 'an error that nothing caught as one failure',
+    name: 'counts an uncaught error as one failure',
     source: `test('a', async () => { void Promise.reject(new Error('no')); await new Promise((r) => setTimeout(r, 20)) })`,
     line: '1 passed, 1 failed',
     code: 1,
   },
 ]
 
-test.for(cases)('the last line of a run tells $name', async ({ name, source, line, code }) => {
+test.for(cases)('the last line of a run $name', async ({ name, source, line, code }) => {
   const file = join(folder, `${String(cases.findIndex((c) => c.name === name))}.test.js`)
   await writeFile(file, `import { beforeAll, describe, test } from 'vitest'\n${source}\n`)
   const run = await vitestRun(file)
@@ -62,7 +62,7 @@ test.for(cases)('the last line of a run tells $name', async ({ name, source, lin
   expect(run.code).toBe(code)
 })
 
-/** Both streams together, as in a terminal. */
+/** Runs vitest; `output` has both streams, as in a terminal. */
 async function vitestRun(file: string): Promise<{ code: number | null; output: string }> {
   const { promise, resolve: done } = Promise.withResolvers<{ code: number; output: string }>()
   let output = ''

@@ -7,12 +7,12 @@ interface Counts {
 }
 
 /**
- * A vitest reporter beside the default one: its line `N passed, N failed` (and `, N skipped` where
- * there are any) is the last one of a run, written when the process exits, after what vitest says
- * of coverage or of handles that keep it alive.
+ * A vitest reporter in addition to the default one. Its line `N passed, N failed` (and `, N skipped`
+ * if there are any) is the last one of a run: it is written when the process exits, after vitest's own
+ * messages about coverage or open handles.
  *
- * What fails outside of a test counts as a failure of its own: a file that cannot be loaded, a hook
- * of a suite, an error that nothing caught. So the line never says `0 failed` of a red run.
+ * An error outside of a test counts as a failure: a file that cannot be loaded, a hook of a suite, an
+ * uncaught error. So the line of a failed run never says `0 failed`.
  */
 export function summaryReporter(write: (line: string) => void = writeAtExit()): Reporter {
   return {
@@ -42,7 +42,7 @@ function count(
     counts.failed += failuresOutsideTests(module)
     for (const test of module.children.allTests()) {
       const { state } = test.result()
-      // Still pending at the end of the run: nobody knows that it would have passed.
+      // A test that is still pending at the end of the run has not passed.
       counts[state === 'pending' ? 'failed' : state] += 1
     }
   }

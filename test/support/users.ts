@@ -1,36 +1,36 @@
-/** Users of a Gatehouse as they sit before their terminals: a kubeconfig, a home, a kubectl. */
+/** Users of a Gatehouse, each with a kubeconfig, a home folder and a kubectl. */
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { stringify } from 'yaml'
-
 import type { CertificateRequest } from '../../certs-dev/pki.ts'
 import type { ControlPlane } from '../../dev/parts/control-plane.ts'
+import { formatKubeconfig } from '../../dev/parts/kubeconfig.ts'
 import type { TestGatehouse } from './gatehouse.ts'
+import { base64, certificateUser } from './kubeconfig-user.ts'
 import { createKubectl, type Kubectl } from './kubectl.ts'
 import { startProgram, type RunningProgram } from './program.ts'
 
 export interface User {
-  /** As the API server has to know them. */
+  /** The name that the API server must see. */
   readonly username: string
   readonly groups: readonly string[]
   readonly kubeconfig: string
-  /** Where kubectl runs; its home, too. */
+  /** The home folder and working directory of kubectl. */
   readonly home: string
-  /** Runs kubectl to its end. */
+  /** Runs kubectl and waits until it ends. */
   readonly kubectl: Kubectl
-  /** Starts a kubectl that goes on. */
+  /** Starts a kubectl that keeps running. */
   start(args: readonly string[], env?: Readonly<Record<string, string>>): RunningProgram
 }
 
-/** How the users of the tests sign in. */
+/** Creates a user for each kind of credential. */
 export const SIGN_IN = { 'client certificate': withCertificate, 'OIDC token': withToken } as const
 
 export type Credential = keyof typeof SIGN_IN
 
 export const CREDENTIALS: readonly Credential[] = ['client certificate', 'OIDC token']
 
-/** ada of the group engineers, by client certificate, unless the subject says otherwise. */
+/** A user with a client certificate, by default ada in the group engineers. */
 export async function withCertificate(
   controlPlane: ControlPlane,
   gatehouse: TestGatehouse,
@@ -38,13 +38,10 @@ export async function withCertificate(
 ): Promise<User> {
   const { commonName = 'ada', organizations = ['engineers'] } = subject
   const pair = await gatehouse.certificate({ ...subject, commonName, organizations })
-  return createUser(controlPlane, gatehouse, commonName, organizations, {
-    'client-certificate-data': base64(pair.certificatePem),
-    'client-key-data': base64(pair.keyPem),
-  })
+  return createUser(controlPlane, gatehouse, commonName, organizations, certificateUser(pair))
 }
 
-/** ada of the group engineers, by OIDC token; both get the prefix `oidc:`. */
+/** A user with an OIDC token, by default ada in the group engineers; both get the prefix `oidc:`. */
 export async function withToken(
   controlPlane: ControlPlane,
   gatehouse: TestGatehouse,
@@ -55,7 +52,7 @@ export async function withToken(
   return createUser(controlPlane, gatehouse, `oidc:${sub}`, prefixed, { token })
 }
 
-/** A user with anything as a credential, good or bad: `user` of a kubeconfig. */
+/** A user with any credential, valid or not: `user` is the user of a kubeconfig. */
 export async function createUser(
   controlPlane: ControlPlane,
   gatehouse: Pick<TestGatehouse, 'url' | 'ca'>,
@@ -66,16 +63,8 @@ export async function createUser(
   const home = await mkdtemp(join(controlPlane.directory, 'home-'))
   const kubeconfig = join(home, 'kubeconfig')
   const cluster = { server: gatehouse.url, 'certificate-authority-data': base64(gatehouse.ca) }
-  const context = { cluster: 'gatehouse', user: 'user', namespace: 'team-a' }
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'gatehouse', cluster }],
-    users: [{ name: 'user', user }],
-    contexts: [{ name: 'gatehouse', context }],
-    'current-context': 'gatehouse',
-  }
-  await writeFile(kubeconfig, stringify(config), { mode: 0o600 })
+  const text = formatKubeconfig({ cluster, user, namespace: 'team-a' })
+  await writeFile(kubeconfig, text, { mode: 0o600 })
   return {
     username,
     groups: [...groups, 'system:authenticated'],
@@ -88,8 +77,4 @@ export async function createUser(
         env: { PATH: process.env['PATH'], HOME: home, KUBECONFIG: kubeconfig, ...env },
       }),
   }
-}
-
-function base64(pem: string): string {
-  return Buffer.from(pem).toString('base64')
 }
