@@ -29,6 +29,14 @@ export interface Call {
 /** The headers with which Gatehouse impersonates grace. */
 export const asGrace = ['impersonate-user', 'grace', 'impersonate-group', 'developers']
 
+export const CONFIG_MAPS = '/api/v1/namespaces/default/configmaps'
+export const PODS = '/api/v1/namespaces/default/pods'
+
+/** A ConfigMap to be created in the namespace `default`. */
+export function configMap(name: string, data: object = { a: '1' }): object {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data }
+}
+
 /** A playground and its clients. */
 export interface PlaygroundUnderTest {
   readonly url: string
@@ -44,6 +52,8 @@ export interface PlaygroundUnderTest {
   readonly anotherClient: Dispatcher
   /** Sends a request over HTTP/1.1, as grace unless other headers are given. */
   call(path: string, call?: Call): Promise<PlaygroundResponse>
+  /** Sends a POST with an object in JSON as grace. */
+  create(path: string, object: object): Promise<PlaygroundResponse>
   /** Sends a POST with Gatehouse's certificate and exactly these headers over HTTP/2. */
   postHttp2(path: string, headers: readonly string[], body: string): Promise<PlaygroundResponse>
   close(): Promise<void>
@@ -72,6 +82,15 @@ export async function playgroundUnderTest(): Promise<PlaygroundUnderTest> {
   const own = await readKeyPair(upstream)
   const credentials = { ca, cert: own.certificatePem, key: own.keyPem }
   const gatehouse = agent(own)
+  const send = async (path: string, call: Call = {}): Promise<PlaygroundResponse> => {
+    const { statusCode, body } = await request(playground.url + path, {
+      method: call.method ?? 'GET',
+      headers: [...(call.headers ?? asGrace)],
+      dispatcher: call.dispatcher ?? gatehouse,
+      ...(call.body === undefined ? {} : { body: call.body }),
+    })
+    return responseOf(statusCode, await body.text())
+  }
   return {
     url: playground.url,
     credentials,
@@ -79,15 +98,13 @@ export async function playgroundUnderTest(): Promise<PlaygroundUnderTest> {
     withoutCertificate: agent(),
     user: agent(await readKeyPair(client)),
     anotherClient: agent(other),
-    call: async (path, call = {}) => {
-      const { statusCode, body } = await request(playground.url + path, {
-        method: call.method ?? 'GET',
-        headers: [...(call.headers ?? asGrace)],
-        dispatcher: call.dispatcher ?? gatehouse,
-        ...(call.body === undefined ? {} : { body: call.body }),
-      })
-      return responseOf(statusCode, await body.text())
-    },
+    call: send,
+    create: (path, object) =>
+      send(path, {
+        method: 'POST',
+        headers: [...asGrace, 'content-type', 'application/json'],
+        body: JSON.stringify(object),
+      }),
     postHttp2: async (path, headers, body) => {
       const session = connect(playground.url, credentials)
       try {

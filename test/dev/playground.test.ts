@@ -1,10 +1,11 @@
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { connect } from 'node:tls'
-import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import {
   asGrace,
+  CONFIG_MAPS,
+  configMap,
+  PODS,
   playgroundUnderTest,
   type PlaygroundResponse,
   type PlaygroundUnderTest,
@@ -16,21 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => playground.close())
 
-const configMaps = '/api/v1/namespaces/default/configmaps'
-const pods = '/api/v1/namespaces/default/pods'
 const tableAccept = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
-
-function create(path: string, object: object, query = ''): Promise<PlaygroundResponse> {
-  return playground.call(path + query, {
-    method: 'POST',
-    headers: [...asGrace, 'content-type', 'application/json'],
-    body: JSON.stringify(object),
-  })
-}
-
-function configMap(name: string, data: object = { a: '1' }): object {
-  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data }
-}
 
 describe('discovery', () => {
   test.for([
@@ -56,7 +43,7 @@ describe('discovery', () => {
     expect(codes).toEqual([200, 200, 200])
   })
 
-  test.for(['/', '/apis/apps/v1', '/api/v1/widgets', '/api/v1/pods/web', '/api/v2', `${pods}/%zz`])(
+  test.for(['/', '/apis/apps/v1', '/api/v1/widgets', '/api/v1/pods/web', '/api/v2', `${PODS}/%zz`])(
     '%s does not exist',
     async (path) => {
       const response = await playground.call(path)
@@ -95,46 +82,48 @@ describe('objects', () => {
     { query: 'fieldSelector=metadata.name%3Dworker', names: ['worker'] },
     { query: 'fieldSelector=status.phase!%3DRunning', names: [] },
   ])('are selected by $query', async ({ query, names }) => {
-    const list = (await playground.call(`${pods}?${query}`)).json() as {
+    const list = (await playground.call(`${PODS}?${query}`)).json() as {
       items: { metadata: { name: string } }[]
     }
     expect(list.items.map(({ metadata }) => metadata.name)).toEqual(names)
   })
 
   test('are created, replaced and deleted', async () => {
-    const created = await create(configMaps, configMap('life'))
+    const created = await playground.create(CONFIG_MAPS, configMap('life'))
     expect(created.code).toBe(201)
     const object = created.json() as { metadata: object }
     expect(object.metadata).toMatchObject({ name: 'life', namespace: 'default' })
-    expect((await create(configMaps, configMap('life'))).json()['reason']).toBe('AlreadyExists')
+    expect((await playground.create(CONFIG_MAPS, configMap('life'))).json()['reason']).toBe(
+      'AlreadyExists',
+    )
     const put = (body: object): Promise<PlaygroundResponse> =>
-      playground.call(`${configMaps}/life`, { method: 'PUT', body: JSON.stringify(body) })
+      playground.call(`${CONFIG_MAPS}/life`, { method: 'PUT', body: JSON.stringify(body) })
     expect((await put({ ...object, data: { b: '2' } })).json()['data']).toEqual({ b: '2' })
     expect((await put(object)).json()['reason']).toBe('Conflict')
     expect(
-      (await playground.call(`${configMaps}/life`, { method: 'DELETE' })).json(),
+      (await playground.call(`${CONFIG_MAPS}/life`, { method: 'DELETE' })).json(),
     ).toMatchObject({ status: 'Success', details: { name: 'life', kind: 'configmaps' } })
-    expect((await playground.call(`${configMaps}/life`)).json()['message']).toBe(
+    expect((await playground.call(`${CONFIG_MAPS}/life`)).json()['message']).toBe(
       'configmaps "life" not found',
     )
   })
 
   test('are not changed by a dry run', async () => {
-    expect((await create(configMaps, configMap('dry'), '?dryRun=All')).code).toBe(201)
-    expect((await playground.call(`${configMaps}/dry`)).code).toBe(404)
+    expect((await playground.create(`${CONFIG_MAPS}?dryRun=All`, configMap('dry'))).code).toBe(201)
+    expect((await playground.call(`${CONFIG_MAPS}/dry`)).code).toBe(404)
   })
 
   test('are deleted with their namespace', async () => {
-    await create('/api/v1/namespaces', {
+    await playground.create('/api/v1/namespaces', {
       apiVersion: 'v1',
       kind: 'Namespace',
       metadata: { name: 'short' },
     })
     const inside = '/api/v1/namespaces/short/configmaps'
-    expect((await create(inside, configMap('a'))).code).toBe(201)
+    expect((await playground.create(inside, configMap('a'))).code).toBe(201)
     await playground.call('/api/v1/namespaces/short', { method: 'DELETE' })
     expect((await playground.call(`${inside}/a`)).code).toBe(404)
-    expect((await create(inside, configMap('a'))).json()['message']).toBe(
+    expect((await playground.create(inside, configMap('a'))).json()['message']).toBe(
       'namespaces "short" not found',
     )
   })
@@ -153,11 +142,14 @@ describe('objects', () => {
       reason: 'Invalid',
     },
   ])('$name are refused', async ({ object, reason }) => {
-    expect((await create(configMaps, object)).json()['reason']).toBe(reason)
+    expect((await playground.create(CONFIG_MAPS, object)).json()['reason']).toBe(reason)
   })
 
   test('that are too large are refused', async () => {
-    const response = await create(configMaps, configMap('big', { a: 'x'.repeat(3 * 1024 * 1024) }))
+    const response = await playground.create(
+      CONFIG_MAPS,
+      configMap('big', { a: 'x'.repeat(3 * 1024 * 1024) }),
+    )
     expect(response.code).toBe(413)
   })
 
@@ -173,7 +165,7 @@ describe('objects', () => {
     const body = Buffer.concat([Buffer.from('k8s\0'), typeMeta, raw, text(3, ''), text(4, '')])
     const headers = [...asGrace, 'content-type', 'application/vnd.kubernetes.protobuf']
     const send = (bytes: Buffer): Promise<PlaygroundResponse> =>
-      playground.call(configMaps, { method: 'POST', headers, body: bytes })
+      playground.call(CONFIG_MAPS, { method: 'POST', headers, body: bytes })
     const created = await send(body)
     expect([created.code, created.json()['data']]).toEqual([201, { k: 'v' }])
     expect((await send(body.subarray(0, -8))).json()['reason']).toBe('BadRequest')
@@ -181,193 +173,12 @@ describe('objects', () => {
   })
 })
 
-describe('patches', () => {
-  const patch = (path: string, type: string, body: unknown): Promise<PlaygroundResponse> =>
-    playground.call(path, {
-      method: 'PATCH',
-      headers: [...asGrace, 'content-type', type],
-      body: typeof body === 'string' ? body : JSON.stringify(body),
-    })
-
-  test.for([
-    {
-      type: 'application/merge-patch+json',
-      body: { data: { a: null, c: '3' } },
-      data: { b: '2', c: '3' },
-    },
-    {
-      type: 'application/json-patch+json',
-      body: [
-        { op: 'test', path: '/data/a', value: '1' },
-        { op: 'add', path: '/data/x~1y', value: '4' },
-        { op: 'replace', path: '/data/b', value: '5' },
-        { op: 'move', from: '/data/a', path: '/data/z' },
-        { op: 'copy', from: '/data/z', path: '/data/y' },
-        { op: 'remove', path: '/data/z' },
-      ],
-      data: { b: '5', 'x/y': '4', y: '1' },
-    },
-    {
-      type: 'application/strategic-merge-patch+json',
-      body: { data: { $patch: 'replace', d: '6' } },
-      data: { d: '6' },
-    },
-    {
-      type: 'application/apply-patch+yaml',
-      body: 'apiVersion: v1\nkind: ConfigMap\ndata:\n  e: "7"\n',
-      data: { a: '1', b: '2', e: '7' },
-    },
-  ])('of type $type change an object', async ({ type, body, data }) => {
-    const path = `${configMaps}/patched`
-    await playground.call(path, { method: 'DELETE' })
-    await create(configMaps, configMap('patched', { a: '1', b: '2' }))
-    expect((await patch(path, type, body)).json()['data']).toEqual(data)
-  })
-
-  test.for([
-    { type: 'application/json-patch+json', body: [{ op: 'remove', path: '/no/way' }], code: 422 },
-    { type: 'application/json-patch+json', body: { op: 'remove' }, code: 400 },
-    { type: 'application/merge-patch+json', body: '{', code: 400 },
-    { type: 'text/plain', body: '{}', code: 415 },
-  ])('of type $type are refused with the body $body', async ({ type, body, code }) => {
-    expect((await patch(`${configMaps}/welcome`, type, body)).code).toBe(code)
-  })
-
-  test('merge lists of containers by name', async () => {
-    const containers = [
-      { name: 'a', image: 'a:1', env: [{ name: 'A', value: '1' }] },
-      { name: 'b', image: 'b:1' },
-    ]
-    const metadata = { name: 'several' }
-    await create(pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers } })
-    const patched = await patch(`${pods}/several`, 'application/strategic-merge-patch+json', {
-      spec: {
-        $setElementOrder: [],
-        containers: [
-          { name: 'a', env: [{ name: 'B', value: '2' }] },
-          { name: 'b', $patch: 'delete' },
-          { name: 'c', image: 'c:1' },
-        ],
-      },
-    })
-    expect(patched.json()['spec']).toMatchObject({
-      containers: [
-        {
-          name: 'a',
-          image: 'a:1',
-          env: [
-            { name: 'A', value: '1' },
-            { name: 'B', value: '2' },
-          ],
-        },
-        { name: 'c', image: 'c:1' },
-      ],
-    })
-  })
-
-  test('by server-side apply create an object that does not exist', async () => {
-    const response = await patch(
-      `${configMaps}/applied`,
-      'application/apply-patch+yaml',
-      'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: applied\ndata:\n  a: "1"\n',
-    )
-    expect([response.code, response.json()['data']]).toEqual([201, { a: '1' }])
-  })
-})
-
-describe('streams', () => {
-  /** Opens a stream; each call of the returned function returns its next line. */
-  async function lines(path: string): Promise<() => Promise<string>> {
-    const { statusCode, body } = await request(playground.url + path, {
-      headers: asGrace,
-      dispatcher: playground.gatehouse,
-    })
-    expect(statusCode).toBe(200)
-    body.on('error', () => undefined)
-    onTestFinished(() => void body.destroy())
-    const reader = createInterface(body)[Symbol.asyncIterator]()
-    return async () => {
-      const { value } = await reader.next()
-      return value ?? ''
-    }
-  }
-
-  async function events(path: string): Promise<() => Promise<string>> {
-    const next = await lines(path)
-    return async () => {
-      const { type, object } = JSON.parse(await next()) as {
-        type: string
-        object: { metadata?: { name?: string }; reason?: string }
-      }
-      return `${type} ${object.metadata?.name ?? object.reason ?? ''}`
-    }
-  }
-
-  test('a watch sends the existing objects, then every change that its selector matches', async () => {
-    const next = await events(`${configMaps}?watch=1&labelSelector=seen`)
-    const labelled = (labels: object): object => ({
-      ...configMap('watched'),
-      metadata: { name: 'watched', labels },
-    })
-    const put = async (labels: object): Promise<void> => {
-      await playground.call(`${configMaps}/watched`, {
-        method: 'PUT',
-        body: JSON.stringify(labelled(labels)),
-      })
-    }
-    await create(configMaps, labelled({}))
-    await put({ seen: 'yes' })
-    expect(await next()).toBe('ADDED watched')
-    await put({ seen: 'again' })
-    expect(await next()).toBe('MODIFIED watched')
-    await put({})
-    expect(await next()).toBe('DELETED watched')
-  })
-
-  test('a watch from a resource version sends the changes after it', async () => {
-    const before = (await playground.call(configMaps)).json() as {
-      metadata: { resourceVersion: string }
-    }
-    await create(configMaps, configMap('later'))
-    const { resourceVersion } = before.metadata
-    const next = await events(`${configMaps}?watch=true&resourceVersion=${resourceVersion}`)
-    expect(await next()).toBe('ADDED later')
-  })
-
-  test('the initial events of a watch end with a bookmark', async () => {
-    const next = await events('/api/v1/nodes?watch=true&sendInitialEvents=true')
-    expect(await next()).toBe('ADDED playground')
-    expect(await next()).toBe('BOOKMARK ')
-  })
-
-  test('a watch ends after timeoutSeconds', async () => {
-    const response = await playground.call('/api/v1/nodes?watch=true&timeoutSeconds=1')
-    expect(response.text.trim().split('\n')).toHaveLength(1)
-  })
-
-  test('a log continues with follow, and ends without it', async () => {
-    const next = await lines(`${pods}/web/log?follow=true&tailLines=0`)
-    const first = /^tick (\d+)$/.exec(await next())
-    expect(await next()).toBe(`tick ${Number(first?.[1]) + 1}`)
-    const response = await playground.call(`${pods}/web/log?tailLines=1&timestamps=true`)
-    expect(response.text).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z tick \d+\n$/)
-  })
-
-  test.for([
-    { path: `${pods}/web/log?container=no`, code: 400 },
-    { path: `${pods}/web/log?tailLines=x`, code: 400 },
-    { path: `${pods}/nobody/log`, code: 404 },
-  ])('$path is refused', async ({ path, code }) => {
-    expect((await playground.call(path)).code).toBe(code)
-  })
-})
-
 describe('subresources that need a container', () => {
   test.for([
-    `${pods}/web/exec?command=ls`,
-    `${pods}/web/attach`,
-    `${pods}/web/portforward`,
-    `${pods}/web/proxy/`,
+    `${PODS}/web/exec?command=ls`,
+    `${PODS}/web/attach`,
+    `${PODS}/web/portforward`,
+    `${PODS}/web/proxy/`,
     '/api/v1/namespaces/default/services/web:80/proxy/',
     '/api/v1/nodes/playground/proxy/pods',
   ])('%s is refused with the way to a real control plane', async (path) => {
@@ -388,7 +199,7 @@ describe('subresources that need a container', () => {
     })
     onTestFinished(() => void socket.destroy())
     const head = [
-      `GET ${pods}/web/exec HTTP/1.1`,
+      `GET ${PODS}/web/exec HTTP/1.1`,
       'Host: playground',
       'Impersonate-User: grace',
       'Connection: Upgrade',
@@ -405,9 +216,15 @@ describe('subresources that need a container', () => {
 describe('reviews', () => {
   test('allow every user everything', async () => {
     const spec = { resourceAttributes: { verb: 'delete', resource: 'pods' } }
-    const review = await create('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', { spec })
+    const review = await playground.create(
+      '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+      { spec },
+    )
     expect(review.json()).toMatchObject({ spec, status: { allowed: true } })
-    const rules = await create('/apis/authorization.k8s.io/v1/selfsubjectrulesreviews', {})
+    const rules = await playground.create(
+      '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews',
+      {},
+    )
     expect(rules.json()).toMatchObject({ status: { resourceRules: [{ verbs: ['*'] }] } })
   })
 })
