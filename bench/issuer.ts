@@ -7,6 +7,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import type { CertificateFiles } from '../certs-dev/files.ts'
 import { listenOnLoopback, LOOPBACK } from '../dev/loopback.ts'
 
+/** The audience of the token. */
 export const AUDIENCE = 'gatehouse'
 const GROUPS = ['engineers', 'oncall', 'platform', 'berlin', 'everybody']
 

@@ -8,6 +8,7 @@ export interface Metric {
   readonly digits: number
 }
 
+/** All metrics, in the order of the columns. */
 export const metrics = [
   { id: 'cpu/h1', title: 'CPU µs/req h1', digits: 0 },
   { id: 'cpu/h2', title: 'CPU µs/req h2', digits: 0 },

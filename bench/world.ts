@@ -10,6 +10,7 @@ import { startIssuer, type Issuer } from './issuer.ts'
 import { startProcess } from './processes.ts'
 import { waitUntilReady } from './ready.ts'
 
+/** The paths that the load requests from the upstream. */
 export const paths = {
   pod: '/api/v1/namespaces/default/pods/web',
   list: '/api/v1/pods',

@@ -1,8 +1,10 @@
 /** Builds and parses HTTP/2 frames (RFC 9113), with literal header fields only (RFC 7541 section 6.2.2). */
 import { connectRaw, type RawConnection, type RawOptions, type RawTarget } from './raw.ts'
 
+/** The client's connection preface. */
 export const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 
+/** Frame types (RFC 9113 section 6). */
 export const TYPE = {
   DATA: 0,
   HEADERS: 1,
@@ -16,8 +18,10 @@ export const TYPE = {
   CONTINUATION: 9,
 } as const
 
+/** Frame flags; ACK and END_STREAM have the same bit, of different frame types. */
 export const FLAG = { END_STREAM: 1, ACK: 1, END_HEADERS: 4, PADDED: 8 } as const
 
+/** Error codes (RFC 9113 section 7). */
 export const ERROR = { NO_ERROR: 0, PROTOCOL_ERROR: 1, CANCEL: 8, ENHANCE_YOUR_CALM: 11 } as const
 
 /** A frame. Its type may be one that is not in `TYPE`, which a peer must ignore. */
@@ -30,6 +34,7 @@ export interface Frame {
 
 export type Fields = readonly (readonly [name: string, value: string])[]
 
+/** A frame of any type; a payload in text is latin1. */
 export function frame(
   type: number,
   flags: number,
@@ -67,6 +72,7 @@ function prefixedInteger(value: number): Buffer {
   return Buffer.from(bytes)
 }
 
+/** A SETTINGS frame, with values by identifier. */
 export function settings(values: Readonly<Record<number, number>> = {}): Buffer {
   const entries = Object.entries(values)
   const payload = Buffer.alloc(entries.length * 6)
@@ -77,6 +83,7 @@ export function settings(values: Readonly<Record<number, number>> = {}): Buffer 
   return frame(TYPE.SETTINGS, 0, 0, payload)
 }
 
+/** Identifiers of settings (RFC 9113 section 6.5.2, RFC 8441). */
 export const SETTING = {
   HEADER_TABLE_SIZE: 1,
   ENABLE_PUSH: 2,
@@ -87,6 +94,7 @@ export const SETTING = {
   ENABLE_CONNECT_PROTOCOL: 8,
 } as const
 
+/** A HEADERS frame, by default with END_HEADERS and END_STREAM. */
 export function headers(
   stream: number,
   fields: Fields,
@@ -95,22 +103,27 @@ export function headers(
   return frame(TYPE.HEADERS, flags, stream, headerBlock(fields))
 }
 
+/** A DATA frame. */
 export function data(stream: number, bytes: string | Buffer, endStream = false): Buffer {
   return frame(TYPE.DATA, endStream ? FLAG.END_STREAM : 0, stream, bytes)
 }
 
+/** An RST_STREAM frame. */
 export function reset(stream: number, code: number = ERROR.CANCEL): Buffer {
   return frame(TYPE.RST_STREAM, 0, stream, integer(code))
 }
 
+/** A WINDOW_UPDATE frame. */
 export function windowUpdate(stream: number, increment: number): Buffer {
   return frame(TYPE.WINDOW_UPDATE, 0, stream, integer(increment))
 }
 
+/** A PING frame; `bytes` are its 8 opaque bytes. */
 export function ping(bytes = 'pingping'): Buffer {
   return frame(TYPE.PING, 0, 0, bytes)
 }
 
+/** A GOAWAY frame without debug data. */
 export function goaway(lastStream: number, code: number = ERROR.NO_ERROR): Buffer {
   return frame(TYPE.GOAWAY, 0, 0, Buffer.concat([integer(lastStream), integer(code)]))
 }

@@ -28,6 +28,7 @@ export const SIGN_IN = { 'client certificate': withCertificate, 'OIDC token': wi
 
 export type Credential = keyof typeof SIGN_IN
 
+/** The kinds of credentials, for `test.for` and `describe.each`. */
 export const CREDENTIALS: readonly Credential[] = ['client certificate', 'OIDC token']
 
 /** A user with a client certificate, by default ada in the group engineers. */
