@@ -10,7 +10,7 @@ export interface ApiServerCertificates {
   readonly gatehouse: KeyPair
 }
 
-/** Creates the certificates of a stand-in API server, and of Gatehouse as its client. */
+/** Creates the certificates of a fake API server, and of Gatehouse as its client. */
 export async function createApiServerCertificates(): Promise<ApiServerCertificates> {
   const [authority, clientAuthority] = await Promise.all([
     createAuthority({ commonName: 'api-server' }),

@@ -1,5 +1,5 @@
 /**
- * A stand-in API server that records its requests, for what a real one cannot show: the bytes that
+ * A fake API server that records its requests, for what a real one cannot show: the bytes that
  * it receives, and responses that no API server sends. It speaks HTTP/1.1 and HTTP/2, and accepts
  * only Gatehouse's certificate.
  */
@@ -63,7 +63,7 @@ export interface ApiServer {
   close(): Promise<void>
 }
 
-/** The state of a stand-in API server that has not received a request. */
+/** The state of a fake API server that has not received a request. */
 export function initialApiServer({
   authority,
   clientAuthority,
@@ -89,7 +89,7 @@ export function headerValues(received: ReceivedRequest, name: string): string[] 
   return received.headers.filter(([key]) => key === name).map(([, value]) => value)
 }
 
-/** Starts a stand-in API server on a free port of 127.0.0.1. */
+/** Starts a fake API server on a free port of 127.0.0.1. */
 export async function startApiServer(): Promise<ApiServer> {
   const certificates = await createApiServerCertificates()
   const { clientAuthority, serving } = certificates

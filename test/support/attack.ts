@@ -1,4 +1,4 @@
-/** Gatehouse with a stand-in API server, and functions to attack it and to examine the result. */
+/** Gatehouse with a fake API server, and functions to attack it and to examine the result. */
 import { expect } from 'vitest'
 
 import type { KeyPair } from '../../certs-dev/pki.ts'
@@ -63,7 +63,7 @@ export interface AttackOptions extends Partial<TestGatehouseOptions> {
   readonly api?: ApiServer
 }
 
-/** Starts Gatehouse and, unless the options have one, a stand-in API server. */
+/** Starts Gatehouse and, unless the options have one, a fake API server. */
 export async function startAttack(options: AttackOptions = {}): Promise<Attack> {
   const api = options.api ?? (await startApiServer())
   const gatehouse = await startTestGatehouse({ upstream: upstreamOf(api), ...options })

@@ -106,7 +106,7 @@ export const ALLOW_ALL = {
   ],
 }
 
-/** The upstream for a stand-in API server. */
+/** The upstream for a fake API server. */
 export function upstreamOf(api: ApiServer): TestUpstream {
   return { url: api.url, ca: api.authority.certificatePem, client: api.gatehouse }
 }
