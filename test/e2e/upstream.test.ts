@@ -54,7 +54,7 @@ describe.skipIf(!inject('hasParts'))('the connection to the API server', () => {
 
     afterAll(() => fronted.close())
 
-    test.for(CREDENTIALS)('carries the user of a %s', async (credential) => {
+    test.for(CREDENTIALS)('carries the user who authenticates by %s', async (credential) => {
       const user = await SIGN_IN[credential](cluster.controlPlane, fronted)
       const whoami = await user.kubectl(['auth', 'whoami', '-o', 'json'])
       const { status } = JSON.parse(whoami.stdout) as { status: { userInfo: object } }
