@@ -14,15 +14,18 @@ import {
 } from '@kubernetes/client-node'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 
+import { newNamespace } from '../support/cluster.ts'
 import { startSite, type Site } from '../support/site.ts'
 import { CREDENTIALS, type User } from '../support/users.ts'
+
+const NAMESPACE = newNamespace()
 
 /** A client library other than kubectl's, with the same kubeconfigs. */
 describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
   let site: Site
 
   beforeAll(async () => {
-    site = await startSite()
+    site = await startSite({ namespace: NAMESPACE })
   })
 
   afterAll(() => site.stop())
@@ -50,12 +53,12 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
     })
 
     test('lists objects', async () => {
-      const { items } = await core.listNamespacedPod({ namespace: 'team-a' })
+      const { items } = await core.listNamespacedPod({ namespace: NAMESPACE })
       expect(items.map(({ metadata }) => metadata?.name)).toEqual(['web'])
     })
 
     test('throws an error with the status of a refusal', async () => {
-      const path = { namespace: 'team-a', name: 'web:80', path: 'metrics' }
+      const path = { namespace: NAMESPACE, name: 'web:80', path: 'metrics' }
       const refused = core.connectGetNamespacedServiceProxyWithPath(path)
       await expect(refused).rejects.toMatchObject({
         code: 403,
@@ -67,16 +70,16 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
       const name = `${user.username.replace(':', '-')}-watched`
       const seen: string[] = []
       const watch = await new Watch(config).watch(
-        '/api/v1/namespaces/team-a/configmaps',
+        `/api/v1/namespaces/${NAMESPACE}/configmaps`,
         { fieldSelector: `metadata.name=${name}` },
         (phase, object: V1ConfigMap) => seen.push(`${phase} ${object.data?.['value'] ?? ''}`),
         () => undefined,
       )
       onTestFinished(() => watch.abort())
       const { admin } = site.cluster
-      await admin(['-n', 'team-a', 'create', 'configmap', name, '--from-literal=value=1'])
-      await admin(['-n', 'team-a', 'patch', 'configmap', name, '-p', '{"data":{"value":"2"}}'])
-      await admin(['-n', 'team-a', 'delete', 'configmap', name])
+      await admin(['-n', NAMESPACE, 'create', 'configmap', name, '--from-literal=value=1'])
+      await admin(['-n', NAMESPACE, 'patch', 'configmap', name, '-p', '{"data":{"value":"2"}}'])
+      await admin(['-n', NAMESPACE, 'delete', 'configmap', name])
       await expect
         .poll(() => seen, { timeout: 20_000 })
         .toEqual(['ADDED 1', 'MODIFIED 2', 'DELETED 2'])
@@ -86,7 +89,7 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
       const { text, sink } = collector()
       // Limited by bytes: aborting throws inside the library, outside of every handler.
       const options = { follow: true, tailLines: 1, limitBytes: 60 }
-      await new Log(config).log('team-a', 'web', 'main', sink, options)
+      await new Log(config).log(NAMESPACE, 'web', 'main', sink, options)
       await finished(sink)
       expect(text()).toMatch(/^tick \d+\ntick \d+\n/)
       expect(text()).toHaveLength(60)
@@ -99,7 +102,7 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
       const { promise, resolve } = Promise.withResolvers<V1Status>()
       const script = 'read line; echo "got $line"; echo no >&2; exit 7'
       const socket = await new Exec(config).exec(
-        'team-a',
+        NAMESPACE,
         'web',
         'main',
         ['sh', '-c', script],

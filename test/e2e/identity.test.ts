@@ -1,12 +1,13 @@
 import { Agent, request, type Dispatcher } from 'undici'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 
-import { GATEHOUSE_USERNAME } from '../support/cluster.ts'
+import { GATEHOUSE_USERNAME, newNamespace } from '../support/cluster.ts'
 import { overSPDY } from '../support/kubectl.ts'
 import { startSite, type Site } from '../support/site.ts'
 import { CREDENTIALS } from '../support/users.ts'
 
-const PODS = '/api/v1/namespaces/team-a/pods'
+const NAMESPACE = newNamespace()
+const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** The identity of users, as recorded in kube-apiserver's own audit log. */
@@ -14,7 +15,7 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
   let site: Site
 
   beforeAll(async () => {
-    site = await startSite()
+    site = await startSite({ namespace: NAMESPACE, isAlone: true })
   })
 
   afterAll(() => site.stop())

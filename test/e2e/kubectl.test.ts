@@ -4,16 +4,19 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 
+import { newNamespace } from '../support/cluster.ts'
 import type { Kubectl } from '../support/kubectl.ts'
 import { startSite, type Site } from '../support/site.ts'
 import { CREDENTIALS, type User } from '../support/users.ts'
+
+const NAMESPACE = newNamespace()
 
 /** Everyday commands, with a real kubectl through Gatehouse to a real API server. */
 describe.skipIf(!inject('hasParts'))('kubectl', () => {
   let site: Site
 
   beforeAll(async () => {
-    site = await startSite()
+    site = await startSite({ namespace: NAMESPACE })
   })
 
   afterAll(() => site.stop())
@@ -63,7 +66,7 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       const pod = await kubectl(['get', 'pod', 'web', '-o', 'json'])
       expect(JSON.parse(pod.stdout)).toMatchObject({
         kind: 'Pod',
-        metadata: { name: 'web', namespace: 'team-a' },
+        metadata: { name: 'web', namespace: NAMESPACE },
       })
     })
 
@@ -82,9 +85,9 @@ describe.skipIf(!inject('hasParts'))('kubectl', () => {
       const name = `${own}-watched`
       const watch = user.start(['get', 'configmaps', '--watch', '--output-watch-events'])
       await watch.until(/^ADDED +kube-root-ca\.crt /m)
-      await site.cluster.admin(['-n', 'team-a', 'create', 'configmap', name])
+      await site.cluster.admin(['-n', NAMESPACE, 'create', 'configmap', name])
       await watch.until(new RegExp(`^ADDED +${name} +0 `, 'm'))
-      await site.cluster.admin(['-n', 'team-a', 'delete', 'configmap', name])
+      await site.cluster.admin(['-n', NAMESPACE, 'delete', 'configmap', name])
       await watch.until(new RegExp(`^DELETED +${name} `, 'm'))
       expect((await watch.stop()).stderr).toBe('')
     })

@@ -1,19 +1,20 @@
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 
-import { startCluster, type Cluster } from '../support/cluster.ts'
+import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
 import { startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
 import { overSPDY } from '../support/kubectl.ts'
 import { withCertificate, withToken } from '../support/users.ts'
 
-const LIST = ['get', '--raw', '/api/v1/namespaces/team-a/pods']
-const WATCH = ['get', '--raw', '/api/v1/namespaces/team-a/pods?watch=true']
+const NAMESPACE = newNamespace()
+const LIST = ['get', '--raw', `/api/v1/namespaces/${NAMESPACE}/pods`]
+const WATCH = ['get', '--raw', `/api/v1/namespaces/${NAMESPACE}/pods?watch=true`]
 
 /** How kubectl handles a 429. */
 describe.skipIf(!inject('hasParts'))('a user beyond a limit', () => {
   let cluster: Cluster
 
   beforeAll(async () => {
-    cluster = await startCluster()
+    cluster = await joinCluster({ namespace: NAMESPACE })
   })
 
   afterAll(() => cluster.stop())

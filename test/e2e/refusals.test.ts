@@ -3,11 +3,13 @@ import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
+import { newNamespace } from '../support/cluster.ts'
 import { certificateUser } from '../support/kubeconfig-user.ts'
 import { overSPDY } from '../support/kubectl.ts'
 import { readShippedRules, startSite, type Site } from '../support/site.ts'
 import { createUser, CREDENTIALS, withCertificate, withToken, type User } from '../support/users.ts'
 
+const NAMESPACE = newNamespace()
 const MESSAGE =
   "The API server's proxy reaches inside the cluster network. Use kubectl port-forward instead."
 const NO_SHELLS = {
@@ -28,7 +30,10 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
 
   beforeAll(async () => {
     const shipped = await readShippedRules()
-    site = await startSite({ rules: { ...shipped, rules: [...shipped.rules, NO_SHELLS] } })
+    site = await startSite({
+      namespace: NAMESPACE,
+      rules: { ...shipped, rules: [...shipped.rules, NO_SHELLS] },
+    })
     const { controlPlane } = site.cluster
     const { url, caFile, admin } = controlPlane
     const server = { url, ca: await readFile(caFile, 'utf8') }
@@ -50,15 +55,15 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
     test.for([
       {
         resource: 'services',
-        path: '/api/v1/namespaces/team-a/services/https:web:443/proxy/metrics',
+        path: `/api/v1/namespaces/${NAMESPACE}/services/https:web:443/proxy/metrics`,
         name: 'https:web:443',
-        where: 'in the namespace "team-a"',
+        where: `in the namespace "${NAMESPACE}"`,
       },
       {
         resource: 'pods',
-        path: '/api/v1/namespaces/team-a/pods/web:8080/proxy/',
+        path: `/api/v1/namespaces/${NAMESPACE}/pods/web:8080/proxy/`,
         name: 'web:8080',
-        where: 'in the namespace "team-a"',
+        where: `in the namespace "${NAMESPACE}"`,
       },
       {
         resource: 'nodes',
@@ -125,7 +130,7 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
           : await withCertificate(controlPlane, site.gatehouse, { commonName: 'trainee' })
       const text = (subresource: string) =>
         `unable to upgrade connection: pods "web" is forbidden: User "${trainee.username}" ` +
-        `cannot create resource "pods/${subresource}" in API group "" in the namespace "team-a": ` +
+        `cannot create resource "pods/${subresource}" in API group "" in the namespace "${NAMESPACE}": ` +
         `${NO_SHELLS.message} (Gatehouse rule "${NO_SHELLS.name}")\n`
       const result = async (...args: string[]) => {
         const { code, stderr } = await trainee.kubectl(args, { env })
@@ -183,7 +188,7 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
     })
 
     test('is not logged in by a token of the cluster itself', async () => {
-      const created = await site.cluster.admin(['-n', 'team-a', 'create', 'token', 'default'])
+      const created = await site.cluster.admin(['-n', NAMESPACE, 'create', 'token', 'default'])
       expect(await resultFor({ token: created.stdout.trim() })).toEqual(refused(LOGGED_OUT))
     })
 

@@ -5,13 +5,14 @@ import { stringify } from 'yaml'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
-import { startCluster, type Cluster } from '../support/cluster.ts'
+import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
 import { replaceFile } from '../support/files.ts'
 import { ALLOW_ALL, startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
 import { certificateUser } from '../support/kubeconfig-user.ts'
 import type { RunningProgram } from '../support/program.ts'
 import { createUser, withCertificate, withToken, type User } from '../support/users.ts'
 
+const NAMESPACE = newNamespace()
 const POLLING = { timeout: 20_000, interval: 100 }
 const VERSION = ['get', '--raw', '/version']
 
@@ -24,7 +25,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
   let created = 0
 
   beforeAll(async () => {
-    cluster = await startCluster({ pod: false })
+    cluster = await joinCluster({ namespace: NAMESPACE, pod: false })
   })
 
   afterAll(() => cluster.stop())
@@ -173,7 +174,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
 
   async function expectWatchGoesOn(): Promise<void> {
     const name = `created-${++created}`
-    await cluster.admin(['-n', 'team-a', 'create', 'configmap', name])
+    await cluster.admin(['-n', NAMESPACE, 'create', 'configmap', name])
     expect(await watch.until(new RegExp(`^configmap/${name}$`, 'm'))).toContain(name)
   }
 

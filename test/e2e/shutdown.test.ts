@@ -1,16 +1,18 @@
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 
-import { startCluster, type Cluster } from '../support/cluster.ts'
+import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
 import { startTestGatehouse, type AuditEvent, type TestGatehouse } from '../support/gatehouse.ts'
 import { overSPDY } from '../support/kubectl.ts'
 import { withCertificate, withToken } from '../support/users.ts'
+
+const NAMESPACE = newNamespace()
 
 /** The shutdown of a Gatehouse, as after SIGTERM, while kubectl commands run. */
 describe.skipIf(!inject('hasParts'))('a Gatehouse that shuts down', () => {
   let cluster: Cluster
 
   beforeAll(async () => {
-    cluster = await startCluster()
+    cluster = await joinCluster({ namespace: NAMESPACE })
   })
 
   afterAll(() => cluster.stop())
@@ -82,7 +84,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse that shuts down', () => {
   }
 })
 
-const CONFIG_MAPS = '/api/v1/namespaces/team-a/configmaps'
+const CONFIG_MAPS = `/api/v1/namespaces/${NAMESPACE}/configmaps`
 
 async function readyz({ probesUrl }: TestGatehouse): Promise<string> {
   const response = await fetch(`${probesUrl}/readyz`)

@@ -8,11 +8,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 
 import { callApi } from '../../dev/parts/api-client.ts'
+import { newNamespace } from '../support/cluster.ts'
 import { command } from '../support/command.ts'
 import { overSPDY } from '../support/kubectl.ts'
 import { startSite, type Site } from '../support/site.ts'
 import { CREDENTIALS, type User } from '../support/users.ts'
 
+const NAMESPACE = newNamespace()
 const overWebSocket = {
   KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'true',
   KUBECTL_PORT_FORWARD_WEBSOCKETS: 'true',
@@ -27,7 +29,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
   let site: Site
 
   beforeAll(async () => {
-    site = await startSite()
+    site = await startSite({ namespace: NAMESPACE })
   })
 
   afterAll(() => site.stop())

@@ -3,14 +3,17 @@
  * users of the tests. Gatehouse's upstream credential is a token of the service account from these
  * manifests, so Gatehouse has the rights of their ClusterRole and no others.
  */
-import { readFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { startControlPlane, type RunningControlPlane } from '../../dev/parts/control-plane.ts'
+import { inject } from 'vitest'
+
+import { startControlPlane, type ControlPlane } from '../../dev/parts/control-plane.ts'
 import { runPod } from '../../dev/parts/run-pod.ts'
-import { createKubectl, type Kubectl } from './kubectl.ts'
-import { manifestsFolder } from './manifests.ts'
+import { createKubectl, succeed, type Kubectl } from './kubectl.ts'
+import { applyManifests } from './manifests.ts'
 import { writeServiceAccountKubeconfig } from './service-account.ts'
 
 /** Gatehouse's user name at the API server. */
@@ -36,8 +39,13 @@ interface ApiServerUser {
   readonly extra?: Readonly<Record<string, readonly string[]>>
 }
 
+/** A control plane with the namespace in which a test file works. */
+export interface TestControlPlane extends ControlPlane {
+  readonly namespace: string
+}
+
 export interface Cluster {
-  readonly controlPlane: RunningControlPlane
+  readonly controlPlane: TestControlPlane
   readonly admin: Kubectl
   /** Path of a kubeconfig that refers to a token file, as in a pod. */
   readonly gatehouseKubeconfig: string
@@ -54,61 +62,88 @@ export interface Cluster {
   stop(): Promise<void>
 }
 
-/**
- * Starts a cluster with a namespace `team-a` and a pod `web` in it. The groups `engineers` (of
- * certificates) and `oidc:engineers` (of tokens) have the ClusterRole `edit` there, and no rights
- * elsewhere.
- */
-export async function startCluster(options: { readonly pod?: boolean } = {}): Promise<Cluster> {
-  const controlPlane = await startControlPlane({ kubelet: options.pod ?? true })
-  try {
-    const admin = createKubectl(controlPlane)
-    for (const file of ['00-namespace.yaml', '10-rbac.yaml']) {
-      await succeed(admin, ['apply', '-f', join(manifestsFolder, file)])
-    }
-    if (options.pod ?? true) await runPod(controlPlane, 'team-a', 'web')
-    else await succeed(admin, ['create', 'namespace', 'team-a'])
-    const groups = ['--group=engineers', '--group=oidc:engineers']
-    const binding = ['create', 'rolebinding', 'engineers', '--clusterrole=edit', ...groups]
-    await succeed(admin, ['-n', 'team-a', ...binding])
+export interface ClusterOptions {
+  /** The namespace of the test file; from `newNamespace` in the shared control plane. */
+  readonly namespace: string
+  /** Whether the pod `web` runs in the namespace; true by default. */
+  readonly pod?: boolean
+}
 
-    const { kubeconfig, tokenFile } = await writeServiceAccountKubeconfig(controlPlane, admin)
-    const events = () => readEvents(controlPlane.auditLogFile)
-    return {
-      controlPlane,
-      admin,
-      gatehouseKubeconfig: kubeconfig,
-      gatehouseTokenFile: tokenFile,
-      events,
-      async eventOf(auditID) {
-        for (let i = 0; i < 200; i++) {
-          const found = (await events()).find(
-            (event) => event.auditID === auditID && event.stage === 'ResponseComplete',
-          )
-          if (found !== undefined) return found
-          await sleep(100)
-        }
-        throw new Error(`kube-apiserver's audit log has no final event of request ${auditID}`)
-      },
-      async eventsOfGatehouseItself() {
-        return (await events()).filter(
-          ({ user, impersonatedUser, responseStatus }) =>
-            user.username === GATEHOUSE_USERNAME &&
-            impersonatedUser === undefined &&
-            responseStatus?.message?.includes('cannot impersonate resource') !== true,
-        )
-      },
-      stop: () => controlPlane.stop(),
-    }
+/** A namespace that no other test file uses. */
+export function newNamespace(): string {
+  return `team-${randomBytes(4).toString('hex')}`
+}
+
+/**
+ * Prepares a namespace in the control plane that test files share. The groups `engineers` (of
+ * certificates) and `oidc:engineers` (of tokens) have the ClusterRole `edit` there, and no rights
+ * elsewhere. For tests that leave everything outside of their namespace as it is.
+ */
+export async function joinCluster(options: ClusterOptions): Promise<Cluster> {
+  const shared = inject('sharedControlPlane')
+  if (shared === undefined) throw new Error('the real parts are missing')
+  const controlPlane = { ...shared, namespace: options.namespace }
+  const { admin, ...cluster } = await prepare(controlPlane, options)
+  const namespace = ['namespace', options.namespace]
+  // Its pod would run until the end of all test files.
+  const stop = () => succeed(admin, ['delete', '--wait=false', ...namespace])
+  return { ...cluster, admin, stop }
+}
+
+/** A control plane of its own with a namespace as of `joinCluster`, for tests that change or stop it. */
+export async function startCluster(options: Partial<ClusterOptions> = {}): Promise<Cluster> {
+  const { namespace = 'team-a', pod = true } = options
+  const { stop, failed, ...parts } = await startControlPlane({ kubelet: pod })
+  failed.catch(() => undefined)
+  const controlPlane = { ...parts, namespace }
+  try {
+    await applyManifests(createKubectl(controlPlane))
+    return { ...(await prepare(controlPlane, { namespace, pod })), stop }
   } catch (error) {
-    await controlPlane.stop()
+    await stop()
     throw error
   }
 }
 
-async function succeed(kubectl: Kubectl, args: readonly string[]): Promise<void> {
-  const { code, stderr } = await kubectl(args)
-  if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`)
+async function prepare(
+  controlPlane: TestControlPlane,
+  { namespace, pod = true }: ClusterOptions,
+): Promise<Omit<Cluster, 'stop'>> {
+  const admin = createKubectl(controlPlane)
+  if (pod) await runPod(controlPlane, namespace, 'web')
+  else await succeed(admin, ['create', 'namespace', namespace])
+  const groups = ['--group=engineers', '--group=oidc:engineers']
+  const binding = ['create', 'rolebinding', 'engineers', '--clusterrole=edit', ...groups]
+  await succeed(admin, ['-n', namespace, ...binding])
+
+  const directory = await mkdtemp(join(controlPlane.directory, 'gatehouse-'))
+  const files = await writeServiceAccountKubeconfig({ ...controlPlane, directory }, admin)
+  const events = () => readEvents(controlPlane.auditLogFile)
+  return {
+    controlPlane,
+    admin,
+    gatehouseKubeconfig: files.kubeconfig,
+    gatehouseTokenFile: files.tokenFile,
+    events,
+    async eventOf(auditID) {
+      for (let i = 0; i < 200; i++) {
+        const found = (await events()).find(
+          (event) => event.auditID === auditID && event.stage === 'ResponseComplete',
+        )
+        if (found !== undefined) return found
+        await sleep(100)
+      }
+      throw new Error(`kube-apiserver's audit log has no final event of request ${auditID}`)
+    },
+    async eventsOfGatehouseItself() {
+      return (await events()).filter(
+        ({ user, impersonatedUser, responseStatus }) =>
+          user.username === GATEHOUSE_USERNAME &&
+          impersonatedUser === undefined &&
+          responseStatus?.message?.includes('cannot impersonate resource') !== true,
+      )
+    },
+  }
 }
 
 async function readEvents(file: string): Promise<readonly ApiServerEvent[]> {

@@ -2,6 +2,8 @@ import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 
+import { succeed, type Kubectl } from './kubectl.ts'
+
 /** The folder that an administrator applies. */
 export const manifestsFolder = resolve(import.meta.dirname, '../../deploy/kubernetes')
 
@@ -98,5 +100,12 @@ async function project(
     const content = data[key]
     if (content === undefined) throw new Error(`there is no key ${key} for ${path}`)
     await writeFile(join(folder, path), content)
+  }
+}
+
+/** Applies what Gatehouse's service account needs: its namespace and its rights. */
+export async function applyManifests(admin: Kubectl): Promise<void> {
+  for (const file of ['00-namespace.yaml', '10-rbac.yaml']) {
+    await succeed(admin, ['apply', '-f', join(manifestsFolder, file)])
   }
 }

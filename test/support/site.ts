@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 
 import { parse } from 'yaml'
 
-import { startCluster, type Cluster } from './cluster.ts'
+import { joinCluster, startCluster, type Cluster, type ClusterOptions } from './cluster.ts'
 import { startTestGatehouse, type TestGatehouse, type TestGatehouseOptions } from './gatehouse.ts'
 import { CREDENTIALS, SIGN_IN, type Credential, type User } from './users.ts'
 
@@ -15,12 +15,15 @@ export interface Site {
   stop(): Promise<void>
 }
 
-/** Starts a site. `pod`: whether it has the pod `web` in `team-a` and a node for it. Default: true. */
-export async function startSite(
-  options: Omit<TestGatehouseOptions, 'upstream'> & { readonly pod?: boolean } = {},
-): Promise<Site> {
-  const { pod, ...gatehouseOptions } = options
-  const cluster = await startCluster(pod === undefined ? {} : { pod })
+export interface SiteOptions extends Omit<TestGatehouseOptions, 'upstream'>, ClusterOptions {
+  /** With a control plane of its own, whose audit log no other test file writes. False by default. */
+  readonly isAlone?: boolean
+}
+
+/** Starts a site in a namespace of the control plane that test files share. */
+export async function startSite(options: SiteOptions): Promise<Site> {
+  const { pod = true, namespace, isAlone = false, ...gatehouseOptions } = options
+  const cluster = await (isAlone ? startCluster : joinCluster)({ namespace, pod })
   try {
     const gatehouse = await startTestGatehouse({
       upstream: { kubeconfig: cluster.gatehouseKubeconfig },

@@ -3,8 +3,8 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { CertificateRequest } from '../../certs-dev/pki.ts'
-import type { ControlPlane } from '../../dev/parts/control-plane.ts'
 import { formatKubeconfig } from '../../dev/parts/kubeconfig.ts'
+import type { TestControlPlane } from './cluster.ts'
 import type { TestGatehouse } from './gatehouse.ts'
 import { base64, certificateUser } from './kubeconfig-user.ts'
 import { createKubectl, type Kubectl } from './kubectl.ts'
@@ -33,7 +33,7 @@ export const CREDENTIALS: readonly Credential[] = ['client certificate', 'OIDC t
 
 /** A user with a client certificate, by default ada in the group engineers. */
 export async function withCertificate(
-  controlPlane: ControlPlane,
+  controlPlane: TestControlPlane,
   gatehouse: TestGatehouse,
   subject: Partial<CertificateRequest> = {},
 ): Promise<User> {
@@ -44,7 +44,7 @@ export async function withCertificate(
 
 /** A user with an OIDC token, by default ada in the group engineers; both get the prefix `oidc:`. */
 export async function withToken(
-  controlPlane: ControlPlane,
+  controlPlane: TestControlPlane,
   gatehouse: TestGatehouse,
   { sub = 'ada', groups = ['engineers'] }: { sub?: string; groups?: readonly string[] } = {},
 ): Promise<User> {
@@ -55,7 +55,7 @@ export async function withToken(
 
 /** A user with any credential, valid or not: `user` is the user of a kubeconfig. */
 export async function createUser(
-  controlPlane: ControlPlane,
+  controlPlane: TestControlPlane,
   gatehouse: Pick<TestGatehouse, 'url' | 'ca'>,
   username: string,
   groups: readonly string[],
@@ -64,7 +64,7 @@ export async function createUser(
   const home = await mkdtemp(join(controlPlane.directory, 'home-'))
   const kubeconfig = join(home, 'kubeconfig')
   const cluster = { server: gatehouse.url, 'certificate-authority-data': base64(gatehouse.ca) }
-  const text = formatKubeconfig({ cluster, user, namespace: 'team-a' })
+  const text = formatKubeconfig({ cluster, user, namespace: controlPlane.namespace })
   await writeFile(kubeconfig, text, { mode: 0o600 })
   return {
     username,

@@ -10,7 +10,6 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { createAuthority } from '../../../certs-dev/pki.ts'
 import type { Issuer } from '../../../src/authentication/oidc/authentication-config.ts'
 import type { Timing } from '../../../src/authentication/oidc/jwks.ts'
-import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 import { createLog } from '../../../src/log.ts'
 import {
   configuration,
@@ -27,6 +26,7 @@ import {
   type SigningKey,
   type TestIssuer,
 } from './issuer.ts'
+import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 
 const log = createLog({ level: 'silent' })
 let oldKey: SigningKey

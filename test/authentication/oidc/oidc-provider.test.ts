@@ -8,9 +8,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createAuthority } from '../../../certs-dev/pki.ts'
 import { startIdentityProvider, type IdentityProvider } from '../../../dev/identity-provider.ts'
 import { loadAuthenticationConfiguration } from '../../../src/authentication/oidc/authentication-config.ts'
-import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 import { createLog } from '../../../src/log.ts'
 import { refusalOf } from './issuer.ts'
+import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 
 let folder: string
 let certificateAuthority: string

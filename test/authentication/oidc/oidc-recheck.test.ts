@@ -3,7 +3,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 
 import type { Authentication } from '../../../src/authentication/authenticator.ts'
 import type { Issuer } from '../../../src/authentication/oidc/authentication-config.ts'
-import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 import type { ClientConnection } from '../../../src/http/exchange.ts'
 import { createLog } from '../../../src/log.ts'
 import {
@@ -16,6 +15,7 @@ import {
   type SigningKey,
   type TestIssuer,
 } from './issuer.ts'
+import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 
 const NO_CONNECTION: ClientConnection = {
   remoteAddress: '127.0.0.1',

@@ -4,7 +4,6 @@ import { createHmac, createPublicKey } from 'node:crypto'
 import { CompactSign, exportJWK, exportSPKI, GeneralSign, type JWK } from 'jose'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
-import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 import { createLog } from '../../../src/log.ts'
 import {
   configuration,
@@ -18,6 +17,7 @@ import {
   type SigningKey,
   type TestIssuer,
 } from './issuer.ts'
+import { startOidc, type TestOidc } from './oidc-sign-in.ts'
 
 let rsa: SigningKey
 let ec: SigningKey

@@ -4,7 +4,6 @@ import type {
   AuthenticationConfiguration,
   Issuer,
 } from '../../../src/authentication/oidc/authentication-config.ts'
-import { startOidc, type TestOidc, type TestOidcOptions } from './oidc-sign-in.ts'
 import { createLog } from '../../../src/log.ts'
 import {
   configuration,
@@ -17,6 +16,7 @@ import {
   type SigningKey,
   type TestIssuer,
 } from './issuer.ts'
+import { startOidc, type TestOidc, type TestOidcOptions } from './oidc-sign-in.ts'
 
 const log = createLog({ level: 'silent' })
 let key: SigningKey
