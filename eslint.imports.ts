@@ -9,6 +9,7 @@ export const openToAll: readonly string[] = [
   'tally',
   'lru',
   'swap-list',
+  'pem',
   'undici',
   'config',
 ]

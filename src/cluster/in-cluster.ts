@@ -1,8 +1,8 @@
 /** Endpoint and credential of a pod's service account (client-go/rest InClusterConfig). */
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-import { ConfigError, type ConfigProblem } from '../config/problem.ts'
+import { ConfigError, fileProblem, type ConfigProblem } from '../config/problem.ts'
+import { readText } from '../config/read-text.ts'
 import type { UpstreamCredential } from './credential.ts'
 import { endpointOf } from './endpoint.ts'
 
@@ -20,10 +20,7 @@ const SERVICE_ACCOUNT = 'run in a pod with a service account (automountServiceAc
 export function loadInCluster({ host, port, folder }: InCluster): UpstreamCredential {
   const problems: ConfigProblem[] = []
   const add = (file: string, message: string, fix: string): void => {
-    problems.push({
-      ...{ file, line: undefined, column: undefined, field: 'upstream.inCluster' },
-      ...{ message, fix },
-    })
+    problems.push(fileProblem(file, message, fix, 'upstream.inCluster'))
   }
   if (host === '') {
     add(
@@ -35,14 +32,9 @@ export function loadInCluster({ host, port, folder }: InCluster): UpstreamCreden
   }
   const read = (name: string): string => {
     const file = resolve(folder, name)
-    try {
-      const text = readFileSync(file, 'utf8').trim()
-      if (text === '') add(file, 'is empty', SERVICE_ACCOUNT)
-      return text
-    } catch (error) {
-      add(file, `cannot be read: ${(error as Error).message}`, SERVICE_ACCOUNT)
-      return ''
-    }
+    const text = readText(file, (...problem) => add(file, ...problem), SERVICE_ACCOUNT)?.trim()
+    if (text === '') add(file, 'is empty', SERVICE_ACCOUNT)
+    return text ?? ''
   }
   const token = read('token')
   const ca = read('ca.crt')

@@ -1,10 +1,10 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 
 import type { LoadedDocument } from '../config/document.ts'
 import type { Path } from '../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
+import { readText } from '../config/read-text.ts'
 import type { Kubeconfig } from './kubeconfig-schema.ts'
 
 /** Reads what a kubeconfig refers to; collects problems with their positions in it. */
@@ -40,11 +40,6 @@ export interface PemField {
   readonly pem: string | undefined
 }
 
-const READ_PROBLEMS: Readonly<Record<string, string>> = {
-  ENOENT: 'does not exist',
-  EISDIR: 'is a folder',
-}
-
 /** Makes a reader for one kubeconfig. */
 export function createKubeconfigReader(
   document: string,
@@ -60,14 +55,7 @@ export function createKubeconfigReader(
   function readNamed(path: Path, name: string): string | undefined {
     const file = resolve(dirname(document), name)
     files.push(file)
-    try {
-      return readFileSync(file, 'utf8')
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      const why = READ_PROBLEMS[code ?? ''] ?? `cannot be read: ${code ?? String(error)}`
-      problem(path, `${file} ${why}`, 'give a readable file')
-      return undefined
-    }
+    return readText(file, (message, fix) => problem(path, `${file} ${message}`, fix))
   }
 
   return {

@@ -4,7 +4,7 @@
  */
 import { loadDocument } from '../config/document.ts'
 import type { Path } from '../config/path.ts'
-import { ConfigError } from '../config/problem.ts'
+import { ConfigError, fileProblem } from '../config/problem.ts'
 import type { UpstreamCredential } from './credential.ts'
 import { endpointOf } from './endpoint.ts'
 import {
@@ -95,14 +95,12 @@ function noContext(
     return reader.fail(['current-context'], message, fix)
   }
   return new ConfigError([
-    {
-      file: reader.document,
-      line: undefined,
-      column: undefined,
-      field: 'upstream.context',
-      message: `has no context ${JSON.stringify(wanted)}`,
+    fileProblem(
+      reader.document,
+      `has no context ${JSON.stringify(wanted)}`,
       fix,
-    },
+      'upstream.context',
+    ),
   ])
 }
 

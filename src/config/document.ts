@@ -2,7 +2,6 @@
  * YAML and JSON files that operators own, read strictly: unknown fields, duplicate keys, wrong types
  * and more than one document are problems, each with its line, and all are reported together.
  */
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import { isMap, isNode, isPair, isSeq, LineCounter, parseDocument as parseYaml, visit } from 'yaml'
@@ -11,18 +10,13 @@ import { z } from 'zod'
 
 import { describeIssues } from './issues.ts'
 import { fieldName, type Path } from './path.ts'
-import { ConfigError, type ConfigProblem } from './problem.ts'
+import { ConfigError, fileProblem, WHOLE_FILE, type ConfigProblem, type Place } from './problem.ts'
+import { readText } from './read-text.ts'
 import { isReadable, syntaxProblem, withoutFollowers } from './syntax.ts'
 
 // A schema is used once at each load: code made for it at run time would take longer than it saves, and
 // without it no text ever becomes code in this process.
 z.config({ jitless: true })
-
-/** Where something stands; undefined when it stands nowhere. 1-based. */
-export interface Place {
-  readonly line: number | undefined
-  readonly column: number | undefined
-}
 
 /** Knows where each field of one file stands. */
 export interface Source {
@@ -63,13 +57,11 @@ export function readDocument<S extends z.ZodType>(
   file: string,
   schema: S,
 ): DocumentReading<z.output<S>> {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    return unread(file, (error as NodeJS.ErrnoException).code ?? String(error))
-  }
-  return parseDocument(file, text, schema)
+  const problems: ConfigProblem[] = []
+  // Absolute: a path that leads nowhere is often relative to another directory than was thought.
+  const named = resolve(file)
+  const text = readText(file, (message, fix) => problems.push(fileProblem(named, message, fix)))
+  return text === undefined ? unread(named, problems) : parseDocument(file, text, schema)
 }
 
 /** Checks a text as if it stood in `file`. */
@@ -111,28 +103,14 @@ function parseDocument<S extends z.ZodType>(
   return { ...source, raw, value, problems }
 }
 
-const UNREAD: Readonly<Record<string, Pick<ConfigProblem, 'message' | 'fix'>>> = {
-  ENOENT: { message: 'the file does not exist', fix: 'create it, or correct the path' },
-  EISDIR: { message: 'is a folder', fix: 'name a file in it' },
-}
-
-function unread(file: string, why: string): DocumentReading<never> {
-  const nowhere: Place = { line: undefined, column: undefined }
-  const problem: ConfigProblem = {
-    // Absolute, since whoever does not find it may look in another folder.
-    ...{ file: resolve(file), ...nowhere, field: '' },
-    ...(UNREAD[why] ?? {
-      message: `the file cannot be read: ${why}`,
-      fix: 'make it readable for Gatehouse',
-    }),
-  }
+function unread(file: string, problems: readonly ConfigProblem[]): DocumentReading<never> {
   return {
     file,
     raw: undefined,
     value: undefined,
-    problems: [problem],
-    locate: () => nowhere,
-    problem: (path, message, fix) => ({ ...problem, field: fieldName(path), message, fix }),
+    problems,
+    locate: () => WHOLE_FILE,
+    problem: (path, message, fix) => fileProblem(file, message, fix, fieldName(path)),
   }
 }
 

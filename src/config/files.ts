@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import type { Source } from './document.ts'
 import { fieldName, valueAt, type Path } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
+import { fileFault, IS_DIRECTORY, type FileFault } from './read-text.ts'
 
 /** The path in a field, made absolute, whether or not the rest of the document is right. */
 export type FileAt = (field: Path) => string | undefined
@@ -36,10 +37,10 @@ export function inputFileFields(raw: unknown): readonly Path[] {
 export function checkFiles(raw: unknown, source: Source, fileAt: FileAt): ConfigProblem[] {
   const problems = inputFileFields(raw).flatMap((field) => {
     const file = fileAt(field)
-    const why = file === undefined ? undefined : unreadable(file)
-    return why === undefined
+    const fault = file === undefined ? undefined : unreadable(file)
+    return fault === undefined
       ? []
-      : [source.problem(field, `${String(file)} ${why}`, 'correct the path, or put the file there')]
+      : [source.problem(field, `${String(file)} ${fault[0]}`, fault[1])]
   })
   const auditFile = fileAt(AUDIT_FILE)
   const unwritten = auditFile === undefined ? undefined : unwritable(auditFile)
@@ -61,14 +62,13 @@ export function fieldNamed(name: string, raw: unknown): Path | undefined {
   return [...inputFileFields(raw), ...others].find((field) => fieldName(field) === name)
 }
 
-function unreadable(file: string): string | undefined {
+function unreadable(file: string): FileFault | undefined {
   try {
-    if (statSync(file).isDirectory()) return 'is a folder'
+    if (statSync(file).isDirectory()) return IS_DIRECTORY
     accessSync(file, constants.R_OK)
     return undefined
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    return code === 'ENOENT' ? 'does not exist' : `cannot be read: ${code ?? 'unknown error'}`
+    return fileFault(error)
   }
 }
 
@@ -79,16 +79,16 @@ function unreadable(file: string): string | undefined {
 export function unwritable(
   file: string,
   access: (path: string, mode: number) => void = accessSync,
-): readonly [message: string, fix: string] | undefined {
+): FileFault | undefined {
   const folder = dirname(file)
-  if (isFolder(file)) return [`${file} is a folder`, 'name a file in it, such as audit.log']
+  if (isFolder(file)) return [`${file} is a directory`, 'name a file in it, such as audit.log']
   if (!isFolder(folder)) {
-    return [`the folder ${folder} does not exist`, 'create the folder, or correct the path']
+    return [`the directory ${folder} does not exist`, 'create it, or correct the path']
   }
   const fix = 'give the user that Gatehouse runs as the right to write it, or choose another path'
   const isThere = statSync(file, { throwIfNoEntry: false }) !== undefined
   const needed: readonly (readonly [string, number, string])[] = [
-    [folder, constants.W_OK | constants.X_OK, `the folder ${folder}`],
+    [folder, constants.W_OK | constants.X_OK, `the directory ${folder}`],
     ...(isThere ? [[file, constants.W_OK, file] as const] : []),
   ]
   for (const [path, mode, name] of needed) {

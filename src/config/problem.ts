@@ -1,11 +1,16 @@
 import type { StacklessError } from '../log.ts'
 
-/** One thing wrong in a file that an operator owns: where, what, and how to fix it. */
-export interface ConfigProblem {
-  readonly file: string
-  /** 1-based; undefined when the whole file is meant (missing, unreadable). */
+/** A position in a file, 1-based; undefined when the whole file is meant (missing, unreadable). */
+export interface Place {
   readonly line: number | undefined
   readonly column: number | undefined
+}
+
+export const WHOLE_FILE: Place = { line: undefined, column: undefined }
+
+/** One thing wrong in a file that the administrator owns: where, what, and how to fix it. */
+export interface ConfigProblem extends Place {
+  readonly file: string
   /** Dotted path such as `listener.tls.minVersion` or `rules[3].verbs`; `''` for the document. */
   readonly field: string
   readonly message: string
@@ -13,7 +18,18 @@ export interface ConfigProblem {
   readonly fix: string
 }
 
-/** All problems of one load, together: file by file as they were first met, from top to bottom. */
+/** A problem of a file as a whole. */
+export function fileProblem(
+  file: string,
+  message: string,
+  fix: string,
+  /** The field of gatehouse.yaml that the file belongs to, where more than the file's path tells it. */
+  field = '',
+): ConfigProblem {
+  return { file, ...WHOLE_FILE, field, message, fix }
+}
+
+/** Every problem of one load: file by file in the order they were read, each from top to bottom. */
 export class ConfigError extends Error implements StacklessError {
   readonly needsNoStack = true
   readonly problems: readonly ConfigProblem[]

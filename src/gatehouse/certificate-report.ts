@@ -5,7 +5,6 @@
 import { X509Certificate } from 'node:crypto'
 
 import type { ClientTrust } from '../authentication/x509/client-ca.ts'
-import { certificateBlocks } from '../authentication/x509/pem.ts'
 import {
   parseRevocationLists,
   subjectOf,
@@ -13,10 +12,11 @@ import {
 } from '../authentication/x509/revocation.ts'
 import { formatTime } from '../authentication/x509/verify-errors.ts'
 import type { UpstreamCredential } from '../cluster/credential.ts'
-import type { ConfigProblem } from '../config/problem.ts'
+import { fileProblem, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { ServingCertificates } from '../listener/serving-certificates.ts'
 import type { Metrics } from '../metrics.ts'
+import { certificateBlocks } from '../pem.ts'
 
 export type CertificateKind = 'serving' | 'client_ca' | 'upstream' | 'crl'
 
@@ -195,7 +195,7 @@ function warnOfCoverage(
 }
 
 function warning(file: string, message: string, fix: string): ConfigProblem[] {
-  return [{ file, line: undefined, column: undefined, field: '', message, fix }]
+  return [fileProblem(file, message, fix)]
 }
 
 function day(time: number): string {

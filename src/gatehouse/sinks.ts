@@ -2,7 +2,7 @@
 import type { AuditSink } from '../audit/record.ts'
 import { createFileSink } from '../audit/sinks/file.ts'
 import { createStdoutSink } from '../audit/sinks/stdout.ts'
-import { ConfigError } from '../config/problem.ts'
+import { ConfigError, fileProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Log } from '../log.ts'
 
@@ -34,14 +34,12 @@ function openFile(options: NonNullable<AuditOptions['file']>, log: Log): AuditSi
     return createFileSink({ ...options, log })
   } catch (error) {
     throw new ConfigError([
-      {
-        file: options.path,
-        line: undefined,
-        column: undefined,
-        field: 'audit.file.path',
-        message: (error as Error).message,
-        fix: 'choose a path that Gatehouse may write',
-      },
+      fileProblem(
+        options.path,
+        (error as Error).message,
+        'choose a path that Gatehouse may write',
+        'audit.file.path',
+      ),
     ])
   }
 }

@@ -1,9 +1,9 @@
 /** Serving and SNI certificates, read from their files. */
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 
 import { fieldName, type Path } from '../config/path.ts'
-import { ConfigError, type ConfigProblem } from '../config/problem.ts'
+import { ConfigError, fileProblem, type ConfigProblem } from '../config/problem.ts'
+import { readText } from '../config/read-text.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { ServingCertificate } from './tls.ts'
 
@@ -50,13 +50,12 @@ interface PairFiles {
 function readPair(path: Path, { certFile, privateKeyFile }: Partial<PairFiles>) {
   const problems: ConfigProblem[] = []
   const at = (member: keyof PairFiles, file: string) => (message: string, fix: string) => {
-    const field = fieldName([...path, member])
-    problems.push({ file, line: undefined, column: undefined, field, message, fix })
+    problems.push(fileProblem(file, message, fix, fieldName([...path, member])))
   }
   const certProblem = at('certFile', certFile ?? '')
   const keyProblem = at('privateKeyFile', privateKeyFile ?? '')
-  const certificate = certFile === undefined ? '' : readText(certFile, certProblem)
-  const privateKey = privateKeyFile === undefined ? '' : readText(privateKeyFile, keyProblem)
+  const certificate = certFile === undefined ? '' : readPem(certFile, certProblem)
+  const privateKey = privateKeyFile === undefined ? '' : readPem(privateKeyFile, keyProblem)
   const leaf = certificate === '' ? undefined : parseCertificate(certificate, certProblem)
   const key = privateKey === '' ? undefined : parsePrivateKey(privateKey, keyProblem)
   if (leaf !== undefined && key !== undefined && !leaf.checkPrivateKey(key)) {
@@ -68,15 +67,10 @@ function readPair(path: Path, { certFile, privateKeyFile }: Partial<PairFiles>) 
 type Add = (message: string, fix: string) => void
 
 /** `''` with a problem. */
-function readText(file: string, add: Add): string {
-  try {
-    const text = readFileSync(file, 'utf8')
-    if (text === '') add('is empty', 'give PEM')
-    return text
-  } catch (error) {
-    add(`cannot be read: ${(error as Error).message}`, 'give a readable file')
-    return ''
-  }
+function readPem(file: string, add: Add): string {
+  const text = readText(file, add)
+  if (text === '') add('is empty', 'give PEM')
+  return text ?? ''
 }
 
 function parseCertificate(pem: string, add: Add): X509Certificate | undefined {

@@ -25,7 +25,7 @@ const notTo = (path: string) => (asked: string, mode: number) => {
 
 test('a file in a folder that takes no files cannot be written', () => {
   expect(unwritable(join(folder, 'new.log'), notTo(folder))).toEqual([
-    `the folder ${folder} cannot be written: EACCES`,
+    `the directory ${folder} cannot be written: EACCES`,
     MEND,
   ])
 })

@@ -117,20 +117,20 @@ describe('problems name file, line, field and fix', () => {
       text: GOOD.replace('clientCAFile: ca.crt', 'clientCAFile: users.crt'),
       expected: [
         'gatehouse.yaml:7:11: authentication.x509.clientCAFile: users.crt does not exist ' +
-          '(correct the path, or put the file there)',
+          '(create it, or correct the path)',
       ],
     },
     {
       name: 'a folder in place of a file',
       text: GOOD.replace('rulesFile: rules.yaml', 'rulesFile: .'),
-      expected: [expect.stringContaining('is a folder')],
+      expected: [expect.stringContaining('is a directory')],
     },
     {
       name: 'an audit file in a folder that is not there',
       text: GOOD.replace('path: audit.log', 'path: log/audit.log'),
       expected: [
-        'gatehouse.yaml:9:18: audit.file.path: the folder log does not exist ' +
-          '(create the folder, or correct the path)',
+        'gatehouse.yaml:9:18: audit.file.path: the directory log does not exist ' +
+          '(create it, or correct the path)',
       ],
     },
     {
@@ -262,7 +262,7 @@ describe('problems name file, line, field and fix', () => {
 
   test('a file that is not there', () => {
     const [problem] = readConfiguration(at('nowhere.yaml')).problems
-    expect(problem).toMatchObject({ file: at('nowhere.yaml'), message: 'the file does not exist' })
+    expect(problem).toMatchObject({ file: at('nowhere.yaml'), message: 'does not exist' })
   })
 
   test('a file that is not there is told with its whole path', () => {
@@ -272,7 +272,7 @@ describe('problems name file, line, field and fix', () => {
 
   test('a folder in place of the file', () => {
     expect(readConfiguration(at('.')).problems).toMatchObject([
-      { message: 'is a folder', fix: 'name a file in it' },
+      { message: 'is a directory', fix: 'name a file in it' },
     ])
   })
 

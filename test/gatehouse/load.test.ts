@@ -236,7 +236,7 @@ test('of a pair the half that is there is checked', async () => {
   await writeFile(at('serving.key'), 'none')
   expect(problems()).toEqual([
     'gatehouse.yaml:5:5: listener.tls.certFile: serving.crt does not exist ' +
-      '(correct the path, or put the file there)',
+      '(create it, or correct the path)',
     expect.stringContaining('listener.tls.privateKeyFile: serving.key is no PEM private key'),
   ])
 })
@@ -245,7 +245,7 @@ describe('the audit log', () => {
   test('is no folder', async () => {
     await configure('audit.log', '.')
     expect(problems()).toEqual([
-      'gatehouse.yaml:10:18: audit.file.path: FOLDER is a folder ' +
+      'gatehouse.yaml:10:18: audit.file.path: FOLDER is a directory ' +
         '(name a file in it, such as audit.log)',
     ])
   })
@@ -253,8 +253,8 @@ describe('the audit log', () => {
   test('has a folder that is none', async () => {
     await configure('audit.log', 'ca.crt/audit.log')
     expect(problems()).toEqual([
-      'gatehouse.yaml:10:18: audit.file.path: the folder ca.crt does not exist ' +
-        '(create the folder, or correct the path)',
+      'gatehouse.yaml:10:18: audit.file.path: the directory ca.crt does not exist ' +
+        '(create it, or correct the path)',
     ])
   })
 })
@@ -277,17 +277,17 @@ describe('a kubeconfig’s problem is told once, by its cause', () => {
     [
       'a CA file that is missing',
       { cluster: { ...cluster, 'certificate-authority': 'none.crt' } },
-      'clusters[0].cluster.certificate-authority: none.crt does not exist (give a readable file)',
+      'clusters[0].cluster.certificate-authority: none.crt does not exist (create it, or correct the path)',
     ],
     [
       'a token file that is missing',
       { user: { tokenFile: 'none' } },
-      'users[0].user.tokenFile: none does not exist (give a readable file)',
+      'users[0].user.tokenFile: none does not exist (create it, or correct the path)',
     ],
     [
       'a folder in place of a token file',
       { user: { tokenFile: '.' } },
-      'users[0].user.tokenFile: FOLDER is a folder (give a readable file)',
+      'users[0].user.tokenFile: FOLDER is a directory (name a file in it)',
     ],
     [
       'a certificate without its key',
@@ -297,7 +297,7 @@ describe('a kubeconfig’s problem is told once, by its cause', () => {
     [
       'a certificate that is missing',
       { user: { 'client-certificate': 'none.crt', 'client-key': 'serving.key' } },
-      'users[0].user.client-certificate: none.crt does not exist (give a readable file)',
+      'users[0].user.client-certificate: none.crt does not exist (create it, or correct the path)',
     ],
     [
       'a key of another certificate',

@@ -2,6 +2,8 @@ import { X509Certificate } from 'node:crypto'
 
 import { z } from 'zod'
 
+import { pemBlocks, type PemBlock } from '../../pem.ts'
+
 /**
  * The fields of `AuthenticationConfiguration` (apiserver pkg/apis/apiserver/v1/types.go), each
  * checked on its own. The descriptions appear as fixes in configuration problems.
@@ -146,17 +148,15 @@ function urlProblem(text: string): string | undefined {
   return undefined
 }
 
-const PEM_BLOCK = /-----BEGIN ([^-\n]+)-----[\s\S]*?-----END \1-----/g
-
-function isCertificateBundle(pem: string): boolean {
-  const blocks = [...pem.matchAll(PEM_BLOCK)]
-  return blocks.length > 0 && blocks.every(([block, label]) => isCertificate(block, label))
+function isCertificateBundle(text: string): boolean {
+  const blocks = pemBlocks(text)
+  return blocks.length > 0 && blocks.every(isCertificate)
 }
 
-function isCertificate(block: string, label: string | undefined): boolean {
+function isCertificate({ label, pem }: PemBlock): boolean {
   if (label !== 'CERTIFICATE') return false
   try {
-    return new X509Certificate(block).raw.length > 0
+    return new X509Certificate(pem).raw.length > 0
   } catch {
     return false
   }

@@ -4,8 +4,8 @@
  */
 import { X509Certificate } from 'node:crypto'
 
+import { certificateBlocks } from '../../pem.ts'
 import type { ClientTrust } from './client-ca.ts'
-import { certificateBlocks } from './pem.ts'
 import { readRevocationLists, type RevocationState } from './revocation.ts'
 
 /** Returns why a certificate is no longer accepted; undefined when it is. */

@@ -1,10 +1,10 @@
 /** The CAs that sign user certificates, and their revocation lists, read from PEM bundles. */
 import { X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 
-import { ConfigError, type ConfigProblem } from '../../config/problem.ts'
-import { certificateBlocks, revocationLists } from './pem.ts'
+import { ConfigError, fileProblem, type ConfigProblem } from '../../config/problem.ts'
+import { readText } from '../../config/read-text.ts'
+import { certificateBlocks, revocationLists } from '../../pem.ts'
 
 export interface ClientTrust {
   /** PEM. */
@@ -24,7 +24,7 @@ export interface ClientTrust {
 export function loadClientTrust(clientCAFile: string, crlFile: string | undefined): ClientTrust {
   const problems: ConfigProblem[] = []
   const add = (file: string, message: string, fix: string): void => {
-    problems.push({ file, line: undefined, column: undefined, field: '', message, fix })
+    problems.push(fileProblem(file, message, fix))
   }
   const ca = read(clientCAFile, add)
   const crl = crlFile === undefined ? undefined : read(crlFile, add)
@@ -39,13 +39,9 @@ export function loadClientTrust(clientCAFile: string, crlFile: string | undefine
 
 type Add = (file: string, message: string, fix: string) => void
 
+/** `''` with a problem. */
 function read(file: string, add: Add): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    add(file, `cannot be read: ${(error as Error).message}`, 'give a readable file')
-    return ''
-  }
+  return readText(file, (message, fix) => add(file, message, fix)) ?? ''
 }
 
 function checkAuthorities(file: string, blocks: readonly string[], add: Add): void {

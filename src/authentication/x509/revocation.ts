@@ -4,6 +4,7 @@
  */
 import type { X509Certificate } from 'node:crypto'
 
+import { revocationLists } from '../../pem.ts'
 import {
   CONTEXT_0,
   derElements,
@@ -14,7 +15,6 @@ import {
   TIMES,
   type DerElement,
 } from './der.ts'
-import { revocationLists } from './pem.ts'
 
 /** Serial numbers by issuer, both as hex of their DER: names are compared as encoded. */
 type Revoked = ReadonlyMap<string, ReadonlySet<string>>
