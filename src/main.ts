@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: argv in, exit code out. Beside start.ts nothing else reads `process`. */
+/** The command line: argv in, exit code out. Only this file and start.ts read `process`. */
 import { readFileSync } from 'node:fs'
 
 import { Command } from 'commander'
@@ -21,39 +21,40 @@ const program = new Command('gatehouse')
   .version(version)
   .showHelpAfterError()
   .exitOverride((error) => {
-    // commander's own exits: 0 for --help and --version, else a usage error.
+    // Exits of commander itself: 0 for --help and --version, otherwise a usage error.
     process.exit(error.exitCode === 0 ? 0 : 2)
   })
 
 program
   .command('serve')
-  .description('start Gatehouse; SIGTERM and SIGINT end it cleanly')
-  .requiredOption('--config <file>', 'GatehouseConfiguration')
+  .description('run Gatehouse until SIGTERM or SIGINT')
+  .requiredOption('--config <file>', 'path of the GatehouseConfiguration file')
   .action(async ({ config }: { config: string }) => {
-    const exitCode = await serve({
-      configFile: configFile(config),
-      inCluster: inClusterFrom(process.env),
-      stderr: process.stderr,
-      onSignal: (handler) => {
-        process.on('SIGTERM', handler)
-        process.on('SIGINT', handler)
+    const exitCode = await serve(
+      { configFile: configFile(config), inCluster: inClusterFrom(process.env) },
+      {
+        stderr: process.stderr,
+        onSignal: (handler) => {
+          process.on('SIGTERM', handler)
+          process.on('SIGINT', handler)
+        },
+        onCrash: (handler) => process.on('uncaughtException', handler),
       },
-      onCrash: (handler) => process.on('uncaughtException', handler),
-    })
+    )
     process.exit(exitCode)
   })
 
 program
   .command('validate')
-  .description('check the configuration and every file that it names; exit code 2 on problems')
-  .requiredOption('--config <file>', 'GatehouseConfiguration')
+  .description(
+    'check the configuration and every file that it names; exits with 2 if there are problems',
+  )
+  .requiredOption('--config <file>', 'path of the GatehouseConfiguration file')
   .action(async ({ config }: { config: string }) => {
-    process.exitCode = await validate({
-      configFile: configFile(config),
-      inCluster: inClusterFrom(process.env),
-      stdout: process.stdout,
-      stderr: process.stderr,
-    })
+    process.exitCode = await validate(
+      { configFile: configFile(config), inCluster: inClusterFrom(process.env) },
+      { stdout: process.stdout, stderr: process.stderr },
+    )
   })
 
 await program.parseAsync()

@@ -1,19 +1,21 @@
 #!/usr/bin/env node
 /**
- * What the package runs first: says so when Node is too old to read the rest, which would otherwise
- * fail with an error that helps nobody. So this file is plain, and imports nothing before it looked.
+ * The entry point of the package. It checks the version of Node.js first, since an older one would fail
+ * on the rest with a syntax error. So this file uses plain syntax, and imports nothing before the check.
  */
 const OLDEST = 26
 
 const major = Number(process.versions.node.split('.')[0])
 if (major < OLDEST) {
-  process.stderr.write(`gatehouse needs Node ${OLDEST} or newer, this is ${process.version}\n`)
+  process.stderr.write(
+    `gatehouse requires Node.js ${OLDEST} or newer, this is ${process.version}\n`,
+  )
   process.exit(2)
 }
 
 /**
- * What the build compiled already, of use to the same version of Node only. For another one it stays
- * off: it would write here what it compiles itself, and nothing is written where code is read from.
+ * The compile cache made by the build; only the same version of Node.js can use it. With another
+ * version the cache stays off: Node.js would write to it, and nothing is written where code is read.
  */
 const compiled = new URL('./compile-cache/', import.meta.url)
 const { readdirSync } = process.getBuiltinModule('node:fs')

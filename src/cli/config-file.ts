@@ -1,18 +1,17 @@
 import { dirname, resolve } from 'node:path'
 
-export interface WorkingFolder {
+export interface WorkingDirectory {
   readonly cwd: string
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
 /**
- * The file that `--config` means. npm runs a script in the folder of its package.json: a path that
- * was typed behind `npm run SCRIPT --` is relative to where npm was called, which it keeps in
- * `INIT_CWD`; one that the script itself holds is relative to the package. Whatever the script runs
- * inherits npm's variables, so that they count in the package's folder only. Other paths are left as
- * they are.
+ * Resolves the path given with `--config`. npm runs a script in the directory of its package.json: a
+ * path typed after `npm run SCRIPT --` is relative to where npm was called, which is in `INIT_CWD`; a
+ * path in the script itself is relative to the package. Programs that the script starts inherit npm's
+ * variables, so these count only in the package's directory. Other paths are returned unchanged.
  */
-export function resolveConfigFile(name: string, { cwd, env }: WorkingFolder): string {
+export function resolveConfigFile(name: string, { cwd, env }: WorkingDirectory): string {
   const { INIT_CWD: calledIn, npm_package_json: manifest, npm_lifecycle_script: script } = env
   const byNpm = env['npm_lifecycle_event'] !== undefined && manifest !== undefined
   if (!byNpm || calledIn === undefined || calledIn === cwd) return name

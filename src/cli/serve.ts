@@ -7,44 +7,47 @@ import { startGatehouse, type Gatehouse } from '../gatehouse/serve.ts'
 export interface ServeOptions {
   readonly configFile: string
   readonly inCluster: InClusterEnvironment
+}
+
+export interface ServeEffects {
   readonly stderr: { write(text: string): unknown }
-  /** Registers what ends Gatehouse; a second signal ends it at once. */
+  /** Registers the handler of SIGTERM and SIGINT; a second signal skips the waits of the shutdown. */
   readonly onSignal: (handler: () => void) => void
-  /** Registers what is told of an exception that nobody caught. */
+  /** Registers the handler of uncaught exceptions. */
   readonly onCrash: (handler: (error: unknown) => void) => void
 }
 
-/** How long a crashing Gatehouse tries to get its audit records out. */
-const CRASH_MS = 5_000
+/** How long a crashing Gatehouse tries to write its remaining audit records. */
+const CRASH_DEADLINE_MS = 5_000
 
 /**
- * Runs until a signal. Exit code: 0 ended cleanly, 1 could not start or crashed, 2 bad
- * configuration. After an exception that nobody caught no state can be relied on, so it ends, but
- * not without the audit records of what it did.
+ * Runs until a signal. Exit codes: 0 for a clean shutdown, 1 if it could not start or crashed, 2 for a
+ * configuration that is not valid. After an uncaught exception no state can be relied on, so Gatehouse
+ * writes its audit records and exits.
  */
-export async function serve(options: ServeOptions): Promise<number> {
+export async function serve(options: ServeOptions, effects: ServeEffects): Promise<number> {
   let gatehouse: Gatehouse
   try {
     gatehouse = await startGatehouse(options)
   } catch (error) {
-    options.stderr.write(describeStartError(error))
+    effects.stderr.write(describeStartError(error))
     return error instanceof ConfigError ? 2 : 1
   }
   return new Promise((resolve) => {
     let signals = 0
-    options.onSignal(() => {
+    effects.onSignal(() => {
       signals += 1
       if (signals === 1) void gatehouse.close().then(() => resolve(0))
       else void gatehouse.close(true)
     })
-    options.onCrash((error) => {
-      gatehouse.log.fatal({ err: error }, 'an exception that nobody caught; ending')
-      void Promise.race([gatehouse.close(true), sleep(CRASH_MS)]).finally(() => resolve(1))
+    effects.onCrash((error) => {
+      gatehouse.log.fatal({ err: error }, 'uncaught exception; shutting down')
+      void Promise.race([gatehouse.close(true), sleep(CRASH_DEADLINE_MS)]).finally(() => resolve(1))
     })
   })
 }
 
-/** All problems, one a line, and nothing of a stack. */
+/** Every problem on a line of its own, without a stack. */
 export function describeStartError(error: unknown): string {
   if (error instanceof ConfigError) {
     const { problems } = error

@@ -6,24 +6,30 @@ import { describeStartError } from './serve.ts'
 export interface ValidateOptions {
   readonly configFile: string
   readonly inCluster: InClusterEnvironment
+}
+
+export interface ValidateEffects {
   readonly stdout: { write(text: string): unknown }
   readonly stderr: { write(text: string): unknown }
 }
 
 /**
- * Loads everything that `serve` would, and starts nothing. Exit code: 0 good, 2 bad configuration, 1
- * for what is no fault of it.
+ * Loads everything that `serve` loads, and starts nothing. Exit codes: 0 for a valid configuration, 2
+ * for one that is not valid, 1 for any other error.
  */
-export async function validate(options: ValidateOptions): Promise<number> {
+export async function validate(
+  options: ValidateOptions,
+  effects: ValidateEffects,
+): Promise<number> {
   try {
     const { warnings } = loadAll(options.configFile, options.inCluster)
     for (const warning of warnings) {
-      options.stderr.write(`warning: ${formatProblem(warning)}\n`)
+      effects.stderr.write(`warning: ${formatProblem(warning)}\n`)
     }
-    options.stdout.write(`${options.configFile} is valid\n`)
+    effects.stdout.write(`${options.configFile} is valid\n`)
     return 0
   } catch (error) {
-    options.stderr.write(describeStartError(error))
+    effects.stderr.write(describeStartError(error))
     return error instanceof ConfigError ? 2 : 1
   }
 }

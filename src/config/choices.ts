@@ -1,4 +1,4 @@
-/** What the fields of gatehouse.yaml say of each other. */
+/** Checks of gatehouse.yaml that concern more than one field. */
 import type { Source } from './document.ts'
 import { valueAt, type Path } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
@@ -6,12 +6,12 @@ import { DEFAULTS } from './schema.ts'
 
 type AddProblem = (field: Path, message: string, fix: string) => void
 
-/** Looks at bare data, so that it is found beside other problems. */
+/** Takes bare data, so that its problems are reported together with those of single fields. */
 export function checkChoices(raw: unknown, source: Source): ConfigProblem[] {
-  return collect(raw, source, [checkUpstream, checkSigningIn, checkSinks, checkPorts])
+  return collect(raw, source, [checkUpstream, checkAuthentication, checkSinks, checkPorts])
 }
 
-/** What works, but perhaps not as meant. */
+/** Settings that are valid but probably not intended. */
 export function warnOfChoices(raw: unknown, source: Source): ConfigProblem[] {
   return collect(raw, source, [warnOfMasters, warnOfConcurrency])
 }
@@ -38,29 +38,33 @@ function checkUpstream(raw: object, add: AddProblem): void {
   const inCluster = valueAt(raw, ['upstream', 'inCluster']) === true
   const kubeconfig = has(raw, 'upstream', 'kubeconfig')
   if (!inCluster && !kubeconfig) {
-    add(['upstream'], 'names no API server', 'set kubeconfig, or inCluster: true')
+    add(['upstream'], 'does not name an API server', 'set kubeconfig, or inCluster: true')
   }
   if (inCluster && kubeconfig) {
     add(['upstream', 'inCluster'], 'conflicts with kubeconfig', 'keep one of the two')
   }
   if (inCluster && has(raw, 'upstream', 'context')) {
-    add(['upstream', 'context'], 'means nothing with inCluster', 'remove it')
+    add(['upstream', 'context'], 'has no effect with inCluster: true', 'remove it')
   }
   const mode = valueAt(raw, ['upstream', 'identity', 'mode'])
   if (has(raw, 'upstream', 'identity', 'requestheader') && mode !== 'requestheader') {
     add(
       ['upstream', 'identity', 'requestheader'],
-      'conflicts with the mode impersonation',
+      'conflicts with mode: impersonation',
       'set mode: requestheader, or remove it',
     )
   }
 }
 
-function checkSigningIn(raw: object, add: AddProblem): void {
+function checkAuthentication(raw: object, add: AddProblem): void {
   const authentication = valueAt(raw, ['authentication'])
   if (typeof authentication !== 'object' || authentication === null) return
   if (!has(authentication, 'x509') && !has(authentication, 'configFile')) {
-    add(['authentication'], 'nobody could sign in', 'set x509, configFile or both')
+    add(
+      ['authentication'],
+      'no authentication method is configured',
+      'set x509, configFile or both',
+    )
   }
 }
 
@@ -69,7 +73,7 @@ function checkSinks(raw: object, add: AddProblem): void {
   if (typeof audit !== 'object' || audit === null) return
   const stdout = has(audit, 'stdout') && valueAt(audit, ['stdout', 'enabled']) !== false
   if (!has(audit, 'file') && !stdout) {
-    add(['audit'], 'there is no sink', 'set file, or stdout: { enabled: true }')
+    add(['audit'], 'no audit sink is configured', 'set file, or stdout: { enabled: true }')
   }
 }
 
@@ -77,11 +81,11 @@ function checkPorts(raw: object, add: AddProblem): void {
   const listenerPort = valueAt(raw, ['listener', 'port']) ?? DEFAULTS.listenerPort
   const probesPort = valueAt(raw, ['probes', 'port']) ?? DEFAULTS.probesPort
   if (listenerPort !== 0 && listenerPort === probesPort) {
-    add(['probes', 'port'], 'is the port of the listener', 'choose another')
+    add(['probes', 'port'], 'is also the port of the listener', 'choose another port')
   }
 }
 
-/** RBAC lets members of system:masters do everything and cannot take it from them. */
+/** The API server authorizes members of system:masters before it asks RBAC. */
 function warnOfMasters(raw: object, add: AddProblem): void {
   const field: Path = ['authentication', 'systemIdentities', 'groups']
   const groups = valueAt(raw, field)
@@ -89,7 +93,7 @@ function warnOfMasters(raw: object, add: AddProblem): void {
   if (position < 0) return
   add(
     [...field, position],
-    'system:masters passes by all of RBAC: whoever signs in with it may do everything',
+    'system:masters bypasses RBAC: its members may do everything',
     'remove it, and bind a group of your own to the ClusterRole cluster-admin',
   )
 }
@@ -103,7 +107,7 @@ function warnOfConcurrency(raw: object, add: AddProblem): void {
   if (requests < connections) return
   add(
     valueAt(raw, field) === undefined ? pool : field,
-    `one user may have ${requests} requests at a time, and so all ${connections} connections to the API server`,
-    `keep limits.concurrent.requests well below upstream.connections.maxConnections`,
+    `one user may run ${requests} requests at the same time and hold all ${connections} connections to the API server`,
+    'keep limits.concurrent.requests well below upstream.connections.maxConnections',
   )
 }

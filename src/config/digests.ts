@@ -1,15 +1,15 @@
-/** What files hold, as digests: cheap to ask again while a file was not touched. */
+/** Digests of files. Asking again is cheap while `stat` shows that a file was not touched. */
 import { hash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 
-/** By file, what it held at a certain moment. */
+/** The digests of files at one time. */
 export interface FileDigests {
   get(file: string): string | undefined
-  /** Takes in what others hold now; true when there was one that is not known yet. */
+  /** Adds the current digests of files that are not in it yet; true if there was one. */
   add(files: readonly string[]): boolean
 }
 
-/** What these files hold now. */
+/** The current digests of these files. */
 export function digestsOf(files: readonly string[]): FileDigests {
   const digests = new Map<string, string>()
   const add = (others: readonly string[]): boolean => {
@@ -21,19 +21,19 @@ export function digestsOf(files: readonly string[]): FileDigests {
   return { get: (file) => digests.get(file), add }
 }
 
-/** By file: what `stat` said, and the digest of what was read then. */
+/** By file, the result of `stat` and the digest of the content at that time. */
 const known = new Map<string, { readonly stat: string; readonly digest: string }>()
 
-/** A file that was touched this recently may change again without a new time stamp. */
+/** A file that was touched this recently may change again and keep its timestamp. */
 const RACY_MS = 2_000
 
-/** Of a file that cannot be read: why. */
+/** The SHA-256 of a file in hex; for a file that cannot be read, the error code. */
 export function digestOfFile(file: string): string {
   try {
     const { dev, ino, size, ctimeNs, ctimeMs } = statSync(file, { bigint: true })
     const stat = `${dev}:${ino}:${size}:${ctimeNs}`
-    const before = known.get(file)
-    if (before?.stat === stat) return before.digest
+    const earlier = known.get(file)
+    if (earlier?.stat === stat) return earlier.digest
     const digest = hash('sha256', readFileSync(file), 'hex')
     if (Date.now() - Number(ctimeMs) > RACY_MS) known.set(file, { stat, digest })
     return digest

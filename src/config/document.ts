@@ -1,6 +1,6 @@
 /**
- * YAML and JSON files that operators own, read strictly: unknown fields, duplicate keys, wrong types
- * and more than one document are problems, each with its line, and all are reported together.
+ * Reads the administrator's YAML and JSON files strictly: unknown fields, duplicate keys, wrong types
+ * and further documents are problems, each with its line, and all are reported together.
  */
 import { resolve } from 'node:path'
 
@@ -12,16 +12,16 @@ import { describeIssues } from './issues.ts'
 import { fieldName, type Path } from './path.ts'
 import { ConfigError, fileProblem, WHOLE_FILE, type ConfigProblem, type Place } from './problem.ts'
 import { readText } from './read-text.ts'
-import { isReadable, syntaxProblem, withoutFollowers } from './syntax.ts'
+import { isReadable, syntaxProblem, withoutFollowingErrors } from './syntax.ts'
 
-// A schema is used once at each load: code made for it at run time would take longer than it saves, and
-// without it no text ever becomes code in this process.
+// Without zod's JIT no text is ever evaluated as code in this process. A schema is used once per load,
+// so generated code would not pay off either.
 z.config({ jitless: true })
 
-/** Knows where each field of one file stands. */
+/** Knows the place of each field of one file. */
 export interface Source {
   readonly file: string
-  /** The field's place, or that of the innermost part of it that is there. */
+  /** The field's place; of a missing field, the place of the innermost parent that exists. */
   locate(path: Path): Place
   problem(path: Path, message: string, fix: string): ConfigProblem
 }
@@ -30,10 +30,10 @@ export interface LoadedDocument<T> extends Source {
   readonly value: T
 }
 
-/** What was read, good or not: `value` is there only without problems. */
+/** A document that was read, valid or not: `value` is undefined if there are problems. */
 export interface DocumentReading<T> extends Source {
   readonly value: T | undefined
-  /** The bare data, for checks across fields that are to be reported with the rest. */
+  /** The bare data, for checks across fields whose problems are reported together with these. */
   readonly raw: unknown
   readonly problems: readonly ConfigProblem[]
 }
@@ -52,19 +52,19 @@ export function loadDocument<S extends z.ZodType>(
   return { ...reading, value: reading.value }
 }
 
-/** As `loadDocument`, without throwing: a missing file is a problem like others. */
+/** Like `loadDocument`, but never throws: a missing file is a problem like others. */
 export function readDocument<S extends z.ZodType>(
   file: string,
   schema: S,
 ): DocumentReading<z.output<S>> {
   const problems: ConfigProblem[] = []
-  // Absolute: a path that leads nowhere is often relative to another directory than was thought.
+  // Absolute: a wrong path is often one that is relative to another directory than expected.
   const named = resolve(file)
   const text = readText(file, (message, fix) => problems.push(fileProblem(named, message, fix)))
   return text === undefined ? unread(named, problems) : parseDocument(file, text, schema)
 }
 
-/** Checks a text as if it stood in `file`. */
+/** Checks a text; `file` is only for the problems. */
 function parseDocument<S extends z.ZodType>(
   file: string,
   text: string,
@@ -80,7 +80,7 @@ function parseDocument<S extends z.ZodType>(
   })
   const source = createSource(file, document, lines)
   const aliases = unresolvedAliases(file, document, lines)
-  const errors = withoutFollowers(document.errors)
+  const errors = withoutFollowingErrors(document.errors)
   const problems = [...errors.map((error) => syntaxProblem(file, text, error, lines)), ...aliases]
   if (aliases.length > 0 || !errors.every(isReadable)) {
     return { ...source, raw: undefined, value: undefined, problems }
@@ -90,7 +90,11 @@ function parseDocument<S extends z.ZodType>(
   try {
     raw = document.toJS({ maxAliasCount: 100 })
   } catch (error) {
-    const problem = source.problem([], (error as Error).message, 'write it out without aliases')
+    const problem = source.problem(
+      [],
+      (error as Error).message,
+      'write the values out instead of using aliases',
+    )
     return { ...source, raw: undefined, value: undefined, problems: [...problems, problem] }
   }
   const result = schema.safeParse(raw)
@@ -120,8 +124,8 @@ function unresolvedAliases(file: string, document: Document, lines: LineCounter)
     Alias(_key, alias) {
       if (alias.resolve(document) !== undefined) return
       const { line, col } = lines.linePos(alias.range?.[0] ?? 0)
-      const message = `*${alias.source} stands for nothing: no &${alias.source} stands before it`
-      const fix = 'write the value out, or quote what begins with "*"'
+      const message = `the alias *${alias.source} has no anchor &${alias.source} before it`
+      const fix = 'write the value out, or quote text that begins with "*"'
       problems.push({ file, line, column: col, field: '', message, fix })
     },
   })
@@ -148,7 +152,7 @@ function createSource(file: string, document: Document, lines: LineCounter): Sou
   }
 }
 
-/** The key of a field, or the item of a list; of a path that leads nowhere the last part found. */
+/** The offset of a field's key or a list's item; of a missing field, that of the last part found. */
 function offsetOf(document: Document, path: Path): number | undefined {
   let node: unknown = document.contents
   let offset = isNode(node) ? node.range?.[0] : undefined

@@ -1,25 +1,25 @@
 /** Durations as Kubernetes writes them (Go's `time.ParseDuration`), here of one or more whole parts. */
 import { z } from 'zod'
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
-/** Timers of Node take no longer ones: beyond, they run out at once. */
+/** The longest timer of Node.js; a longer one fires at once. */
 const MAX_MS = 2 ** 31 - 1
 
 /** A schema whose output is milliseconds. */
-export function duration(description: string) {
+export function duration(meaning: string) {
   return z
     .string()
-    .regex(/^(?:\d{1,6}(?:ms|s|m|h))+$/, 'is no duration')
+    .regex(/^(?:\d{1,6}(?:ms|s|m|h))+$/, 'is not a duration')
     .refine((text) => milliseconds(text) <= MAX_MS, 'is longer than 596h')
     .transform(milliseconds)
-    .describe(`${description}; a duration such as "500ms", "30s", "1h30m"`)
+    .describe(`${meaning}; must be a duration such as "30s", "500ms" or "1h30m"`)
 }
 
 function milliseconds(text: string): number {
   let total = 0
   for (const [, count, unit] of text.matchAll(/(\d+)(ms|s|m|h)/g)) {
-    total += Number(count) * (UNITS[unit ?? ''] ?? 0)
+    total += Number(count) * (UNITS_MS[unit ?? ''] ?? 0)
   }
   return total
 }

@@ -1,14 +1,15 @@
-/** What the environment tells a pod about its cluster (client-go/rest InClusterConfig). */
+/** How a pod finds its cluster (client-go/rest InClusterConfig). */
 const SERVICE_ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount'
 
 export interface InClusterEnvironment {
-  /** `''` outside of a pod. */
+  /** `''` outside a pod. */
   readonly host: string
   readonly port: string
+  /** Directory with the service account's `token` and `ca.crt`. */
   readonly folder: string
 }
 
-/** @param environment such as `process.env` */
+/** @param environment usually `process.env` */
 export function inClusterFrom(
   environment: Readonly<Record<string, string | undefined>>,
 ): InClusterEnvironment {

@@ -1,32 +1,77 @@
-/** Kinds of fields of gatehouse.yaml; what stands behind ";" says how one is written. */
+/**
+ * Kinds of fields of gatehouse.yaml. A description says what the field means and, behind "; ", how
+ * its value is written: problems quote the second part as their fix.
+ */
 import { isIP } from 'node:net'
 
 import { z } from 'zod'
 
-export const path = (what: string) =>
-  z.string().min(1, 'is empty').describe(`${what}; a path relative to this file`)
+import { firstOfLayers } from './schema-walk.ts'
 
-export const count = (what: string, max = 1_000_000) =>
-  z.int().min(1).max(max).describe(`${what}; a whole number from 1 to ${max}`)
+/** What a field that names a file is for. */
+export type FileUse =
+  | {
+      readonly use: 'read'
+      /** What is loaded again when the file changes: the label `what` of the reload metrics. */
+      readonly reload: string
+    }
+  | { readonly use: 'written' }
 
-export const port = (what: string) =>
-  z.int().min(0).max(65_535).describe(`${what}; a port, 0 for any free one`)
+const fileUses = z.registry<FileUse>()
 
-export const address = (what: string) =>
+const file = (meaning: string) =>
+  z
+    .string()
+    .min(1, 'is empty')
+    .describe(`${meaning}; must be a file path, relative to the directory of this file`)
+
+/** A file that must exist and be readable, and that is loaded again when it changes. */
+export const inputFile = (meaning: string, { reload }: { readonly reload: string }) =>
+  file(meaning).register(fileUses, { use: 'read', reload })
+
+/** A file that is appended to; its directory must exist. */
+export const outputFile = (meaning: string) => file(meaning).register(fileUses, { use: 'written' })
+
+/** Undefined for a field that does not name a file. */
+export function fileUseOf(schema: z.ZodType): FileUse | undefined {
+  return firstOfLayers(schema, (layer) => fileUses.get(layer))
+}
+
+export const flag = (meaning: string) => z.boolean().describe(`${meaning}; must be true or false`)
+
+export const choice = <const T extends readonly string[]>(meaning: string, values: T) =>
+  z.enum(values).describe(`${meaning}; must be one of: ${values.join(', ')}`)
+
+export const wholeNumber = (meaning: string, min: number, max: number) =>
+  z.int().min(min).max(max).describe(`${meaning}; must be a whole number from ${min} to ${max}`)
+
+export const count = (meaning: string, max = 1_000_000) => wholeNumber(meaning, 1, max)
+
+export const rate = (meaning: string) =>
+  z
+    .number()
+    .positive()
+    .max(1_000_000)
+    .describe(`${meaning}; must be a number above 0, at most 1000000`)
+
+export const port = (meaning: string) =>
+  z.int().min(0).max(65_535).describe(`${meaning}; must be a port number, or 0 for any free port`)
+
+export const address = (meaning: string) =>
   z
     .string()
     .refine((text) => isIP(text) !== 0, {
-      error: ({ input }) => `${JSON.stringify(input)} is no IP address`,
+      error: ({ input }) => `${JSON.stringify(input)} is not an IP address`,
     })
-    .describe(`${what}; an IP address to bind, such as 127.0.0.1, 0.0.0.0 or ::`)
+    .describe(`${meaning}; must be an IP address such as 127.0.0.1, 0.0.0.0 or ::`)
 
-export const headerName = (what: string) =>
+export const headerName = (meaning: string) =>
   z
     .string()
-    .regex(/^[A-Za-z0-9-]{1,64}$/, 'is no header name')
-    .describe(`${what}; letters, digits and "-"`)
+    .regex(/^[A-Za-z0-9-]{1,64}$/, 'is not a header name')
+    .describe(`${meaning}; must be a header name of letters, digits and "-"`)
 
 export const systemName = z
   .string()
   .startsWith('system:', 'does not begin with "system:"')
-  .describe('a name; beginning with "system:", since others need not stand here')
+  .describe('a name; must begin with "system:": other names need not be listed')

@@ -1,111 +1,107 @@
-/** The files that gatehouse.yaml names: which they are, and whether they can be had. */
-import { accessSync, constants, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+/**
+ * A document whose schema marks fields as files (`inputFile`, `outputFile`): each such field is
+ * resolved relative to the document, checked, and reported with its place. There is no list of these
+ * fields: the schema is walked.
+ */
+import { dirname, resolve } from 'node:path'
 
-import type { Source } from './document.ts'
-import { fieldName, valueAt, type Path } from './path.ts'
+import type { z } from 'zod'
+
+import { readDocument, type DocumentReading } from './document.ts'
+import { fileUseOf, type FileUse } from './fields.ts'
+import { unreadable, unwritable } from './file-access.ts'
+import { fieldName, parseFieldName, valueAt, type Path } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
-import { fileFault, IS_DIRECTORY, type FileFault } from './read-text.ts'
+import { ITEM, members, schemaAt } from './schema-walk.ts'
 
-/** The path in a field, made absolute, whether or not the rest of the document is right. */
+/** The absolute path in a field, whether or not the rest of the document is valid. */
 export type FileAt = (field: Path) => string | undefined
 
-/** Fields that name files which must be there. */
-const INPUT_FILES: readonly Path[] = [
-  ['listener', 'tls', 'certFile'],
-  ['listener', 'tls', 'privateKeyFile'],
-  ['authentication', 'configFile'],
-  ['authentication', 'x509', 'clientCAFile'],
-  ['authentication', 'x509', 'crlFile'],
-  ['authorization', 'rulesFile'],
-  ['upstream', 'kubeconfig'],
-]
-
-export const AUDIT_FILE: Path = ['audit', 'file', 'path']
-
-/** Every field of the document that names a file to be read, those of lists included. */
-export function inputFileFields(raw: unknown): readonly Path[] {
-  const sni = valueAt(raw, ['listener', 'tls', 'sniCertificates'])
-  const pairs = (Array.isArray(sni) ? sni : []).flatMap((_, i) => [
-    ['listener', 'tls', 'sniCertificates', i, 'certFile'],
-    ['listener', 'tls', 'sniCertificates', i, 'privateKeyFile'],
-  ])
-  return [...INPUT_FILES, ...pairs]
+/** `value` has absolute paths in its file fields; `problems` includes those of the files. */
+export interface FilesReading<T> extends DocumentReading<T> {
+  /** Gives the file only if it exists and can be used. */
+  readonly fileAt: FileAt
+  /** Every file to be read that exists and can be read. */
+  readonly inputFiles: readonly string[]
+  /**
+   * Gives a problem of a whole file the place where the document names that file; other problems stay
+   * as they are.
+   */
+  readonly place: (problem: ConfigProblem) => ConfigProblem
 }
 
-/** Files that cannot be read, and an audit log that cannot be written. */
-export function checkFiles(raw: unknown, source: Source, fileAt: FileAt): ConfigProblem[] {
-  const problems = inputFileFields(raw).flatMap((field) => {
-    const file = fileAt(field)
-    const fault = file === undefined ? undefined : unreadable(file)
-    return fault === undefined
-      ? []
-      : [source.problem(field, `${String(file)} ${fault[0]}`, fault[1])]
-  })
-  const auditFile = fileAt(AUDIT_FILE)
-  const unwritten = auditFile === undefined ? undefined : unwritable(auditFile)
-  if (unwritten !== undefined) problems.push(source.problem(AUDIT_FILE, ...unwritten))
-  return problems
-}
-
-/** Of a problem that names nothing but a file: the field of the document that names this file. */
-export function fieldOf(file: string, raw: unknown, fileAt: FileAt): Path | undefined {
-  return inputFileFields(raw).find((field) => fileAt(field) === file)
-}
-
-/** The field of the document with this name. */
-export function fieldNamed(name: string, raw: unknown): Path | undefined {
-  const others: readonly Path[] = [
-    ['upstream', 'context'],
-    ['upstream', 'inCluster'],
-  ]
-  return [...inputFileFields(raw), ...others].find((field) => fieldName(field) === name)
-}
-
-function unreadable(file: string): FileFault | undefined {
-  try {
-    if (statSync(file).isDirectory()) return IS_DIRECTORY
-    accessSync(file, constants.R_OK)
-    return undefined
-  } catch (error) {
-    return fileFault(error)
-  }
-}
-
-/**
- * Why a file could neither be created nor appended to, nor renamed when it is rotated; undefined when
- * it could.
- */
-export function unwritable(
+/** Reads and checks a document and looks at the files it names; never throws. */
+export function readWithFiles<S extends z.ZodType>(
   file: string,
-  access: (path: string, mode: number) => void = accessSync,
-): FileFault | undefined {
-  const folder = dirname(file)
-  if (isFolder(file)) return [`${file} is a directory`, 'name a file in it, such as audit.log']
-  if (!isFolder(folder)) {
-    return [`the directory ${folder} does not exist`, 'create it, or correct the path']
+  schema: S,
+): FilesReading<z.output<S>> {
+  const reading = readDocument(file, schema)
+  const { raw, value } = reading
+  const directory = dirname(file)
+  const fields = fileFields(schema, raw)
+  const named: FileAt = (field) => {
+    const name = valueAt(raw, field)
+    return typeof name === 'string' && name !== '' ? resolve(directory, name) : undefined
   }
-  const fix = 'give the user that Gatehouse runs as the right to write it, or choose another path'
-  const isThere = statSync(file, { throwIfNoEntry: false }) !== undefined
-  const needed: readonly (readonly [string, number, string])[] = [
-    [folder, constants.W_OK | constants.X_OK, `the directory ${folder}`],
-    ...(isThere ? [[file, constants.W_OK, file] as const] : []),
-  ]
-  for (const [path, mode, name] of needed) {
-    try {
-      access(path, mode)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      return [`${name} cannot be written: ${code ?? 'unknown error'}`, fix]
-    }
+  const fileProblems = fields.flatMap(({ path, use }) => {
+    const name = named(path)
+    const fault = name === undefined ? undefined : faultOf(name, use)
+    return fault === undefined ? [] : [reading.problem(path, ...fault)]
+  })
+  const unusable = new Set(fileProblems.map(({ field }) => field))
+  const fileAt: FileAt = (field) => (unusable.has(fieldName(field)) ? undefined : named(field))
+  const inputs = fields.filter(({ use }) => use.use === 'read')
+  return {
+    ...reading,
+    value:
+      value === undefined || fileProblems.length > 0
+        ? undefined
+        : withAbsolutePaths(value, schema, directory),
+    problems: [...reading.problems, ...fileProblems],
+    fileAt,
+    inputFiles: inputs.flatMap(({ path }) => fileAt(path) ?? []),
+    place: (problem) => {
+      if (problem.line !== undefined) return problem
+      const path =
+        problem.field === ''
+          ? inputs.find((field) => named(field.path) === problem.file)?.path
+          : parseFieldName(problem.field)
+      if (path === undefined || schemaAt(schema, path) === undefined) return problem
+      return reading.problem(path, `${problem.file} ${problem.message}`, problem.fix)
+    },
   }
-  return undefined
 }
 
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory()
-  } catch {
-    return false
+interface FileField {
+  readonly path: Path
+  readonly use: FileUse
+}
+
+/** The fields of `raw` that name files by the marks of the schema, those in lists included. */
+function fileFields(schema: z.ZodType, raw: unknown, path: Path = []): readonly FileField[] {
+  if (raw === undefined) return []
+  const use = fileUseOf(schema)
+  if (use !== undefined) return [{ path, use }]
+  return members(schema).flatMap(([name, member]) => {
+    if (name !== ITEM) return fileFields(member, valueAt(raw, [name]), [...path, name])
+    const items: readonly unknown[] = Array.isArray(raw) ? raw : []
+    return items.flatMap((item, i) => fileFields(member, item, [...path, i]))
+  })
+}
+
+/** The message names the file. */
+function faultOf(file: string, { use }: FileUse): readonly [string, string] | undefined {
+  if (use === 'written') return unwritable(file)
+  const fault = unreadable(file)
+  return fault && [`${file} ${fault[0]}`, fault[1]]
+}
+
+function withAbsolutePaths<T>(value: T, schema: z.ZodType, directory: string): T {
+  const copy = structuredClone(value)
+  for (const { path } of fileFields(schema, copy)) {
+    const holder = valueAt(copy, path.slice(0, -1)) as Record<string | number, string>
+    const name = path.at(-1) ?? ''
+    holder[name] = resolve(directory, holder[name] ?? '')
   }
+  return copy
 }

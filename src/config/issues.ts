@@ -1,7 +1,8 @@
-/** What a schema found wrong, in an operator's words: where, what, and what to write instead. */
-import { z } from 'zod'
+/** Turns the issues of a schema into problems for the administrator: where, what, and the fix. */
+import type { z } from 'zod'
 
 import { valueAt, type Path } from './path.ts'
+import { descriptionOf, fieldNames, schemaAt, typeForm } from './schema-walk.ts'
 
 export interface DescribedIssue {
   readonly path: Path
@@ -12,8 +13,8 @@ export interface DescribedIssue {
 type Issue = z.core.$ZodIssue
 
 /**
- * Translates issues. The fix is the `fix` parameter of a custom issue, else what the schema's
- * description says of the field, else its known fields.
+ * Translates issues. The fix is the `fix` parameter of a custom issue, else the form in the schema's
+ * description of the field, else its known fields, else its type.
  */
 export function describeIssues(
   issues: readonly Issue[],
@@ -27,11 +28,12 @@ function describeIssue(issue: Issue, schema: z.ZodType, raw: unknown): Described
   const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)))
   switch (issue.code) {
     case 'unrecognized_keys': {
-      const known = knownKeys(schemaAt(schema, path))
+      const at = schemaAt(schema, path)
+      const known = at === undefined ? [] : fieldNames(at)
       return issue.keys.map((key) => ({
         path: [...path, key],
         message: 'unknown field',
-        fix: unknownMend(key, known),
+        fix: unknownFieldFix(key, known),
       }))
     }
     case 'invalid_union': {
@@ -41,31 +43,32 @@ function describeIssue(issue: Issue, schema: z.ZodType, raw: unknown): Described
           describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, schema, raw),
         )
       }
-      return [{ path, message: 'is of the wrong form', fix: mendFor(schema, path) }]
+      return [{ path, message: 'has the wrong form', fix: fixFor(schema, path) }]
     }
     case 'custom': {
       const fix: unknown = issue.params?.['fix']
-      const text = typeof fix === 'string' ? fix : mendFor(schema, path)
+      const text = typeof fix === 'string' ? fix : fixFor(schema, path)
       return [{ path, message: issue.message, fix: text }]
     }
     case 'invalid_value':
       return [{ path, ...describeChoice(issue.values.map(String), valueAt(raw, path)) }]
     default:
-      return [{ path, message: messageOf(issue, path, raw), fix: mendFor(schema, path) }]
+      return [{ path, message: messageOf(issue, valueAt(raw, path)), fix: fixFor(schema, path) }]
   }
 }
 
-/** A value that is none of those there are: they are told once, the one that was meant beside them. */
+/** A value that is not one of the valid ones; the fix lists them, the nearest one first. */
 function describeChoice(choices: readonly string[], value: unknown): Omit<DescribedIssue, 'path'> {
   const [only = ''] = choices
   const fix =
     choices.length === 1
-      ? `write ${only}`
-      : `one of: ${choices.map((choice) => (choice === '' ? '""' : choice)).join(', ')}`
+      ? `must be ${only}`
+      : `must be one of: ${choices.map((choice) => (choice === '' ? '""' : choice)).join(', ')}`
   if (value === undefined) return { message: 'is required', fix }
   if (value === null) return { message: 'has no value', fix }
-  const told = JSON.stringify(value)
-  const message = choices.length === 1 ? `${told} is not supported` : `${told} is no choice`
+  const shown = JSON.stringify(value)
+  const message =
+    choices.length === 1 ? `${shown} is not supported` : `${shown} is not a valid value`
   const near = choices.length > 1 && typeof value === 'string' ? nearest(value, choices) : undefined
   return { message, fix: near === undefined ? fix : `did you mean ${near}? ${fix}` }
 }
@@ -74,58 +77,73 @@ function depth(issues: readonly Issue[]): number {
   return Math.max(0, ...issues.map(({ path }) => path.length))
 }
 
-function messageOf(issue: Issue, path: Path, raw: unknown): string {
-  const value = valueAt(raw, path)
-  if (issue.code === 'invalid_type' && value === undefined) return 'is required'
-  if (issue.code === 'invalid_type' && value === null) return 'has no value'
-  const text = boundOf(issue) ?? issue.message.replace(/^Invalid input: /, '')
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
-    ? `${JSON.stringify(value)}: ${text}`
-    : text
+/** A statement whose subject is the value, shown where that is of use. */
+function messageOf(issue: Issue, value: unknown): string {
+  if (issue.code === 'invalid_type') return wrongType(issue, value)
+  const own = issue.message.startsWith('Invalid ') ? 'is not valid' : issue.message
+  const text = limitOf(issue, value) ?? own
+  const isShown =
+    typeof value === 'number' || (typeof value === 'string' && /^.{1,100}$/.test(value))
+  return isShown ? `${JSON.stringify(value)} ${text}` : text
 }
 
-/** A bound that was passed, where the schema has no words of its own for it. */
-function boundOf(issue: Issue): string | undefined {
+const TYPES: Readonly<Record<string, string>> = {
+  string: 'a string',
+  number: 'a number',
+  boolean: 'a boolean',
+  object: 'a mapping',
+}
+
+function wrongType({ expected }: z.core.$ZodIssueInvalidType, value: unknown): string {
+  if (value === undefined) return 'is required'
+  if (value === null) return 'has no value'
+  if (expected === 'int' && typeof value === 'number') return `${value} is not a whole number`
+  const type = Array.isArray(value) ? 'a list' : (TYPES[typeof value] ?? `a ${typeof value}`)
+  return typeof value === 'object' ? `is ${type}` : `${JSON.stringify(value)} is ${type}`
+}
+
+/** Which limit a value exceeds, where the schema has no words of its own for it. */
+function limitOf(issue: Issue, value: unknown): string | undefined {
   if (issue.code !== 'too_big' && issue.code !== 'too_small') return undefined
   if (!issue.message.startsWith('Too ')) return undefined
-  const isInclusive = issue.inclusive !== false
-  const bound =
-    issue.code === 'too_big'
-      ? `${isInclusive ? 'at most' : 'less than'} ${issue.maximum}`
-      : `${isInclusive ? 'at least' : 'more than'} ${issue.minimum}`
-  const unit = { string: 'characters', array: 'items' }[String(issue.origin)]
-  return unit === undefined ? `must be ${bound}` : `must have ${bound} ${unit}`
+  const isTooBig = issue.code === 'too_big'
+  const limit = isTooBig ? issue.maximum : issue.minimum
+  if (typeof value !== 'number') return sizeLimit(isTooBig, limit, Array.isArray(value))
+  if (issue.inclusive === false) return `is not ${isTooBig ? 'less' : 'greater'} than ${limit}`
+  return `is ${isTooBig ? 'greater' : 'less'} than ${limit}`
 }
 
-function mendFor(schema: z.ZodType, path: Path): string {
+function sizeLimit(isTooBig: boolean, limit: number | bigint, isList: boolean): string {
+  if (!isTooBig && limit === 1) return 'is empty'
+  return `has ${isTooBig ? 'more' : 'fewer'} than ${limit} ${isList ? 'items' : 'characters'}`
+}
+
+function fixFor(schema: z.ZodType, path: Path): string {
   const at = schemaAt(schema, path)
-  const description = at === undefined ? undefined : descriptionOf(at)
-  if (description !== undefined) return howToWrite(description)
-  const known = knownKeys(at)
-  if (known.length > 0) return `fields are: ${known.join(', ')}`
-  // Items of a list are often described by it.
-  return typeof path.at(-1) === 'number'
-    ? mendFor(schema, path.slice(0, -1))
-    : 'see the annotated example'
+  if (at !== undefined) {
+    const { meaning, form } = descriptionOf(at)
+    if (form !== undefined) return form
+    const known = fieldNames(at)
+    if (known.length > 0) return `the fields are: ${known.join(', ')}`
+    if (meaning !== undefined) return meaning
+  }
+  // The items of a list are often described by the list.
+  if (typeof path.at(-1) === 'number') return fixFor(schema, path.slice(0, -1))
+  const form = at === undefined ? undefined : typeForm(at)
+  return form === undefined ? 'see the documentation of this field' : `must be ${form}`
 }
 
-/** Descriptions say what a field is for and, behind a ";", how it is written. */
-function howToWrite(description: string): string {
-  const semicolon = description.indexOf('; ')
-  return semicolon < 0 ? description : description.slice(semicolon + 2)
-}
-
-function unknownMend(key: string, known: readonly string[]): string {
+function unknownFieldFix(key: string, known: readonly string[]): string {
   const near = nearest(key, known)
   if (near !== undefined) return `did you mean ${near}?`
-  return known.length === 0 ? 'remove it' : `remove it; fields are: ${known.join(', ')}`
+  return known.length === 0 ? 'remove it' : `remove it; the fields are: ${known.join(', ')}`
 }
 
 function nearest(word: string, known: readonly string[]): string | undefined {
   return known.find((candidate) => isNear(candidate.toLowerCase(), word.toLowerCase()))
 }
 
-/** One edit apart: a letter more, less, or another; or two swapped. */
+/** At most one edit apart: a letter added, removed or replaced, or letters in another order. */
 function isNear(a: string, b: string): boolean {
   if (a === b || sortedLetters(a) === sortedLetters(b)) return true
   const [short, long] = a.length <= b.length ? [a, b] : [b, a]
@@ -138,44 +156,4 @@ function isNear(a: string, b: string): boolean {
 
 function sortedLetters(word: string): string {
   return Array.from(word).sort().join('')
-}
-
-/** The schema of a field, seen through defaults, optionality and transformations. */
-function schemaAt(schema: z.ZodType, path: Path): z.ZodType | undefined {
-  let at: z.ZodType | undefined = schema
-  for (const part of path) {
-    const bare: z.ZodType | undefined = at === undefined ? undefined : unwrap(at)
-    if (bare instanceof z.ZodObject) {
-      at = (bare.shape as Record<string, z.ZodType | undefined>)[String(part)]
-    } else if (bare instanceof z.ZodArray) at = bare.element as z.ZodType
-    else return undefined
-  }
-  return at
-}
-
-function unwrap(schema: z.ZodType): z.ZodType {
-  const inner = unwrapOnce(schema)
-  return inner === undefined ? schema : unwrap(inner)
-}
-
-function unwrapOnce(schema: z.ZodType): z.ZodType | undefined {
-  if (
-    schema instanceof z.ZodOptional ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodPrefault
-  ) {
-    return schema.unwrap() as z.ZodType
-  }
-  return schema instanceof z.ZodPipe ? (schema.in as z.ZodType) : undefined
-}
-
-function descriptionOf(schema: z.ZodType): string | undefined {
-  if (schema.description !== undefined) return schema.description
-  const inner = unwrapOnce(schema)
-  return inner === undefined ? undefined : descriptionOf(inner)
-}
-
-function knownKeys(schema: z.ZodType | undefined): readonly string[] {
-  const bare = schema === undefined ? undefined : unwrap(schema)
-  return bare instanceof z.ZodObject ? Object.keys(bare.shape) : []
 }

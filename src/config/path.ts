@@ -1,8 +1,8 @@
-/** Paths of fields in documents: how they are named, and what stands there. */
+/** Paths of fields in documents. */
 
 export type Path = readonly (string | number)[]
 
-/** `rules[3].resources[0].apiGroups` */
+/** Such as `rules[3].resources[0].apiGroups`. */
 export function fieldName(path: Path): string {
   let name = ''
   for (const part of path) {
@@ -10,6 +10,13 @@ export function fieldName(path: Path): string {
     else name += name === '' ? part : `.${part}`
   }
   return name
+}
+
+/** The path that `fieldName` gave this name. */
+export function parseFieldName(name: string): Path {
+  return Array.from(name.matchAll(/\[(\d+)\]|[^.[\]]+/g), ([part, index]) =>
+    index === undefined ? part : Number(index),
+  )
 }
 
 /** The value at a path of bare data; undefined when there is none. */

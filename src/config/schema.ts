@@ -1,12 +1,24 @@
 /**
- * GatehouseConfiguration: the one source of the checks at load, of the defaults and of the JSON
- * Schema for editors. The annotated example is config/gatehouse.yaml.
+ * GatehouseConfiguration: the one source of the checks at load, of the defaults, of the JSON Schema
+ * for editors and of docs/configuration.md. The annotated example is config/gatehouse.yaml.
  */
 import { z } from 'zod'
 
 import { LOG_LEVELS } from '../log.ts'
 import { duration } from './duration.ts'
-import { address, count, headerName, path, port, systemName } from './fields.ts'
+import {
+  address,
+  choice,
+  count,
+  flag,
+  headerName,
+  inputFile,
+  outputFile,
+  port,
+  rate,
+  systemName,
+  wholeNumber,
+} from './fields.ts'
 
 /** Defaults that checks across fields need as well. */
 export const DEFAULTS = {
@@ -16,228 +28,358 @@ export const DEFAULTS = {
   maxConnections: 256,
 } as const
 
+const SERVING = { reload: 'serving certificates' }
+const CLIENT_CA = { reload: 'client CA' }
+
 const sniCertificate = z.strictObject({
-  certFile: path('PEM of the certificate and its intermediates'),
-  privateKeyFile: path('PEM of its private key'),
+  certFile: inputFile('the certificate in PEM, followed by its intermediates', SERVING),
+  privateKeyFile: inputFile('its private key in PEM, not encrypted', SERVING),
   names: z
     .array(z.string().min(1))
     .default([])
     .describe(
-      'server names it is for; a list, "*.example.com" too, empty for those in the certificate',
+      'server names that select this certificate. If empty, the names in the certificate select it; ' +
+        'must be a list of names such as gatehouse.example.com or "*.example.com"',
     ),
 })
 
-const listener = z.strictObject({
-  address: address('where users connect').default('0.0.0.0'),
-  port: port('where users connect').default(DEFAULTS.listenerPort),
-  tls: z.strictObject({
-    certFile: path('PEM of the serving certificate and its intermediates'),
-    privateKeyFile: path('PEM of its private key'),
-    sniCertificates: z.array(sniCertificate).default([]),
-    minVersion: z
-      .enum(['VersionTLS12', 'VersionTLS13'])
-      .default('VersionTLS12')
-      .describe('VersionTLS12 or VersionTLS13'),
-    cipherSuites: z
-      .array(z.string())
+const listener = z
+  .strictObject({
+    address: address('address that the listener binds').default('0.0.0.0'),
+    port: port('port that the listener binds').default(DEFAULTS.listenerPort),
+    tls: z
+      .strictObject({
+        certFile: inputFile(
+          'the serving certificate in PEM, followed by its intermediates',
+          SERVING,
+        ),
+        privateKeyFile: inputFile('its private key in PEM, not encrypted', SERVING),
+        sniCertificates: z
+          .array(sniCertificate)
+          .default([])
+          .meta({
+            description:
+              'more certificates, selected by the server name that the client sends (SNI); ' +
+              'must be a list of certificates',
+            examples: [
+              [
+                {
+                  certFile: 'internal.crt',
+                  privateKeyFile: 'internal.key',
+                  names: ['gatehouse.internal.example', '*.gatehouse.example'],
+                },
+              ],
+            ],
+          }),
+        minVersion: choice('oldest TLS version that a client may use', [
+          'VersionTLS12',
+          'VersionTLS13',
+        ]).default('VersionTLS12'),
+        cipherSuites: z
+          .array(z.string())
+          .default([])
+          .meta({
+            description:
+              'TLS 1.2 cipher suites. If empty, all suites with ECDHE and AEAD, the only ones ' +
+              "supported; must be a list of kube-apiserver's names of cipher suites",
+            examples: [['TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384']],
+          }),
+      })
+      .describe('TLS of the listener.'),
+    http2: z
+      .strictObject({
+        enabled: flag('whether clients may use HTTP/2').default(true),
+        maxConcurrentStreams: count('concurrent streams on one HTTP/2 connection', 10_000).default(
+          250,
+        ),
+      })
+      .describe('HTTP/2 on the listener.')
+      .prefault({}),
+    strictTransportSecurity: z
+      .array(
+        z.string().regex(/^(?:max-age=\d+|includeSubDomains|preload)$/, 'is not an HSTS directive'),
+      )
       .default([])
+      .meta({
+        description:
+          'directives of the Strict-Transport-Security response header (RFC 6797), for browsers. If ' +
+          'empty, the header is not sent; must be a list of max-age=SECONDS, includeSubDomains and preload',
+        examples: [['max-age=31536000', 'includeSubDomains']],
+      }),
+    limits: z
+      .strictObject({
+        maxHeaderBytes: wholeNumber(
+          "maximum size of a request's target and header fields, in bytes",
+          8_192,
+          1_048_576,
+        ).default(65_536),
+        maxHeaders: wholeNumber('maximum number of header fields in a request', 20, 2_000).default(
+          200,
+        ),
+        headerTimeout: duration(
+          'how long a client may take to send the header fields of a request',
+        ).default(10_000),
+        idleTimeout: duration(
+          'how long a connection without a request is kept. A watch is a request, however silent',
+        ).default(90_000),
+        handshakeTimeout: duration('how long a TLS handshake may take').default(10_000),
+        maxConnections: count(
+          'maximum number of client connections. At the limit, a connection without an authenticated ' +
+            'request is closed to make room, from the address that holds the most',
+        ).default(10_000),
+        maxConnectionsPerAddress: count(
+          'maximum number of connections from one client address',
+        ).default(1_000),
+      })
+      .describe('Limits of client connections.')
+      .prefault({}),
+  })
+  .describe('The TLS listener that users connect to: `server` in their kubeconfigs.')
+
+const probes = z
+  .strictObject({
+    address: address('address that the probes bind').default('127.0.0.1'),
+    port: port('port that the probes bind').default(DEFAULTS.probesPort),
+  })
+  .describe(
+    '`/livez`, `/readyz?verbose` and `/metrics`, in plain HTTP. They are never served on the ' +
+      "users' listener.",
+  )
+
+const authentication = z
+  .strictObject({
+    configFile: inputFile("OIDC issuers, in Kubernetes' AuthenticationConfiguration format", {
+      reload: 'authentication configuration',
+    }).optional(),
+    x509: z
+      .strictObject({
+        clientCAFile: inputFile('the CAs that sign client certificates, a PEM bundle', CLIENT_CA),
+        crlFile: inputFile(
+          'revocation lists, a PEM bundle with one list for each CA. If unset, revocation is not checked',
+          CLIENT_CA,
+        ).optional(),
+      })
       .describe(
-        "TLS 1.2 suites; a list of kube-apiserver's names, empty for all with ECDHE and AEAD",
-      ),
-  }),
-  http2: z
-    .strictObject({
-      enabled: z.boolean().default(true).describe('true or false'),
-      maxConcurrentStreams: count('streams on one HTTP/2 connection', 10_000).default(250),
-    })
-    .prefault({}),
-  strictTransportSecurity: z
-    .array(z.string().regex(/^(?:max-age=\d+|includeSubDomains|preload)$/, 'is no HSTS directive'))
-    .default([])
-    .describe('HSTS directives: max-age=SECONDS, includeSubDomains, preload'),
-  limits: z
-    .strictObject({
-      maxHeaderBytes: z
-        .int()
-        .min(8_192)
-        .max(1_048_576)
-        .default(65_536)
-        .describe('bytes of one request head; from 8192 to 1048576'),
-      maxHeaders: z
-        .int()
-        .min(20)
-        .max(2_000)
-        .default(200)
-        .describe('header fields of one request; from 20 to 2000'),
-      headerTimeout: duration('until a request head is whole').default(10_000),
-      idleTimeout: duration('a connection without a request may stay').default(90_000),
-      handshakeTimeout: duration('until a TLS handshake is done').default(10_000),
-      maxConnections: count('client connections').default(10_000),
-      maxConnectionsPerAddress: count('client connections of one address').default(1_000),
-    })
-    .prefault({}),
-})
+        'Client certificates: the common name (CN) is the user name, each organization (O) a group.',
+      )
+      .optional(),
+    systemIdentities: z
+      .strictObject({
+        users: z
+          .array(systemName)
+          .default([])
+          .describe('accepted user names; must be a list of names that begin with "system:"'),
+        groups: z
+          .array(systemName)
+          .default([])
+          .describe('accepted groups; must be a list of names that begin with "system:"'),
+      })
+      .describe(
+        'Names that begin with "system:" are reserved for Kubernetes. A credential that claims one ' +
+          'is rejected (403) unless the name is listed here.',
+      )
+      .prefault({}),
+    tokenCacheSize: count('verified tokens that are cached until they expire').default(10_000),
+  })
+  .describe(
+    'How users authenticate. At least one of `configFile` and `x509` is required. There are no ' +
+      'anonymous users: a request without a valid credential is refused (401).',
+  )
 
-const authentication = z.strictObject({
-  configFile: path('AuthenticationConfiguration with the OIDC issuers').optional(),
-  x509: z
-    .strictObject({
-      clientCAFile: path("PEM bundle of the CAs that sign users' certificates"),
-      crlFile: path('PEM bundle of revocation lists, one for each CA').optional(),
-    })
-    .optional(),
-  systemIdentities: z
-    .strictObject({
-      users: z
-        .array(systemName)
-        .default([])
-        .describe('user names beginning with "system:" that may pass'),
-      groups: z
-        .array(systemName)
-        .default([])
-        .describe('groups beginning with "system:" that may pass'),
-    })
-    .prefault({}),
-  tokenCacheSize: count('verified tokens remembered').default(10_000),
-})
+const authorization = z
+  .strictObject({ rulesFile: inputFile('access rules, an AccessRules file', { reload: 'rules' }) })
+  .describe(
+    "Which requests pass. Kubernetes' RBAC still decides behind Gatehouse: rules can only take away.",
+  )
 
-const bucket = (requestsPerSecond: number, burst: number) =>
+const bucket = (description: string, requestsPerSecond: number, burst: number) =>
   z
     .strictObject({
-      requestsPerSecond: z
-        .number()
-        .positive()
-        .max(1_000_000)
-        .default(requestsPerSecond)
-        .describe('tokens that come back each second; more than 0'),
-      burst: count('tokens at most').default(burst),
+      requestsPerSecond: rate('refill rate, in requests per second').default(requestsPerSecond),
+      burst: count('bucket size, in requests').default(burst),
     })
+    .describe(description)
     .prefault({})
 
-const limits = z.strictObject({
-  address: bucket(300, 2_000),
-  handshakes: z
-    .strictObject({
-      handshakesPerSecond: z
-        .number()
-        .positive()
-        .max(1_000_000)
-        .default(100)
-        .describe('new connections of one address that come back each second; more than 0'),
-      burst: count('new connections of one address at most').default(1_000),
-    })
-    .prefault({}),
-  user: z
-    .strictObject({
-      read: bucket(100, 600),
-      write: bucket(50, 300),
-      list: bucket(100, 600),
-      stream: bucket(50, 300),
-    })
-    .prefault({}),
-  concurrent: z
-    .strictObject({
-      requests: count('requests of one user at a time').default(DEFAULTS.concurrentRequests),
-      streams: count('streams of one user at a time').default(500),
-    })
-    .prefault({}),
-  maxTrackedKeys: count('addresses, and users, that are remembered').default(20_000),
-})
+const limits = z
+  .strictObject({
+    address: bucket(
+      'Requests of one client address, counted before authentication. An IPv6 /64 counts as one address.',
+      300,
+      2_000,
+    ),
+    handshakes: z
+      .strictObject({
+        handshakesPerSecond: rate('refill rate, in connections per second').default(100),
+        burst: count('bucket size, in connections').default(1_000),
+      })
+      .describe(
+        'New connections of one client address. A connection beyond is closed before its TLS ' +
+          'handshake. kubectl opens one connection each time it runs.',
+      )
+      .prefault({}),
+    user: z
+      .strictObject({
+        read: bucket('Requests that read one object.', 100, 600),
+        write: bucket('Requests that change something.', 50, 300),
+        list: bucket('Requests that list a collection.', 100, 600),
+        stream: bucket('watch, logs, exec, attach and port-forward.', 50, 300),
+      })
+      .describe('Requests of one user, counted by their kind.')
+      .prefault({}),
+    concurrent: z
+      .strictObject({
+        requests: count(
+          'requests that are not streams. Keep it well below upstream.connections.maxConnections, ' +
+            'or one user can hold all of them',
+        ).default(DEFAULTS.concurrentRequests),
+        streams: count('streams').default(500),
+      })
+      .describe('Requests of one user that run at the same time.')
+      .prefault({}),
+    maxTrackedKeys: count(
+      'addresses and users that are tracked. Beyond, those unseen for the longest time are forgotten',
+    ).default(20_000),
+  })
+  .describe(
+    'Rate and concurrency limits. A request beyond one of them is refused (429). The defaults never ' +
+      'refuse kubectl, helm or client-go at their usual speed.',
+  )
 
-const audit = z.strictObject({
-  onFailure: z
-    .enum(['refuse', 'count'])
-    .default('refuse')
-    .describe('refuse (requests, while no record can be kept) or count (the loss)'),
-  file: z
-    .strictObject({
-      path: path('audit log'),
-      maxSizeMegabytes: count('size at which the file is rotated', 100_000).default(100),
-      maxBackups: count('rotated files kept', 10_000).default(100),
-      maxAgeDays: count('days that rotated files are kept', 36_500).default(366),
-      compress: z.boolean().default(false).describe('true: rotated files are gzipped'),
-    })
-    .optional(),
-  stdout: z
-    .strictObject({ enabled: z.boolean().default(true).describe('true or false') })
-    .optional(),
-})
+const audit = z
+  .strictObject({
+    onFailure: choice(
+      'what happens to requests while no sink accepts events: they are refused, or served and the ' +
+        'lost events counted',
+      ['refuse', 'count'],
+    ).default('refuse'),
+    file: z
+      .strictObject({
+        path: outputFile('the audit log'),
+        maxSizeMegabytes: count('size at which the file is rotated, in megabytes', 100_000).default(
+          100,
+        ),
+        maxBackups: count('rotated files that are kept', 10_000).default(100),
+        maxAgeDays: count('how long rotated files are kept, in days', 36_500).default(366),
+        compress: flag('whether rotated files are compressed with gzip').default(false),
+      })
+      .describe('A file of JSON lines.')
+      .optional(),
+    stdout: z
+      .strictObject({
+        enabled: flag('whether events are written to standard output').default(true),
+      })
+      .describe('JSON lines on standard output.')
+      .optional(),
+  })
+  .describe(
+    'One audit.k8s.io/v1 event for every request, refused ones included. At least one sink (`file` ' +
+      'or `stdout`) is required.',
+  )
 
-const upstream = z.strictObject({
-  kubeconfig: path("kubeconfig with Gatehouse's own credential").optional(),
-  context: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('context in it; a name, or leave it out for its current-context'),
-  inCluster: z
-    .boolean()
-    .default(false)
-    .describe('true: the service account of the pod is the credential'),
-  identity: z
-    .strictObject({
-      mode: z
-        .enum(['impersonation', 'requestheader'])
-        .default('impersonation')
-        .describe('impersonation or requestheader'),
-      requestheader: z
-        .strictObject({
-          usernameHeader: headerName('--requestheader-username-headers').default('X-Remote-User'),
-          groupHeader: headerName('--requestheader-group-headers').default('X-Remote-Group'),
-          uidHeader: headerName('--requestheader-uid-headers').default('X-Remote-Uid'),
-          extraHeaderPrefix: headerName('--requestheader-extra-headers-prefix')
-            .endsWith('-', 'does not end with "-"')
-            .default('X-Remote-Extra-'),
-        })
-        .prefault({}),
-    })
-    .prefault({}),
-  connections: z
-    .strictObject({
-      maxConnections: count('connections for short requests', 10_000).default(
-        DEFAULTS.maxConnections,
+const upstream = z
+  .strictObject({
+    kubeconfig: inputFile(
+      "kubeconfig with Gatehouse's own credential: a client certificate, token or tokenFile. Files " +
+        'that it names are watched as well',
+      { reload: 'upstream credential' },
+    ).optional(),
+    context: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'context of the kubeconfig. If unset, its current-context; must be the name of a context',
       ),
-      connectTimeout: duration('until a connection stands').default(5_000),
-      idleTimeout: duration('a connection without a request is kept').default(60_000),
-      responseHeaderTimeout: duration('until the head of a short answer').default(70_000),
-      stallTimeout: duration('a client stops in its request body or in a short answer').default(
-        60_000,
-      ),
-    })
-    .prefault({}),
-  tolerateAnonymousAuth: z
-    .boolean()
-    .default(false)
-    .describe('true: ready although the API server lets anonymous requests in'),
-})
+    inCluster: flag("whether the credential is the service account of Gatehouse's pod").default(
+      false,
+    ),
+    identity: z
+      .strictObject({
+        mode: choice(
+          'impersonation needs the permissions in deploy/kubernetes, requestheader a client ' +
+            "certificate that the API server's --requestheader-client-ca-file signed",
+          ['impersonation', 'requestheader'],
+        ).default('impersonation'),
+        requestheader: z
+          .strictObject({
+            usernameHeader: headerName('the value of --requestheader-username-headers').default(
+              'X-Remote-User',
+            ),
+            groupHeader: headerName('the value of --requestheader-group-headers').default(
+              'X-Remote-Group',
+            ),
+            uidHeader: headerName('the value of --requestheader-uid-headers').default(
+              'X-Remote-Uid',
+            ),
+            extraHeaderPrefix: headerName('the value of --requestheader-extra-headers-prefix')
+              .endsWith('-', 'does not end with "-"')
+              .default('X-Remote-Extra-'),
+          })
+          .describe('Header names for `mode: requestheader`, as in the flags of the API server.')
+          .prefault({}),
+      })
+      .describe("How the API server learns the user's identity.")
+      .prefault({}),
+    connections: z
+      .strictObject({
+        maxConnections: count(
+          'connections for short requests. Streams do not use them',
+          10_000,
+        ).default(DEFAULTS.maxConnections),
+        connectTimeout: duration(
+          'how long a connection may take to open, TLS handshake included',
+        ).default(5_000),
+        idleTimeout: duration('how long an unused connection is kept').default(60_000),
+        responseHeaderTimeout: duration(
+          'how long the API server may take to begin or to continue a short response',
+        ).default(70_000),
+        stallTimeout: duration(
+          'how long a client may stall while sending a body or reading a short response',
+        ).default(60_000),
+      })
+      .describe('Connections to the API server.')
+      .prefault({}),
+    tolerateAnonymousAuth: flag(
+      'whether Gatehouse is ready although the API server accepts anonymous requests. Clients that ' +
+        'reach such an API server directly bypass Gatehouse',
+    ).default(false),
+  })
+  .describe(
+    "The API server, and Gatehouse's own credential for it. Exactly one of `kubeconfig` and " +
+      '`inCluster: true` is required.',
+  )
+
+const shutdown = z
+  .strictObject({
+    delay: duration('how long Gatehouse accepts connections after it has become unready').default(
+      0,
+    ),
+    gracePeriod: duration(
+      'how long requests and streams may continue after the delay. Streams that are left are ended',
+    ).default(30_000),
+  })
+  .describe('What happens on SIGTERM and SIGINT. Gatehouse becomes unready at once.')
+
+const log = z
+  .strictObject({ level: choice('least severe level that is logged', LOG_LEVELS).default('info') })
+  .describe('The operational log: JSON lines on standard error.')
 
 export const configurationSchema = z.strictObject({
-  apiVersion: z.literal('gatehouse/v1').describe('gatehouse/v1'),
-  kind: z.literal('GatehouseConfiguration').describe('GatehouseConfiguration'),
+  apiVersion: z.literal('gatehouse/v1').describe('version of the format; must be gatehouse/v1'),
+  kind: z
+    .literal('GatehouseConfiguration')
+    .describe('kind of the document; must be GatehouseConfiguration'),
   listener,
-  probes: z
-    .strictObject({
-      address: address('where /livez, /readyz and /metrics are served').default('127.0.0.1'),
-      port: port('where /livez, /readyz and /metrics are served').default(DEFAULTS.probesPort),
-    })
-    .prefault({}),
+  probes: probes.prefault({}),
   authentication,
-  authorization: z.strictObject({ rulesFile: path('AccessRules') }),
+  authorization,
   limits: limits.prefault({}),
   audit,
   upstream,
-  shutdown: z
-    .strictObject({
-      delay: duration('not ready, but still accepting').default(0),
-      gracePeriod: duration('requests under way may take').default(30_000),
-    })
-    .prefault({}),
-  log: z
-    .strictObject({
-      level: z.enum(LOG_LEVELS).default('info').describe(LOG_LEVELS.join(', ')),
-    })
-    .prefault({}),
+  shutdown: shutdown.prefault({}),
+  log: log.prefault({}),
 })
 
-/** Everything set, durations in milliseconds, paths absolute. */
+/** Every field set, durations in milliseconds, paths absolute. */
 export type Configuration = z.output<typeof configurationSchema>

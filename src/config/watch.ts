@@ -1,74 +1,77 @@
 /**
- * Tells when the content of files changed. By looking every second rather than by inotify: it sees
- * renames, symlink swaps (ConfigMaps, Secrets) and network file systems alike. What changed is loaded
- * when the next look finds it the same, so that a file is not loaded while it is being written.
+ * Reloads files whose content changed. They are polled every second instead of watched by inotify, so
+ * that renames, symlink swaps (ConfigMaps, Secrets) and network file systems all work. A changed file
+ * is loaded once the next poll finds it unchanged, so that it is not loaded while it is being written.
  */
 import { digestOfFile, type FileDigests } from './digests.ts'
 
 export interface WatchedFiles {
-  /** What is re-read, for log and metric: `rules`, `serving certificates`… */
+  /** What is reloaded, for the log and the metrics: `rules`, `serving certificates`… */
   readonly what: string
-  /** Read anew at each look, since a kubeconfig may name other files after a change. */
+  /** Called at each poll, since a kubeconfig may name other files after a change. */
   readonly files: () => readonly string[]
-  /** Loads anew. Throws when the new content is no good; the old stays in force then. */
+  /** Throws when the new content is not valid; the last good version then stays in effect. */
   readonly reload: () => void
 }
 
 export interface Watcher {
-  /** Last failure of each thing watched, cleared by the next success; for `/readyz` and the log. */
+  /** The last failure by `what`, cleared by the next success; for `/readyz`. */
   readonly failures: () => ReadonlyMap<string, string>
-  /** Looks now, and loads what changed without waiting for a second look. */
-  look(): void
+  /** Polls now, and loads what changed without waiting for a second poll. */
+  poll(): void
   stop(): void
+}
+
+export interface WatchOptions {
+  readonly watched: readonly WatchedFiles[]
+  /** The digests of what was loaded at the start. */
+  readonly loaded?: Pick<FileDigests, 'get'>
 }
 
 export interface WatchEffects {
   readonly onReloaded: (what: string) => void
-  /** Not told again of a failure that a further try finds unchanged. */
+  /** Not called again when a retry fails in the same way. */
   readonly onFailed: (what: string, error: unknown) => void
 }
 
-const LOOK_EVERY_MS = 1_000
+const POLL_INTERVAL_MS = 1_000
 
-/** The longest wait, in looks, until what failed is tried again though its files stayed the same. */
+/** The longest pause, in polls, before a failed reload of unchanged files is retried. */
 const MAX_PAUSE = 64
 
-/** Looks in a row that find another content until that is told: a change that never comes into force. */
-const MAX_RESTLESS = 30
+/** Polls in a row that find other content until that is a failure: such a change is never loaded. */
+const MAX_UNSETTLED = 30
 
 interface Watched extends WatchedFiles {
-  /** Of what was loaded last, or tried, and of what the last look saw. */
+  /** The digest of the last load, failed or not. */
   digest: string
+  /** The digest at the last poll. */
   seen: string
-  /** Looks until the next try, and how many there were to be; 0 while nothing has failed. */
+  /** Polls left until the next retry. */
   wait: number
+  /** Polls between the last failure and its retry; 0 while nothing has failed. */
   pause: number
-  /** Looks in a row that have found another content. */
-  restless: number
+  /** Polls in a row that found other content. */
+  unsettled: number
 }
 
 /**
- * Begins to look. What `loaded` says of a file is what was loaded of it; of other files it is what
- * they hold now.
+ * Starts polling. A file that `loaded` does not know counts as loaded with its current content.
  *
- * A reload that failed is tried again when the files change, and after 1, 2, 4 … 64 looks, since what
- * kept it from succeeding may pass without a trace in the files (too many open files, no memory).
+ * A failed reload is retried when the files change and after 1, 2, 4 … 64 polls, since its cause may
+ * disappear without a change of the files (too many open files, out of memory).
  */
-export function watchFiles(
-  watched: readonly WatchedFiles[],
-  effects: WatchEffects,
-  loaded?: Pick<FileDigests, 'get'>,
-): Watcher {
+export function watchFiles({ watched, loaded }: WatchOptions, effects: WatchEffects): Watcher {
   const failures = new Map<string, string>()
-  const before = (file: string): string => loaded?.get(file) ?? digestOfFile(file)
+  const atStart = (file: string): string => loaded?.get(file) ?? digestOfFile(file)
   const states = watched.map((entry): Watched => {
-    const digest = digestOf(entry.files(), before)
-    return { ...entry, digest, seen: digest, wait: 0, pause: 0, restless: 0 }
+    const digest = digestOf(entry.files(), atStart)
+    return { ...entry, digest, seen: digest, wait: 0, pause: 0, unsettled: 0 }
   })
 
   const reload = (state: Watched, isChanged: boolean): void => {
     try {
-      // What changes while it loads is seen by the next look, as are other files that it led to.
+      // The next poll sees changes made during the load, and files that are named since then.
       state.reload()
       state.pause = 0
       failures.delete(state.what)
@@ -83,33 +86,35 @@ export function watchFiles(
     }
   }
 
-  const tellRestless = ({ what }: Watched): void => {
-    const error = new Error('its files change all the time, and are not loaded while they do')
+  const reportUnsettled = ({ what }: Watched): void => {
+    const error = new Error(
+      'the files keep changing, and are loaded only after a second without a change',
+    )
     failures.set(what, error.message)
     effects.onFailed(what, error)
   }
 
-  const look = (isSecondNeeded: boolean): void => {
+  const poll = (mustSettle: boolean): void => {
     for (const state of states) {
       const digest = digestOf(state.files(), digestOfFile)
-      const isSettled = digest === state.seen || !isSecondNeeded
+      const isSettled = digest === state.seen || !mustSettle
       state.seen = digest
       if (!isSettled) {
-        state.restless += 1
-        if (state.restless === MAX_RESTLESS) tellRestless(state)
+        state.unsettled += 1
+        if (state.unsettled === MAX_UNSETTLED) reportUnsettled(state)
         continue
       }
-      const isChanged = digest !== state.digest || state.restless >= MAX_RESTLESS
+      const isChanged = digest !== state.digest || state.unsettled >= MAX_UNSETTLED
       state.digest = digest
-      state.restless = 0
+      state.unsettled = 0
       if (isChanged) reload(state, true)
       else if (state.pause > 0 && --state.wait <= 0) reload(state, false)
     }
   }
 
-  const timer = setInterval(look, LOOK_EVERY_MS, true)
+  const timer = setInterval(poll, POLL_INTERVAL_MS, true)
   timer.unref()
-  return { failures: () => failures, look: () => look(false), stop: () => clearInterval(timer) }
+  return { failures: () => failures, poll: () => poll(false), stop: () => clearInterval(timer) }
 }
 
 function digestOf(files: readonly string[], digest: (file: string) => string): string {

@@ -41,7 +41,7 @@ export function startReloads(
     },
   }))
   return watchFiles(
-    watched,
+    { watched, loaded: digests },
     {
       onReloaded(what) {
         metrics.reloads.inc({ what, result: 'ok' })
@@ -55,7 +55,6 @@ export function startReloads(
         log.error({ what, err: error }, 'reload failed; the last good version stays in force')
       },
     },
-    digests,
   )
 }
 

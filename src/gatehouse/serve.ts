@@ -149,7 +149,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
       probes: probes.address,
       metrics,
       log,
-      reload: () => reloads?.look(),
+      reload: () => reloads?.poll(),
       close: (now) => shutdown.run(now),
     }
   } catch (error) {

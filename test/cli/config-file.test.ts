@@ -11,31 +11,36 @@ const npm = {
 const FILE = '../config/gatehouse.yaml'
 
 test.for([
-  ['without npm is left as it is', '/gatehouse', {}, FILE],
+  ['without npm is returned unchanged', '/gatehouse', {}, FILE],
   [
-    'typed behind npm run is relative to where npm was called',
+    'typed after npm run is relative to where npm was called',
     '/gatehouse',
     npm,
     '/gatehouse/config/gatehouse.yaml',
   ],
   [
-    'of the script itself is relative to the package',
+    'in the script itself is relative to the package',
     '/gatehouse',
     { ...npm, npm_lifecycle_script: `gatehouse serve --config ${FILE}` },
     FILE,
   ],
-  ['of a program that a script started elsewhere is relative to there', '/srv', npm, FILE],
+  ['given to a program that a script starts elsewhere is returned unchanged', '/srv', npm, FILE],
   [
-    'typed where npm changes no folder is left as it is',
+    'typed where npm does not change the directory is returned unchanged',
     '/gatehouse',
     { ...npm, INIT_CWD: '/gatehouse' },
     FILE,
   ],
-  ['with INIT_CWD of somebody else is left as it is', '/gatehouse', { INIT_CWD: '/x' }, FILE],
+  [
+    'is returned unchanged if INIT_CWD does not come from npm',
+    '/gatehouse',
+    { INIT_CWD: '/x' },
+    FILE,
+  ],
 ] as const)('a path %s', ([, cwd, env, expected]) => {
   expect(resolveConfigFile(FILE, { cwd, env })).toBe(expected)
 })
 
-test('an absolute path stays', () => {
+test('an absolute path is returned unchanged', () => {
   expect(resolveConfigFile('/etc/g.yaml', { cwd: '/gatehouse', env: npm })).toBe('/etc/g.yaml')
 })

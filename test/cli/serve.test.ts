@@ -104,7 +104,7 @@ async function askAsAda(port: number) {
 }
 
 describe('gatehouse serve', () => {
-  test('says where it listens, serves, and SIGTERM ends it with 0 and every record written', async () => {
+  test('logs its address, serves, and exits with 0 and every audit record written on SIGTERM', async () => {
     const { child, stdout, listening, exit } = serve()
     const { port } = await listening
     const answer = await askAsAda(port)
@@ -115,7 +115,7 @@ describe('gatehouse serve', () => {
     expect(ids).toEqual([answer.headers['audit-id']])
   })
 
-  test('an exception that nobody caught ends it with 1, not without its records', async () => {
+  test('exits with 1 after an uncaught exception, with every audit record written', async () => {
     const crash = file('crash.mjs')
     await writeFile(crash, `process.on('SIGUSR2', () => { throw new Error('out of the blue') })`)
     const { child, stdout, listening, exit } = serve(undefined, ['--import', crash])
@@ -126,7 +126,7 @@ describe('gatehouse serve', () => {
     expect(stdout).toHaveLength(1)
   })
 
-  test('a bad configuration is 2, with every problem and no stack', async () => {
+  test('exits with 2 for a configuration that is not valid, with every problem and no stack', async () => {
     const bad = { ...configuration, audit: {}, listner: {} }
     await writeFile(file('bad.yaml'), stringify(bad))
     const { code, stderr, stdout } = await command(process.execPath, [
@@ -137,12 +137,12 @@ describe('gatehouse serve', () => {
     ])
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain('listner: unknown field (did you mean listener?)')
-    expect(stderr).toContain('audit: there is no sink')
+    expect(stderr).toContain('audit: no audit sink is configured')
     expect(stderr).toMatch(/2 problems in the configuration\n$/)
     expect(stderr).not.toContain('    at ')
   })
 
-  test('an address that is taken is 1, in one line', async () => {
+  test('exits with 1 for an address in use, with one line', async () => {
     const taken = Number(new URL(api.url).port)
     const busy = { ...configuration, listener: { ...configuration.listener, port: taken } }
     await writeFile(file('busy.yaml'), stringify(busy))
@@ -157,7 +157,7 @@ describe('gatehouse serve', () => {
 })
 
 describe('gatehouse validate', () => {
-  test('says that a good configuration is valid', async () => {
+  test('exits with 0 and says that a valid configuration is valid', async () => {
     const args = [main, 'validate', '--config', file('gatehouse.yaml')]
     expect(await command(process.execPath, args)).toEqual({
       code: 0,
@@ -166,7 +166,7 @@ describe('gatehouse validate', () => {
     })
   })
 
-  test('finds problems of every file that is named', async () => {
+  test('reports the problems of every file that is named', async () => {
     await writeFile(
       file('bad-rules.yaml'),
       'apiVersion: gatehouse/v1\nkind: AccessRules\nrule: []\n',

@@ -11,7 +11,7 @@ const source = resolve(import.meta.dirname, '../../src/start.ts')
 const packageJson = resolve(import.meta.dirname, '../../package.json')
 let folder = ''
 
-/** The file alone: what it would import is not there. */
+/** Only the entry point: the file that it imports is missing. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gatehouse-start-'))
   await copyFile(source, join(folder, 'start.ts'))
@@ -25,15 +25,15 @@ const start = (version: string) =>
     env: { NODE_OPTIONS: asNode(version) },
   })
 
-test('an older Node is told which one is needed before anything else is read', async () => {
+test('an older Node.js is reported before anything else is read', async () => {
   expect(await start('25.9.0')).toEqual({
     code: 2,
     stdout: '',
-    stderr: 'gatehouse needs Node 26 or newer, this is v25.9.0\n',
+    stderr: 'gatehouse requires Node.js 26 or newer, this is v25.9.0\n',
   })
 })
 
-test('a newer Node goes on to the program', async () => {
+test('a newer Node.js goes on to the program', async () => {
   const { stderr } = await start('27.0.0')
   expect(stderr).toContain('main.ts')
 })

@@ -1,4 +1,4 @@
-/** config/gatehouse.yaml, whose comments promise every field, and the defaults. */
+/** config/gatehouse.yaml has every field with its default, as its comments promise. */
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 
@@ -12,7 +12,7 @@ const file = resolve(import.meta.dirname, '../../config/gatehouse.yaml')
 const text = await readFile(file, 'utf8')
 const example = parse(text) as Record<string, unknown>
 
-/** What has no default: the kind of the document, names of files, and what is only there with one. */
+/** Fields without a default: apiVersion and kind, files, and blocks that are optional. */
 const WITHOUT_DEFAULT = {
   apiVersion: 'gatehouse/v1',
   kind: 'GatehouseConfiguration',
@@ -26,18 +26,18 @@ const WITHOUT_DEFAULT = {
   upstream: { kubeconfig: 'upstream.kubeconfig' },
 }
 
-test('every field shows its default, but for names of files', () => {
+test('every field except for files shows its default', () => {
   expect(configurationSchema.parse(example)).toEqual(configurationSchema.parse(WITHOUT_DEFAULT))
 })
 
-test('the header names that are commented out are the defaults', () => {
+test('the commented-out header names are the defaults', () => {
   const block = /^ {4}# (requestheader:\n(?: {4}# .*\n)+)/m.exec(text)?.[1] ?? ''
   const { requestheader } = parse(block.replaceAll(/^ {4}# /gm, '')) as { requestheader: object }
   const { upstream } = configurationSchema.parse(WITHOUT_DEFAULT)
   expect(requestheader).toEqual(upstream.identity.requestheader)
 })
 
-test('every field is there, if only in a comment', () => {
+test('every field is in the file, at least in a comment', () => {
   const schema = z.toJSONSchema(configurationSchema, { io: 'input' }) as JsonSchema
   const missing = fieldNames(schema).filter((name) => !new RegExp(`\\b${name}:`).test(text))
   expect(missing).toEqual([])

@@ -36,12 +36,12 @@ function read(text: string) {
   return readConfiguration(at('gatehouse.yaml'))
 }
 
-/** As an operator reads them, without the folder. */
+/** As they are printed, without the directory. */
 function problems(text: string): string[] {
   return read(text).problems.map((problem) => formatProblem(problem).replaceAll(`${folder}/`, ''))
 }
 
-test('the least configuration has every default, durations in milliseconds, absolute paths', () => {
+test('the smallest configuration gets every default, durations in milliseconds and absolute paths', () => {
   const { configuration, problems: found } = read(GOOD)
   expect(found).toEqual([])
   expect(configuration?.listener).toMatchObject({
@@ -58,58 +58,98 @@ test('the least configuration has every default, durations in milliseconds, abso
   expect(configuration?.upstream.identity.mode).toBe('impersonation')
 })
 
-test('compound durations add up', () => {
+test('the parts of a duration are added', () => {
   const { configuration } = read(`${GOOD}shutdown: { delay: 1m30s, gracePeriod: 500ms }\n`)
   expect(configuration?.shutdown).toEqual({ delay: 90_000, gracePeriod: 500 })
 })
 
-describe('problems name file, line, field and fix', () => {
+describe('a problem names file, line, field and fix', () => {
   const cases = [
     {
-      name: 'an unknown field, with the one that was meant',
+      name: 'an unknown field, with the field that was probably meant',
       text: GOOD.replace('audit:', 'limts: {}\naudit:'),
       expected: ['gatehouse.yaml:9:1: limts: unknown field (did you mean limits?)'],
     },
     {
       name: 'a duplicate key',
       text: `${GOOD}log: { level: info }\nlog: { level: warn }\n`,
-      expected: ['gatehouse.yaml:12:1: the same key stands twice (keep one of them)'],
+      expected: ['gatehouse.yaml:12:1: duplicate key (keep one of the two)'],
     },
     {
       name: 'a wrong type',
       text: `${GOOD}probes: { port: "many" }\n`,
       expected: [
-        'gatehouse.yaml:11:11: probes.port: "many": expected number, received string ' +
-          '(a port, 0 for any free one)',
+        'gatehouse.yaml:11:11: probes.port: "many" is a string ' +
+          '(must be a port number, or 0 for any free port)',
       ],
     },
     {
       name: 'a number that is too big',
       text: `${GOOD}probes: { port: 84430 }\n`,
       expected: [
-        'gatehouse.yaml:11:11: probes.port: 84430: must be at most 65535 ' +
-          '(a port, 0 for any free one)',
+        'gatehouse.yaml:11:11: probes.port: 84430 is greater than 65535 ' +
+          '(must be a port number, or 0 for any free port)',
       ],
     },
     {
       name: 'a number that must be above another',
       text: `${GOOD}limits: { address: { requestsPerSecond: 0 } }\n`,
-      expected: [expect.stringContaining('0: must be more than 0 (')],
-    },
-    {
-      name: 'no address, with what stands there',
-      text: `${GOOD}probes: { address: localhost }\n`,
       expected: [
-        'gatehouse.yaml:11:11: probes.address: "localhost" is no IP address ' +
-          '(an IP address to bind, such as 127.0.0.1, 0.0.0.0 or ::)',
+        'gatehouse.yaml:11:22: limits.address.requestsPerSecond: 0 is not greater than 0 ' +
+          '(must be a number above 0, at most 1000000)',
       ],
     },
     {
-      name: 'no duration',
+      name: 'a text that is not an IP address',
+      text: `${GOOD}probes: { address: localhost }\n`,
+      expected: [
+        'gatehouse.yaml:11:11: probes.address: "localhost" is not an IP address ' +
+          '(must be an IP address such as 127.0.0.1, 0.0.0.0 or ::)',
+      ],
+    },
+    {
+      name: 'a text that is not a duration',
       text: `${GOOD}shutdown: { delay: 5 seconds }\n`,
       expected: [
-        'gatehouse.yaml:11:13: shutdown.delay: "5 seconds": is no duration ' +
-          '(a duration such as "500ms", "30s", "1h30m")',
+        'gatehouse.yaml:11:13: shutdown.delay: "5 seconds" is not a duration ' +
+          '(must be a duration such as "30s", "500ms" or "1h30m")',
+      ],
+    },
+    {
+      name: 'a number in place of a duration',
+      text: `${GOOD}shutdown: { delay: 30 }\n`,
+      expected: [
+        'gatehouse.yaml:11:13: shutdown.delay: 30 is a number ' +
+          '(must be a duration such as "30s", "500ms" or "1h30m")',
+      ],
+    },
+    {
+      name: 'a fraction in place of a whole number',
+      text: `${GOOD}limits: { maxTrackedKeys: 1.5 }\n`,
+      expected: [
+        'gatehouse.yaml:11:11: limits.maxTrackedKeys: 1.5 is not a whole number ' +
+          '(must be a whole number from 1 to 1000000)',
+      ],
+    },
+    {
+      name: 'a list in place of a mapping, with its fields',
+      text: `${GOOD}shutdown: []\n`,
+      expected: ['gatehouse.yaml:11:1: shutdown: is a list (the fields are: delay, gracePeriod)'],
+    },
+    {
+      name: 'an empty path',
+      text: GOOD.replace('rulesFile: rules.yaml', 'rulesFile: ""'),
+      expected: [
+        'gatehouse.yaml:8:18: authorization.rulesFile: is empty ' +
+          '(must be a file path, relative to the directory of this file)',
+      ],
+    },
+    {
+      name: 'a required field that is missing',
+      text: GOOD.replace('{ rulesFile: rules.yaml }', '{}'),
+      expected: [
+        'gatehouse.yaml:8:1: authorization.rulesFile: is required ' +
+          '(must be a file path, relative to the directory of this file)',
       ],
     },
     {
@@ -121,12 +161,16 @@ describe('problems name file, line, field and fix', () => {
       ],
     },
     {
-      name: 'a folder in place of a file',
+      name: 'a directory in place of a file',
       text: GOOD.replace('rulesFile: rules.yaml', 'rulesFile: .'),
-      expected: [expect.stringContaining('is a directory')],
+      expected: [
+        expect.stringMatching(
+          /: authorization\.rulesFile: .* is a directory \(name a file in it\)$/,
+        ),
+      ],
     },
     {
-      name: 'an audit file in a folder that is not there',
+      name: 'an audit log in a directory that does not exist',
       text: GOOD.replace('path: audit.log', 'path: log/audit.log'),
       expected: [
         'gatehouse.yaml:9:18: audit.file.path: the directory log does not exist ' +
@@ -134,104 +178,106 @@ describe('problems name file, line, field and fix', () => {
       ],
     },
     {
-      name: 'nobody who could sign in',
+      name: 'a configuration without an authentication method',
       text: GOOD.replace('  x509: { clientCAFile: ca.crt }', '  tokenCacheSize: 5'),
       expected: [
-        'gatehouse.yaml:6:1: authentication: nobody could sign in (set x509, configFile or both)',
+        'gatehouse.yaml:6:1: authentication: no authentication method is configured (set x509, configFile or both)',
       ],
     },
     {
-      name: 'no sink',
+      name: 'a configuration without an audit sink',
       text: GOOD.replace('{ file: { path: audit.log } }', '{ stdout: { enabled: false } }'),
       expected: [
-        'gatehouse.yaml:9:1: audit: there is no sink (set file, or stdout: { enabled: true })',
+        'gatehouse.yaml:9:1: audit: no audit sink is configured (set file, or stdout: { enabled: true })',
       ],
     },
     {
-      name: 'two upstreams',
+      name: 'two API servers',
       text: GOOD.replace('kubeconfig: up.kubeconfig', 'kubeconfig: up.kubeconfig, inCluster: true'),
       expected: [
         'gatehouse.yaml:10:40: upstream.inCluster: conflicts with kubeconfig (keep one of the two)',
       ],
     },
     {
-      name: 'no upstream',
+      name: 'a configuration without an API server',
       text: GOOD.replace('{ kubeconfig: up.kubeconfig }', '{}'),
       expected: [
-        'gatehouse.yaml:10:1: upstream: names no API server (set kubeconfig, or inCluster: true)',
+        'gatehouse.yaml:10:1: upstream: does not name an API server (set kubeconfig, or inCluster: true)',
       ],
     },
     {
-      name: 'header names of a mode that is not on',
+      name: 'header names for another identity mode',
       text: GOOD.replace(
         '{ kubeconfig: up.kubeconfig }',
         '{ kubeconfig: up.kubeconfig, identity: { requestheader: { uidHeader: X-Uid } } }',
       ),
-      expected: [expect.stringContaining('conflicts with the mode impersonation')],
+      expected: [expect.stringContaining('conflicts with mode: impersonation')],
     },
     {
-      name: 'one port for two listeners',
+      name: 'the same port for two listeners',
       text: `${GOOD}probes: { port: 8443 }\n`,
-      expected: ['gatehouse.yaml:11:11: probes.port: is the port of the listener (choose another)'],
+      expected: [
+        'gatehouse.yaml:11:11: probes.port: is also the port of the listener (choose another port)',
+      ],
     },
     {
-      name: 'a system identity that is none',
+      name: 'a system identity without the prefix "system:"',
       text: GOOD.replace('x509: {', 'systemIdentities: { groups: [admins] }\n  x509: {'),
       expected: [
-        'gatehouse.yaml:7:32: authentication.systemIdentities.groups[0]: "admins": does not begin ' +
-          'with "system:" (beginning with "system:", since others need not stand here)',
+        'gatehouse.yaml:7:32: authentication.systemIdentities.groups[0]: "admins" does not begin ' +
+          'with "system:" (must begin with "system:": other names need not be listed)',
       ],
     },
     {
       name: 'two documents',
       text: `${GOOD}---\n${GOOD}`,
-      expected: ['gatehouse.yaml:11:1: another document begins here (keep one document)'],
+      expected: ['gatehouse.yaml:11:1: a second document begins here (keep one document)'],
     },
     {
-      name: 'two documents, the first of which has a problem of its own',
+      name: 'two documents, and a problem of the first one',
       text: `${GOOD}limts: {}\n---\n${GOOD}`,
       expected: [
-        'gatehouse.yaml:12:1: another document begins here (keep one document)',
+        'gatehouse.yaml:12:1: a second document begins here (keep one document)',
         'gatehouse.yaml:11:1: limts: unknown field (did you mean limits?)',
       ],
     },
     {
-      name: 'an alias of nothing, at its place',
+      name: 'an alias without an anchor, at its place',
       text: GOOD.replace('path: audit.log', 'path: *.log'),
       expected: [
-        'gatehouse.yaml:9:24: *.log stands for nothing: no &.log stands before it ' +
-          '(write the value out, or quote what begins with "*")',
+        'gatehouse.yaml:9:24: the alias *.log has no anchor &.log before it ' +
+          '(write the value out, or quote text that begins with "*")',
       ],
     },
     {
-      name: 'of several errors of syntax the first',
+      name: 'the first of several syntax errors',
       text: GOOD.replace('{ certFile: tls.crt,', '{ certFile: [tls.crt,').replace(
         '{ file',
         '} file',
       ),
-      expected: [expect.stringMatching(/^gatehouse\.yaml:5:\d+: no valid YAML: /)],
+      expected: [expect.stringMatching(/^gatehouse\.yaml:5:\d+: invalid YAML: /)],
     },
     {
-      name: 'an item that is indented unlike the others of its list',
+      name: 'a list item that is not indented like the others',
       text: `${GOOD}log:\n  - a: 1\n  - b: 1\n\n# pasted\n- c: 1\n`,
       expected: [
-        'gatehouse.yaml:16:1: this item is indented unlike those of the list above it ' +
-          '(the items of a list must be indented alike)',
+        'gatehouse.yaml:16:1: this item is not indented like the list items above it ' +
+          '(indent all items of a list alike)',
       ],
     },
     {
-      name: 'a choice that there is not, with the one that was meant',
+      name: 'an invalid value, with the value that was probably meant',
       text: `${GOOD}log: { level: Info }\n`,
       expected: [
-        'gatehouse.yaml:11:8: log.level: "Info" is no choice ' +
-          '(did you mean info? one of: trace, debug, info, warn, error, silent)',
+        'gatehouse.yaml:11:8: log.level: "Info" is not a valid value ' +
+          '(did you mean info? must be one of: trace, debug, info, warn, error, silent)',
       ],
     },
     {
-      name: 'another version',
+      name: 'another version of the format',
       text: GOOD.replace('gatehouse/v1', 'gatehouse/v2'),
       expected: [
-        'gatehouse.yaml:2:1: apiVersion: "gatehouse/v2" is not supported (write gatehouse/v1)',
+        'gatehouse.yaml:2:1: apiVersion: "gatehouse/v2" is not supported (must be gatehouse/v1)',
       ],
     },
     {
@@ -239,44 +285,44 @@ describe('problems name file, line, field and fix', () => {
       text: `${GOOD}log: { level: }\n`,
       expected: [
         'gatehouse.yaml:11:8: log.level: has no value ' +
-          '(one of: trace, debug, info, warn, error, silent)',
+          '(must be one of: trace, debug, info, warn, error, silent)',
       ],
     },
     {
-      name: 'broken YAML',
+      name: 'YAML that ends too early',
       text: `${GOOD}log: [`,
       expected: [expect.stringContaining('gatehouse.yaml:11')],
     },
   ]
 
-  test.for(cases)('$name', ({ text, expected }) => {
+  test.for(cases)('for $name', ({ text, expected }) => {
     expect(problems(text)).toEqual(expected)
   })
 
-  test('all of them at once', () => {
+  test('for every problem at once', () => {
     const text = `${GOOD}prots: {}\nlog: { level: loud }\n`
       .replace('ca.crt', 'none.crt')
       .replace('up.kubeconfig }', 'up.kubeconfig, inCluster: true }')
     expect(problems(text)).toHaveLength(4)
   })
 
-  test('a file that is not there', () => {
+  test('for a configuration file that does not exist', () => {
     const [problem] = readConfiguration(at('nowhere.yaml')).problems
     expect(problem).toMatchObject({ file: at('nowhere.yaml'), message: 'does not exist' })
   })
 
-  test('a file that is not there is told with its whole path', () => {
+  test('with the absolute path of a configuration file that does not exist', () => {
     const [problem] = readConfiguration('nowhere.yaml').problems
     expect(problem?.file).toBe(resolve('nowhere.yaml'))
   })
 
-  test('a folder in place of the file', () => {
+  test('for a directory in place of the configuration file', () => {
     expect(readConfiguration(at('.')).problems).toMatchObject([
       { message: 'is a directory', fix: 'name a file in it' },
     ])
   })
 
-  test('an empty file', () => {
+  test('for an empty configuration file', () => {
     expect(problems('')).not.toEqual([])
   })
 })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 
 import { ConfigError, type ConfigProblem } from '../../src/config/problem.ts'
 
-test('problems are told file by file, each from top to bottom', () => {
+test('problems are listed file by file, each from top to bottom', () => {
   const problem = (file: string, line: number | undefined, column: number): ConfigProblem => ({
     ...{ file, line, column, field: '' },
     ...{ message: 'wrong', fix: 'right' },

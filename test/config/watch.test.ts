@@ -42,13 +42,16 @@ function watch(
     onReloaded: (what: string) => reloads.push(what),
     onFailed: (what: string) => failed.push(what),
   }
-  watcher = watchFiles([{ what: 'rules', files, reload }], effects, loaded)
+  watcher = watchFiles(
+    { watched: [{ what: 'rules', files, reload }], ...(loaded && { loaded }) },
+    effects,
+  )
   return watcher
 }
 
 test('a file that stays the same is not loaded again', () => {
   writeFileSync(at('a'), '1')
-  watch(() => [at('a')]).look()
+  watch(() => [at('a')]).poll()
   expect(reloads).toEqual([])
 })
 
@@ -56,8 +59,8 @@ test('a file written in place, of the same length, is loaded again', () => {
   writeFileSync(at('a'), '1')
   const watching = watch(() => [at('a')])
   writeFileSync(at('a'), '2')
-  watching.look()
-  watching.look()
+  watching.poll()
+  watching.poll()
   expect(reloads).toEqual(['rules'])
 })
 
@@ -66,7 +69,7 @@ test('a file replaced by rename is loaded again', () => {
   const watching = watch(() => [at('a')])
   writeFileSync(at('b'), '2')
   renameSync(at('b'), at('a'))
-  watching.look()
+  watching.poll()
   expect(reloads).toEqual(['rules'])
 })
 
@@ -80,7 +83,7 @@ test('a symlink of a folder swapped, as the kubelet does, is noticed', () => {
   const watching = watch(() => [at('rules.yaml')])
   symlinkSync('v2', at('..tmp'))
   renameSync(at('..tmp'), at('..data'))
-  watching.look()
+  watching.poll()
   expect(reloads).toEqual(['rules'])
 })
 
@@ -94,12 +97,12 @@ test('a failed reload is remembered until one succeeds', () => {
     },
   )
   writeFileSync(at('a'), '22')
-  watching.look()
+  watching.poll()
   expect([...watching.failures()]).toEqual([['rules', 'no good']])
   expect(failed).toEqual(['rules'])
   broken = false
   writeFileSync(at('a'), '333')
-  watching.look()
+  watching.poll()
   expect([...watching.failures()]).toEqual([])
   expect(reloads).toEqual(['rules'])
 })
@@ -113,21 +116,21 @@ test('a file that disappears is a failed reload when it cannot be loaded', () =>
     },
   )
   rmSync(at('a'))
-  watching.look()
+  watching.poll()
   expect(failed).toEqual(['rules'])
 })
 
-test('what changed between loading and the first look is loaded again', () => {
+test('a file that changed between loading and the first poll is loaded again', () => {
   writeFileSync(at('a'), '1')
   const loaded = digestsOf([at('a')])
   writeFileSync(at('a'), '2')
   const watching = watch(() => [at('a')], undefined, loaded)
-  watching.look()
-  watching.look()
+  watching.poll()
+  watching.poll()
   expect(reloads).toEqual(['rules'])
 })
 
-test('a failure that leaves no trace in the files is tried again, ever more seldom', () => {
+test('a failed reload of unchanged files is retried at growing intervals', () => {
   writeFileSync(at('a'), '1')
   let tries = 0
   const watching = watch(
@@ -140,14 +143,14 @@ test('a failure that leaves no trace in the files is tried again, ever more seld
   writeFileSync(at('a'), '2')
   const triedAt = Array.from({ length: 20 }, (_, i) => i).filter(() => {
     const before = tries
-    watching.look()
+    watching.poll()
     return tries > before
   })
   expect(triedAt).toEqual([0, 1, 3, 7, 15])
   expect(failed).toEqual(['rules'])
 })
 
-test('a further try that succeeds is told, and the last', () => {
+test('a retry that succeeds is reported, and no retry follows it', () => {
   writeFileSync(at('a'), '1')
   let isPassing = true
   const watching = watch(
@@ -157,14 +160,14 @@ test('a further try that succeeds is told, and the last', () => {
     },
   )
   writeFileSync(at('a'), '2')
-  watching.look()
+  watching.poll()
   isPassing = false
-  for (let looks = 0; looks < 5; looks++) watching.look()
+  for (let polls = 0; polls < 5; polls++) watching.poll()
   expect({ failed, reloads }).toEqual({ failed: ['rules'], reloads: ['rules'] })
   expect([...watching.failures()]).toEqual([])
 })
 
-test('a file that is still being written is not loaded until two looks in a row find it the same', () => {
+test('a file that is being written is loaded once two polls in a row find it unchanged', () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   writeFileSync(at('a'), 'allow, deny')
   const loaded: string[] = []
@@ -183,7 +186,7 @@ test('a file that is still being written is not loaded until two looks in a row 
   expect(loaded).toHaveLength(1)
 })
 
-test('a file that is as it was before the second look is not loaded again', () => {
+test('a file that has its old content again at the second poll is not loaded again', () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   writeFileSync(at('a'), '1')
   watch(() => [at('a')])
@@ -194,22 +197,24 @@ test('a file that is as it was before the second look is not loaded again', () =
   expect(reloads).toEqual([])
 })
 
-test('files that never stay the same are told once as a failure, until they are loaded at last', () => {
+test('files that keep changing are reported once as a failure, until they are loaded at last', () => {
   vi.useFakeTimers()
   writeFileSync(at('a'), 'first')
   const watching = watch(() => [at('a')])
-  const lookAt = (content: string): void => {
+  const pollWith = (content: string): void => {
     writeFileSync(at('a'), content)
     vi.advanceTimersByTime(1_000)
   }
-  for (let i = 0; i < 29; i += 1) lookAt(`${i}`)
+  for (let i = 0; i < 29; i += 1) pollWith(`${i}`)
   expect(failed).toEqual([])
-  for (let i = 29; i < 70; i += 1) lookAt(`${i}`)
+  for (let i = 29; i < 70; i += 1) pollWith(`${i}`)
   expect(failed).toEqual(['rules'])
-  expect(watching.failures().get('rules')).toMatch('change all the time')
+  expect(watching.failures().get('rules')).toBe(
+    'the files keep changing, and are loaded only after a second without a change',
+  )
   expect(reloads).toEqual([])
-  // What is in force again is loaded again, or the failure would stay.
-  for (let i = 0; i < 2; i += 1) lookAt('first')
+  // The content in effect is loaded again: otherwise the failure would stay.
+  for (let i = 0; i < 2; i += 1) pollWith('first')
   expect(reloads).toEqual(['rules'])
   expect([...watching.failures()]).toEqual([])
 })

@@ -363,8 +363,8 @@ describe('a warning is given', () => {
   test('of system:masters', async () => {
     await configure('x509:', 'systemIdentities: { groups: [system:masters] }\n  x509:')
     expect(problems()).toEqual([
-      'gatehouse.yaml:8:32: authentication.systemIdentities.groups[0]: system:masters passes by all ' +
-        'of RBAC: whoever signs in with it may do everything ' +
+      'gatehouse.yaml:8:32: authentication.systemIdentities.groups[0]: system:masters bypasses ' +
+        'RBAC: its members may do everything ' +
         '(remove it, and bind a group of your own to the ClusterRole cluster-admin)',
     ])
   })
@@ -377,7 +377,7 @@ describe('a warning is given', () => {
     await writeFile(at('gatehouse.yaml'), `${CONFIGURATION}${text}\n`)
     expect(problems()).toEqual([
       expect.stringContaining(
-        `${field}: one user may have ${one} requests at a time, and so all ${all} connections to ` +
+        `${field}: one user may run ${one} requests at the same time and hold all ${all} connections to ` +
           'the API server (keep limits.concurrent.requests well below ' +
           'upstream.connections.maxConnections)',
       ),

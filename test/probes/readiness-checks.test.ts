@@ -91,7 +91,7 @@ describe('a check is one line', () => {
   test('however many problems a reload has', () => {
     const { message } = new ConfigError([problem, { ...problem, line: 7 }])
     const failures = () => new Map([['rules', message]])
-    const reloads = () => ({ failures, look: () => undefined, stop: () => undefined })
+    const reloads = () => ({ failures, poll: () => undefined, stop: () => undefined })
     const { code, text } = readiness(readinessChecks({ ...parts, reloads })(), true)
     expect(code).toBe(200)
     expect(text.split('\n')).toContain(

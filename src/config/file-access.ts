@@ -1,0 +1,58 @@
+/** Whether Gatehouse can use a file that its configuration names, before it opens it. */
+import { accessSync, constants, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+import { fileFault, IS_DIRECTORY, type FileFault } from './read-text.ts'
+
+/** Why a file cannot be read; undefined when it can. */
+export function unreadable(file: string): FileFault | undefined {
+  try {
+    if (statSync(file).isDirectory()) return IS_DIRECTORY
+    accessSync(file, constants.R_OK)
+    return undefined
+  } catch (error) {
+    return fileFault(error)
+  }
+}
+
+/**
+ * Why a file cannot be created, appended to or renamed (when it is rotated); undefined when it can.
+ * The message names the file, or its directory.
+ *
+ * @param access replaces `fs.accessSync`, which allows root everything
+ */
+export function unwritable(
+  file: string,
+  access: (path: string, mode: number) => void = accessSync,
+): FileFault | undefined {
+  const directory = dirname(file)
+  if (isDirectory(file)) return [`${file} is a directory`, 'name a file in it, such as audit.log']
+  if (!isDirectory(directory)) {
+    return [`the directory ${directory} does not exist`, 'create it, or correct the path']
+  }
+  const exists = statSync(file, { throwIfNoEntry: false }) !== undefined
+  const needed: readonly (readonly [string, number, string])[] = [
+    [directory, constants.W_OK | constants.X_OK, `the directory ${directory}`],
+    ...(exists ? [[file, constants.W_OK, file] as const] : []),
+  ]
+  for (const [path, mode, name] of needed) {
+    try {
+      access(path, mode)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      return [
+        `${name} cannot be written: ${code ?? 'unknown error'}`,
+        'give the user that Gatehouse runs as write permission, or choose another path',
+      ]
+    }
+  }
+  return undefined
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
+}
