@@ -1,6 +1,6 @@
 /**
- * JSON Schemas for editors, made from the very schemas that check the files: `npm run schema` writes
- * them, `npm run schema:check` fails when they are not current.
+ * What is generated from the schemas that check the files: JSON Schemas for editors, and
+ * docs/configuration.md. `npm run schema` writes it; `npm run schema:check` fails when it is not current.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -10,28 +10,42 @@ import { z } from 'zod'
 
 import { rulesSchema } from '../src/authorization/rules/schema.ts'
 import { configurationSchema } from '../src/config/schema.ts'
+import { configurationReference } from './configuration-reference.ts'
 
-const folder = resolve(import.meta.dirname, '../config/schema')
+const root = resolve(import.meta.dirname, '..')
 
-const schemas = [
-  { file: 'gatehouse.schema.json', title: 'GatehouseConfiguration', schema: configurationSchema },
-  { file: 'rules.schema.json', title: 'AccessRules', schema: rulesSchema },
+const generated = [
+  {
+    file: 'config/schema/gatehouse.schema.json',
+    text: jsonSchema('GatehouseConfiguration', configurationSchema),
+  },
+  { file: 'config/schema/rules.schema.json', text: jsonSchema('AccessRules', rulesSchema) },
+  { file: 'docs/configuration.md', text: configurationReference() },
 ]
 
 const isCheck = process.argv.includes('--check')
 let stale = 0
 
-for (const { file, title, schema } of schemas) {
-  const path = resolve(folder, file)
-  const json = { title, ...z.toJSONSchema(schema, { io: 'input', target: 'draft-2020-12' }) }
-  const text = await format(JSON.stringify(json), { parser: 'json', printWidth: 100 })
-  if (!isCheck) writeFileSync(path, text)
-  else if (read(path) !== text) {
-    console.error(`config/schema/${file} is not current: run npm run schema`)
+for (const { file, text } of generated) {
+  const path = resolve(root, file)
+  const formatted = await format(text, {
+    filepath: path,
+    ...{ printWidth: 100, singleQuote: true, semi: false },
+  })
+  if (!isCheck) writeFileSync(path, formatted)
+  else if (read(path) !== formatted) {
+    console.error(`${file} is not current: run npm run schema`)
     stale += 1
   }
 }
 process.exitCode = stale === 0 ? 0 : 1
+
+function jsonSchema(title: string, schema: z.ZodType): string {
+  return JSON.stringify({
+    title,
+    ...z.toJSONSchema(schema, { io: 'input', target: 'draft-2020-12' }),
+  })
+}
 
 function read(path: string): string {
   try {

@@ -215,7 +215,8 @@ const limits = z
       })
       .describe(
         'New connections of one client address. A connection beyond is closed before its TLS ' +
-          'handshake. kubectl opens one connection each time it runs.',
+          'handshake. kubectl opens one connection each time it runs. Client certificates of more than ' +
+          '10 KiB count as another 200 connections. Of more than 64 unfinished handshakes the oldest is aborted.',
       )
       .prefault({}),
     user: z
@@ -233,7 +234,7 @@ const limits = z
           'requests that are not streams. Keep it well below upstream.connections.maxConnections, ' +
             'or one user can hold all of them',
         ).default(DEFAULTS.concurrentRequests),
-        streams: count('streams').default(500),
+        streams: count('watch, logs, exec, attach and port-forward').default(500),
       })
       .describe('Requests of one user that run at the same time.')
       .prefault({}),
@@ -242,8 +243,9 @@ const limits = z
     ).default(20_000),
   })
   .describe(
-    'Rate and concurrency limits. A request beyond one of them is refused (429). The defaults never ' +
-      'refuse kubectl, helm or client-go at their usual speed.',
+    'Rate and concurrency limits. A request beyond one of them is refused (429). Rates are token ' +
+      'buckets: `burst` requests at once, refilled at the rate. The defaults never refuse kubectl, ' +
+      'helm or client-go at their usual speed.',
   )
 
 const audit = z
@@ -297,8 +299,9 @@ const upstream = z
     identity: z
       .strictObject({
         mode: choice(
-          'impersonation needs the permissions in deploy/kubernetes, requestheader a client ' +
-            "certificate that the API server's --requestheader-client-ca-file signed",
+          'how the identity is sent: impersonation needs the permissions in deploy/kubernetes, ' +
+            'requestheader a client certificate that is verified by --requestheader-client-ca-file ' +
+            'of the API server',
           ['impersonation', 'requestheader'],
         ).default('impersonation'),
         requestheader: z
