@@ -53,7 +53,7 @@ test('the messages that the page quotes are in the code', () => {
   const parts = quotes.flatMap((quote) =>
     quote
       .split('…')
-      .map((part) => part.trim().replace(/\($/, ''))
+      .map((part) => part.replaceAll(/^\W+|\W+$/g, ''))
       .filter((part) => part.length > 3),
   )
   expect(parts.filter((part) => !sources.includes(part))).toEqual([])
