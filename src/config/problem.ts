@@ -23,7 +23,7 @@ export function fileProblem(
   file: string,
   message: string,
   fix: string,
-  /** The field of gatehouse.yaml that the file belongs to, where more than the file's path tells it. */
+  /** The field of gatehouse.yaml, if the path of the file alone does not identify it. */
   field = '',
 ): ConfigProblem {
   return { file, ...WHOLE_FILE, field, message, fix }

@@ -62,8 +62,8 @@ const LEAVES = new Set(['string', 'number', 'boolean', 'enum', 'literal', 'unkno
 /**
  * Calls `visit` for the schema and for every field in it, parents first.
  *
- * @throws TypeError for a kind of schema whose parts are not visited (union, record, …): whoever
- *   walks a schema must not miss a field
+ * @throws TypeError for a kind of schema whose parts are not visited (union, record, …), so that no
+ *   field is missed
  */
 export function walkSchema(
   schema: z.ZodType,

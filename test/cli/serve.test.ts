@@ -98,21 +98,21 @@ async function askAsAda(port: number) {
     ca: ca ?? '',
     certificate: { certificatePem: certificatePem ?? '', keyPem: keyPem ?? '' },
   })
-  const answer = await client.ask('/api/v1/pods')
+  const response = await client.ask('/api/v1/pods')
   await client.close()
-  return answer
+  return response
 }
 
 describe('gatehouse serve', () => {
   test('logs its address, serves, and exits with 0 and every audit record written on SIGTERM', async () => {
     const { child, stdout, listening, exit } = serve()
     const { port } = await listening
-    const answer = await askAsAda(port)
-    expect(answer.status).toBe(200)
+    const response = await askAsAda(port)
+    expect(response.status).toBe(200)
     child.kill('SIGTERM')
     expect(await exit).toBe(0)
     const ids = stdout.map((line) => (JSON.parse(line) as { auditID: string }).auditID)
-    expect(ids).toEqual([answer.headers['audit-id']])
+    expect(ids).toEqual([response.headers['audit-id']])
   })
 
   test('exits with 1 after an uncaught exception, with every audit record written', async () => {
