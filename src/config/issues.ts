@@ -21,7 +21,15 @@ export function describeIssues(
   schema: z.ZodType,
   raw: unknown,
 ): DescribedIssue[] {
-  return issues.flatMap((issue) => describeIssue(issue, schema, raw))
+  // Of a value of the wrong type, zod also reports the limits that it does not keep.
+  const wrong = new Set(issues.filter(({ code }) => code === 'invalid_type').map(pathKey))
+  return issues
+    .filter((issue) => issue.code === 'invalid_type' || !wrong.has(pathKey(issue)))
+    .flatMap((issue) => describeIssue(issue, schema, raw))
+}
+
+function pathKey({ path }: Issue): string {
+  return JSON.stringify(path)
 }
 
 function describeIssue(issue: Issue, schema: z.ZodType, raw: unknown): DescribedIssue[] {
@@ -124,7 +132,7 @@ function fixFor(schema: z.ZodType, path: Path): string {
     const { meaning, form } = descriptionOf(at)
     if (form !== undefined) return form
     const known = fieldNames(at)
-    if (known.length > 0) return `the fields are: ${known.join(', ')}`
+    if (known.length > 0) return `must be a mapping with the fields ${known.join(', ')}`
     if (meaning !== undefined) return meaning
   }
   // The items of a list are often described by the list.

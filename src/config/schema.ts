@@ -97,7 +97,10 @@ const listener = z
       .prefault({}),
     strictTransportSecurity: z
       .array(
-        z.string().regex(/^(?:max-age=\d+|includeSubDomains|preload)$/, 'is not an HSTS directive'),
+        z
+          .string()
+          .regex(/^(?:max-age=\d+|includeSubDomains|preload)$/, 'is not an HSTS directive')
+          .describe('a directive; must be max-age=SECONDS, includeSubDomains or preload'),
       )
       .default([])
       .meta({

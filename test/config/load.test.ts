@@ -134,7 +134,29 @@ describe('a problem names file, line, field and fix', () => {
     {
       name: 'a list in place of a mapping, with its fields',
       text: `${GOOD}shutdown: []\n`,
-      expected: ['gatehouse.yaml:11:1: shutdown: is a list (the fields are: delay, gracePeriod)'],
+      expected: [
+        'gatehouse.yaml:11:1: shutdown: is a list ' +
+          '(must be a mapping with the fields delay, gracePeriod)',
+      ],
+    },
+    {
+      name: 'an item of a list',
+      text: GOOD.replace(
+        'listener:\n',
+        'listener:\n  strictTransportSecurity: [preload, max-age]\n',
+      ),
+      expected: [
+        'gatehouse.yaml:5:38: listener.strictTransportSecurity[1]: "max-age" is not an HSTS directive ' +
+          '(must be max-age=SECONDS, includeSubDomains or preload)',
+      ],
+    },
+    {
+      name: 'a wrong type, once',
+      text: GOOD.replace('rulesFile: rules.yaml', 'rulesFile: []'),
+      expected: [
+        'gatehouse.yaml:8:18: authorization.rulesFile: is a list ' +
+          '(must be a file path, relative to the directory of this file)',
+      ],
     },
     {
       name: 'an empty path',

@@ -32,10 +32,10 @@ test('a problem in a file of the user keeps file and line', () => {
     column: 1,
     field: 'clusters',
     message: 'is required',
-    fix: 'see the annotated example',
+    fix: 'must be a list',
   }
   expect(describeFirstRunError(new ConfigError([problem]))).toBe(
-    '/home/k.yaml:2:1: clusters: is required (see the annotated example)\n',
+    '/home/k.yaml:2:1: clusters: is required (must be a list)\n',
   )
 })
 
