@@ -7,9 +7,9 @@ const patterns = (what: string) =>
   nonEmpty(`${what}; a list of strings, where a trailing "*" matches any suffix`)
 
 const resourceRule = z.strictObject({
-  apiGroups: nonEmpty('API groups: "" is core, "*" is every group'),
+  apiGroups: nonEmpty('API groups the rule is for; API groups: "" is core, "*" is every group'),
   resources: nonEmpty(
-    'resources: pods, pods/exec, "pods/*" (its subresources), "*/scale", or "*" for everything',
+    'resources the rule is for; resources: pods, pods/exec, "pods/*" (its subresources), "*/scale", or "*" for everything',
   ),
   resourceNames: patterns('object names').optional(),
   namespaces: patterns(
@@ -21,12 +21,14 @@ const ruleSchema = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z0-9](?:[-a-z0-9.]{0,98}[a-z0-9])?$/, 'is not a valid name')
-    .describe('lower-case letters, digits, "-" and ".", at most 100 characters'),
-  effect: z.enum(['allow', 'deny']).describe('allow or deny'),
+    .describe(
+      'name of the rule, unique in the file; lower-case letters, digits, "-" and ".", at most 100 characters',
+    ),
+  effect: z.enum(['allow', 'deny']).describe('decision of the rule; allow or deny'),
   mode: z
     .enum(['enforce', 'shadow'])
     .default('enforce')
-    .describe('enforce, or shadow: counted and audited only'),
+    .describe('whether the rule is enforced, or only counted and audited; enforce or shadow'),
   subjects: z
     .strictObject({
       users: patterns('user names').optional(),
@@ -36,9 +38,15 @@ const ruleSchema = z.strictObject({
     .describe(
       'users the rule is for; set users, groups or both (either match is enough), or omit it for every user',
     ),
-  verbs: nonEmpty('RBAC verbs, connect (exec, attach, portforward, proxy) or "*"'),
-  resources: z.array(resourceRule).min(1, 'is empty').optional(),
-  nonResourceURLs: patterns('paths such as /healthz or "/metrics/*"').optional(),
+  verbs: nonEmpty(
+    'verbs the rule is for; RBAC verbs, connect (exec, attach, portforward, proxy) or "*"',
+  ),
+  resources: z
+    .array(resourceRule)
+    .min(1, 'is empty')
+    .describe('resources the rule is for; a list of apiGroups and resources')
+    .optional(),
+  nonResourceURLs: patterns('paths of no resource, such as /healthz or "/metrics/*"').optional(),
   message: z
     .string()
     .min(1)
@@ -58,8 +66,8 @@ const testSchema = z.strictObject({
         .describe('groups in addition to system:authenticated'),
     })
     .describe('user who makes the request'),
-  request: z.string().describe('METHOD /path?query, such as GET /api/v1/pods'),
-  expect: z.enum(['allow', 'deny']).describe('allow or deny'),
+  request: z.string().describe('the request; METHOD /path?query, such as GET /api/v1/pods'),
+  expect: z.enum(['allow', 'deny']).describe('the decision that is expected; allow or deny'),
   rule: z
     .string()
     .optional()
