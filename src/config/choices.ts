@@ -2,7 +2,7 @@
 import type { Source } from './document.ts'
 import { valueAt, type Path } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
-import { DEFAULTS } from './schema.ts'
+import { DEFAULTS, SIGN_IN_FIELDS, SINK_FIELDS, type SinkField } from './schema.ts'
 
 type AddProblem = (field: Path, message: string, fix: string) => void
 
@@ -59,22 +59,18 @@ function checkUpstream(raw: object, add: AddProblem): void {
 function checkAuthentication(raw: object, add: AddProblem): void {
   const authentication = valueAt(raw, ['authentication'])
   if (typeof authentication !== 'object' || authentication === null) return
-  if (!has(authentication, 'x509') && !has(authentication, 'configFile')) {
-    add(
-      ['authentication'],
-      'no authentication method is configured',
-      'set x509, configFile or both',
-    )
-  }
+  if (SIGN_IN_FIELDS.some((field) => has(authentication, field))) return
+  const message = 'no authentication method is configured'
+  add(['authentication'], message, `set one or more of ${SIGN_IN_FIELDS.join(', ')}`)
 }
 
 function checkSinks(raw: object, add: AddProblem): void {
   const audit = valueAt(raw, ['audit'])
   if (typeof audit !== 'object' || audit === null) return
-  const stdout = has(audit, 'stdout') && valueAt(audit, ['stdout', 'enabled']) !== false
-  if (!has(audit, 'file') && !stdout) {
-    add(['audit'], 'no audit sink is configured', 'set file, or stdout: { enabled: true }')
-  }
+  const isEnabled = (sink: SinkField): boolean =>
+    has(audit, sink) && valueAt(audit, [sink, 'enabled']) !== false
+  if (SINK_FIELDS.some(isEnabled)) return
+  add(['audit'], 'no audit sink is configured', `set one or more of ${SINK_FIELDS.join(', ')}`)
 }
 
 function checkPorts(raw: object, add: AddProblem): void {

@@ -149,23 +149,35 @@ const probes = z
       "users' listener.",
   )
 
+/** Names of fields for a description, such as "`file` or `stdout`". */
+function fieldNames(fields: object): string {
+  return Object.keys(fields)
+    .map((field) => `\`${field}\``)
+    .join(' or ')
+}
+
+/** Each field enables a sign-in method (gatehouse/sign-ins.ts). */
+const signInMethods = {
+  configFile: inputFile("OIDC issuers, in Kubernetes' AuthenticationConfiguration format", {
+    reload: 'authentication configuration',
+  }).optional(),
+  x509: z
+    .strictObject({
+      clientCAFile: inputFile('the CAs that sign client certificates, a PEM bundle', CLIENT_CA),
+      crlFile: inputFile(
+        'revocation lists, a PEM bundle with one list for each CA. If unset, revocation is not checked',
+        CLIENT_CA,
+      ).optional(),
+    })
+    .describe(
+      'Client certificates: the common name (CN) is the user name, each organization (O) a group.',
+    )
+    .optional(),
+}
+
 const authentication = z
   .strictObject({
-    configFile: inputFile("OIDC issuers, in Kubernetes' AuthenticationConfiguration format", {
-      reload: 'authentication configuration',
-    }).optional(),
-    x509: z
-      .strictObject({
-        clientCAFile: inputFile('the CAs that sign client certificates, a PEM bundle', CLIENT_CA),
-        crlFile: inputFile(
-          'revocation lists, a PEM bundle with one list for each CA. If unset, revocation is not checked',
-          CLIENT_CA,
-        ).optional(),
-      })
-      .describe(
-        'Client certificates: the common name (CN) is the user name, each organization (O) a group.',
-      )
-      .optional(),
+    ...signInMethods,
     systemIdentities: z
       .strictObject({
         users: z
@@ -185,7 +197,8 @@ const authentication = z
     tokenCacheSize: count('verified tokens that are cached until they expire').default(10_000),
   })
   .describe(
-    'How users authenticate. At least one of `configFile` and `x509` is required. There are no ' +
+    `How users authenticate. At least one sign-in method is required: ${fieldNames(signInMethods)}. ` +
+      'There are no ' +
       'anonymous users: a request without a valid credential is refused (401).',
   )
 
@@ -251,6 +264,28 @@ const limits = z
       'helm or client-go at their usual speed.',
   )
 
+/** Each field enables an audit sink (gatehouse/sinks.ts). */
+const sinks = {
+  file: z
+    .strictObject({
+      path: outputFile('the audit log'),
+      maxSizeMegabytes: count('size at which the file is rotated, in megabytes', 100_000).default(
+        100,
+      ),
+      maxBackups: count('rotated files that are kept', 10_000).default(100),
+      maxAgeDays: count('how long rotated files are kept, in days', 36_500).default(366),
+      compress: flag('whether rotated files are compressed with gzip').default(false),
+    })
+    .describe('A file of JSON lines.')
+    .optional(),
+  stdout: z
+    .strictObject({
+      enabled: flag('whether events are written to standard output').default(true),
+    })
+    .describe('JSON lines on standard output.')
+    .optional(),
+}
+
 const audit = z
   .strictObject({
     onFailure: choice(
@@ -258,28 +293,11 @@ const audit = z
         'lost events counted',
       ['refuse', 'count'],
     ).default('refuse'),
-    file: z
-      .strictObject({
-        path: outputFile('the audit log'),
-        maxSizeMegabytes: count('size at which the file is rotated, in megabytes', 100_000).default(
-          100,
-        ),
-        maxBackups: count('rotated files that are kept', 10_000).default(100),
-        maxAgeDays: count('how long rotated files are kept, in days', 36_500).default(366),
-        compress: flag('whether rotated files are compressed with gzip').default(false),
-      })
-      .describe('A file of JSON lines.')
-      .optional(),
-    stdout: z
-      .strictObject({
-        enabled: flag('whether events are written to standard output').default(true),
-      })
-      .describe('JSON lines on standard output.')
-      .optional(),
+    ...sinks,
   })
   .describe(
-    'One audit.k8s.io/v1 event for every request, refused ones included. At least one sink (`file` ' +
-      'or `stdout`) is required.',
+    'One audit.k8s.io/v1 event for every request, refused ones included. At least one sink is ' +
+      `required: ${fieldNames(sinks)}.`,
   )
 
 const upstream = z
@@ -389,3 +407,9 @@ export const configurationSchema = z.strictObject({
 
 /** Every field set, durations in milliseconds, paths absolute. */
 export type Configuration = z.output<typeof configurationSchema>
+
+export type SignInField = keyof typeof signInMethods
+export const SIGN_IN_FIELDS = Object.keys(signInMethods) as readonly SignInField[]
+
+export type SinkField = keyof typeof sinks
+export const SINK_FIELDS = Object.keys(sinks) as readonly SinkField[]

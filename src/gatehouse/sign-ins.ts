@@ -13,7 +13,7 @@ import type { SignIn } from '../authentication/sign-in.ts'
 import { loadClientTrust, type ClientTrust } from '../authentication/x509/client-ca.ts'
 import { createX509SignIn } from '../authentication/x509/x509.ts'
 import type { ConfigurationReading } from '../config/load.ts'
-import type { Configuration } from '../config/schema.ts'
+import type { Configuration, SignInField } from '../config/schema.ts'
 import type { ClientConnection } from '../http/exchange.ts'
 import type { Log } from '../log.ts'
 import { reportClientTrust } from './certificate-report.ts'
@@ -26,9 +26,6 @@ import {
 } from './reloadable.ts'
 
 type AuthenticationOptions = Configuration['authentication']
-
-/** Fields of `authentication` that are not a sign-in method. */
-type OtherField = 'systemIdentities' | 'tokenCacheSize'
 
 export interface SignInEffects {
   readonly log: Log
@@ -109,9 +106,10 @@ type LoadSignIn = (reading: ConfigurationReading, load: LoadPart) => LoadedSignI
 
 /**
  * By the field that enables it, in the order in which they are asked. OIDC stands last, since it
- * takes every token for its own. A field of `authentication` that is missing here does not compile.
+ * takes every token for its own. A method of the
+ * schema that is missing here does not compile.
  */
-const methods: Readonly<Record<Exclude<keyof AuthenticationOptions, OtherField>, LoadSignIn>> = {
+const methods: Readonly<Record<SignInField, LoadSignIn>> = {
   x509: loaderOf(x509),
   configFile: loaderOf(oidc),
 }

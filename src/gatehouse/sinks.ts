@@ -3,19 +3,16 @@ import type { AuditSink } from '../audit/record.ts'
 import { createFileSink } from '../audit/sinks/file.ts'
 import { createStdoutSink } from '../audit/sinks/stdout.ts'
 import { ConfigError, fileProblem } from '../config/problem.ts'
-import type { Configuration } from '../config/schema.ts'
+import type { Configuration, SinkField } from '../config/schema.ts'
 import type { Log } from '../log.ts'
 
 type AuditOptions = Configuration['audit']
 
-/** Fields of `audit` that are not a sink. */
-type OtherField = 'onFailure'
-
 /** A sink of one field of `audit`; undefined where the configuration does not enable it. */
 type OpenSink = (audit: AuditOptions, log: Log) => AuditSink | undefined
 
-/** By the field that enables it. A field of `audit` that is missing here does not compile. */
-const sinks: Readonly<Record<Exclude<keyof AuditOptions, OtherField>, OpenSink>> = {
+/** By the field that enables it. A sink of the schema that is missing here does not compile. */
+const sinks: Readonly<Record<SinkField, OpenSink>> = {
   file: ({ file }, log) => file && openFile(file, log),
   stdout: ({ stdout }, log) => (stdout?.enabled === true ? createStdoutSink({ log }) : undefined),
 }

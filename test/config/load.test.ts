@@ -203,14 +203,14 @@ describe('a problem names file, line, field and fix', () => {
       name: 'a configuration without an authentication method',
       text: GOOD.replace('  x509: { clientCAFile: ca.crt }', '  tokenCacheSize: 5'),
       expected: [
-        'gatehouse.yaml:6:1: authentication: no authentication method is configured (set x509, configFile or both)',
+        'gatehouse.yaml:6:1: authentication: no authentication method is configured (set one or more of configFile, x509)',
       ],
     },
     {
       name: 'a configuration without an audit sink',
       text: GOOD.replace('{ file: { path: audit.log } }', '{ stdout: { enabled: false } }'),
       expected: [
-        'gatehouse.yaml:9:1: audit: no audit sink is configured (set file, or stdout: { enabled: true })',
+        'gatehouse.yaml:9:1: audit: no audit sink is configured (set one or more of file, stdout)',
       ],
     },
     {
