@@ -1,4 +1,4 @@
-/** What two documents, or a document and the code, say of the same thing. */
+/** Checks that documents do not contradict each other. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 const root = resolve(import.meta.dirname, '../..')
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
 
-/** By stage, the codes of its refusals; of stages of one name, those of all. */
+/** Refusal codes by stage. Stages of the same name are joined. */
 function codesOf(matches: Iterable<RegExpExecArray>): Record<string, string> {
   const codes = new Map<string, string[]>()
   for (const [, stage = '', refusals = ''] of matches) {
@@ -26,13 +26,13 @@ test('README and ARCHITECTURE name the same refusals for each stage', () => {
   expect(listed).toMatchObject(drawn)
 })
 
-test('a change is in force within two seconds, since two looks must find it the same', () => {
+test('every document says that a change takes effect within two seconds', () => {
   const documents = execFileSync('git', ['ls-files', '*.md'], { cwd: root, encoding: 'utf8' })
-  const told = documents
+  const delays = documents
     .trim()
     .split('\n')
     .flatMap((file) => [...read(file).matchAll(/\bwithin (?:a|one|two) seconds?\b/g)])
     .map(([text]) => text)
-  expect(told.length).toBeGreaterThan(5)
-  expect(told.filter((text) => text !== 'within two seconds')).toEqual([])
+  expect(delays.length).toBeGreaterThan(5)
+  expect(delays.filter((text) => text !== 'within two seconds')).toEqual([])
 })

@@ -9,7 +9,7 @@ import { createMetrics } from '../../src/metrics.ts'
 const root = resolve(import.meta.dirname, '../..')
 const docs = join(root, 'docs')
 
-test('every metric that the documents name is one that Gatehouse has', async () => {
+test('every metric that the documents name exists', async () => {
   const { registry } = createMetrics({ processMetrics: false })
   const known = new Set((await registry.getMetricsAsJSON()).map(({ name }) => name))
   const files = (await readdir(docs)).filter((name) => name.endsWith('.md'))
@@ -19,7 +19,7 @@ test('every metric that the documents name is one that Gatehouse has', async () 
   expect(named.filter((name) => !known.has(name.replace(/_(?:bucket|sum|count)$/, '')))).toEqual([])
 })
 
-test('every metric and every warning and error of the log is in operations.md', async () => {
+test('operations.md names every metric, and every warning and error of the log', async () => {
   const text = await readFile(join(docs, 'operations.md'), 'utf8')
   const { registry } = createMetrics({ processMetrics: false })
   const metrics = (await registry.getMetricsAsJSON()).map(({ name }) => name)
@@ -28,9 +28,9 @@ test('every metric and every warning and error of the log is in operations.md', 
   const folder = join(root, 'src')
   const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.ts'))
   const sources = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
-  const telling = /\b(?:log\.(?:warn|error|fatal)|failed(?=[^\n]*,))\([^]*?'([^'\n]+)',?\s*\)/g
+  const logging = /\b(?:log\.(?:warn|error|fatal)|failed(?=[^\n]*,))\([^]*?'([^'\n]+)',?\s*\)/g
   const messages = sources.flatMap((source) =>
-    [...source.matchAll(telling)].map(([, told]) => told),
+    [...source.matchAll(logging)].map(([, message]) => message),
   )
   expect(messages.length).toBeGreaterThan(15)
   expect(messages.filter((message) => !text.includes(`\`${message!}\``))).toEqual([])
@@ -59,7 +59,7 @@ async function loaded(rules: object): Promise<ReturnType<typeof loadRules>> {
   return loadRules(file)
 }
 
-/** Lists, as they stand in the document. */
+/** The YAML code blocks of a document, each of which is a list. */
 async function yamlBlocks(file: string): Promise<[[object], [object]]> {
   const blocks = (await readFile(file, 'utf8')).matchAll(/^```yaml\n(.*?)^```$/gms)
   return [...blocks].map(([, block = '']) => parse(block) as unknown) as [[object], [object]]

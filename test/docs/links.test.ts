@@ -9,19 +9,19 @@ const documents = execFileSync('git', ['ls-files', '*.md'], { cwd: root, encodin
   .trim()
   .split('\n')
 
-test.for(documents)('everything that %s links to is there', (document) => {
+test.for(documents)('every file and heading that %s links to exists', (document) => {
   const text = readFileSync(join(root, document), 'utf8')
   const links = [...text.matchAll(/\]\((?!https?:|mailto:)([^)\s]+)/g)].map(([, link]) => link!)
-  expect(links.filter((link) => !isThere(join(root, document), link))).toEqual([])
+  expect(links.filter((link) => !exists(join(root, document), link))).toEqual([])
 })
 
-function isThere(document: string, link: string): boolean {
+function exists(document: string, link: string): boolean {
   const [path = '', anchor] = link.split('#')
   const file = path === '' ? document : join(dirname(document), path)
   return existsSync(file) && (anchor === undefined || anchorsOf(file).includes(anchor))
 }
 
-/** As GitHub makes them of headings. */
+/** Anchors as GitHub derives them from headings. */
 function anchorsOf(file: string): readonly string[] {
   const headings = readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)
   return [...headings].map(([, heading = '']) =>
