@@ -9,7 +9,7 @@ import type { BucketSize } from '../limits/token-bucket.ts'
 import { canonicalAddress } from './client-connection.ts'
 import { createHandshakeBudget } from './handshake-budget.ts'
 
-export interface AcceptBounds {
+export interface AcceptLimits {
   readonly maxConnections: number
   readonly maxConnectionsPerAddress: number
   /** New connections of one address, each of which costs a TLS handshake. */
@@ -54,7 +54,7 @@ interface Accepted {
  * has any: nobody can keep others out by holding connections open.
  */
 export function createAcceptedSockets(
-  bounds: AcceptBounds,
+  bounds: AcceptLimits,
   { isIdle, onEvicted, now = () => performance.now() }: AcceptEffects,
 ): AcceptedSockets {
   const handshakes = createHandshakeBudget({

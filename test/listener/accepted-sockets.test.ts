@@ -6,10 +6,10 @@ import { describe, expect, test } from 'vitest'
 import {
   createAcceptedSockets,
   socketKey,
-  type AcceptBounds,
+  type AcceptLimits,
 } from '../../src/listener/accepted-sockets.ts'
 
-const BOUNDS: AcceptBounds = {
+const BOUNDS: AcceptLimits = {
   maxConnections: 100,
   maxConnectionsPerAddress: 3,
   handshakes: { requestsPerSecond: 1, burst: 5 },
@@ -28,7 +28,7 @@ function socket(remoteAddress: string): Socket {
   }) as unknown as Socket
 }
 
-function setup(bounds: Partial<AcceptBounds> = {}) {
+function setup(bounds: Partial<AcceptLimits> = {}) {
   const clock = { now: 0 }
   const busy = new Set<string>()
   const evicted = { count: 0, address: '' }

@@ -1,0 +1,110 @@
+/** The first part of a connection: from TCP accept to the end of the TLS handshake. */
+import { createServer, type Server, type ServerOptions } from 'node:https'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+
+import type { AcceptedSockets, AcceptRefusal } from './accepted-sockets.ts'
+import { guarded } from './exception-guard.ts'
+import type { ListenerEffects } from './served-connection.ts'
+import type { ListenerTls } from './tls.ts'
+
+/** Limits that `node:https` enforces. */
+export interface ServerLimits {
+  readonly maxHeaderBytes: number
+  readonly maxHeaders: number
+  /** Milliseconds from the first byte of a connection or a request to the end of its header. */
+  readonly headerTimeout: number
+  /** Milliseconds that a connection without a request may stay open. */
+  readonly idleTimeout: number
+  /** Milliseconds that a TLS handshake may take. */
+  readonly handshakeTimeout: number
+}
+
+export interface TlsServerOptions {
+  readonly limits: ServerLimits
+  readonly http2: boolean
+  readonly requestClientCertificate: boolean
+  /** The TLS configuration currently in effect. */
+  readonly tls: () => ListenerTls
+}
+
+/**
+ * TCP keep-alive for HTTP/1.1 and tunnels: milliseconds of silence before the first probe and between
+ * probes, and how many may go unacknowledged. The kernel's default first probe comes after two hours.
+ */
+const KEEP_ALIVE = [60_000, 15_000, 9] as const
+
+/** Creates the server, which does not listen yet. */
+export function createTlsServer(options: TlsServerOptions): Server {
+  const server = createServer(serverOptions(options))
+  server.maxHeadersCount = options.limits.maxHeaders
+  return server
+}
+
+function serverOptions(options: TlsServerOptions): ServerOptions {
+  const { limits, http2, requestClientCertificate, tls } = options
+  return {
+    ...tls().options,
+    ALPNProtocols: http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
+    SNICallback: (serverName, callback) => callback(null, tls().contextFor(serverName)),
+    requestCert: requestClientCertificate,
+    // The authenticator judges certificates: a bad one is a 401 Status, not a TLS alert.
+    rejectUnauthorized: false,
+    handshakeTimeout: limits.handshakeTimeout,
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: limits.headerTimeout,
+    keepAliveTimeout: limits.idleTimeout,
+    keepAliveTimeoutBuffer: 0,
+    connectionsCheckingInterval: Math.max(100, Math.min(limits.headerTimeout / 2, 5_000)),
+    // A body may take long: the API server ends requests that are not streams after a minute.
+    requestTimeout: 0,
+    // Checked with the rest of the framing: node's own response is not a Status and leaves no record.
+    requireHostHeader: false,
+    optimizeEmptyRequests: true,
+    allowHalfOpen: true,
+    noDelay: true,
+  }
+}
+
+export interface AcceptOptions {
+  readonly accepted: AcceptedSockets
+  /** The current generation of the client CA. */
+  readonly generation: () => number
+  /** Counts and logs a connection that is refused. */
+  readonly refused: (reason: AcceptRefusal, address: string) => void
+}
+
+/** Checks the connection limits before TLS begins, and handles handshakes that fail. */
+export function acceptConnections(
+  server: Server,
+  { accepted, generation, refused }: AcceptOptions,
+  effects: ListenerEffects,
+): void {
+  // node's only listener begins TLS; a connection beyond the limits must not cost even that.
+  const [beginTls] = server.listeners('connection')
+  server.removeAllListeners('connection')
+  const onConnection = (socket: Socket): void => {
+    const refusal = accepted.add(socket, generation())
+    if (refusal === undefined) {
+      socket.setKeepAlive(true, ...KEEP_ALIVE)
+      beginTls?.call(server, socket)
+      return
+    }
+    refused(refusal, socket.remoteAddress ?? '')
+    socket.destroy()
+  }
+  server.on(
+    'connection',
+    guarded(effects, onConnection, (socket) => socket),
+  )
+
+  const onTlsClientError = (error: Error, socket: TLSSocket): void => {
+    effects.metrics.connectionsRefused.inc({ reason: 'handshake' })
+    effects.log.debug({ err: error, address: socket.remoteAddress }, 'TLS handshake failed')
+    socket.destroy()
+  }
+  server.on(
+    'tlsClientError',
+    guarded(effects, onTlsClientError, (_error, socket) => socket),
+  )
+}
