@@ -27,7 +27,16 @@ async function reportOf(child: ChildProcess): Promise<Report & { code: number | 
     text(child.stderr!),
     once(child, 'exit') as Promise<[number | null]>,
   ])
-  return { ...(JSON.parse(stderr) as Report), code }
+  const last = stderr.trimEnd().split('\n').at(-1) ?? ''
+  return { ...(JSON.parse(last) as Report), code }
+}
+
+/** Resolves once the child pauses because its sink takes no more records. */
+async function paused(child: ChildProcess): Promise<void> {
+  let stderr = ''
+  const onData = (chunk: Buffer): void => void (stderr += chunk.toString())
+  child.stderr!.on('data', onData)
+  await expect.poll(() => stderr, { timeout: 10_000 }).toContain('paused\n')
 }
 
 function numbersIn(output: string): number[] {
@@ -40,14 +49,23 @@ function numbersIn(output: string): number[] {
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 describe('a pipe', () => {
-  test('whose reader reads gets every line', async () => {
+  test('passes every line to a reader that reads', async () => {
     const child = spawn(process.execPath, [CHILD, '2000', 'close'])
     const [report, output] = await Promise.all([reportOf(child), text(child.stdout)])
     expect(report).toMatchObject({ written: 2_000, code: 0 })
     expect(numbersIn(output)).toEqual(upTo(2_000))
   })
 
-  test('whose reader does not read: bounded, reported, and neither turn nor exit is blocked', async () => {
+  test('loses nothing when its reader pauses for so long that no more records are taken', async () => {
+    const child = spawn(process.execPath, [CHILD, '2000', 'close'])
+    const report = reportOf(child)
+    await paused(child)
+    const output = await text(child.stdout)
+    expect(await report).toMatchObject({ written: 2_000, code: 0 })
+    expect(numbersIn(output)).toEqual(upTo(2_000))
+  })
+
+  test('without a reader fails within a bounded buffer, and blocks neither the event loop nor the exit', async () => {
     const child = spawn(process.execPath, [CHILD, '100000', 'exit'])
     const report = await reportOf(child)
     expect(report.failure).toMatch(/^it does not take records as fast as they come/)
@@ -56,7 +74,7 @@ describe('a pipe', () => {
     expect(report.written).toBeLessThan(3_000)
   })
 
-  test('that the reader leaves is reported, and does not end the process', async () => {
+  test('fails when its reader leaves, and does not end the process', async () => {
     const child = spawn('sh', [
       '-c',
       '"$0" "$1" 100000 exit | head -c 2000 >/dev/null',
@@ -79,7 +97,7 @@ test('a file gets every line', async () => {
   await rm(directory, { recursive: true })
 })
 
-describe('a stream in its place', () => {
+describe('a stream in place of the standard output', () => {
   test('gets every line', async () => {
     const chunks: Buffer[] = []
     const stream = new Writable({
@@ -95,7 +113,7 @@ describe('a stream in its place', () => {
     expect(stream.writableEnded).toBe(false)
   })
 
-  test('that fails is reported', async () => {
+  test('is reported when it fails', async () => {
     const { log, lines } = memoryLog()
     const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EIO')) })
     const sink = createStdoutSink({ log, stream })
