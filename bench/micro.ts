@@ -79,20 +79,17 @@ export async function microbenchmarks(): Promise<Microbenchmark[]> {
   const identity = identityHeaders(user, IMPERSONATION)
   const token = rawHeaders.at(-1) ?? ''
   const tokens = new Map([[hash('sha256', token, 'hex'), authentication]])
-  const auditor = createAuditor({
-    sinks: [
-      {
-        name: 'none',
-        write: () => true,
-        failure: () => undefined,
-        flush: async () => undefined,
-        close: async () => undefined,
-      },
-    ],
-    onFailure: 'refuse',
-    metrics,
-    log: createLog({ level: 'silent' }),
-  })
+  const sink = {
+    name: 'none',
+    write: () => true,
+    failure: () => undefined,
+    flush: async () => undefined,
+    close: async () => undefined,
+  }
+  const auditor = createAuditor(
+    { sinks: [sink], onFailure: 'refuse' },
+    { metrics, log: createLog({ level: 'silent' }) },
+  )
   const decision = await authorize({ user, info })
   const labels = { verb: 'get', code: '200', decision: 'allow' }
   return [

@@ -1,19 +1,19 @@
 /**
- * Annotations of an event. Kubernetes' own keys keep their meaning; the others are:
+ * The annotations of an event. Kubernetes' own keys keep their meaning; the others are:
  *
  * | key | value |
  * |---|---|
- * | `authentication.gatehouse/*` | what the authenticator says of the identity's origin |
- * | `gatehouse/cause` | why, where the answer does not say: what was wrong with a credential, or upstream |
- * | `gatehouse/method` | what recognised the caller: `x509`, `oidc` |
+ * | `authentication.gatehouse/*` | what the authenticator reports about the identity's origin |
+ * | `gatehouse/cause` | the cause that the response omits: of a rejected credential or an upstream failure |
+ * | `gatehouse/method` | how the user authenticated: `x509`, `oidc` |
  * | `gatehouse/identity` | how the user was asserted upstream: `impersonation`, `requestheader` |
- * | `gatehouse/rule` | the rule that decided; absent when the default did |
- * | `gatehouse/wouldDeny`, `gatehouse/wouldAllow` | rules in `mode: shadow` that would have, with commas between |
- * | `gatehouse/abortedBy` | who broke the exchange off: `client`, `upstream`, `gatehouse` |
- * | `gatehouse/httpMethod` | the method, of a request that was refused before it had a verb |
+ * | `gatehouse/rule` | the rule that decided; absent when the default decided |
+ * | `gatehouse/wouldDeny`, `gatehouse/wouldAllow` | rules in `mode: shadow` that would have decided so, comma-separated |
+ * | `gatehouse/abortedBy` | who aborted the exchange: `client`, `upstream`, `gatehouse` |
+ * | `gatehouse/httpMethod` | the method of a request that was refused before it had a verb |
  * | `gatehouse/bytesReceived`, `gatehouse/bytesSent` | body or tunnel bytes from and to the client |
- * | `gatehouse/suppressedEvents` | how many refusals of strangers this one event stands for |
- * | `gatehouse/duration` | reception to the event's stage, such as `12.345ms` |
+ * | `gatehouse/suppressedEvents` | how many refusals of unauthenticated clients this event stands for |
+ * | `gatehouse/duration` | time from reception to the event's stage, such as `12.345ms` |
  * | `latency.gatehouse/<stage>` | time in one stage of the pipeline |
  */
 import type { Decision } from '../authorization/authorizer.ts'
@@ -27,10 +27,10 @@ import { redactIdentityValue, truncate } from './redaction.ts'
 const MAX_REASON_LENGTH = 1_024
 const MAX_METHOD_LENGTH = 32
 
-/** Decisions are made when rules are loaded, so their text is made once, too. */
+/** Decisions are created when rules are loaded, so their JSON is built only once, too. */
 const decisions = new WeakMap<Decision, string>()
 
-/** The annotations of an event, all of them strings, as JSON without braces. */
+/** The annotations of an event, all of them strings, as JSON members without braces. */
 export function annotationMembers(facts: RecordFacts, { duration, outcome }: StageFacts): string {
   const { authentication, decision, latencies } = facts
   return (
@@ -51,7 +51,7 @@ export function annotationMembers(facts: RecordFacts, { duration, outcome }: Sta
 let lastMode: string | undefined
 let lastIdentityMember = ''
 
-/** There is one mode in a process, so the last text is the next one. With a comma behind it. */
+/** A process uses one mode, so the last text is reused. Ends with a comma. */
 function identityMember(mode: string | undefined): string {
   if (mode === undefined) return ''
   if (mode !== lastMode) {
@@ -61,15 +61,15 @@ function identityMember(mode: string | undefined): string {
   return lastIdentityMember
 }
 
-/** With a comma behind each. */
+/** Each member ends with a comma. */
 function decisionMembers(decision: Decision): string {
   let json = decisions.get(decision)
   if (json === undefined) {
-    json = commaBehind(
+    json = withTrailingComma(
       jsonMembers({
         'authorization.k8s.io/decision': decisionWord(decision),
-        'authorization.k8s.io/reason': bounded(decision.reason),
-        'gatehouse/rule': bounded(decision.rule),
+        'authorization.k8s.io/reason': truncated(decision.reason),
+        'gatehouse/rule': truncated(decision.rule),
         'gatehouse/wouldAllow': shadowRules('allow', decision),
         'gatehouse/wouldDeny': shadowRules('deny', decision),
       }),
@@ -79,10 +79,10 @@ function decisionMembers(decision: Decision): string {
   return json
 }
 
-/** What stands in events of refused requests only. With a comma behind each. */
+/** Members that only events of refused requests have. Each ends with a comma. */
 function rareMembers(facts: RecordFacts, outcome: Outcome | undefined): string {
   if (facts.info !== undefined && outcome?.cause === undefined) return ''
-  return commaBehind(
+  return withTrailingComma(
     jsonMembers({
       'gatehouse/cause': shownCause(outcome?.cause),
       'gatehouse/httpMethod': facts.info === undefined ? refusedMethod(facts.method) : undefined,
@@ -90,30 +90,31 @@ function rareMembers(facts: RecordFacts, outcome: Outcome | undefined): string {
   )
 }
 
-function commaBehind(members: string): string {
+function withTrailingComma(members: string): string {
   return members === '' ? '' : `${members},`
 }
 
-/** kube-apiserver's words (apiserver/pkg/endpoints/filters/authorization.go). */
+/** kube-apiserver's values (apiserver/pkg/endpoints/filters/authorization.go). */
 function decisionWord(decision: Decision): 'allow' | 'forbid' {
   return decision.decision === 'allow' ? 'allow' : 'forbid'
 }
 
 function shadowRules(effect: 'allow' | 'deny', decision: Decision): string | undefined {
   const rules = decision.shadow.filter((entry) => entry.effect === effect).map(({ rule }) => rule)
-  return bounded(rules.join(','))
+  return truncated(rules.join(','))
 }
 
 function refusedMethod(method: string): string | undefined {
   return method === '' ? undefined : truncate(method, MAX_METHOD_LENGTH)
 }
 
-/** A library's message may quote what it could not read. */
+/** Redacted, since a library's error message may quote the input that it could not parse. */
 function shownCause(cause: string | undefined): string | undefined {
-  return cause === undefined ? undefined : bounded(redactIdentityValue('', cause))
+  return cause === undefined ? undefined : truncated(redactIdentityValue('', cause))
 }
 
-function bounded(text: string | undefined): string | undefined {
+/** Undefined for an empty text, so that the member is omitted. */
+function truncated(text: string | undefined): string | undefined {
   return text === undefined || text === '' ? undefined : truncate(text, MAX_REASON_LENGTH)
 }
 

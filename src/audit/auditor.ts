@@ -5,23 +5,26 @@ import { createWallClock } from './clock.ts'
 import type { AuditSink, Auditor } from './record.ts'
 import { RequestRecord, type RecordContext } from './request-record.ts'
 
-/** At most one line of the operational log in this time about events that were lost. */
-const LOSS_LOG_MS = 5_000
-/** Events taken are added to the metric this often: a counter with labels costs as much as a line. */
-const COUNT_MS = 500
+/** Lost events are logged at most once in this time. */
+const LOSS_LOG_INTERVAL_MS = 5_000
+/** How often written events are added to the metric: a labeled counter costs as much as a line. */
+const COUNT_INTERVAL_MS = 500
 
 export interface AuditorOptions {
-  /** At least one. Each event goes to all. */
+  /** At least one. Each event is written to all of them. */
   readonly sinks: readonly AuditSink[]
   /** When no sink can take a record: refuse the request, or serve it and count the loss. */
   readonly onFailure: 'refuse' | 'count'
+}
+
+export interface AuditorEffects {
   readonly metrics: Metrics
   readonly log: Log
-  /** Milliseconds, monotonic, of the same clock as `receivedAt`; `performance.now()` by default. */
+  /** Monotonic milliseconds on the clock of `receivedAt`; `performance.now()` by default. */
   readonly now?: () => number
 }
 
-/** One sink and what became of the events given to it. */
+/** One sink, and how many events were written to it and lost. */
 interface Destination {
   readonly sink: AuditSink
   written: number
@@ -29,27 +32,29 @@ interface Destination {
 }
 
 /**
- * Makes the auditor: one final event for every record opened, whatever becomes of the request, and
- * one at the start of a response that may take long.
+ * Creates the auditor. Every opened record yields exactly one final event, however the request ends,
+ * and the response of a long-running request yields one when it starts.
  *
- * @throws Error when there is no sink: no audit is not a configuration
+ * @throws Error when there is no sink: running without an audit log is not supported
  */
-export function createAuditor(options: AuditorOptions): Auditor {
-  const { onFailure, metrics, log } = options
-  if (options.sinks.length === 0) throw new Error('the audit log has no sink')
-  const destinations = options.sinks.map((sink): Destination => ({ sink, written: 0, lost: 0 }))
-  // Or the first loss, which makes the series, would be no increase of it.
+export function createAuditor(
+  { sinks, onFailure }: AuditorOptions,
+  effects: AuditorEffects,
+): Auditor {
+  const { metrics, log, now = () => performance.now() } = effects
+  if (sinks.length === 0) throw new Error('the audit log has no sink')
+  const destinations = sinks.map((sink): Destination => ({ sink, written: 0, lost: 0 }))
+  // Creates the series, since `increase()` does not see a first loss that creates it.
   for (const { sink } of destinations)
     metrics.auditEvents.inc({ sink: sink.name, result: 'lost' }, 0)
   let countTimer: NodeJS.Timeout | undefined
   let lossLoggedAt = -Infinity
 
-  const now = options.now ?? (() => performance.now())
   const context: RecordContext = {
     now,
     clock: createWallClock(
       performance.timeOrigin,
-      options.now === undefined ? Date.now : undefined,
+      effects.now === undefined ? Date.now : undefined,
     ),
     emit,
   }
@@ -59,14 +64,14 @@ export function createAuditor(options: AuditorOptions): Auditor {
       if (destination.sink.write(line)) destination.written++
       else lose(destination)
     }
-    countTimer ??= setTimeout(countWritten, COUNT_MS).unref()
+    countTimer ??= setTimeout(countWritten, COUNT_INTERVAL_MS).unref()
   }
 
   function lose(destination: Destination): void {
     const { sink } = destination
     destination.lost++
     metrics.auditEvents.inc({ sink: sink.name, result: 'lost' })
-    if (now() - lossLoggedAt < LOSS_LOG_MS) return
+    if (now() - lossLoggedAt < LOSS_LOG_INTERVAL_MS) return
     lossLoggedAt = now()
     const lost = Object.fromEntries(destinations.map((each) => [each.sink.name, each.lost]))
     log.error({ sink: sink.name, reason: sink.failure(), lost }, 'audit events are being lost')
@@ -83,7 +88,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
     }
   }
 
-  /** Undefined as long as one sink takes records. */
+  /** The failures of all sinks; undefined while at least one sink takes records. */
   function failure(): string | undefined {
     let reasons: string | undefined
     for (const { sink } of destinations) {
@@ -102,14 +107,14 @@ export function createAuditor(options: AuditorOptions): Auditor {
         if (reasons !== undefined) {
           throw new StatusError(
             'ServiceUnavailable',
-            'the audit log cannot be written, and no request is served without a record',
+            'the audit log cannot be written, and no request is served without an audit record',
             { cause: new Error(reasons) },
           )
         }
       }
       return new RequestRecord(context, request, receivedAt)
     },
-    // Under `count` requests are served without records: taking the replica out would undo that.
+    // With `count`, requests are served without records: failing readiness would defeat that.
     healthy: () => (onFailure === 'refuse' ? failure() : undefined),
     async close() {
       await Promise.all(destinations.map(({ sink }) => sink.close()))

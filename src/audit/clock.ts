@@ -1,25 +1,25 @@
-/** Wall-clock time with microseconds, from the monotonic clock that latencies are measured by. */
+/** Wall-clock time in microseconds, derived from the monotonic clock that measures latencies. */
 
-/** A step of the wall clock below this is the coarseness of `Date.now()`, not a step. */
+/** A smaller difference is the resolution of `Date.now()`, not a step of the wall clock. */
 const STEP_MICROSECONDS = 50_000
-const CHECK_EVERY_MS = 1_000
+const CHECK_INTERVAL_MS = 1_000
 
 export interface WallClock {
-  /** Microseconds since the epoch at a moment of `performance.now()`. */
+  /** @returns microseconds since the epoch at a time of `performance.now()` */
   microsecondsAt(monotonic: number): number
 }
 
 /**
  * @param origin milliseconds since the epoch at which the monotonic clock read 0
- * @param wallClock milliseconds since the epoch now; a step that an operator or NTP made is
- * followed within a second. Undefined: the origin holds for good
+ * @param wallClock the current milliseconds since the epoch; a step by an administrator or NTP is
+ * followed within a second. Undefined: the origin never changes
  */
 export function createWallClock(origin: number, wallClock?: () => number): WallClock {
   let offset = origin * 1_000
   let checkedAt = -Infinity
   return {
     microsecondsAt(monotonic) {
-      if (wallClock !== undefined && Math.abs(monotonic - checkedAt) >= CHECK_EVERY_MS) {
+      if (wallClock !== undefined && Math.abs(monotonic - checkedAt) >= CHECK_INTERVAL_MS) {
         checkedAt = monotonic
         const stepped = (wallClock() - performance.now()) * 1_000
         if (Math.abs(stepped - offset) > STEP_MICROSECONDS) offset = stepped
@@ -29,13 +29,13 @@ export function createWallClock(origin: number, wallClock?: () => number): WallC
   }
 }
 
-/** `000` to `999`: padding by table is several times cheaper than `padStart`. */
+/** `000` to `999`: a table is several times cheaper than `padStart`. */
 const THREE_DIGITS = Array.from({ length: 1_000 }, (_, value) => String(value).padStart(3, '0'))
 
 let formattedSecond = NaN
 let formattedPrefix = ''
 
-/** apimachinery's `metav1.MicroTime`: RFC 3339 in UTC, always six decimals. */
+/** apimachinery's `metav1.MicroTime`: RFC 3339 in UTC, always with six decimals. */
 export function formatMicroTime(microseconds: number): string {
   const second = Math.floor(microseconds / 1_000_000)
   if (second !== formattedSecond) {
@@ -46,10 +46,10 @@ export function formatMicroTime(microseconds: number): string {
   return `${formattedPrefix}${digits(Math.floor(rest / 1_000))}${digits(rest % 1_000)}Z`
 }
 
-/** Most stages take less than 4 ms: their texts are made once. */
+/** Most stages take less than 4 ms, so their texts are cached, by microseconds. */
 const shortDurations: string[] = Array.from({ length: 4_096 }, () => '')
 
-/** Milliseconds with three decimals, as Go's `time.ParseDuration` reads them: `12.345ms`. */
+/** Milliseconds with three decimals, which Go's `time.ParseDuration` accepts: `12.345ms`. */
 export function formatDuration(milliseconds: number): string {
   const microseconds = Math.max(0, Math.round(milliseconds * 1_000))
   const known = shortDurations[microseconds]

@@ -1,8 +1,8 @@
 /**
- * One event as one line of JSON. This runs for every request, so it is put together by hand where
- * that is cheaper: `JSON.stringify` gets what a client or an operator wrote, in a few flat objects;
- * numbers, times and what is the same for every request of a user are concatenated. The tests hold
- * the result against the type `AuditEvent`.
+ * Formats one event as one line of JSON. This runs for every request, so the line is concatenated
+ * where that is cheaper: `JSON.stringify` formats what a client or an administrator wrote, in a few
+ * flat objects; numbers, times and what is the same for all requests of a user are concatenated.
+ * Tests compare the result with the type `AuditEvent`.
  */
 import { annotationMembers } from './annotations.ts'
 import { formatMicroTime } from './clock.ts'
@@ -14,30 +14,31 @@ import { redactJws, redactTarget, redactUnparsed, truncate } from './redaction.t
 import { truncateJson } from './truncate-json.ts'
 
 const MAX_MESSAGE_LENGTH = 2_048
-/** Bytes, in events of those who were not recognised: each of them costs a stranger nothing. */
-const MAX_STRANGER_URI_LENGTH = 512
-const MAX_STRANGER_USER_AGENT_LENGTH = 128
+/** Bytes, in events of unauthenticated clients, which can cause as many events as they like. */
+const MAX_UNAUTHENTICATED_URI_BYTES = 512
+const MAX_UNAUTHENTICATED_USER_AGENT_BYTES = 128
 
-/** The event's line with its newline, in kube-apiserver's order of fields. */
+/** The event's line including its newline, with fields in kube-apiserver's order. */
 export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
   const { target, info } = facts
-  const isStranger = facts.authentication === undefined
+  const isAuthenticated = facts.authentication !== undefined
   const uri =
     target === undefined
       ? redactUnparsed(facts.rawTarget)
       : redactTarget(target.raw, target.rawQuery)
-  const asked = {
-    requestURI: isStranger ? truncateJson(uri, MAX_STRANGER_URI_LENGTH) : uri,
+  const requested = {
+    requestURI: isAuthenticated ? uri : truncateJson(uri, MAX_UNAUTHENTICATED_URI_BYTES),
     verb: info === undefined ? '' : info.verb,
   }
   const caller = {
     sourceIPs: facts.remoteAddress === '' ? [] : [facts.remoteAddress],
-    userAgent: isStranger ? strangersUserAgent(facts.userAgent) : facts.userAgent,
-    objectRef: info?.isResourceRequest === true ? objectReference(info, isStranger) : undefined,
+    userAgent: isAuthenticated ? facts.userAgent : shortUserAgent(facts.userAgent),
+    objectRef:
+      info?.isResourceRequest === true ? objectReference(info, isAuthenticated) : undefined,
   }
   return (
     `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"${facts.auditID}",` +
-    `"stage":"${stageFacts.stage}",${jsonMembers(asked)},` +
+    `"stage":"${stageFacts.stage}",${jsonMembers(requested)},` +
     `"user":${userJson(facts.authentication?.user)},${jsonMembers(caller)},` +
     `"responseStatus":{${responseStatus(stageFacts)}},` +
     `"requestReceivedTimestamp":"${formatMicroTime(facts.receivedAt)}",` +
@@ -46,13 +47,13 @@ export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
   )
 }
 
-function strangersUserAgent(userAgent: string | undefined): string | undefined {
+function shortUserAgent(userAgent: string | undefined): string | undefined {
   return userAgent === undefined
     ? undefined
-    : truncateJson(userAgent, MAX_STRANGER_USER_AGENT_LENGTH)
+    : truncateJson(userAgent, MAX_UNAUTHENTICATED_USER_AGENT_BYTES)
 }
 
-/** kube-apiserver: the code always; status, message and reason when a `metav1.Status` was answered. */
+/** As kube-apiserver: always the code; status, message and reason when the response is a `metav1.Status`. */
 function responseStatus({ code, outcome }: StageFacts): string {
   const message = outcome?.message
   const reason = outcome?.reason

@@ -1,6 +1,6 @@
 /**
- * `audit.k8s.io/v1` Event (apiserver/pkg/apis/audit/v1/types.go), as far as a proxy at level Metadata
- * fills it. Key order is the order written.
+ * `audit.k8s.io/v1` Event (apiserver/pkg/apis/audit/v1/types.go), with the fields that a proxy fills
+ * at level Metadata. Fields are in the order in which they are written.
  */
 import type { UserInfo } from '../authentication/authenticator.ts'
 

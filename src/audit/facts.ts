@@ -1,14 +1,14 @@
-/** What an audit event is made of. */
+/** The data that an audit event is built from. */
 import type { Authentication } from '../authentication/authenticator.ts'
 import type { Decision } from '../authorization/authorizer.ts'
 import type { RequestInfo, Target } from '../request/types.ts'
 import type { AuditStage } from './event.ts'
 import type { Outcome, PipelineStage } from './record.ts'
 
-/** Time spent in each stage in milliseconds; undefined for a stage that did not end. */
+/** Milliseconds spent in each stage; undefined for a stage that did not end. */
 export type Latencies = Record<PipelineStage, number | undefined>
 
-/** What is known of a request at the moment of an event. */
+/** What is known about a request when an event is written. */
 export interface RecordFacts {
   readonly auditID: string
   /** Microseconds since the epoch. */

@@ -1,4 +1,4 @@
-/** The parts of an event that are the same for every request of one user: made once. */
+/** The parts of an event that are the same for all requests of a user, and are built only once. */
 import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
 import { jsonMembers } from './json-members.ts'
 import { redactIdentityValue, truncate } from './redaction.ts'
@@ -9,8 +9,8 @@ const users = new WeakMap<UserInfo, string>()
 const origins = new WeakMap<Authentication, string>()
 
 /**
- * `user` of an event as JSON: kube-apiserver's `UserInfo` (authentication/v1) with empty fields
- * left out; `{}` before anybody was recognised.
+ * `user` of an event as JSON: kube-apiserver's `UserInfo` (authentication/v1) without empty fields;
+ * `{}` for an unauthenticated client.
  */
 export function userJson(user: UserInfo | undefined): string {
   if (user === undefined) return '{}'
@@ -23,9 +23,9 @@ export function userJson(user: UserInfo | undefined): string {
 }
 
 /**
- * What recognised the caller and what it says of the identity's origin, as JSON members, each with a
- * comma behind it. A key without a prefix gets `authentication.gatehouse/`; no key can pass for one
- * of the auditor's own.
+ * How the user authenticated, and the authenticator's annotations on the identity's origin, as JSON
+ * members that each end with a comma. A key without a prefix gets `authentication.gatehouse/`; a key
+ * cannot imitate one of the auditor's own.
  */
 export function originMembers(authentication: Authentication): string {
   let json = origins.get(authentication)

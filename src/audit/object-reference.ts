@@ -3,21 +3,21 @@ import { jsonMembers } from './json-members.ts'
 import { redactJws, truncate } from './redaction.ts'
 import { truncateJson } from './truncate-json.ts'
 
-/** The longest name that Kubernetes knows (RFC 1123 subdomain), in characters. */
+/** The longest name in Kubernetes (RFC 1123 subdomain), in characters. */
 const MAX_MEMBER_LENGTH = 253
-/** Bytes, in events of those who were not recognised: of all members, and of each when it is more. */
-const MAX_STRANGER_LENGTH = 384
-const MAX_STRANGER_MEMBER_LENGTH = 40
+/** In events of unauthenticated clients: bytes of all members, and of each one if they are longer. */
+const MAX_UNAUTHENTICATED_BYTES = 384
+const MAX_UNAUTHENTICATED_MEMBER_BYTES = 40
 
-/** `objectRef` of a resource request, cut where no object could have such a name. */
-export function objectReference(info: RequestInfo, isStranger: boolean): object {
-  // Members are parts of the decoded path, but for a name from a field selector.
+/** `objectRef` of a resource request; members longer than any Kubernetes name are truncated. */
+export function objectReference(info: RequestInfo, isAuthenticated: boolean): object {
+  // All members are parts of the decoded path, except a name from a field selector.
   const isShort = info.path.length <= MAX_MEMBER_LENGTH && info.name.length <= MAX_MEMBER_LENGTH
-  if (!isStranger) return reference(info, isShort ? redactJws : cut)
+  if (isAuthenticated) return reference(info, isShort ? redactJws : truncated)
   const whole = isShort ? reference(info, redactJws) : undefined
   const isWhole =
-    whole !== undefined && Buffer.byteLength(jsonMembers(whole)) <= MAX_STRANGER_LENGTH
-  return isWhole ? whole : reference(info, cutForStranger)
+    whole !== undefined && Buffer.byteLength(jsonMembers(whole)) <= MAX_UNAUTHENTICATED_BYTES
+  return isWhole ? whole : reference(info, truncatedForUnauthenticated)
 }
 
 function reference(
@@ -34,10 +34,10 @@ function reference(
   }
 }
 
-function cut(member: string): string {
+function truncated(member: string): string {
   return truncate(redactJws(member), MAX_MEMBER_LENGTH)
 }
 
-function cutForStranger(member: string): string {
-  return truncateJson(redactJws(member), MAX_STRANGER_MEMBER_LENGTH)
+function truncatedForUnauthenticated(member: string): string {
+  return truncateJson(redactJws(member), MAX_UNAUTHENTICATED_MEMBER_BYTES)
 }

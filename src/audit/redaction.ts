@@ -1,7 +1,7 @@
 /**
- * What of a client's request may stand in the log. Query values are written only where the
- * parameter is known to carry no secret: commands of exec, tokens that a client put into the URL
- * and whatever a proxied backend takes are not.
+ * Redacts what a client sent before it is logged. Query values are written only for parameters that
+ * are known not to carry a secret: not for the command of an exec, for tokens that a client put into
+ * the URL, or for parameters of a proxied backend.
  */
 
 /** Longest `requestURI`, in characters. */
@@ -11,7 +11,7 @@ const MAX_USER_AGENT_LENGTH = 1_024
 const TRUNCATED = '...TRUNCATED'
 const REDACTED = '[redacted]'
 
-/** The parameters of the API (metav1 and core/v1 `*Options`) whose values tell what was asked. */
+/** Parameters of the API (metav1 and core/v1 `*Options`) whose values are safe and useful to log. */
 const SHOWN_PARAMETERS: ReadonlySet<string> = new Set(
   (
     'allowWatchBookmarks container dryRun exclude fieldManager fieldSelector fieldValidation follow ' +
@@ -22,36 +22,36 @@ const SHOWN_PARAMETERS: ReadonlySet<string> = new Set(
   ).split(' '),
 )
 
-/** Names that are words; anything else in front of a `=` could be half of a secret. */
+/** Names that consist of words; anything else before a `=` may be part of a secret. */
 const PARAMETER_NAME = /^(?=.{1,40}$)[a-z]+(?:[_.-][a-z]+)*$/i
 
 /**
- * What a compact JWS (RFC 7515 section 3.1) can stand in, not only at the beginning: an escape such
- * as `%3D` in front of it ends in a letter. What is found is looked into without a regex, so that no
- * input costs more than one scan.
+ * A run of characters that may contain a compact JWS (RFC 7515 section 3.1), not only at its start: an
+ * escape before the JWS, such as `%3D`, ends in a letter. Matches are searched without a regular
+ * expression, so that every input costs only one scan.
  */
 const TOKEN_RUN = /[\w.-]{16,}/g
 
-/** No signed token is shorter, in characters: its header alone has 20, a signature of 256 bits 43. */
+/** Every signed token is longer, in characters: its header has at least 20, a 256-bit signature 43. */
 const MIN_TOKEN_LENGTH = 40
 
-/** Some readers take `;` for `&`, and `#` ends a query: what follows is another parameter. */
+/** Some parsers treat `;` as `&`, and `#` ends a query: what follows is not part of the parameter. */
 const OTHER_DELIMITER = /[;#]/
 
-/** Where something else than a path may begin in a target that was not parsed. */
+/** Where the path may end in a target that was not parsed. */
 const PATH_END = /[?;#&=]/
 
 /**
- * Cuts what is longer than `length` UTF-16 units and says so, as kube-apiserver does with user
- * agents (apiserver/pkg/audit/request.go, `maybeTruncateUserAgent`).
+ * Truncates a text to `length` UTF-16 units and marks it as truncated, as kube-apiserver does with
+ * user agents (apiserver/pkg/audit/request.go, `maybeTruncateUserAgent`).
  */
 export function truncate(text: string, length: number): string {
   return text.length > length ? text.slice(0, length) + TRUNCATED : text
 }
 
 /**
- * `requestURI` of a request whose target was judged: path as it came but for tokens, parameters with
- * their values if known to be harmless and else `name=[redacted]`, in the order given.
+ * `requestURI` of a request whose target was parsed: the path as received, without tokens; parameters
+ * in their order, with their values if those are safe to log, else `name=[redacted]`.
  */
 export function redactTarget(rawTarget: string, rawQuery: string): string {
   const isQueryShown = rawQuery === '' || isShown(rawQuery)
@@ -61,8 +61,8 @@ export function redactTarget(rawTarget: string, rawQuery: string): string {
 }
 
 /**
- * `requestURI` of a request whose target was refused, so that nobody can say which part of it is a
- * path: everything from the first delimiter on counts as query, and userinfo is taken out.
+ * `requestURI` of a request whose target was refused, so that it is not known which part is the path:
+ * everything from the first delimiter on is treated as the query, and userinfo is removed.
  */
 export function redactUnparsed(rawTarget: string): string {
   const bounded = rawTarget.slice(0, MAX_URI_LENGTH + 1)
@@ -83,7 +83,7 @@ function withoutUserinfo(part: string): string {
   return at === -1 ? part : `${REDACTED}${part.slice(at)}`
 }
 
-/** Where a JSON object in base64url begins that has two dots behind it; -1 when none does. */
+/** The index of a JSON object in base64url that two dots follow; -1 when there is none. */
 function startOfJws(run: string): number {
   const start = run.indexOf('eyJ')
   const first = start === -1 ? -1 : run.indexOf('.', start + 11)
@@ -99,7 +99,7 @@ function mayHoldJws(text: string): boolean {
   return text.length > MIN_TOKEN_LENGTH && text.includes('eyJ')
 }
 
-/** The text without signed tokens (JWS) in it; before it is cut, since a half of one is not found. */
+/** Redacts signed tokens (JWS). Call it before truncating: a truncated token is not recognized. */
 export function redactJws(text: string): string {
   return mayHoldJws(text) ? text.replace(TOKEN_RUN, withoutJws) : text
 }
@@ -108,7 +108,7 @@ function holdsJws(text: string): boolean {
   return text.includes('eyJ') && (text.match(TOKEN_RUN) ?? []).some((run) => startOfJws(run) !== -1)
 }
 
-/** The `User-Agent` header's first value without tokens, cut as kube-apiserver cuts it; undefined when absent. */
+/** The first `User-Agent` without tokens, truncated as by kube-apiserver; undefined when absent. */
 export function userAgentOf(rawHeaders: readonly string[]): string | undefined {
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? ''
@@ -120,15 +120,15 @@ export function userAgentOf(rawHeaders: readonly string[]): string | undefined {
 }
 
 /**
- * A value that names how an identity came about, without being a credential: what looks like a
- * token, or is kept under the name of one, is not shown.
+ * Redacts a value that describes an identity's origin if it looks like a token or its key names a
+ * credential.
  */
 export function redactIdentityValue(key: string, value: string): string {
   const namesCredential = /(?:token|password|passwd|secret|authorization|cookie|bearer)s?$/i
   return namesCredential.test(key) || holdsJws(value) ? REDACTED : value
 }
 
-/** Whether every parameter is one that is shown: the rule, and then nothing is copied. */
+/** Whether all values are safe to log. Most queries are, and then nothing is copied. */
 function isShown(rawQuery: string): boolean {
   if (OTHER_DELIMITER.test(rawQuery) || holdsJws(rawQuery)) return false
   for (let start = 0; start < rawQuery.length;) {
@@ -145,7 +145,7 @@ function isShown(rawQuery: string): boolean {
 function redactQuery(rawQuery: string): string {
   let redacted = ''
   let start = 0
-  // The bound keeps a query of thousands of parameters from costing more than what is written.
+  // The limit keeps a query of thousands of parameters from costing more than what is written.
   while (start <= rawQuery.length && redacted.length <= MAX_URI_LENGTH) {
     const ampersand = rawQuery.indexOf('&', start)
     const end = ampersand === -1 ? rawQuery.length : ampersand
@@ -160,11 +160,11 @@ function redactPair(pair: string): string {
   const equals = pair.indexOf('=')
   const name = equals === -1 ? pair : pair.slice(0, equals)
   if (SHOWN_PARAMETERS.has(name)) {
-    const isDoubtful = OTHER_DELIMITER.test(pair) || holdsJws(pair)
-    return isDoubtful ? `${name}=${REDACTED}` : pair
+    const mayHoldSecret = OTHER_DELIMITER.test(pair) || holdsJws(pair)
+    return mayHoldSecret ? `${name}=${REDACTED}` : pair
   }
   if (pair === '') return ''
-  // Without a name and a value it may be a secret that stands alone, padding and all.
+  // Without a name and a value, the whole pair may be a secret, including base64 padding.
   const isNamed = equals !== -1 && /^[^=]/.test(pair.slice(equals + 1)) && PARAMETER_NAME.test(name)
   return isNamed ? `${name}=${REDACTED}` : REDACTED
 }

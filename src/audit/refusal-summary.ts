@@ -1,45 +1,46 @@
 /**
- * What a stranger beyond his limit asks for is refused as often as he likes. An event for each would
- * let him rotate the history of everybody else away: so the first ones of an address are events of
- * their own, and the rest of a window is counted and told in one.
+ * An unauthenticated client beyond its limit can cause any number of refusals. An event for each would
+ * let it push other users' events out of the audit log. So the first refusals of an address have events
+ * of their own; the rest of a window is counted and reported in one event.
  */
 
 export interface RefusalSummaryOptions {
-  /** Milliseconds from the first refusal until what was counted is written. */
+  /** Milliseconds from the first refusal until the summary is written. */
   readonly window: number
-  /** Refusals of one address in a window that are to be events of their own. */
+  /** How many refusals of one address in a window have events of their own. */
   readonly fullEvents: number
-  /** Addresses told apart in a window; those that come later are summed up as one. */
+  /** How many addresses are counted separately in a window; later ones share one summary. */
   readonly maxAddresses: number
 }
 
-/** What one event says instead of many. */
+/** What one event reports in place of many. */
 export interface SuppressedRefusals {
-  /** Undefined: of all addresses beyond `maxAddresses` together. */
+  /** Undefined for all addresses beyond `maxAddresses` together. */
   readonly address: string | undefined
-  /** Events that were not written. */
+  /** How many events were not written. */
   readonly count: number
-  /** How many were answered with each code, as text: `1200 with 429, 34 with 400`. */
+  /** How many refusals had each code, as text: `1200 with 429, 34 with 400`. */
   readonly codes: string
-  /** When the window began, on the clock that was given. */
+  /** Time of the first refusal of the address in this window, on the clock `now`. */
   readonly since: number
 }
 
 export interface RefusalSummaryEffects {
-  /** Writes the event; false: it could not be taken, and is to be tried again with the next window. */
+  /** Writes the event; false: it could not be written, and is written with the next window. */
   readonly write: (refusals: SuppressedRefusals) => boolean
-  /** Milliseconds of a clock that only goes forward. */
+  /** Monotonic milliseconds. */
   readonly now: () => number
 }
 
 export interface RefusalSummary {
   /**
-   * Counts a refusal. True: it is to be an event of its own; false: it will be in the summary.
+   * Counts a refusal.
    *
-   * @param key what counts as one address; `address` is what the summary names
+   * @param key identifies the address; `address` is what the summary names
+   * @returns true when the refusal needs an event of its own, false when the summary includes it
    */
   add(key: string, address: string, code: number): boolean
-  /** Ends the window: writes what was counted. */
+  /** Ends the window and writes its summary. */
   end(): void
 }
 
@@ -50,7 +51,7 @@ interface Refused {
   readonly codes: Map<number, number>
 }
 
-/** Makes a summary whose first window begins with the first refusal. */
+/** The first window begins with the first refusal. */
 export function createRefusalSummary(
   { window, fullEvents, maxAddresses }: RefusalSummaryOptions,
   { write, now }: RefusalSummaryEffects,
@@ -73,9 +74,9 @@ export function createRefusalSummary(
   const end = (): void => {
     began = -Infinity
     for (const [key, refused] of addresses) {
-      if (tell(refused, write)) addresses.delete(key)
+      if (report(refused, write)) addresses.delete(key)
     }
-    if (others !== undefined && tell(others, write)) others = undefined
+    if (others !== undefined && report(others, write)) others = undefined
   }
 
   return {
@@ -97,8 +98,8 @@ export function createRefusalSummary(
   }
 }
 
-/** True: nothing of it is left to be told. */
-function tell(
+/** @returns whether everything has been reported */
+function report(
   { address, since, codes }: Refused,
   write: (refusals: SuppressedRefusals) => boolean,
 ): boolean {

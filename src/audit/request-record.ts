@@ -11,18 +11,18 @@ import type { Latencies, RecordFacts, StageFacts } from './facts.ts'
 import type { AuditRecord, Outcome, PipelineStage } from './record.ts'
 import { userAgentOf } from './redaction.ts'
 
-/** What the records of one auditor share. */
+/** Shared by the records of one auditor. */
 export interface RecordContext {
   /** Milliseconds, monotonic. */
   readonly now: () => number
   readonly clock: WallClock
-  /** Takes a line to the sinks; never throws. */
+  /** Writes a line to the sinks; never throws. */
   readonly emit: (line: string) => void
 }
 
 /**
- * The record of one request. Of the request it keeps what the events name, never its headers: a
- * watch of a day must not hold a credential for a day.
+ * The record of one request. It keeps only what the events contain, never the request headers, so that
+ * a watch that runs for a day does not hold a credential in memory for a day.
  */
 export class RequestRecord implements AuditRecord, RecordFacts {
   readonly auditID = randomUUID()
@@ -50,7 +50,7 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   #started = false
   #closed = false
 
-  /** @param receivedAt of the monotonic clock, in milliseconds */
+  /** @param receivedAt monotonic milliseconds */
   constructor(context: RecordContext, request: ClientRequest, receivedAt: number) {
     this.#context = context
     this.#start = receivedAt

@@ -1,13 +1,13 @@
 import { jsonMembers } from './json-members.ts'
 import { truncate } from './redaction.ts'
 
-/** The most bytes that one UTF-16 unit is written with: `\u202e`. */
+/** The maximum number of bytes that one UTF-16 unit takes in JSON: `\u202e`. */
 const MAX_UNIT_BYTES = 6
 const QUOTES = 2
 
 /**
- * Cuts a text so that what is written of it has no more than `bytes` bytes, quotes and the mark of
- * the cut aside. A bound in characters would be six times as many in a text of escapes.
+ * Truncates a text so that it takes at most `bytes` bytes as JSON, not counting the quotes and the
+ * truncation mark. A limit in characters could be exceeded sixfold by a text that is escaped.
  */
 export function truncateJson(text: string, bytes: number): string {
   const written = Buffer.byteLength(jsonMembers([text.slice(0, bytes)])) - QUOTES

@@ -44,12 +44,13 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   const { configuration } = loaded
   const { log, metrics, listenerTls } = effects
 
-  const auditor = createAuditor({
-    sinks: openSinks(configuration.audit, log),
-    onFailure: configuration.audit.onFailure,
-    metrics,
-    log,
-  })
+  const auditor = createAuditor(
+    {
+      sinks: openSinks(configuration.audit, log),
+      onFailure: configuration.audit.onFailure,
+    },
+    { metrics, log },
+  )
   const limiter = createMemoryLimiter(configuration.limits, { metrics })
 
   const started = loaded.signIns.map((signIn) =>

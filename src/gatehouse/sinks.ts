@@ -14,7 +14,8 @@ type OpenSink = (audit: AuditOptions, log: Log) => AuditSink | undefined
 /** By the field that enables it. A sink of the schema that is missing here does not compile. */
 const sinks: Readonly<Record<SinkField, OpenSink>> = {
   file: ({ file }, log) => file && openFile(file, log),
-  stdout: ({ stdout }, log) => (stdout?.enabled === true ? createStdoutSink({ log }) : undefined),
+  stdout: ({ stdout }, log) =>
+    stdout?.enabled === true ? createStdoutSink({}, { log }) : undefined,
 }
 
 /**
@@ -28,7 +29,7 @@ export function openSinks(audit: AuditOptions, log: Log): readonly AuditSink[] {
 
 function openFile(options: NonNullable<AuditOptions['file']>, log: Log): AuditSink {
   try {
-    return createFileSink({ ...options, log })
+    return createFileSink(options, { log })
   } catch (error) {
     throw new ConfigError([
       fileProblem(

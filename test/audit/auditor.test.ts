@@ -23,7 +23,7 @@ function setup(onFailure: 'refuse' | 'count' = 'refuse', sinks = [memorySink()])
   const clock = { now: 1_000 }
   const metrics = createMetrics({ processMetrics: false })
   const { log, lines } = memoryLog()
-  const auditor = createAuditor({ sinks, onFailure, metrics, log, now: () => clock.now })
+  const auditor = createAuditor({ sinks, onFailure }, { metrics, log, now: () => clock.now })
   const counts = async () => {
     const { values } = await metrics.auditEvents.get()
     return Object.fromEntries(

@@ -57,12 +57,10 @@ export function memoryLog(): { log: Log; lines: LogLine[] } {
 
 /** An auditor with one sink and its own clock, for tests that look at lines only. */
 export function auditorInto(sink: AuditSink): Auditor {
-  return createAuditor({
-    sinks: [sink],
-    onFailure: 'refuse',
-    metrics: createMetrics({ processMetrics: false }),
-    log: memoryLog().log,
-  })
+  return createAuditor(
+    { sinks: [sink], onFailure: 'refuse' },
+    { metrics: createMetrics({ processMetrics: false }), log: memoryLog().log },
+  )
 }
 
 export function clientRequest(overrides: Partial<ClientRequest> = {}): ClientRequest {

@@ -10,35 +10,36 @@ const DAY_MS = 86_400_000
 const PARTIAL = '.partial'
 
 export interface BackupsOptions {
-  /** Of the file that is rotated. */
+  /** The file that is rotated. */
   readonly path: string
-  /** 0: all are kept. */
+  /** How many rotated files are kept; 0: all. */
   readonly maxBackups: number
-  /** 0: for ever. */
+  /** How long rotated files are kept; 0: forever. */
   readonly maxAgeDays: number
   readonly compress: boolean
-  readonly log: Log
 }
 
-/** The rotated files beside the current one. */
+/** The rotated files next to the current one. */
 export interface Backups {
-  /** A path that no backup has: `audit-2026-11-25T03-28-34.123.log` (UTC) for `audit.log`. */
+  /** An unused path: `audit-2026-11-25T03-28-34.123.log` (UTC) for `audit.log`. */
   nextName(): Promise<string>
-  /** Removes and compresses what is due, in the background; a call while it runs is remembered. */
+  /** Removes and compresses files in the background; a call while it runs starts it again afterwards. */
   mill(): void
-  /** Breaks off what runs; nothing half done is left. */
+  /** Aborts what is running, and leaves no partial file. */
   close(): Promise<void>
 }
 
-/** One rotated file: plain, compressed, or for a moment both. */
+/** One rotated file: plain, compressed, or both while it is being compressed. */
 interface Backup {
   readonly time: number
   readonly names: string[]
 }
 
 /** Keeps the backups of one file as lumberjack does under kube-apiserver's `--audit-log-*` flags. */
-export function createBackups(options: BackupsOptions): Backups {
-  const { path, maxBackups, maxAgeDays, compress, log } = options
+export function createBackups(
+  { path, maxBackups, maxAgeDays, compress }: BackupsOptions,
+  { log }: { readonly log: Log },
+): Backups {
   const directory = dirname(path)
   const extension = extname(path)
   const stem = `${basename(path, extension)}-`
@@ -59,7 +60,7 @@ export function createBackups(options: BackupsOptions): Backups {
   async function list(): Promise<Backup[]> {
     const backups = new Map<string, Backup>()
     for (const name of await readdir(directory)) {
-      // Nothing is being compressed now: a process was killed while it did.
+      // Nothing is being compressed now: this file is left from a process that was killed.
       const isPartial =
         name.endsWith(PARTIAL) && stampOf(name.slice(0, -PARTIAL.length)) !== undefined
       if (isPartial) await rm(join(directory, name), { force: true })
@@ -112,7 +113,8 @@ export function createBackups(options: BackupsOptions): Backups {
     }
     running = run()
       .catch((error: unknown) => {
-        if (!abort.signal.aborted) log.warn({ err: error }, 'old audit logs cannot be tended')
+        if (abort.signal.aborted) return
+        log.warn({ err: error }, 'rotated audit logs could not be compressed or removed')
       })
       .finally(() => {
         running = undefined
@@ -124,7 +126,7 @@ export function createBackups(options: BackupsOptions): Backups {
 
   return {
     async nextName() {
-      // Never back: within a millisecond a name may be free again that was the older one's.
+      // Names only increase: a name may have been used and removed within the same millisecond.
       for (let time = Math.max(Date.now(), lastTime + 1); ; time++) {
         const name = join(directory, `${stem}${stampAt(time)}${extension}`)
         if ((await exists(name)) || (await exists(`${name}.gz`))) continue

@@ -6,14 +6,15 @@ import type { Log } from '../../log.ts'
 import type { Backups } from './backups.ts'
 import type { LineDevice } from './line-writer.ts'
 
-/** How often the path is looked at, in milliseconds: logrotate may have moved the file away. */
-const CHECK_MS = 1_000
-/** How often old backups are looked for without a rotation, and a failed rotation is tried again. */
-const MILL_MS = 3_600_000
+/** How often the path is checked: logrotate may have moved the file. */
+const CHECK_INTERVAL_MS = 1_000
+/** How often backups are compressed and removed without a rotation. */
+const MILL_INTERVAL_MS = 3_600_000
+/** How long after a failed rotation the next one is tried. */
 const ROTATION_RETRY_MS = 60_000
 
 const NEWLINE = Buffer.from('\n')
-// Read too, to see how the file ends; a FIFO opened so does not wait for its reader.
+// Readable, to check how the file ends; opening a FIFO this way does not wait for a reader.
 const FLAGS = fs.constants.O_RDWR | fs.constants.O_APPEND | fs.constants.O_CREAT
 const MODE = 0o600
 
@@ -21,7 +22,7 @@ const openFile = promisify(fs.open)
 const closeFile = promisify(fs.close)
 const syncFile = promisify(fs.fsync)
 
-/** `fs.write`, in the form used here. */
+/** `fs.write`, with the signature used here. */
 export type WriteFile = (
   fd: number,
   buffer: Buffer,
@@ -35,9 +36,13 @@ export interface FileDeviceOptions {
   readonly path: string
   /** The file is rotated before a batch that would make it longer. */
   readonly maxBytes: number
+}
+
+export interface FileDeviceEffects {
   readonly backups: Backups
   readonly log: Log
-  readonly write?: WriteFile
+  /** `fs.write` by default. */
+  readonly write?: WriteFile | undefined
 }
 
 interface OpenFile {
@@ -46,19 +51,20 @@ interface OpenFile {
   readonly ino: bigint
   readonly isRegular: boolean
   size: number
-  /** The file ends within a line: a process was killed, or the disk was full to the end. */
+  /** Whether the file ends within a line: the process was killed, or the disk was full until it ended. */
   isTorn: boolean
 }
 
 /**
- * A file that is appended to, follows its path when somebody else moves the file, and is rotated
- * between batches only, so that no line stands in two files.
+ * Appends to a file. The path is reopened when another process moves the file, and the file is rotated
+ * only between batches, so that no line is split across two files.
  *
  * @throws Error when the path cannot be opened
  */
-export function createFileDevice(options: FileDeviceOptions): LineDevice {
-  const { path, maxBytes, backups, log } = options
-  const write = options.write ?? fs.write
+export function createFileDevice(
+  { path, maxBytes }: FileDeviceOptions,
+  { backups, log, write = fs.write }: FileDeviceEffects,
+): LineDevice {
   let file = openNow(path)
   warnWhenReadable(file.fd, path, log)
   let checkedAt = performance.now()
@@ -79,21 +85,21 @@ export function createFileDevice(options: FileDeviceOptions): LineDevice {
     })
   }
 
-  /** Opens what the path names now. True: it is another file than before. */
+  /** Opens the path again. @returns whether it is now a different file */
   async function reopen(): Promise<boolean> {
     const before = file
     const opened = describe(await openFile(path, FLAGS, MODE))
     const isOther = opened.dev !== before.dev || opened.ino !== before.ino
-    // The same file ends within a line only where this process will go on.
+    // If it is the same file, it may end within a line that this process has yet to complete.
     file = isOther ? opened : { ...opened, isTorn: before.isTorn }
     await closeFile(before.fd).catch(() => undefined)
     return isOther
   }
 
-  /** @param retry after a failure the descriptor itself may be what is broken */
+  /** @param retry whether the last call failed: the descriptor itself may be broken */
   async function followPath(retry: boolean): Promise<boolean> {
     checkedAt = performance.now()
-    if (checkedAt - milledAt >= MILL_MS) {
+    if (checkedAt - milledAt >= MILL_INTERVAL_MS) {
       milledAt = checkedAt
       backups.mill()
     }
@@ -116,15 +122,15 @@ export function createFileDevice(options: FileDeviceOptions): LineDevice {
   async function rotateBefore(bytes: number): Promise<void> {
     const isDue = () => file.isRegular && file.size > 0 && file.size + bytes > maxBytes
     if (!isDue() || performance.now() - rotationFailedAt < ROTATION_RETRY_MS) return
-    // Somebody may have moved the file since the last look: theirs must not be renamed.
+    // Another process may have replaced the file since the last check: its file must not be renamed.
     await followPath(false)
     if (!isDue()) return
     try {
       await rename(path, await backups.nextName())
     } catch (error) {
-      // A long file is better than no record; the operator is told.
+      // A file that is too long is better than a lost record.
       rotationFailedAt = performance.now()
-      log.error({ err: error }, 'the audit log cannot be rotated, and grows')
+      log.error({ err: error }, 'the audit log cannot be rotated and keeps growing')
       return
     }
     await reopen()
@@ -134,7 +140,8 @@ export function createFileDevice(options: FileDeviceOptions): LineDevice {
   return {
     async prepare({ bytes, retry, begun }) {
       let elsewhere = false
-      if (retry || performance.now() - checkedAt >= CHECK_MS) elsewhere = await followPath(retry)
+      if (retry || performance.now() - checkedAt >= CHECK_INTERVAL_MS)
+        elsewhere = await followPath(retry)
       if (!begun) await rotateBefore(bytes)
       if (file.isTorn && (elsewhere || !begun)) {
         await writeBytes(NEWLINE, 0)
@@ -181,5 +188,5 @@ function lastByte(fd: number, size: number): number | undefined {
 function warnWhenReadable(fd: number, path: string, log: Log): void {
   const stats = fs.fstatSync(fd)
   if (!stats.isFile() || (stats.mode & 0o077) === 0) return
-  log.warn({ path }, 'the audit log was there before, and others than its owner may open it')
+  log.warn({ path }, 'the existing audit log can be opened by users other than its owner')
 }

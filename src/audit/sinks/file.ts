@@ -5,58 +5,44 @@ import { createFileDevice, type WriteFile } from './file-device.ts'
 import { createLineWriter } from './line-writer.ts'
 
 const MEGABYTE = 1_048_576
-/** One write a turn of the event loop: long turns must not hold records back. */
+/** One batch is written per turn of the event loop, so long turns must not delay records. */
 const BATCH_BYTES = 524_288
 
 export interface FileSinkOptions {
   readonly path: string
-  /** The file is rotated before it grows beyond; 0: never. */
+  /** The file is rotated before it exceeds this size; 0: never. */
   readonly maxSizeMegabytes: number
-  /** Rotated files kept; 0: all. */
+  /** How many rotated files are kept; 0: all. */
   readonly maxBackups: number
-  /** Days for which rotated files are kept; 0: for ever. */
+  /** For how many days rotated files are kept; 0: forever. */
   readonly maxAgeDays: number
   /** Whether rotated files are compressed with gzip. */
   readonly compress: boolean
-  readonly log: Log
-  /** Bytes held at most; see the line writer. */
+  /** See the line writer. */
   readonly maxBufferBytes?: number
-  /** How long `close` tries to write what is left, in milliseconds. */
+  /** See the line writer. */
   readonly closeTimeout?: number
-  /** In place of `fs.write`, for disks that fail on demand. */
+}
+
+export interface FileSinkEffects {
+  readonly log: Log
+  /** `fs.write` by default; tests simulate failing disks with it. */
   readonly write?: WriteFile
 }
 
 /**
- * Events as lines in a file, rotated by size under kube-apiserver's `--audit-log-*` semantics
- * (lumberjack: `audit.log` becomes `audit-<UTC time>.log` beside it).
+ * Writes events as lines to a file, which is rotated by size with the semantics of kube-apiserver's
+ * `--audit-log-*` flags (lumberjack: `audit.log` becomes `audit-<UTC time>.log` next to it).
  *
  * @throws Error when the file cannot be opened for appending
  */
-export function createFileSink(options: FileSinkOptions): AuditSink {
-  const { path, log, maxBufferBytes, closeTimeout } = options
-  const maxBytes =
-    options.maxSizeMegabytes > 0 ? Math.floor(options.maxSizeMegabytes * MEGABYTE) : Infinity
-  const backups = createBackups({
-    path,
-    maxBackups: options.maxBackups,
-    maxAgeDays: options.maxAgeDays,
-    compress: options.compress,
-    log,
-  })
-  const device = createFileDevice({
-    path,
-    maxBytes,
-    backups,
-    log,
-    ...(options.write === undefined ? {} : { write: options.write }),
-  })
-  return createLineWriter({
-    name: 'file',
-    device,
-    log,
-    batchBytes: Math.min(BATCH_BYTES, maxBytes),
-    ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
-    ...(closeTimeout === undefined ? {} : { closeTimeout }),
-  })
+export function createFileSink(options: FileSinkOptions, effects: FileSinkEffects): AuditSink {
+  const { path, maxSizeMegabytes, maxBufferBytes, closeTimeout } = options
+  const { log, write } = effects
+  const maxBytes = maxSizeMegabytes > 0 ? Math.floor(maxSizeMegabytes * MEGABYTE) : Infinity
+  const backups = createBackups(options, { log })
+  const device = createFileDevice({ path, maxBytes }, { backups, log, write })
+  const batchBytes = Math.min(BATCH_BYTES, maxBytes)
+  const limits = { batchBytes, maxBufferBytes, closeTimeout }
+  return createLineWriter({ name: 'file', ...limits }, { device, log })
 }

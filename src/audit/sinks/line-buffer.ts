@@ -1,23 +1,23 @@
-/** Lines in the order given, as UTF-8 in chunks that end where a line ends. */
+/** Lines in their order, as UTF-8 in chunks that end at the end of a line. */
 export interface LineBuffer {
-  /** Bytes appended and not yet released. */
+  /** Bytes that were appended and are not released yet. */
   readonly bytes: number
-  /** There is a whole chunk to take. */
-  readonly hasWhole: boolean
+  /** Whether a full chunk can be taken. */
+  readonly hasFull: boolean
   append(line: string): void
-  /** The oldest chunk, whole or not, which stays counted until it is released; undefined when there is none. */
+  /** The oldest chunk, full or not, which counts until it is released; undefined when there is none. */
   take(): Buffer | undefined
-  /** The chunk is written; its memory is used again. */
+  /** The chunk has been written; its memory is reused. */
   release(chunk: Buffer): void
 }
 
-/** More than two are never in use unless writing lags, and then memory is given back afterwards. */
+/** Only slow writes need more than two chunks; the memory of the others is freed afterwards. */
 const MAX_SPARE = 2
 
-/** @param chunkBytes length of a chunk; a longer line has a chunk of its own */
+/** @param chunkBytes length of a chunk; a longer line gets a chunk of its own */
 export function createLineBuffer(chunkBytes: number): LineBuffer {
   let full: Buffer[] = []
-  /** First of `full` that was not taken: shifting an array of thousands of chunks costs. */
+  /** Index of the first chunk of `full` that was not taken: shifting a large array is expensive. */
   let taken = 0
   const spare: Buffer[] = []
   let open: Buffer | undefined
@@ -32,7 +32,7 @@ export function createLineBuffer(chunkBytes: number): LineBuffer {
   }
 
   function room(line: string): Buffer {
-    // Three bytes a UTF-16 unit are the most that UTF-8 needs.
+    // UTF-8 needs at most three bytes per UTF-16 unit.
     const fits = (free: number) => line.length * 3 <= free || Buffer.byteLength(line) <= free
     if (open !== undefined && !fits(open.length - used)) seal()
     if (open !== undefined) return open
@@ -48,7 +48,7 @@ export function createLineBuffer(chunkBytes: number): LineBuffer {
     get bytes() {
       return bytes
     },
-    get hasWhole() {
+    get hasFull() {
       return taken < full.length
     },
     append(line) {

@@ -4,53 +4,63 @@ import type { Log } from '../../log.ts'
 import type { AuditSink } from '../record.ts'
 import { createLineBuffer } from './line-buffer.ts'
 
-/** What lines are written to. Every method but `close` may reject; then the same bytes come again. */
+/** The destination of lines. All methods but `close` may reject; then the same bytes are written again. */
 export interface LineDevice {
   /**
-   * Called before each batch, and before what is left of one is tried again. True: what was begun
-   * cannot be continued where it stands (the file is another now), so that the writer must go back
-   * to the beginning of a line.
+   * Called before each batch, and before the rest of a batch is retried.
+   *
+   * @returns true when the rest cannot be appended to what was written, because the destination is now
+   * a different file: the writer continues from the start of a line
    */
   prepare(next: NextWrite): Promise<boolean>
-  /** Writes some bytes of `batch` from `offset` on, and says how many: at least one. */
+  /** Writes bytes of `batch` from `offset` on. @returns how many were written, at least one */
   write(batch: Buffer, offset: number): Promise<number>
-  /** What `close` of the sink ends with, when all is written. */
+  /** Called last when the sink is closed. */
   close(): Promise<void>
 }
 
 export interface NextWrite {
-  /** Length of what is left of the batch. */
+  /** Length of the rest of the batch. */
   readonly bytes: number
-  /** The last call failed. */
+  /** Whether the last call failed. */
   readonly retry: boolean
-  /** A part of the batch has been written. */
+  /** Whether a part of the batch has been written. */
   readonly begun: boolean
 }
 
 export interface LineWriterOptions {
-  /** Of the sink: label of metrics and first word of messages. */
+  /** Name of the sink, in metric labels and messages. */
   readonly name: string
+  /**
+   * Bytes that are buffered at most. Beyond half of it `failure()` reports a problem, so that the
+   * records of requests in progress can still close.
+   */
+  readonly maxBufferBytes?: number | undefined
+  /** Bytes of a batch at most, except for a single longer line. */
+  readonly batchBytes?: number | undefined
+  /** Milliseconds that a line may wait for others. */
+  readonly flushDelay?: number | undefined
+  /** Milliseconds from a failure to the first retry, and the maximum that it doubles to. */
+  readonly retryDelay?: number | undefined
+  readonly maxRetryDelay?: number | undefined
+  /** Milliseconds for which `close` tries to write what is buffered. */
+  readonly closeTimeout?: number | undefined
+}
+
+export interface LineWriterEffects {
   readonly device: LineDevice
   readonly log: Log
-  /** Bytes held at most; beyond half of it `failure()` refuses, so that open records can close. */
-  readonly maxBufferBytes?: number
-  /** A batch is at most that long (a single longer line excepted). */
-  readonly batchBytes?: number
-  /** How long a line may wait for others, in milliseconds. */
-  readonly flushDelay?: number
-  /** Time between tries after a failure, in milliseconds: the first, and what doubling ends at. */
-  readonly retryDelay?: number
-  readonly maxRetryDelay?: number
-  /** How long `close` tries to write what is left, in milliseconds. */
-  readonly closeTimeout?: number
 }
 
 /**
- * Gathers lines and writes them in batches, one write at a time. A failed or short write loses
- * nothing: the rest of the batch is kept and tried again, from the byte reached.
+ * Collects lines and writes them in batches, one write at a time. A failed or partial write loses
+ * nothing: the rest of the batch is kept, and retried from the first byte that was not written.
  */
-export function createLineWriter(options: LineWriterOptions): AuditSink {
-  const { name, device, log } = options
+export function createLineWriter(
+  options: LineWriterOptions,
+  { device, log }: LineWriterEffects,
+): AuditSink {
+  const { name } = options
   const maxBufferBytes = options.maxBufferBytes ?? 16 * 1_048_576
   const flushDelay = options.flushDelay ?? 5
   const retryDelay = options.retryDelay ?? 100
@@ -71,16 +81,16 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
     if (ended || buffer.bytes + line.length > maxBufferBytes) return false
     buffer.append(line)
     if (error !== undefined || draining) return true
-    if (buffer.hasWhole) void drain()
+    if (buffer.hasFull) void drain()
     else timer ??= setTimeout(drainSoon, flushDelay)
     return true
   }
 
   function failure(): string | undefined {
     if (error !== undefined) return error
-    if (ended) return 'it is closed'
+    if (ended) return 'the sink is closed'
     if (buffer.bytes * 2 > maxBufferBytes) {
-      return `it does not take records as fast as they come: ${buffer.bytes} bytes wait`
+      return `records arrive faster than they can be written: ${buffer.bytes} bytes are buffered`
     }
     return undefined
   }
@@ -111,8 +121,8 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
     do {
       batch ??= buffer.take()
       while (batch !== undefined && !ended) await writeSome(batch)
-      // What came meanwhile waits for company, unless somebody waits for it.
-    } while (!ended && (buffer.hasWhole || (waiting.length > 0 && buffer.bytes > 0)))
+      // Lines that arrived meanwhile wait for a full batch, unless a flush waits for them.
+    } while (!ended && (buffer.hasFull || (waiting.length > 0 && buffer.bytes > 0)))
   }
 
   async function writeSome(lines: Buffer): Promise<void> {
@@ -125,7 +135,7 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
       if (elsewhere && offset > 0) offset = lines.lastIndexOf(0x0a, offset - 1) + 1
     }
     const written = await device.write(lines, offset)
-    if (written <= 0) throw new Error('nothing was written')
+    if (written <= 0) throw new Error('the write returned 0 bytes')
     recovered()
     offset += written
     if (offset < lines.length) return
@@ -142,7 +152,7 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
     error = text
     if (ended) return
     timer = setTimeout(drainSoon, nextRetry)
-    // What waits here must not keep a process alive that does not close its audit log.
+    // The retry must not keep a process alive that does not close its audit log.
     timer.unref()
     nextRetry = Math.min(nextRetry * 2, maxRetryDelay)
   }
@@ -151,10 +161,10 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
     if (error === undefined) return
     error = undefined
     nextRetry = retryDelay
-    log.info({ sink: name, waiting: buffer.bytes }, 'the audit log can be written again')
+    log.info({ sink: name, bytes: buffer.bytes }, 'the audit log can be written again')
   }
 
-  /** Resolves when a pass over what waits has ended, well or not. */
+  /** Resolves when an attempt to write what is buffered has ended, successfully or not. */
   function pass(): Promise<void> {
     return new Promise((resolve) => {
       waiting.push(resolve)
@@ -179,7 +189,7 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
     if (buffer.bytes > 0) {
       log.error(
         { sink: name, reason: error, bytes: buffer.bytes },
-        'audit events are lost: they could not be written before the end',
+        'audit events are lost: they could not be written before shutdown',
       )
     }
     await within(closeTimeout, device.close())
@@ -188,7 +198,7 @@ export function createLineWriter(options: LineWriterOptions): AuditSink {
   return { name, write, failure, flush, close: () => (closing ??= finish()) }
 }
 
-/** Waits for `promise`, but no longer than `ms`: a disk may hang. */
+/** Waits for `promise`, for at most `ms` milliseconds: a disk may hang. */
 async function within(ms: number, promise: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<void>((resolve) => {

@@ -7,27 +7,28 @@ import type { AuditSink } from '../record.ts'
 import { createLineWriter, type LineDevice } from './line-writer.ts'
 
 export interface StdoutSinkOptions {
-  readonly log: Log
-  /** Where lines go instead of file descriptor 1. */
-  readonly stream?: Writable
-  /** Bytes held at most; see the line writer. */
+  /** See the line writer. */
   readonly maxBufferBytes?: number
 }
 
+export interface StdoutSinkEffects {
+  readonly log: Log
+  /** File descriptor 1 by default. */
+  readonly stream?: Writable
+}
+
 /**
- * Events as lines on the standard output. A reader that is slow, or gone, never blocks the process:
- * a pipe is written without blocking (libuv makes it so), since a thread that waits in `write(2)`
- * would keep the process from ending; a file or terminal is written by a thread, since
+ * Writes events as lines to the standard output. A slow or absent reader never blocks the process: a
+ * pipe is written in non-blocking mode (which libuv sets), since a thread that blocks in `write(2)`
+ * would keep the process from exiting; a file or a terminal is written by a thread, since
  * `process.stdout` would write it on the event loop.
  */
-export function createStdoutSink(options: StdoutSinkOptions): AuditSink {
-  const { log, maxBufferBytes } = options
-  return createLineWriter({
-    name: 'stdout',
-    device: options.stream === undefined ? standardOutput() : streamDevice(options.stream),
-    log,
-    ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
-  })
+export function createStdoutSink(
+  { maxBufferBytes }: StdoutSinkOptions,
+  { log, stream }: StdoutSinkEffects,
+): AuditSink {
+  const device = stream === undefined ? standardOutput() : streamDevice(stream)
+  return createLineWriter({ name: 'stdout', maxBufferBytes }, { device, log })
 }
 
 function standardOutput(): LineDevice {
@@ -48,9 +49,9 @@ function standardOutput(): LineDevice {
   }
 }
 
-/** One batch at a time: the stream itself never holds more. */
+/** The line writer writes one batch at a time, so the stream buffers no more than that. */
 function streamDevice(stream: Writable): LineDevice {
-  // The write's callback reports the error; without a listener it would end the process.
+  // The write's callback reports the error; without a listener it would crash the process.
   stream.on('error', () => undefined)
   return {
     prepare: () => Promise.resolve(false),
@@ -61,7 +62,7 @@ function streamDevice(stream: Writable): LineDevice {
           else reject(error)
         })
       }),
-    // The standard output is not ours to close.
+    // The standard output stays open: it does not belong to the sink.
     close: () => Promise.resolve(),
   }
 }

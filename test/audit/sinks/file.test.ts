@@ -22,17 +22,13 @@ afterEach(async () => {
   await rm(directory, { recursive: true })
 })
 
-function open(options: Partial<FileSinkOptions> = {}) {
+function open({ write, ...options }: Partial<FileSinkOptions> & { write?: WriteFile } = {}) {
   const { log, lines } = memoryLog()
-  const sink = createFileSink({
-    path,
-    maxSizeMegabytes: 100,
-    maxBackups: 0,
-    maxAgeDays: 0,
-    compress: false,
-    log,
-    ...options,
-  })
+  const defaults = { maxSizeMegabytes: 100, maxBackups: 0, maxAgeDays: 0, compress: false }
+  const sink = createFileSink(
+    { path, ...defaults, ...options },
+    { log, ...(write === undefined ? {} : { write }) },
+  )
   return { sink, logLines: lines }
 }
 
@@ -302,8 +298,10 @@ describe('rotation', () => {
       await sink.flush()
     }
     await sink.close()
-    expect(sink.failure()).toBe('it is closed')
+    expect(sink.failure()).toBe('the sink is closed')
     expect((await readFile(long, 'utf8')).split('\n')).toHaveLength(101)
-    expect(logLines.map(({ msg }) => msg)).toEqual(['the audit log cannot be rotated, and grows'])
+    expect(logLines.map(({ msg }) => msg)).toEqual([
+      'the audit log cannot be rotated and keeps growing',
+    ])
   })
 })

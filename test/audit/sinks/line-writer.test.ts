@@ -49,16 +49,8 @@ class ScriptedDevice implements LineDevice {
 function setup(options: Partial<LineWriterOptions> = {}) {
   const device = new ScriptedDevice()
   const { log, lines } = memoryLog()
-  const sink = createLineWriter({
-    name: 'test',
-    device,
-    log,
-    flushDelay: 1,
-    retryDelay: 1,
-    maxRetryDelay: 2,
-    closeTimeout: 200,
-    ...options,
-  })
+  const delays = { flushDelay: 1, retryDelay: 1, maxRetryDelay: 2, closeTimeout: 200 }
+  const sink = createLineWriter({ name: 'test', ...delays, ...options }, { device, log })
   return { device, sink, logLines: lines }
 }
 
@@ -181,7 +173,7 @@ describe('failures', () => {
     device.script = [0]
     sink.write('one\n')
     await sink.flush()
-    expect(sink.failure()).toBe('nothing was written')
+    expect(sink.failure()).toBe('the write returned 0 bytes')
     await vi.waitFor(() => expect(device.text).toBe('one\n'))
   })
 
@@ -209,7 +201,9 @@ describe('bounds', () => {
     }
     expect(taken).toEqual([...Array<boolean>(10).fill(true), false, false])
     expect(refusing).toEqual([...Array<boolean>(5).fill(false), ...Array<boolean>(7).fill(true)])
-    expect(sink.failure()).toMatch(/does not take records as fast as they come: 1000 bytes wait/)
+    expect(sink.failure()).toMatch(
+      /^records arrive faster than they can be written: 1000 bytes are buffered$/,
+    )
     open(undefined)
     await sink.flush()
     expect(sink.failure()).toBeUndefined()
@@ -226,7 +220,7 @@ describe('close', () => {
     expect(device.text).toBe('one\n')
     expect(device.closed).toBe(1)
     expect(sink.write('two\n')).toBe(false)
-    expect(sink.failure()).toBe('it is closed')
+    expect(sink.failure()).toBe('the sink is closed')
   })
 
   test('tries again while there is time', async () => {

@@ -17,10 +17,10 @@ const MAX_PAUSE_MS = 30_000
 
 const count = Number(process.argv[2])
 const how = process.argv[3]
-const sink = createStdoutSink({
-  log: createLog({ level: 'silent' }),
-  maxBufferBytes: 1_048_576,
-})
+const sink = createStdoutSink(
+  { maxBufferBytes: 1_048_576 },
+  { log: createLog({ level: 'silent' }) },
+)
 const padding = 'x'.repeat(1_000)
 let turns = 0
 const ticking = setInterval(() => turns++, 1)

@@ -68,7 +68,7 @@ describe('a pipe', () => {
   test('without a reader fails within a bounded buffer, and blocks neither the event loop nor the exit', async () => {
     const child = spawn(process.execPath, [CHILD, '100000', 'exit'])
     const report = await reportOf(child)
-    expect(report.failure).toMatch(/^it does not take records as fast as they come/)
+    expect(report.failure).toMatch(/^records arrive faster than they can be written/)
     expect(report).toMatchObject({ turned: true, code: 0 })
     // Half of the buffer, and what the kernel takes of a pipe.
     expect(report.written).toBeLessThan(3_000)
@@ -106,7 +106,7 @@ describe('a stream in place of the standard output', () => {
         done()
       },
     })
-    const sink = createStdoutSink({ log: memoryLog().log, stream })
+    const sink = createStdoutSink({}, { log: memoryLog().log, stream })
     for (let n = 0; n < 10; n++) sink.write(`{"n":${n}}\n`)
     await sink.close()
     expect(numbersIn(Buffer.concat(chunks).toString())).toEqual(upTo(10))
@@ -116,7 +116,7 @@ describe('a stream in place of the standard output', () => {
   test('is reported when it fails', async () => {
     const { log, lines } = memoryLog()
     const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EIO')) })
-    const sink = createStdoutSink({ log, stream })
+    const sink = createStdoutSink({}, { log, stream })
     sink.write('{}\n')
     await sink.flush()
     expect(sink.failure()).toBe('EIO')
