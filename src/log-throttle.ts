@@ -1,33 +1,37 @@
 /**
- * Bounds the lines of log that others can cause: of each kind so many are told in an interval, and
- * with the first in a later one, how many were not. Undefined: not this one; else how many of its
- * kind were not told since the last that was.
+ * Limits the log lines that clients or the API server can cause: a number of lines of each kind per
+ * interval. The result is undefined when the line is suppressed; else it is the number of lines of its
+ * kind that were suppressed in the previous interval, to be logged with the first line of a new one.
  */
 export type LogThrottle = (kind: string) => number | undefined
 
 export interface LogThrottleOptions {
   /** Milliseconds. */
   readonly interval: number
-  /** Lines of a kind in an interval. */
+  /** Lines of one kind per interval. */
   readonly lines: number
-  /** Milliseconds of a clock that only goes forward. */
+}
+
+export interface LogThrottleEffects {
+  /** Monotonic milliseconds; `performance.now()` by default. */
   readonly now?: (() => number) | undefined
 }
 
-/** Makes the bound; nothing has been told yet. */
-export function createLogThrottle(options: LogThrottleOptions): LogThrottle {
-  const { interval, lines, now = () => performance.now() } = options
-  // As many as there are kinds, which are the code's own.
-  const kinds = new Map<string, { since: number; told: number; suppressed: number }>()
+/** Kinds are never removed, so they must not come from input. */
+export function createLogThrottle(
+  { interval, lines }: LogThrottleOptions,
+  { now = () => performance.now() }: LogThrottleEffects = {},
+): LogThrottle {
+  const kinds = new Map<string, { since: number; logged: number; suppressed: number }>()
   return (kind) => {
     const at = now()
     const known = kinds.get(kind)
     if (known === undefined || at - known.since >= interval) {
-      kinds.set(kind, { since: at, told: 1, suppressed: 0 })
+      kinds.set(kind, { since: at, logged: 1, suppressed: 0 })
       return known?.suppressed ?? 0
     }
-    if (known.told < lines) {
-      known.told += 1
+    if (known.logged < lines) {
+      known.logged += 1
       return 0
     }
     known.suppressed += 1

@@ -1,4 +1,4 @@
-/** The operational log: JSON lines on stderr. The audit log is another thing (audit/). */
+/** The operational log: JSON lines on stderr. The audit log is separate (`audit/`). */
 import { pino, type Logger } from 'pino'
 
 export type Log = Logger
@@ -8,13 +8,13 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export interface LogOptions {
   readonly level: LogLevel
-  /** Where the lines go; stderr unless a test wants them. */
+  /** Where lines are written; stderr by default. */
   readonly destination?: { write(line: string): void }
 }
 
 /**
- * Makes the logger. Nothing that is logged may carry a credential; the paths below are redacted in
- * case a library's error object brings its request along.
+ * Creates the logger. No log line may contain a credential; the paths below are redacted in case an
+ * error object of a library contains a request.
  */
 export function createLog({ level, destination }: LogOptions): Log {
   const options = {
@@ -44,8 +44,8 @@ interface DescribedError {
 const MAX_CAUSES = 5
 
 /**
- * What is logged of an error: nothing but these. Libraries hang more on them, such as the bytes that
- * a parser stumbled over, and a server may have sent a credential back in those.
+ * The properties of an error that are logged. Libraries add others, such as the bytes that a parser
+ * rejected, and those may contain a credential that a server echoed.
  */
 function describeError(error: unknown, depth = 0): DescribedError {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) }
@@ -54,20 +54,20 @@ function describeError(error: unknown, depth = 0): DescribedError {
     type: error.name,
     message: error.message,
     ...(typeof code === 'string' ? { code } : {}),
-    ...(error.stack === undefined || tellsAllWithoutStack(error) ? {} : { stack: error.stack }),
+    ...(error.stack === undefined || isClearWithoutStack(error) ? {} : { stack: error.stack }),
     ...(error.cause === undefined || depth >= MAX_CAUSES
       ? {}
       : { cause: describeError(error.cause, depth + 1) }),
   }
 }
 
-/** A configuration problem names its place in a file, a system error names its call and address. */
-function tellsAllWithoutStack(error: Error): boolean {
+/** A configuration problem names its place in a file; a system error names its call and address. */
+function isClearWithoutStack(error: Error): boolean {
   const { code, syscall, needsNoStack } = error as NodeJS.ErrnoException & StacklessError
   return needsNoStack === true || (typeof code === 'string' && typeof syscall === 'string')
 }
 
-/** An error whose message says everything: it is logged without its stack. */
+/** An error whose message is sufficient: it is logged without its stack. */
 export interface StacklessError {
   readonly needsNoStack?: boolean
 }

@@ -1,11 +1,11 @@
-/** Prometheus metrics; every label is from a bounded set: no user, no path, no name. */
+/** Prometheus metrics. Every label has a limited set of values: never a user, a path or a name. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
 import { Tally } from './tally.ts'
 
 export interface Metrics {
   readonly registry: Registry
-  /** Requests ended. `verb` is bounded by `boundedVerb`. */
+  /** Completed requests; `verb` is a value of `verbLabel`. */
   readonly requests: Tally<'verb' | 'code' | 'decision'>
   readonly requestDuration: Histogram<'class'>
   readonly requestsInFlight: Tally<'class'>
@@ -16,13 +16,13 @@ export interface Metrics {
   readonly shadowDecisions: Counter<'rule' | 'effect'>
   readonly auditEvents: Counter<'sink' | 'result'>
   readonly reloads: Counter<'what' | 'result'>
-  /** 1 or 0, and when it last was 1, in seconds since the epoch: as Prometheus tells of its own. */
+  /** 1 or 0, and when it was last set to 1, in seconds since the epoch, as Prometheus' own metrics. */
   readonly lastReloadSuccessful: Gauge<'what'>
   readonly lastReloadSuccess: Gauge<'what'>
-  /** The first end of what is of that kind, in seconds since the epoch. */
+  /** The earliest expiry among the certificates of this kind, in seconds since the epoch. */
   readonly certificateExpiration: Gauge<'certificate'>
   readonly upstreamErrors: Counter<'reason'>
-  /** As `/readyz` answers at the moment of the scrape, and each of its checks; the names are its own. */
+  /** The result of `/readyz` at the time of the scrape, and of each of its checks by name. */
   readonly ready: Gauge
   readonly checkOk: Gauge<'check'>
 }
@@ -33,12 +33,12 @@ const KNOWN_VERBS: ReadonlySet<string> = new Set(
   ),
 )
 
-/** A verb as a metric label; anything that a client could make up is `other`. */
-export function boundedVerb(verb: string): string {
+/** A verb as a metric label: `other` for a verb that a client invented. */
+export function verbLabel(verb: string): string {
   return KNOWN_VERBS.has(verb) ? verb : 'other'
 }
 
-/** Makes a registry of its own, so that two Gatehouses in one process do not clash. */
+/** Creates the metrics with their own registry, so that two Gatehouses can run in one process. */
 export function createMetrics(options: { readonly processMetrics: boolean }): Metrics {
   const registry = new Registry()
   const registers = [registry]
@@ -63,7 +63,7 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
   const inFlight = new Tally(['class'])
   new Gauge({
     name: 'gatehouse_requests_in_flight',
-    help: 'Authorized requests being forwarded.',
+    help: 'Authorized requests that are currently being forwarded.',
     labelNames: ['class'],
     registers,
     collect() {
@@ -72,59 +72,64 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
   })
   return {
     registry,
-    requests: tallied('requests_total', 'Requests ended, whatever became of them.', [
+    requests: tallied('requests_total', 'Completed requests, whatever their outcome.', [
       'verb',
       'code',
       'decision',
     ]),
     requestDuration: new Histogram({
       name: 'gatehouse_request_duration_seconds',
-      help: 'Time from reception to the end of the answer; streams are not in it.',
+      help: 'Time from the reception of a request to the end of its response, without streams.',
       labelNames: ['class'],
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
       registers,
     }),
     requestsInFlight: inFlight,
     connections: gauge('connections', 'Open client connections.', ['protocol']),
-    connectionsRefused: counter('connections_refused_total', 'Client connections refused or cut.', [
-      'reason',
-    ]),
+    connectionsRefused: counter(
+      'connections_refused_total',
+      'Client connections refused or closed early.',
+      ['reason'],
+    ),
     authentications: tallied('authentications_total', 'Authentication attempts.', [
       'method',
       'result',
     ]),
-    limited: counter('limited_total', 'Requests answered 429.', ['limit']),
+    limited: counter('limited_total', 'Requests refused with 429, by limit.', ['limit']),
     shadowDecisions: counter(
       'shadow_decisions_total',
-      'Decisions that a shadow rule would have made.',
+      'Decisions that a rule in shadow mode would have made.',
       ['rule', 'effect'],
     ),
-    auditEvents: counter('audit_events_total', 'Audit events by sink.', ['sink', 'result']),
-    reloads: counter('reloads_total', 'Reloads of files.', ['what', 'result']),
+    auditEvents: counter('audit_events_total', 'Audit events written and lost, by sink.', [
+      'sink',
+      'result',
+    ]),
+    reloads: counter('reloads_total', 'Reloads of configuration files.', ['what', 'result']),
     lastReloadSuccessful: gauge(
       'config_last_reload_successful',
-      'Whether the last reload of files succeeded (1) or an older version is in force (0).',
+      'Whether the last reload succeeded (1), or failed and an earlier version is in effect (0).',
       ['what'],
     ),
     lastReloadSuccess: gauge(
       'config_last_reload_success_timestamp_seconds',
-      'When files were last loaded with success.',
+      'When the files were last loaded successfully.',
       ['what'],
     ),
     certificateExpiration: gauge(
       'certificate_expiration_timestamp_seconds',
-      'When the first of the certificates or revocation lists in force expires.',
+      'When the first of the certificates or revocation lists in effect expires.',
       ['certificate'],
     ),
-    ready: gauge('ready', 'Whether /readyz answers 200 (1) or 503 (0).', []),
+    ready: gauge('ready', 'Whether /readyz returns 200 (1) or 503 (0).', []),
     checkOk: gauge(
       'check_ok',
-      'Whether a check of /readyz has nothing to say (1), or a failure or a note (0).',
+      'Whether a check of /readyz is ok (1), or has a failure or a note (0).',
       ['check'],
     ),
     upstreamErrors: counter(
       'upstream_errors_total',
-      'Requests that the API server did not answer, or not to the end.',
+      'Requests without a complete response of the API server, by reason.',
       ['reason'],
     ),
   }

@@ -1,10 +1,10 @@
 /**
- * Counts of what happens with every request. `prom-client` checks, sorts and joins the labels with
- * each increment, which costs more than the rules do; here increments are added up by their labels'
- * values, and handed over when the metrics are collected.
+ * Counters for what happens with every request. `prom-client` checks, sorts and joins the labels at
+ * each increment, which costs more than evaluating the rules. A tally adds increments up by label
+ * values, and passes them on when the metrics are collected.
  */
 
-/** Stands in no label value that this code base makes. */
+/** Not part of any label value. */
 const SEPARATOR = '\n'
 
 interface Entry<L extends string> {
@@ -12,7 +12,7 @@ interface Entry<L extends string> {
   count: number
 }
 
-/** As many entries as there are combinations of values, which the metrics keep bounded. */
+/** Has one entry per combination of label values, whose number the metrics limit. */
 export class Tally<L extends string> {
   readonly #labelNames: readonly L[]
   readonly #entries = new Map<string, Entry<L>>()
@@ -25,12 +25,12 @@ export class Tally<L extends string> {
     this.#entry(labels).count += 1
   }
 
-  /** For what also goes down: a gauge. */
+  /** For gauges. */
   dec(labels: Readonly<Record<L, string>>): void {
     this.#entry(labels).count -= 1
   }
 
-  /** What came together since the last time; what did not change is in it with 0. */
+  /** The changes since the last call; combinations that did not change are included with 0. */
   take(): Readonly<Entry<L>>[] {
     const taken = [...this.#entries.values()].map((entry) => ({ ...entry }))
     for (const entry of this.#entries.values()) entry.count = 0

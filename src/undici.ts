@@ -1,6 +1,6 @@
 /**
- * The parts of undici that Gatehouse uses, by their files. The whole of it (fetch, WebSocket, caches,
- * mocks) takes a third of the time of a start and half of what is published, for nothing.
+ * The parts of undici that Gatehouse uses, imported by file. The whole library (fetch, WebSocket,
+ * caches, mocks) would take a third of the startup time and half of the published package.
  */
 import type { Dispatcher } from 'undici'
 import Agent from 'undici/lib/dispatcher/agent.js'
@@ -10,7 +10,7 @@ import buildConnector from 'undici/lib/core/connect.js'
 
 export { Agent, buildConnector, Pool }
 
-/** A GET by this dispatcher. Resolves with the head, and the body yet to be read. */
+/** Sends a GET request. Resolves with the response header; the body is still to be read. */
 export function get(
   url: URL,
   {

@@ -111,18 +111,20 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     listenerTls.attach(listener)
     let ending: () => string | undefined = () => undefined
     const probes = await binding({ field: 'probes', ...configuration.probes }, () =>
-      startProbes({
-        ...configuration.probes,
-        checks: readinessChecks({
-          listening: () => listener !== undefined,
-          ending: () => ending(),
-          reloads: () => reloads,
-          auditor: stages.auditor,
-          signIns,
-          upstream,
-        }),
-        metrics,
-      }),
+      startProbes(
+        {
+          ...configuration.probes,
+          checks: readinessChecks({
+            listening: () => listener !== undefined,
+            ending: () => ending(),
+            reloads: () => reloads,
+            auditor: stages.auditor,
+            signIns,
+            upstream,
+          }),
+        },
+        { metrics },
+      ),
     )
     reloads = startReloads(
       { reloadables: built.reloadables, digests: loaded.digests },

@@ -95,7 +95,7 @@ export function acceptConnections(
   }
   server.on(
     'connection',
-    guarded(effects, onConnection, (socket) => socket),
+    guarded(onConnection, (socket) => socket, effects),
   )
 
   const onTlsClientError = (error: Error, socket: TLSSocket): void => {
@@ -105,6 +105,6 @@ export function acceptConnections(
   }
   server.on(
     'tlsClientError',
-    guarded(effects, onTlsClientError, (_error, socket) => socket),
+    guarded(onTlsClientError, (_error, socket) => socket, effects),
   )
 }

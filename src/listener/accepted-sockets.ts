@@ -1,6 +1,6 @@
 /**
- * TCP connections from accept on, before TLS: bounded, by address and altogether, and remembering
- * which loading of the client CA was current, since a handshake may straddle a reload.
+ * TCP connections from accept on, before TLS: limited per address and in total. Each keeps the
+ * generation of the client CA at accept, since a reload may happen during its handshake.
  */
 import type { Socket } from 'node:net'
 
@@ -12,33 +12,36 @@ import { createHandshakeBudget } from './handshake-budget.ts'
 export interface AcceptLimits {
   readonly maxConnections: number
   readonly maxConnectionsPerAddress: number
-  /** New connections of one address, each of which costs a TLS handshake. */
+  /** Rate of new connections per address, each of which costs a TLS handshake. */
   readonly handshakes: BucketSize
-  /** Addresses whose handshakes are remembered at most. */
+  /** How many addresses are tracked for the handshake limit. */
   readonly maxTrackedKeys: number
 }
 
-/** Why a connection is not taken, as the metric calls it. */
+/** Why a connection is refused, as the value of the metric's label. */
 export type AcceptRefusal = 'address' | 'handshake_rate' | 'total'
 
 export interface AcceptedSockets {
-  /** Undefined: counted until it closes. Else it is not, and is to be destroyed before TLS begins. */
+  /**
+   * @returns undefined when the connection is accepted, and counted until it closes; else the caller
+   * destroys it before TLS begins
+   */
   add(socket: Socket, generation: number): AcceptRefusal | undefined
   /**
-   * Its TLS handshake has come to its end.
+   * Called when the TLS handshake is complete.
    *
    * @param chainBytes length of the certificates that the client sent
    */
   handshakeDone(socket: Socket, chainBytes: number): void
-  /** 0, which no certificate can match, for a socket that was never accepted. */
+  /** 0, which no certificate has, for a socket that was not accepted. */
   generationOf(socket: Socket): number
 }
 
 export interface AcceptEffects {
-  /** Whether nothing runs on a connection, by `socketKey`: it may go when there is no room. */
+  /** Whether the connection with this `socketKey` is idle, and may be evicted. */
   readonly isIdle: (key: string) => boolean
   readonly onEvicted: (address: string) => void
-  /** Milliseconds of a clock that only goes forward. */
+  /** Monotonic milliseconds. */
   readonly now?: () => number
 }
 
@@ -50,28 +53,26 @@ interface Accepted {
 }
 
 /**
- * When all places are taken, an idle connection makes room, one of the address that holds most if it
- * has any: nobody can keep others out by holding connections open.
+ * At `maxConnections`, an idle connection is evicted for a new one: of the address with the most
+ * connections if that has an idle one. So a client cannot lock others out by holding connections open.
  */
 export function createAcceptedSockets(
-  bounds: AcceptLimits,
+  limits: AcceptLimits,
   { isIdle, onEvicted, now = () => performance.now() }: AcceptEffects,
 ): AcceptedSockets {
-  const handshakes = createHandshakeBudget({
-    rate: bounds.handshakes,
-    maxTrackedKeys: bounds.maxTrackedKeys,
-    onCut: onEvicted,
-    now,
-  })
+  const handshakes = createHandshakeBudget(
+    { rate: limits.handshakes, maxTrackedKeys: limits.maxTrackedKeys },
+    { onEvicted, now },
+  )
   const all = new Map<string, Accepted>()
-  /** The oldest first. */
+  /** Each set is ordered from the oldest to the newest. */
   const byAddress = new Map<string, Set<Accepted>>()
 
   const remove = (accepted: Accepted): void => {
     const { key, address } = accepted
     const ofAddress = byAddress.get(address)
     if (ofAddress?.delete(accepted) !== true) return
-    // Its port may be somebody else's already.
+    // A newer connection may already use the same port.
     if (all.get(key) === accepted) all.delete(key)
     if (ofAddress.size === 0) byAddress.delete(address)
   }
@@ -81,11 +82,11 @@ export function createAcceptedSockets(
     for (const sockets of byAddress.values()) {
       if (sockets.size > (most?.size ?? 0)) most = sockets
     }
-    const leaving = firstIdle(most ?? []) ?? firstIdle(all.values())
-    if (leaving === undefined) return false
-    remove(leaving)
-    leaving.socket.destroy()
-    onEvicted(leaving.address)
+    const evicted = firstIdle(most ?? []) ?? firstIdle(all.values())
+    if (evicted === undefined) return false
+    remove(evicted)
+    evicted.socket.destroy()
+    onEvicted(evicted.address)
     return true
   }
 
@@ -99,9 +100,9 @@ export function createAcceptedSockets(
       const key = socketKey(socket)
       const address = addressKey(canonicalAddress(socket.remoteAddress ?? ''))
       const count = byAddress.get(address)?.size ?? 0
-      if (count >= bounds.maxConnectionsPerAddress) return 'address'
+      if (count >= limits.maxConnectionsPerAddress) return 'address'
       if (!handshakes.begin(address, socket)) return 'handshake_rate'
-      if (all.size >= bounds.maxConnections && !makeRoom()) return 'total'
+      if (all.size >= limits.maxConnections && !makeRoom()) return 'total'
       const accepted = { key, address, socket, generation }
       all.set(key, accepted)
       const ofAddress = byAddress.get(address) ?? new Set()
@@ -119,7 +120,7 @@ export function createAcceptedSockets(
   }
 }
 
-/** What a connection is called before and after TLS. */
+/** Identifies a connection, by its TCP and its TLS socket alike. */
 export function socketKey(socket: Socket): string {
   return `${socket.remoteAddress ?? ''}|${socket.remotePort ?? 0}`
 }

@@ -1,4 +1,4 @@
-/** What is known of a client connection once TLS is done: its address and its certificate. */
+/** What is known about a client connection after its TLS handshake: its address and certificate. */
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 
@@ -8,11 +8,11 @@ import { USUAL_BYTES } from './handshake-budget.ts'
 import type { ListenerTls } from './tls.ts'
 
 /**
- * Reads the peer certificate, if one came, and OpenSSL's verdict on it.
+ * Reads the peer certificate, if the client sent one, and the result of OpenSSL's verification.
  *
- * @param generation the loading of the client CA bundle that this handshake was judged by
- * @param tls what is in force, for the words of a refusal
- * @param retire how to make this connection finish and take nothing new
+ * @param generation the generation of the client CA bundle that verified this handshake
+ * @param tls the current TLS configuration, which tells two verification errors apart
+ * @param retire makes this connection finish what runs and take no new requests
  */
 export function describeConnection(
   socket: TLSSocket,
@@ -30,15 +30,15 @@ export function describeConnection(
   return connection
 }
 
-/** Asked for rarely, at reloads, so that certificates are not kept twice for it. */
+/** Chains are read from the socket, only at reloads, so that certificates are not kept twice. */
 const sockets = new WeakMap<ClientConnection, TLSSocket>()
 
-/** The certificates that the client sent, its own first; empty when it sent none or is gone. */
+/** The certificates that the client sent, its own first; empty when it sent none or has closed. */
 export function peerChain(connection: ClientConnection): readonly X509Certificate[] {
   return sentChain(sockets.get(connection))
 }
 
-/** Length of the certificates that the client sent, as far as they lead from its own; 0: none. */
+/** Length in bytes of the chain that the client sent, from its own certificate on; 0 without one. */
 export function chainBytes(socket: TLSSocket): number {
   return sentChain(socket).reduce((sum, { raw }) => sum + raw.length, 0)
 }
@@ -53,7 +53,7 @@ function sentChain(socket: TLSSocket | undefined): readonly X509Certificate[] {
   return chain
 }
 
-/** IPv4-mapped IPv6 (a dual-stack listener's view of IPv4) as plain IPv4; zone ids cut. */
+/** IPv4-mapped IPv6 (a dual-stack listener's view of IPv4) as plain IPv4, without a zone ID. */
 export function canonicalAddress(address: string): string {
   const withoutZone = address.split('%', 1)[0] ?? ''
   return withoutZone.startsWith('::ffff:') && withoutZone.includes('.')
@@ -80,11 +80,11 @@ function peerCertificate(
   }
 }
 
-/** OpenSSL's code of a missing list, which it also gives where the chain led to no client CA. */
+/** OpenSSL's code for a missing revocation list, also used when the chain leads to no client CA. */
 const NO_LIST = 'UNABLE_TO_GET_CRL'
 const NO_ISSUER = 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
 
-/** `authorizationError` is typed Error but is OpenSSL's code as a string (node:tls documentation). */
+/** `authorizationError` has type Error but is OpenSSL's code as a string (node:tls documentation). */
 function verifyError(
   socket: TLSSocket,
   { isOfClientCA }: Pick<ListenerTls, 'isOfClientCA'>,
@@ -93,7 +93,7 @@ function verifyError(
   const error = socket.authorizationError as unknown
   if (typeof error !== 'string') return 'CERT_NOT_VERIFIED'
   if (error !== NO_LIST) return error
-  // Signatures by keys of any size are not verified once more for the sake of a word.
+  // Signatures of large keys are not verified again only for a more precise message.
   const isUsual = chainBytes(socket) <= USUAL_BYTES
   return isUsual && isOfClientCA(sentChain(socket)) ? error : NO_ISSUER
 }

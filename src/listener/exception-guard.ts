@@ -1,11 +1,11 @@
 /**
- * What node calls for a client runs in a guard: an exception there is the end of that client's
- * connection, told in the log and counted, and never the end of the process with everybody else's connections.
+ * Callbacks of node run in a guard: an exception there closes that client's connection, and is logged
+ * and counted. It never ends the process, and with it the connections of all other clients.
  */
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 
-/** A socket, a session: what is given up. */
+/** What is closed: a socket or a session. */
 export interface Destroyable {
   destroy(): unknown
 }
@@ -21,32 +21,32 @@ export type Guard = <A extends readonly unknown[]>(
 ) => (...args: A) => void
 
 /**
- * Wraps a callback of many connections; the result never throws.
+ * Wraps a callback that serves many connections; the result never throws.
  *
- * @param connectionOf finds the connection in the callback's first two arguments
+ * @param connectionOf returns the connection from the callback's first two arguments
  */
 export function guarded<A extends readonly unknown[]>(
-  { log, metrics }: GuardEffects,
   callback: (...args: A) => void,
   connectionOf: (first: A[0], second: A[1]) => Destroyable,
+  { log, metrics }: GuardEffects,
 ): (...args: A) => void {
   return (...args) => {
     try {
       callback(...args)
     } catch (error) {
       metrics.connectionsRefused.inc({ reason: 'exception' })
-      log.error({ err: error }, 'a client connection failed unexpectedly and is closed')
-      giveUp(log, () => connectionOf(args[0], args[1]))
+      log.error({ err: error }, 'unexpected error on a client connection; closing it')
+      destroy(() => connectionOf(args[0], args[1]), log)
     }
   }
 }
 
 /** The guard of one connection, which is destroyed when a callback throws. */
-export function createGuard(effects: GuardEffects, connection: Destroyable): Guard {
-  return (callback) => guarded(effects, callback, () => connection)
+export function createGuard(connection: Destroyable, effects: GuardEffects): Guard {
+  return (callback) => guarded(callback, () => connection, effects)
 }
 
-function giveUp(log: Log, connectionOf: () => Destroyable): void {
+function destroy(connectionOf: () => Destroyable, log: Log): void {
   try {
     connectionOf().destroy()
   } catch (error) {

@@ -1,50 +1,57 @@
 /**
- * What one address may make Gatehouse spend on TLS handshakes. They run on the thread that serves
- * everybody, and a client decides what they cost: OpenSSL verifies the certificates that it sends,
- * with keys as large as they come (of the class of CVE-2023-29409).
+ * The TLS handshake budget of each address. Handshakes run on the thread that serves all clients, and
+ * the client determines their cost: OpenSSL verifies the certificates that it sends, with keys of any
+ * size (similar to CVE-2023-29409).
  */
 import type { Socket } from 'node:net'
 
 import { createTokenBuckets, type BucketSize } from '../limits/token-bucket.ts'
 
 /**
- * Bytes of a client's certificates, and of all that it sends before its handshake is done, that cost
- * no more than usual: a certificate of RSA 4096 has 2 kB, and few clients send more than three.
+ * Up to this many bytes, the certificates of a client, and everything that it sends during its
+ * handshake, cost the usual amount: an RSA 4096 certificate has 2 kB, and chains rarely exceed three.
  */
 export const USUAL_BYTES = 10_240
-/** What an unusual handshake costs, in usual ones: twenty keys of 16384 bits take that much longer. */
+/** The cost of a larger handshake, in usual ones: twenty keys of 16384 bits take that much longer. */
 const UNUSUAL_COST = 200
 /**
- * HandshakeBudget of one address under way at once. Their costs are known only afterwards, so this is
- * what an address can make others wait for, once.
+ * How many handshakes of one address may be in progress. Their cost is known only afterwards, so this
+ * limits how long one address can block all others, once.
  */
 const MAX_PENDING = 64
 
 export interface HandshakeBudgetOptions {
-  /** New handshakes of one address. */
+  /** Rate of new handshakes per address. */
   readonly rate: BucketSize
-  /** Addresses that are remembered at most. */
+  /** How many addresses are tracked. */
   readonly maxTrackedKeys: number
-  /** One under way was cut, for others' sake or for what its address has spent. */
-  readonly onCut: (address: string) => void
-  /** Milliseconds of a clock that only goes forward. */
+}
+
+export interface HandshakeBudgetEffects {
+  /** A handshake in progress was closed, because of `MAX_PENDING` or its address's spent budget. */
+  readonly onEvicted: (address: string) => void
+  /** Monotonic milliseconds. */
   readonly now: () => number
 }
 
 export interface HandshakeBudget {
-  /** False: the address has had its share. Else the handshake is under way until `done` or its close. */
+  /**
+   * @returns false when the address has spent its budget; else the handshake is in progress until
+   * `done` or until the socket closes
+   */
   begin(address: string, socket: Socket): boolean
   /** @param chainBytes length of the certificates that the client sent */
   done(address: string, socket: Socket, chainBytes: number): void
 }
 
-/** Of too many at once the oldest goes: who says nothing is not to keep others of its address out. */
-export function createHandshakeBudget({
-  rate,
-  maxTrackedKeys,
-  onCut,
-  now,
-}: HandshakeBudgetOptions): HandshakeBudget {
+/**
+ * Beyond `MAX_PENDING` the oldest handshake is closed, so that silent clients cannot lock out others
+ * behind the same address.
+ */
+export function createHandshakeBudget(
+  { rate, maxTrackedKeys }: HandshakeBudgetOptions,
+  { onEvicted, now }: HandshakeBudgetEffects,
+): HandshakeBudget {
   const buckets = createTokenBuckets(rate, maxTrackedKeys)
   const pending = new Map<string, Set<Socket>>()
 
@@ -55,15 +62,15 @@ export function createHandshakeBudget({
     return true
   }
 
-  const cut = (address: string, socket: Socket): void => {
+  const evict = (address: string, socket: Socket): void => {
     socket.destroy()
-    onCut(address)
+    onEvicted(address)
   }
 
   const charge = (address: string): void => {
     if (buckets.charge(address, UNUSUAL_COST, now())) return
-    // In debt: what is under way may cost as much, and is not waited for.
-    for (const socket of [...(pending.get(address) ?? [])]) cut(address, socket)
+    // The budget is overspent, and handshakes in progress may cost as much again.
+    for (const socket of [...(pending.get(address) ?? [])]) evict(address, socket)
   }
 
   return {
@@ -75,7 +82,7 @@ export function createHandshakeBudget({
         if (remove(address, socket) && socket.bytesRead > USUAL_BYTES) charge(address)
       })
       const [oldest] = ofAddress
-      if (oldest !== undefined && ofAddress.size > MAX_PENDING) cut(address, oldest)
+      if (oldest !== undefined && ofAddress.size > MAX_PENDING) evict(address, oldest)
       return true
     },
     done(address, socket, chainBytes) {

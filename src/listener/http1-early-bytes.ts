@@ -1,22 +1,23 @@
 /**
- * What an HTTP/1.1 client sends before anybody asks for it: bytes behind an upgrade request, and the
- * rest of a body that was answered early.
+ * Bytes that an HTTP/1.1 client sends before they are wanted: those after an upgrade request, and the
+ * rest of a body after an early response.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 /**
- * Bytes of an unwanted body that are still read after an early answer, so that the client gets to
- * read the answer instead of a reset (RFC 9112 section 9.6); more breaks the connection.
+ * Bytes of a body that are read and discarded after an early response, so that the client can read the
+ * response and does not get a reset (RFC 9112 section 9.6). More bytes close the connection.
  */
 const LINGER_BYTES = 1_048_576
 const LINGER_MS = 5_000
-/** Bytes behind an upgrade request that are kept until it is answered; then its sender waits. */
+/** Bytes after an upgrade request that are buffered until the response; beyond it, reading pauses. */
 const MAX_EARLY_BYTES = 65_536
 
 /**
- * Reads on while an upgrade is being decided, or nobody would notice that the client has left. The
- * returned function ends that and gives what came.
+ * Keeps reading while an upgrade request is being processed, to notice when the client disconnects.
+ *
+ * @returns a function that stops reading and returns the bytes received
  */
 export function holdEarlyBytes(socket: Duplex, head: Buffer): () => Buffer {
   const held = [head]
@@ -26,7 +27,7 @@ export function holdEarlyBytes(socket: Duplex, head: Buffer): () => Buffer {
     length += chunk.length
     if (length > MAX_EARLY_BYTES) socket.pause()
   }
-  // As node does with every other request: a client that says goodbye before the answer is gone.
+  // As node does with other requests: a client that ends its side before the response has disconnected.
   const onEnd = (): void => {
     socket.destroy()
   }
@@ -40,8 +41,8 @@ export function holdEarlyBytes(socket: Duplex, head: Buffer): () => Buffer {
   }
 }
 
-/** After an early answer: reads a bounded rest of the body away, then gives the connection up. */
-export function lingerOver(message: IncomingMessage): void {
+/** After an early response: discards a limited rest of the body, then closes the connection. */
+export function discardBody(message: IncomingMessage): void {
   if (message.complete || message.destroyed) return
   let left = LINGER_BYTES
   const socket = message.socket
@@ -51,10 +52,10 @@ export function lingerOver(message: IncomingMessage): void {
     left -= chunk.length
     if (left < 0) socket.destroy()
   })
-  const over = (): void => {
+  const onEnd = (): void => {
     clearTimeout(timer)
   }
-  message.on('end', over)
-  message.on('close', over)
+  message.on('end', onEnd)
+  message.on('close', onEnd)
   message.resume()
 }

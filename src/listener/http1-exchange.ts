@@ -1,4 +1,4 @@
-/** HTTP/1.1 as an `Exchange`: over a `ServerResponse`, or over the bare socket of an upgrade request. */
+/** HTTP/1.1 as an `Exchange`: over a `ServerResponse`, or over the socket of an upgrade request. */
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
@@ -12,35 +12,36 @@ import type {
 } from '../http/exchange.ts'
 import type { StatusError } from '../status.ts'
 import type { Guard } from './exception-guard.ts'
-import { holdEarlyBytes, lingerOver } from './http1-early-bytes.ts'
+import { discardBody, holdEarlyBytes } from './http1-early-bytes.ts'
 
 export interface Http1Parts {
   readonly message: IncomingMessage
   readonly response: ServerResponse
   readonly connection: ClientConnection
-  /** For all that is called back later. */
+  /** Wraps all callbacks. */
   readonly guard: Guard
-  readonly onRecognised: () => void
+  readonly onAuthenticated: () => void
   /** Only for upgrade requests. */
   readonly upgrade?: { readonly socket: Duplex; readonly head: Buffer }
 }
 
 export interface BreakableExchange extends Exchange {
   /**
-   * Tells that the rest of the body is not valid: whoever takes the body gets the error. False when
-   * an answer has begun, so that it could not become the client's answer any more.
+   * Reports that the rest of the body is malformed: the receiver of the body gets the error.
+   *
+   * @returns false when a response has begun, so that the error cannot become the response
    */
   breakBody(error: StatusError): boolean
-  /** Whether the answer's head says `Connection: close`. */
+  /** Whether the response has `Connection: close`. */
   readonly endsConnection: boolean
 }
 
-/** Wraps what `node:http` hands out. Framing has been checked by its parser and `framingProblem`. */
+/** Wraps the objects of `node:http`. Its parser and `framingProblem` have checked the framing. */
 export function createHttp1Exchange(parts: Http1Parts): BreakableExchange {
   return new Http1Exchange(parts)
 }
 
-/** The response object of an upgrade request, so that refusals go the way of every other answer. */
+/** The response object of an upgrade request, so that refusals are sent like every other response. */
 export function responseForUpgrade(message: IncomingMessage): ServerResponse {
   const response = new ServerResponse(message)
   response.shouldKeepAlive = false
@@ -59,19 +60,19 @@ class Http1Exchange implements BreakableExchange {
   readonly #message: IncomingMessage
   readonly #serverResponse: ServerResponse
   readonly #guard: Guard
-  readonly #onRecognised: () => void
+  readonly #onAuthenticated: () => void
   readonly #upgrade: { readonly socket: Duplex; readonly release: () => Buffer } | undefined
   #socketTaken = false
   #bodyError: Error | undefined
   #onBodyError: ((error: Error) => void) | undefined
 
-  constructor({ message, response, connection, guard, onRecognised, upgrade }: Http1Parts) {
+  constructor({ message, response, connection, guard, onAuthenticated, upgrade }: Http1Parts) {
     const length = message.headers['content-length']
     const chunked = message.headers['transfer-encoding'] !== undefined
     this.#message = message
     this.#serverResponse = response
     this.#guard = guard
-    this.#onRecognised = onRecognised
+    this.#onAuthenticated = onAuthenticated
     this.#upgrade = upgrade && {
       socket: upgrade.socket,
       release: holdEarlyBytes(upgrade.socket, upgrade.head),
@@ -106,26 +107,28 @@ class Http1Exchange implements BreakableExchange {
       return
     }
     if (this.header('expect') !== undefined) this.#serverResponse.writeContinue()
-    let over = false
+    let ended = false
     const onData = this.#guard((chunk: Buffer) => {
       this.bytesReceived += chunk.length
       receiver.onData(chunk)
     })
     const onEnd = this.#guard(() => {
-      over = true
+      ended = true
       receiver.onEnd()
     })
-    const broken = this.#guard((error?: Error) => {
-      if (over) return
-      over = true
-      receiver.onError(error ?? new Error('the client left before the end of its body'))
+    const fail = this.#guard((error?: Error) => {
+      if (ended) return
+      ended = true
+      receiver.onError(
+        error ?? new Error('the client disconnected before the end of the request body'),
+      )
     })
     message.on('data', onData)
     message.on('end', onEnd)
-    this.#onBodyError = broken
-    if (this.#bodyError !== undefined) broken(this.#bodyError)
-    message.on('error', broken)
-    message.on('close', broken)
+    this.#onBodyError = fail
+    if (this.#bodyError !== undefined) fail(this.#bodyError)
+    message.on('error', fail)
+    message.on('close', fail)
   }
 
   breakBody(error: StatusError): boolean {
@@ -144,18 +147,18 @@ class Http1Exchange implements BreakableExchange {
   }
 
   recognised(): void {
-    this.#onRecognised()
+    this.#onAuthenticated()
   }
 
   onAbort(callback: (error: Error) => void): void {
-    const tell = this.#guard(() => {
+    const onClose = this.#guard(() => {
       if (!this.#socketTaken && !this.#serverResponse.writableFinished) {
-        callback(new Error('the client left before the end of the answer'))
+        callback(new Error('the client disconnected before the end of the response'))
       }
     })
-    // The client may have left while its credential was being verified.
-    if (this.#serverResponse.closed || this.#serverResponse.destroyed) queueMicrotask(tell)
-    else this.#serverResponse.once('close', tell)
+    // The client may have disconnected while its credential was being verified.
+    if (this.#serverResponse.closed || this.#serverResponse.destroyed) queueMicrotask(onClose)
+    else this.#serverResponse.once('close', onClose)
   }
 
   onClose(callback: () => void): void {
@@ -190,7 +193,7 @@ class Http1Response implements ClientResponse {
 
   writeHead(status: number, headers: RawHeaders): void {
     for (let i = 0; i < headers.length; i += 2) {
-      // As Gatehouse's own writers spell it; the API server's field is never passed on.
+      // Compared in Gatehouse's own spelling, since the API server's field is never forwarded.
       if (headers[i] === 'Connection' && headers[i + 1] === 'close') this.endsConnection = true
     }
     this.#response.writeHead(status, headers as string[])
@@ -212,7 +215,7 @@ class Http1Response implements ClientResponse {
   end(chunk?: Buffer | string): void {
     if (chunk !== undefined) this.bytesWritten += Buffer.byteLength(chunk)
     this.#response.end(chunk)
-    lingerOver(this.#response.req)
+    discardBody(this.#response.req)
   }
 
   destroy(error?: Error): void {

@@ -1,16 +1,16 @@
-/** Framing of HTTP/1.1 requests, where node's parser is more lenient than a proxy may be. */
+/** Framing checks of HTTP/1.1 requests, where node's parser is too lenient for a proxy. */
 import type { IncomingMessage } from 'node:http'
 
 /**
- * What llhttp lets through and a proxy must not (RFC 9112 sections 3.2 and 6.3): a transfer coding
- * other than exactly `chunked`, a length that no number here holds, or no `Host`. Undefined when
- * the framing is plain.
+ * Finds what llhttp accepts and a proxy must refuse (RFC 9112 sections 3.2 and 6.3): a transfer coding
+ * other than exactly `chunked`, a length beyond the safe integers, or a missing `Host`. Undefined when
+ * the framing is valid.
  */
 export function framingProblem(message: IncomingMessage): string | undefined {
   const coding = message.headers['transfer-encoding']
   const length = message.headers['content-length']
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    return 'the only transfer coding understood is chunked'
+    return 'the only supported transfer coding is chunked'
   }
   if (coding !== undefined && length !== undefined) {
     return 'Content-Length and Transfer-Encoding must not be sent together'
@@ -24,8 +24,8 @@ export function framingProblem(message: IncomingMessage): string | undefined {
 }
 
 /**
- * An upgrade request with a body: what follows the head would be body to one reader and the new
- * protocol to another.
+ * Finds an upgrade request with a body: one parser would read the following bytes as the body, another
+ * as the new protocol. Undefined when there is none.
  */
 export function upgradeProblem({ headers }: IncomingMessage): string | undefined {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0

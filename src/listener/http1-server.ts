@@ -1,4 +1,4 @@
-/** HTTP/1.1 on the listener: requests, upgrades, CONNECT, and bytes that are no HTTP. */
+/** HTTP/1.1 on the listener: requests, upgrades, CONNECT, and malformed input. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Server } from 'node:https'
 import type { Duplex } from 'node:stream'
@@ -15,31 +15,31 @@ import {
 import { framingProblem, upgradeProblem } from './http1-framing.ts'
 import type { ListenerEffects, ServedConnection } from './served-connection.ts'
 
-/** client-go does not pipeline; a few requests in a row wait their turn, a flood does not. */
+/** client-go does not pipeline. A few pipelined requests are queued; more close the connection. */
 const MAX_PIPELINED = 16
-/** Milliseconds that a client has to take the answer to what was no request. */
-const RAW_TAKEN_WITHIN = 5_000
-const NO_CONNECT = 'CONNECT is not served here'
+/** How long a client may take to read the response to malformed input. */
+const RAW_RESPONSE_TIMEOUT_MS = 5_000
+const CONNECT_REFUSED = 'the method CONNECT is not supported'
 
 interface State {
   readonly connection: ClientConnection
   readonly guard: Guard
   /** Whether a request is being served. */
   busy: boolean
-  /** Whether it is one of a user that is known. */
-  recognised: boolean
-  /** Since when none is, on the clock of `performance.now()`. */
+  /** Whether the user of that request is authenticated. */
+  authenticated: boolean
+  /** `performance.now()` when the last request ended. */
   idleSince: number
   retired: boolean
-  /** Whether the last answer has been given: nothing behind it is looked at. */
+  /** Whether the last response has begun: what follows is not processed. */
   ending: boolean
-  /** The request begun last: bytes that are no HTTP belong to its body until that is whole. */
+  /** The latest request: malformed bytes belong to its body until that is complete. */
   last: { readonly message: IncomingMessage; readonly exchange: BreakableExchange } | undefined
-  /** Pipelined requests, which wait until everything in front of them is answered. */
+  /** Pipelined requests, which wait for the responses to earlier ones. */
   readonly waiting: (readonly [IncomingMessage, ServerResponse])[]
 }
 
-/** Attaches the handlers once. The returned function prepares one connection. */
+/** Attaches the handlers to the server. @returns a function that prepares one connection */
 export function attachHttp1(
   server: Server,
   effects: ListenerEffects,
@@ -47,23 +47,23 @@ export function attachHttp1(
   const { metrics, handle, onMalformed } = effects
   const states = new WeakMap<Duplex, State>()
 
-  /** Answers what has no framing to rely on, and ends the connection. */
+  /** Responds to input without reliable framing, and closes the connection. */
   const refuseRaw = (state: State, socket: Duplex, refusal: StatusError, code = refusal.code) => {
     onMalformed(state.connection, code, refusal.message)
     state.ending = true
-    // With an answer under way, more bytes would be read as a part of it.
+    // While a response is being sent, more bytes would be read as a part of it.
     if (state.busy) socket.destroy()
-    else answerRaw(socket, refusal, code)
+    else sendRawRefusal(socket, refusal, code)
   }
 
   const occupy = (state: State, message: IncomingMessage, response: ServerResponse): void => {
     state.busy = true
-    state.recognised = false
+    state.authenticated = false
     if (state.retired) response.shouldKeepAlive = false
     const onClose = state.guard(() => {
       state.busy = false
       state.idleSince = performance.now()
-      // RFC 9112 section 9.6: after `close` nothing more is processed, pipelined as it may be.
+      // RFC 9112 section 9.6: after `close` no more requests are processed, not even pipelined ones.
       if (state.last?.exchange.endsConnection === true) state.ending = true
       const next = state.ending || message.socket.destroyed ? undefined : state.waiting.shift()
       if (next !== undefined) serve(state, ...next)
@@ -80,8 +80,8 @@ export function attachHttp1(
     }
     occupy(state, message, response)
     const { connection, guard } = state
-    const onRecognised = recognises(state)
-    const exchange = createHttp1Exchange({ message, response, connection, guard, onRecognised })
+    const onAuthenticated = authenticates(state)
+    const exchange = createHttp1Exchange({ message, response, connection, guard, onAuthenticated })
     state.last = { message, exchange }
     handle(exchange)
   }
@@ -99,7 +99,7 @@ export function attachHttp1(
   }
 
   const onUpgrade = (message: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    socket.on('error', giveUp(socket))
+    socket.on('error', () => socket.destroy())
     const state = states.get(message.socket)
     // An upgrade behind unanswered pipelined requests would hand their answers' socket away.
     // Behind a refused request the socket still belongs to that answer, and nothing more is looked at.
@@ -115,15 +115,15 @@ export function attachHttp1(
     const response = responseForUpgrade(message)
     occupy(state, message, response)
     const { connection, guard } = state
-    const parts = { message, response, connection, guard, onRecognised: recognises(state) }
+    const parts = { message, response, connection, guard, onAuthenticated: authenticates(state) }
     handle(createHttp1Exchange({ ...parts, upgrade: { socket, head } }))
   }
 
   const onConnect = (message: IncomingMessage, socket: Duplex): void => {
-    socket.on('error', giveUp(socket))
+    socket.on('error', () => socket.destroy())
     const state = states.get(message.socket)
     if (state === undefined || state.ending) socket.destroy()
-    else refuseRaw(state, message.socket, new StatusError('MethodNotAllowed', NO_CONNECT))
+    else refuseRaw(state, message.socket, new StatusError('MethodNotAllowed', CONNECT_REFUSED))
   }
 
   const onClientError = (error: Error & { code?: string }, socket: Duplex): void => {
@@ -135,37 +135,37 @@ export function attachHttp1(
     metrics.connectionsRefused.inc({ reason: 'malformed' })
     const refusal = refusalFor(error.code)
     if (state.last?.message.complete === false) {
-      // A body gone wrong: the request has a record of its own, and its answer if there is none yet.
+      // A malformed body: the request has its own record, and gets the refusal if it has no response yet.
       if (state.last.exchange.breakBody(refusal)) return
-      // An early answer that is whole gets to the client; half of one ends here.
+      // A complete early response still reaches the client; a partial one is aborted.
       if (!state.busy) socket.end(() => socket.destroy())
       else socket.destroy()
       return
     }
-    // RFC 9110 section 15.5.9; the API machinery has no reason of its own for 408.
+    // RFC 9110 section 15.5.9; apimachinery has no reason for 408.
     const code = refusal.reason === 'Timeout' ? 408 : refusal.code
     refuseRaw(state, socket, refusal, code)
   }
 
   const socketOf = (message: IncomingMessage): Duplex => message.socket
-  const guardedRequest = guarded(effects, onRequest, socketOf)
+  const guardedRequest = guarded(onRequest, socketOf, effects)
   server.on('request', guardedRequest)
-  // Without these three, node answers 100 or 417 itself, before anybody has judged the request.
+  // Without these two, node itself responds with 100 or 417 before the request is checked.
   server.on('checkContinue', guardedRequest)
   server.on('checkExpectation', guardedRequest)
-  server.on('upgrade', guarded(effects, onUpgrade, socketOf))
-  server.on('connect', guarded(effects, onConnect, socketOf))
+  server.on('upgrade', guarded(onUpgrade, socketOf, effects))
+  server.on('connect', guarded(onConnect, socketOf, effects))
   server.on(
     'clientError',
-    guarded(effects, onClientError, (_error, socket) => socket),
+    guarded(onClientError, (_error, socket) => socket, effects),
   )
 
   return (socket, connection) => {
     const state: State = {
       connection,
-      guard: createGuard(effects, socket),
+      guard: createGuard(socket, effects),
       busy: false,
-      recognised: false,
+      authenticated: false,
       idleSince: performance.now(),
       retired: false,
       ending: false,
@@ -178,21 +178,15 @@ export function attachHttp1(
         state.retired = true
         if (!state.busy) socket.end()
       },
-      isIdle: () => !state.busy || !state.recognised,
+      isIdle: () => !state.busy || !state.authenticated,
       idleSince: () => (state.busy ? undefined : state.idleSince),
     }
   }
 }
 
-function recognises(state: State): () => void {
+function authenticates(state: State): () => void {
   return () => {
-    state.recognised = true
-  }
-}
-
-function giveUp(socket: Duplex): () => void {
-  return () => {
-    socket.destroy()
+    state.authenticated = true
   }
 }
 
@@ -212,10 +206,10 @@ function refusalFor(code: string | undefined): StatusError {
   }
 }
 
-/** Answers without node's response machinery and gives the connection up. */
-function answerRaw(socket: Duplex, refusal: StatusError, code: number = refusal.code): void {
+/** Responds without node's `ServerResponse`, and closes the connection. */
+function sendRawRefusal(socket: Duplex, refusal: StatusError, code: number = refusal.code): void {
   const body = statusBody(refusal, code)
-  const timer = setTimeout(() => socket.destroy(), RAW_TAKEN_WITHIN)
+  const timer = setTimeout(() => socket.destroy(), RAW_RESPONSE_TIMEOUT_MS)
   timer.unref()
   socket.once('close', () => clearTimeout(timer))
   socket.end(

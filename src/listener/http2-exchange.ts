@@ -1,4 +1,4 @@
-/** An HTTP/2 stream as an `Exchange`, without the compatibility API, which costs more. */
+/** An HTTP/2 stream as an `Exchange`, without node's compatibility API, which is slower. */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 
 import type {
@@ -16,14 +16,14 @@ export interface Http2Parts {
   readonly headers: IncomingHttpHeaders
   readonly rawHeaders: RawHeaders
   readonly connection: ClientConnection
-  /** For all that is called back later. */
+  /** Wraps all callbacks. */
   readonly guard: Guard
-  /** Not called any more once the stream is closed. */
-  readonly onRecognised: () => void
+  /** Not called after the stream has closed. */
+  readonly onAuthenticated: () => void
 }
 
 export interface Http2Exchange extends Exchange {
-  readonly isRecognised: boolean
+  readonly isAuthenticated: boolean
 }
 
 /** Wraps one request stream. */
@@ -35,20 +35,20 @@ class StreamExchange implements Http2Exchange {
   readonly request: ClientRequest
   readonly response: Http2Response
   bytesReceived = 0
-  isRecognised = false
+  isAuthenticated = false
   #isClosed = false
   readonly #stream: ServerHttp2Stream
   readonly #headers: IncomingHttpHeaders
   readonly #guard: Guard
-  readonly #onRecognised: () => void
+  readonly #onAuthenticated: () => void
 
-  constructor({ stream, headers, rawHeaders, connection, guard, onRecognised }: Http2Parts) {
+  constructor({ stream, headers, rawHeaders, connection, guard, onAuthenticated }: Http2Parts) {
     const length = headers['content-length']
     this.#stream = stream
     stream.once('close', () => (this.#isClosed = true))
     this.#headers = headers
     this.#guard = guard
-    this.#onRecognised = onRecognised
+    this.#onAuthenticated = onAuthenticated
     this.request = {
       protocol: 'HTTP/2.0',
       method: headers[':method'] ?? '',
@@ -81,38 +81,40 @@ class StreamExchange implements Http2Exchange {
     }
     // The client may have reset the stream while its credential was being verified.
     if (this.#isClosed || stream.closed || stream.destroyed) {
-      const tell = this.#guard(() => receiver.onError(new Error('the client reset the stream')))
-      queueMicrotask(tell)
+      const fail = this.#guard(() => receiver.onError(new Error('the client reset the stream')))
+      queueMicrotask(fail)
       return
     }
     if (this.header('expect') !== undefined && !stream.headersSent) {
       stream.additionalHeaders({ ':status': 100 })
     }
-    let over = false
-    const broken = this.#guard((error?: Error) => {
-      if (over) return
-      over = true
-      receiver.onError(error ?? new Error('the client reset the stream before the end of its body'))
+    let ended = false
+    const fail = this.#guard((error?: Error) => {
+      if (ended) return
+      ended = true
+      receiver.onError(
+        error ?? new Error('the client reset the stream before the end of the request body'),
+      )
     })
     const onData = this.#guard((chunk: Buffer) => {
       this.bytesReceived += chunk.length
       receiver.onData(chunk)
     })
     stream.on('data', onData)
-    // `end` also follows a reset, one with NO_ERROR too, which closes the stream first: only
-    // END_STREAM makes a body whole.
+    // `end` also follows a reset, even with NO_ERROR, which closes the stream first: only END_STREAM
+    // completes a body.
     const onEnd = this.#guard(() => {
       if (stream.closed || stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
-        broken()
+        fail()
         return
       }
-      over = true
+      ended = true
       receiver.onEnd()
     })
     stream.on('end', onEnd)
-    stream.on('aborted', () => broken())
-    stream.on('error', broken)
-    stream.on('close', () => broken())
+    stream.on('aborted', () => fail())
+    stream.on('error', fail)
+    stream.on('close', () => fail())
   }
 
   pauseBody(): void {
@@ -125,19 +127,19 @@ class StreamExchange implements Http2Exchange {
 
   recognised(): void {
     if (this.#isClosed) return
-    this.isRecognised = true
-    this.#onRecognised()
+    this.isAuthenticated = true
+    this.#onAuthenticated()
   }
 
   onAbort(callback: (error: Error) => void): void {
-    // Not by `writableEnded`: node ends the writable side itself when the client resets with NO_ERROR.
-    const tell = this.#guard(() => {
+    // Not by `writableEnded`: node itself ends the writable side when the client resets with NO_ERROR.
+    const onClose = this.#guard(() => {
       if (!this.response.ended || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
-        callback(new Error('the client reset the stream before the end of the answer'))
+        callback(new Error('the client reset the stream before the end of the response'))
       }
     })
-    if (this.#isClosed) queueMicrotask(tell)
-    else this.#stream.once('close', tell)
+    if (this.#isClosed) queueMicrotask(onClose)
+    else this.#stream.once('close', onClose)
   }
 
   onClose(callback: () => void): void {
@@ -152,10 +154,10 @@ class StreamExchange implements Http2Exchange {
 
 class Http2Response implements ClientResponse {
   bytesWritten = 0
-  /** Whether the answer was ended from this side. */
+  /** Whether Gatehouse has ended the response. */
   ended = false
   readonly #stream: ServerHttp2Stream
-  /** node has ended the writable side of an answer to HEAD already. */
+  /** Whether the request is HEAD, for which node ends the writable side itself. */
   readonly #isHead: boolean
   readonly #bodyUnread: () => boolean
   readonly #guard: Guard
@@ -177,7 +179,7 @@ class Http2Response implements ClientResponse {
   }
 
   flushHead(): void {
-    // HEADERS is its own frame and goes out at the end of this turn of the loop.
+    // HEADERS is a separate frame, which node sends at the end of this turn of the event loop.
   }
 
   write(chunk: Buffer): boolean {
@@ -196,7 +198,7 @@ class Http2Response implements ClientResponse {
     if (this.#isHead) return
     if (chunk !== undefined) this.bytesWritten += Buffer.byteLength(chunk)
     this.#stream.end(chunk)
-    // RFC 9113 section 8.1: after an early answer, ask the client to stop sending without an error.
+    // RFC 9113 section 8.1: after an early response, ask the client to stop sending, without an error.
     if (this.#bodyUnread()) {
       this.#stream.once('finish', () => {
         this.#stream.close(constants.NGHTTP2_NO_ERROR)
@@ -204,18 +206,18 @@ class Http2Response implements ClientResponse {
     }
   }
 
-  destroy(error = new Error('the answer was broken off')): void {
-    // Not `close`: that ends the writable side first, and END_STREAM makes half an answer a whole one.
+  destroy(error = new Error('the response was aborted')): void {
+    // Not `close`, which first ends the writable side: END_STREAM would complete a partial response.
     if (!this.#stream.destroyed) this.#stream.destroy(error)
   }
 
-  /** A stream that the client reset takes nothing more; `onAbort` has told so already. */
+  /** A stream that the client reset takes no more data; `onAbort` has reported that. */
   get #gone(): boolean {
     return this.#stream.destroyed || this.#stream.closed
   }
 }
 
-/** Pseudo-header fields come first (RFC 9113 section 8.3); nghttp2 refuses any behind. */
+/** Pseudo-header fields come first (RFC 9113 section 8.3); nghttp2 refuses later ones. */
 function withoutPseudoHeaders(rawHeaders: RawHeaders): RawHeaders {
   let first = 0
   while (rawHeaders[first]?.startsWith(':') === true) first += 2

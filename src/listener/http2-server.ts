@@ -1,4 +1,4 @@
-/** HTTP/2 on the listener: one session's streams, its idle time and its end. */
+/** HTTP/2 on the listener: the streams of a session, its idle timeout and its end. */
 import type {
   IncomingHttpHeaders,
   performServerHandshake,
@@ -21,12 +21,12 @@ export interface Http2Limits {
   /** Milliseconds. */
   readonly headerTimeout: number
   readonly idleTimeout: number
-  /** Of looking whether a silent client is still there; 15 seconds unless said otherwise. */
+  /** Milliseconds between checks whether a silent client is still connected; 15 seconds by default. */
   readonly livenessInterval?: number
 }
 
-/** As Go's HTTP/2 waits for an answer to PING. */
-const LIVENESS_MS = 15_000
+/** As long as Go's HTTP/2 waits for the response to PING. */
+const LIVENESS_INTERVAL_MS = 15_000
 
 type StreamArguments = readonly [
   stream: ServerHttp2Stream,
@@ -35,10 +35,10 @@ type StreamArguments = readonly [
   rawHeaders: readonly string[],
 ]
 
-/** RFC 9113 section 6.5.2: what a field counts beside its name and value. */
+/** RFC 9113 section 6.5.2: what a field counts in addition to its name and value. */
 const FIELD_OVERHEAD = 32
 
-/** Bounds for nghttp2: CVE-2023-44487, CVE-2023-45288, CVE-2019-9512/9514/9515/9516. */
+/** Limits of nghttp2: CVE-2023-44487, CVE-2023-45288, CVE-2019-9512/9514/9515/9516. */
 export function sessionOptions(
   limits: Http2Limits,
 ): NonNullable<Parameters<typeof performServerHandshake>[1]> {
@@ -61,34 +61,35 @@ export function sessionOptions(
   }
 }
 
-/**
- * Serves a session; when retired it sends GOAWAY, and open streams go on to their end.
- *
- * @param socket the TLS socket below it
- */
+export interface Http2SessionOptions {
+  readonly session: ServerHttp2Session
+  /** The TLS socket of the session. */
+  readonly socket: LiveSocket
+  readonly connection: ClientConnection
+  readonly limits: Http2Limits
+}
+
+/** Serves a session. When it is retired it sends GOAWAY, and open streams run to their end. */
 export function serveHttp2(
-  session: ServerHttp2Session,
-  socket: LiveSocket,
-  connection: ClientConnection,
-  limits: Http2Limits,
+  { session, socket, connection, limits }: Http2SessionOptions,
   effects: ListenerEffects,
 ): ServedConnection {
   const { log, metrics, handle, onMalformed } = effects
-  const guard = createGuard(effects, session)
+  const guard = createGuard(session, effects)
   let open = 0
-  /** Of these, the ones whose users are known. */
-  let recognised = 0
-  const onRecognised = (): void => {
-    recognised += 1
+  /** How many of the open streams have an authenticated user. */
+  let authenticated = 0
+  const onAuthenticated = (): void => {
+    authenticated += 1
   }
   const onError = guard((error: Error) => {
     metrics.connectionsRefused.inc({ reason: 'http2' })
     log.debug({ err: error, address: connection.remoteAddress }, 'HTTP/2 session failed')
   })
   session.on('error', onError)
-  const interval = limits.livenessInterval ?? LIVENESS_MS
+  const interval = limits.livenessInterval ?? LIVENESS_INTERVAL_MS
   watchLiveness({ session, socket, guard, isBusy: () => open > 0, interval })
-  // node keeps this timer fresh on every frame; an open but silent watch is no idleness.
+  // node restarts this timer with every frame; a session with an open but silent watch is not idle.
   let silent = false
   session.setTimeout(limits.idleTimeout)
   const onTimeout = guard(() => {
@@ -103,19 +104,19 @@ export function serveHttp2(
   const onStream = guard<StreamArguments>((stream, headers, _flags, rawHeaders) => {
     clearTimeout(first)
     open += 1
-    const parts = { stream, headers, rawHeaders, connection, guard, onRecognised }
+    const parts = { stream, headers, rawHeaders, connection, guard, onAuthenticated }
     const exchange = createHttp2Exchange(parts)
     stream.on('error', (error) => log.trace({ err: error }, 'HTTP/2 stream failed'))
     const onClose = guard(() => {
       open -= 1
-      if (exchange.isRecognised) recognised -= 1
-      letGo(stream)
-      // The end of a watch is no frame that would start the timer again once it has run out.
+      if (exchange.isAuthenticated) authenticated -= 1
+      removeListeners(stream)
+      // The end of a watch is not a frame that would restart the timer once it has expired.
       if (open === 0 && silent) session.setTimeout(limits.idleTimeout)
     })
     stream.once('close', onClose)
     if (stream.destroyed) return
-    // node holds only those clients to it that have acknowledged SETTINGS.
+    // node enforces this limit only for clients that have acknowledged SETTINGS.
     if (headerListSize(rawHeaders) <= limits.maxHeaderBytes) handle(exchange)
     else {
       onMalformed(connection, HEADERS_TOO_LARGE.code, HEADERS_TOO_LARGE.message)
@@ -127,23 +128,23 @@ export function serveHttp2(
     retire() {
       if (!session.closed) session.close()
     },
-    isIdle: () => recognised === 0,
+    isIdle: () => authenticated === 0,
     idleSince: () => undefined,
   }
 }
 
 /**
- * node keeps a session's streams in a Map, and V8 keeps the entries of outgrown tables of a Map until
- * the next full collection (as `streams.ts` tells): a closed stream must not hold its whole exchange
- * for that long. The listeners of the `close` that is being told still run.
+ * node keeps a session's streams in a Map, and V8 keeps the entries of a Map's outgrown tables until
+ * the next full garbage collection: a closed stream must not hold its whole exchange for that long. The
+ * remaining listeners of the current `close` event still run.
  */
-function letGo(stream: ServerHttp2Stream): void {
+function removeListeners(stream: ServerHttp2Stream): void {
   stream.removeAllListeners()
   stream.on('error', ignore)
 }
 
 function ignore(): void {
-  // Nobody is left to tell.
+  // The stream has closed, and its end has been recorded.
 }
 
 const HEADERS_TOO_LARGE = new StatusError(

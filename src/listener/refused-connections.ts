@@ -1,32 +1,34 @@
-/** Connections that a bound turned away are counted, and told with an address to look for. */
+/** Counts and logs connections that are refused because of a limit. */
 import { createLogThrottle } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { AcceptRefusal } from './accepted-sockets.ts'
 import { canonicalAddress } from './client-connection.ts'
 
-/** Milliseconds; a flood may not fill the log, and the metric has every one. */
-const TELL_EVERY = 60_000
+/** A flood must not fill the log; the metric counts every connection. */
+const LOG_INTERVAL_MS = 60_000
 
 export interface RefusedConnectionsEffects {
   readonly log: Log
   readonly metrics: Metrics
-  /** Milliseconds of a clock that only goes forward. */
+  /** Monotonic milliseconds. */
   readonly now?: () => number
 }
 
-/** Their clients see a connection that was reset, and nothing of them is in the audit log. */
+/** The client sees a connection reset, and the audit log has no event. */
 export function createRefusedConnections(
   effects: RefusedConnectionsEffects,
 ): (reason: AcceptRefusal | 'evicted', address: string) => void {
   const { log, metrics, now } = effects
-  const tells = createLogThrottle({ interval: TELL_EVERY, lines: 1, now })
+  const throttle = createLogThrottle({ interval: LOG_INTERVAL_MS, lines: 1 }, { now })
   return (reason, address) => {
     metrics.connectionsRefused.inc({ reason })
-    const suppressed = tells(reason)
+    const suppressed = throttle(reason)
     if (suppressed === undefined) return
-    const more = suppressed > 0 ? { suppressed } : {}
-    const told = { reason, address: canonicalAddress(address), ...more }
-    log.warn(told, 'client connections are refused: a bound is reached')
+    const fields = { reason, address: canonicalAddress(address) }
+    log.warn(
+      suppressed > 0 ? { ...fields, suppressed } : fields,
+      'refusing client connections: limit reached',
+    )
   }
 }

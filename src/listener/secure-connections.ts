@@ -37,7 +37,7 @@ export function serveSecureConnections(
     // would its watches; Go's HTTP/2 server ends the session as well.
     socket.once('end', () => socket.destroy())
     const session = performServerHandshake(socket, sessionOptions(limits))
-    return serveHttp2(session, socket, connection, limits, effects)
+    return serveHttp2({ session, socket, connection, limits }, effects)
   }
 
   const onSecureConnection = (socket: TLSSocket): void => {
@@ -55,7 +55,7 @@ export function serveSecureConnections(
   }
   server.on(
     'secureConnection',
-    guarded(effects, onSecureConnection, (socket) => socket),
+    guarded(onSecureConnection, (socket) => socket, effects),
   )
 }
 
@@ -69,7 +69,7 @@ function track(
   const { log, metrics } = effects
   const key = socketKey(socket)
   const labels = { protocol: socket.alpnProtocol === 'h2' ? 'h2' : 'http/1.1' }
-  const guard = createGuard(effects, socket)
+  const guard = createGuard(socket, effects)
   live.add(key, entry)
   metrics.connections.inc(labels)
   const onClose = guard(() => {

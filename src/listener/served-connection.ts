@@ -1,4 +1,4 @@
-/** What the listener and the servers of the two protocols know of each other. */
+/** The interface between the listener and the servers of the two protocols. */
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -6,18 +6,21 @@ import type { Metrics } from '../metrics.ts'
 export interface ListenerEffects {
   readonly log: Log
   readonly metrics: Metrics
-  /** The life of a request; never rejects. */
+  /** Handles a request; never throws. */
   readonly handle: (exchange: Exchange) => void
-  /** A head that is no HTTP; answered already, to be recorded. */
+  /** Records malformed input, to which a response has already been sent. */
   readonly onMalformed: (connection: ClientConnection, code: number, reason: string) => void
 }
 
-/** What a protocol's server knows of a connection that it serves. */
+/** A connection as its protocol's server sees it. */
 export interface ServedConnection {
-  /** Finish what runs, take nothing new. */
+  /** Finishes the requests that run, and takes no new ones. */
   retire(): void
-  /** Whether no request of a user that is known runs. */
+  /** Whether no request of an authenticated user runs. */
   isIdle(): boolean
-  /** Since when, by `performance.now()`; undefined when a request runs, or when it looks itself. */
+  /**
+   * `performance.now()` when it became idle; undefined while a request runs, or when the protocol's
+   * server enforces the idle timeout itself.
+   */
   idleSince(): number | undefined
 }

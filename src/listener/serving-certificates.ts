@@ -1,4 +1,4 @@
-/** Serving and SNI certificates, read from their files. */
+/** Loads the serving certificate and the SNI certificates. */
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 
 import { fieldName, type Path } from '../config/path.ts'
@@ -18,7 +18,7 @@ export interface ServingCertificates {
 }
 
 /**
- * Reads every pair and checks that key and certificate belong together.
+ * Reads every certificate and key, and checks that they match.
  *
  * @throws ConfigError with every problem found, each with its field of gatehouse.yaml
  */
@@ -37,7 +37,7 @@ export function loadServingCertificates(tls: TlsConfiguration): ServingCertifica
   return { serving, sni }
 }
 
-/** What is wrong with the files of a pair, as far as they are there. */
+/** The problems of a certificate and key; a file that is not configured is not checked. */
 export function checkServingPair(path: Path, files: Partial<PairFiles>): readonly ConfigProblem[] {
   return readPair(path, files).problems
 }
@@ -59,17 +59,17 @@ function readPair(path: Path, { certFile, privateKeyFile }: Partial<PairFiles>) 
   const leaf = certificate === '' ? undefined : parseCertificate(certificate, certProblem)
   const key = privateKey === '' ? undefined : parsePrivateKey(privateKey, keyProblem)
   if (leaf !== undefined && key !== undefined && !leaf.checkPrivateKey(key)) {
-    keyProblem(`does not belong to ${String(certFile)}`, 'give the key of that certificate')
+    keyProblem(`does not match ${String(certFile)}`, 'provide the key of that certificate')
   }
   return { certificate, privateKey, problems }
 }
 
 type Add = (message: string, fix: string) => void
 
-/** `''` with a problem. */
+/** Empty when there is a problem. */
 function readPem(file: string, add: Add): string {
   const text = readText(file, add)
-  if (text === '') add('is empty', 'give PEM')
+  if (text === '') add('is empty', 'provide PEM')
   return text ?? ''
 }
 
@@ -77,7 +77,7 @@ function parseCertificate(pem: string, add: Add): X509Certificate | undefined {
   try {
     return new X509Certificate(pem)
   } catch {
-    add('is no PEM certificate', 'give the certificate, then its intermediates')
+    add('is not a PEM certificate', 'provide the certificate, then its intermediates')
     return undefined
   }
 }
@@ -86,7 +86,7 @@ function parsePrivateKey(pem: string, add: Add): KeyObject | undefined {
   try {
     return createPrivateKey(pem)
   } catch {
-    add('is no PEM private key', 'give an unencrypted PKCS#8 key')
+    add('is not a PEM private key', 'provide an unencrypted PKCS#8 key')
     return undefined
   }
 }

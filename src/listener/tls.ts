@@ -1,5 +1,5 @@
 /**
- * TLS of the listener: serving and SNI certificates, chosen as kube-apiserver does it
+ * TLS of the listener: serving and SNI certificates, selected as by kube-apiserver
  * (apiserver/pkg/server/dynamiccertificates), and the client CA.
  */
 import { constants, X509Certificate } from 'node:crypto'
@@ -10,36 +10,36 @@ import { createIssuerSearch } from '../authentication/x509/certificate-recheck.t
 import type { ClientTrust } from '../authentication/x509/client-ca.ts'
 import { opensslCiphers } from './cipher-suites.ts'
 
-/** A key pair as PEM, with the names that it is chosen for. */
+/** A certificate and its key as PEM, with the server names that select it. */
 export interface ServingCertificate {
   readonly certificate: string
   readonly privateKey: string
-  /** Explicit names beat the certificate's own; empty: take the certificate's DNS names. */
+  /** They replace the names in the certificate; empty: the certificate's own names apply. */
   readonly names: readonly string[]
 }
 
 export interface ListenerTlsOptions {
   readonly minVersion: 'VersionTLS12' | 'VersionTLS13'
-  /** kube-apiserver's names; empty: all that there are. */
+  /** kube-apiserver's names; empty: all supported suites. */
   readonly cipherSuites: readonly string[]
   readonly serving: ServingCertificate
   readonly sni: readonly ServingCertificate[]
-  /** Undefined: no client certificate is asked for. */
+  /** Undefined: client certificates are not requested. */
   readonly clientTrust: ClientTrust | undefined
 }
 
-/** Everything of a handshake that depends on files; replaced as a whole when one changes. */
+/** The part of the TLS configuration that depends on files; replaced as a whole when one changes. */
 export interface ListenerTls {
   readonly options: SecureContextOptions
   contextFor(serverName: string): SecureContext | undefined
-  /** Whether a CA of the client CA bundle stands above the certificates that a client sent. */
+  /** Whether a CA of the client CA bundle issued one of the certificates that a client sent. */
   readonly isOfClientCA: (chain: readonly X509Certificate[]) => boolean
 }
 
 /**
- * Builds the contexts.
+ * Builds the TLS contexts.
  *
- * @throws Error of OpenSSL when a key does not belong to its certificate or PEM is broken
+ * @throws Error of OpenSSL when a key does not match its certificate or PEM is invalid
  */
 export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
   const exact = new Map<string, SecureContext>()
@@ -47,7 +47,7 @@ export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
     const context = createSecureContext(contextOptions(tls, pair))
     const names = pair.names.length > 0 ? pair.names : certificateNames(pair.certificate)
     for (const name of names) {
-      // Of two pairs for one name the earlier wins, as with kube-apiserver's flag.
+      // If two pairs have the same name, the first one wins, as with kube-apiserver's flag.
       if (!exact.has(name.toLowerCase())) exact.set(name.toLowerCase(), context)
     }
   }
@@ -67,8 +67,8 @@ function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): Secu
     minVersion: tls.minVersion === 'VersionTLS13' ? 'TLSv1.3' : 'TLSv1.2',
     ciphers: opensslCiphers(tls.cipherSuites),
     honorCipherOrder: true,
-    // No resumption: a resumed session would carry the verdict on a client certificate past a
-    // change of the CA bundle or the CRL. client-go keeps no session cache, so nothing is lost.
+    // No resumption: a resumed session would keep the verification result of a client certificate
+    // after a change of the CA bundle or the CRL. client-go has no session cache, so nothing is lost.
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
     sessionIdContext: 'gatehouse',
     ...(clientTrust === undefined ? {} : { ca: clientTrust.ca }),
@@ -76,7 +76,7 @@ function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): Secu
   }
 }
 
-/** DNS names and addresses in the certificate; clients do not look at its common name. */
+/** DNS names and IP addresses in the certificate; clients ignore its common name. */
 function certificateNames(pem: string): readonly string[] {
   const alternative = new X509Certificate(pem).subjectAltName ?? ''
   return alternative
@@ -84,7 +84,7 @@ function certificateNames(pem: string): readonly string[] {
     .flatMap((entry) => /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1] ?? [])
 }
 
-/** `*.example.com` for `a.example.com`: one label, as kube-apiserver matches. */
+/** `*.example.com` for `a.example.com`: one label, as in kube-apiserver. */
 function wildcard(serverName: string): string {
   const dot = serverName.indexOf('.')
   return dot < 0 || isIP(serverName) !== 0 ? '' : `*${serverName.slice(dot).toLowerCase()}`

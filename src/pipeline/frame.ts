@@ -8,7 +8,7 @@ import type { Decision } from '../authorization/authorizer.ts'
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import { asStatusError, causeOf, writeRefusal } from '../http/refusal.ts'
 import type { Log } from '../log.ts'
-import { boundedVerb, type Metrics } from '../metrics.ts'
+import { verbLabel, type Metrics } from '../metrics.ts'
 import type { RequestClass } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import { createAddressGate, type AddressGateStages } from './address-gate.ts'
@@ -120,7 +120,7 @@ export function createFrame(
   }
 
   function observe({ verb, requestClass, decision }: Observed, code: number, receivedAt: number) {
-    metrics.requests.inc({ verb: boundedVerb(verb), code: String(code), decision })
+    metrics.requests.inc({ verb: verbLabel(verb), code: String(code), decision })
     if (requestClass === undefined || requestClass === 'stream') return
     const seconds = (performance.now() - receivedAt) / 1_000
     metrics.requestDuration.observe({ class: requestClass }, seconds)
@@ -138,7 +138,7 @@ export function createFrame(
     } catch (error) {
       log.warn({ err: error }, 'malformed input could not be recorded')
     }
-    metrics.requests.inc({ verb: boundedVerb(''), code: String(code), decision: 'none' })
+    metrics.requests.inc({ verb: verbLabel(''), code: String(code), decision: 'none' })
   }
 
   return {

@@ -1,28 +1,29 @@
 /**
- * Room on the listener of the probes, which strangers may reach as well: when it is full, a newcomer
- * is let in and somebody else has to go, so that nobody holds the place of a probe by doing nothing.
+ * The connection limit of the probes listener, which unauthenticated clients may reach as well. A new
+ * connection beyond the limit is accepted and another one is evicted, so that clients cannot lock out
+ * probes by holding connections open.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 export interface Occupant {
   readonly address: string
-  /** Whether a request of it is being answered. */
+  /** Whether a request is in progress. */
   readonly busy: boolean
 }
 
-/** Bounds the connections of a server to `max`. */
-export function keepRoom(server: Server, max: number): void {
+/** Limits the open connections of a server to `max`. */
+export function limitConnections(server: Server, max: number): void {
   const open = new Map<Socket, { readonly address: string; busy: boolean }>()
 
   server.on('connection', (socket: Socket) => {
     open.set(socket, { address: socket.remoteAddress ?? '', busy: false })
     socket.once('close', () => open.delete(socket))
     if (open.size <= max) return
-    const [leaving] = [...open.keys()].slice(whoLeaves([...open.values()]))
-    leaving?.destroy()
-    // Not when it has closed at last: the next newcomer must not count it.
-    if (leaving !== undefined) open.delete(leaving)
+    const [evicted] = [...open.keys()].slice(indexToEvict([...open.values()]))
+    evicted?.destroy()
+    // Immediately, not when it has closed: the next connection must not count it.
+    if (evicted !== undefined) open.delete(evicted)
   })
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     const occupant = open.get(socket)
@@ -33,13 +34,13 @@ export function keepRoom(server: Server, max: number): void {
 }
 
 /**
- * Of the address with most connections the one that has been idle for longest, or if all of them are
- * busy its oldest.
+ * Selects the oldest idle connection of the address with the most connections, or its oldest one if
+ * all of them are busy.
  *
- * @param occupants at least one, the oldest first
+ * @param occupants at least one, from the oldest to the newest
  * @returns an index
  */
-export function whoLeaves(occupants: readonly Occupant[]): number {
+export function indexToEvict(occupants: readonly Occupant[]): number {
   const counts = new Map<string, number>()
   for (const { address } of occupants) counts.set(address, (counts.get(address) ?? 0) + 1)
   const most = Math.max(...counts.values())

@@ -1,15 +1,16 @@
-/** `/livez`, `/readyz` and `/metrics` on a listener of their own, in plain HTTP, never on the users'. */
+/** `/livez`, `/readyz` and `/metrics`: plain HTTP on a separate listener, never on that of the users. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import type { Metrics } from '../metrics.ts'
-import { keepRoom } from './connection-reserve.ts'
+import { limitConnections } from './connection-reserve.ts'
 
-/** A named readiness check; what it returns says what is wrong. */
+/** A named readiness check. */
 export interface Check {
   readonly name: string
+  /** Returns the problem, or undefined if the check passes. */
   readonly run: () => string | undefined
-  /** What is worth knowing though it does not fail the check; shown by `?verbose`. */
+  /** A problem that does not fail the check; shown by `?verbose`. */
   readonly note?: () => string | undefined
 }
 
@@ -17,6 +18,9 @@ export interface ProbesOptions {
   readonly address: string
   readonly port: number
   readonly checks: () => readonly Check[]
+}
+
+export interface ProbesEffects {
   readonly metrics: Pick<Metrics, 'registry' | 'ready' | 'checkOk'>
 }
 
@@ -27,7 +31,7 @@ export interface Probes {
 
 const MAX_CONNECTIONS = 100
 
-/** Whoever asks here has his request ready; kubelet makes a connection for each. */
+/** Probes send their request at once; the kubelet opens a connection for each. */
 const LIMITS = {
   maxHeaderSize: 8_192,
   headersTimeout: 2_000,
@@ -36,14 +40,17 @@ const LIMITS = {
   connectionsCheckingInterval: 500,
 } as const
 
-/** Starts the listener; rejects when the address cannot be had. */
-export async function startProbes(options: ProbesOptions): Promise<Probes> {
+/** Starts the listener; rejects when the address is not available. */
+export async function startProbes(
+  options: ProbesOptions,
+  { metrics }: ProbesEffects,
+): Promise<Probes> {
   const server = createServer(LIMITS, (request, response) => {
-    answer(options, request, response).catch(() => response.destroy())
+    respond(options.checks, metrics, request, response).catch(() => response.destroy())
   })
-  // Also of a client that does not read its answer.
+  // Also applies to a client that does not read its response.
   server.timeout = 5_000
-  keepRoom(server, MAX_CONNECTIONS)
+  limitConnections(server, MAX_CONNECTIONS)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port, options.address, resolve)
@@ -59,20 +66,21 @@ export async function startProbes(options: ProbesOptions): Promise<Probes> {
   }
 }
 
-async function answer(
-  { checks, metrics }: ProbesOptions,
+async function respond(
+  checks: ProbesOptions['checks'],
+  metrics: ProbesEffects['metrics'],
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://probes')
   const isRead = request.method === 'GET' || request.method === 'HEAD'
   if (!isRead) {
-    send(response, 405, 'only GET and HEAD\n')
+    send(response, 405, 'only GET and HEAD are allowed\n')
     return
   }
   switch (url.pathname) {
     case '/livez':
-      // Alive while the event loop answers: a restart fixes nothing that a check could find.
+      // Alive while the event loop runs: a restart would not fix anything that a check finds.
       send(response, 200, 'ok\n')
       return
     case '/readyz': {
@@ -85,16 +93,16 @@ async function answer(
       send(response, 200, await metrics.registry.metrics(), metrics.registry.contentType)
       return
     default:
-      send(response, 404, 'served here: /livez /readyz?verbose /metrics\n')
+      send(response, 404, 'not found; the paths are /livez /readyz?verbose /metrics\n')
   }
 }
 
-/** So that alerts see what a probe sees, and the notes that no probe does. */
+/** Sets the readiness metrics, so that alerts see the failures that probes see, and the notes. */
 function recordReadiness(
   checks: readonly Check[],
   { ready, checkOk }: Pick<Metrics, 'ready' | 'checkOk'>,
 ): void {
-  // An issuer that is gone from the configuration is gone from here.
+  // Removes issuers that are no longer configured.
   checkOk.reset()
   let failed = false
   for (const { name, run, note } of checks) {
@@ -105,7 +113,7 @@ function recordReadiness(
   ready.set(failed ? 0 : 1)
 }
 
-/** kube-apiserver's form: one `[+]name ok` or `[-]name failed: why` a check. */
+/** In kube-apiserver's format: one line per check, `[+]name ok` or `[-]name failed: problem`. */
 export function readiness(
   checks: readonly Check[],
   verbose: boolean,
@@ -123,7 +131,7 @@ export function readiness(
   return { code: failed ? 503 : 200, text: failed || verbose ? `${lines.join('\n')}\n` : 'ok\n' }
 }
 
-/** What a check says may come from elsewhere; a line of its own would pass for another check. */
+/** A problem may contain text of another server; a second line could imitate another check. */
 function oneLine(text: string | undefined): string | undefined {
   const lines = text?.split(/[\n\v\f\r\u0085\u2028\u2029]/).map((line) => line.trim())
   return lines?.filter((line) => line !== '').join('; ')

@@ -1,4 +1,4 @@
-/** The named checks of `/readyz`. */
+/** The checks of `/readyz`. */
 import type { Auditor } from '../audit/record.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import type { Watcher } from '../config/watch.ts'
@@ -14,7 +14,7 @@ export interface ReadinessParts {
   readonly upstream: UpstreamReadiness
 }
 
-/** Makes the checks; those of sign-in methods follow the current configuration. */
+/** Creates the checks; those of sign-in methods follow the current configuration. */
 export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
   const { upstream, auditor, signIns } = parts
   const fixed: readonly Check[] = [
@@ -23,29 +23,29 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
     {
       name: 'configuration',
       run: () => undefined,
-      // One bad file must not take every replica out of service: the last good one is in force.
+      // One invalid file must not take all replicas out of service: the last good version is in effect.
       note: () => {
         const failures = parts.reloads()?.failures() ?? new Map<string, string>()
-        const notes = [...failures].map(([what, why]) => `reload of ${what} failed: ${why}`)
+        const notes = [...failures].map(([what, problem]) => `reload of ${what} failed: ${problem}`)
         return notes.length === 0 ? undefined : notes.join('; ')
       },
     },
     { name: 'audit', run: () => auditor.healthy() },
   ]
-  const behind: readonly Check[] = [
+  const upstreamChecks: readonly Check[] = [
     { name: 'upstream-reachable', run: () => upstream.last().reachable },
     { name: 'upstream-rejects-anonymous', run: () => upstream.last().rejectsAnonymous },
     { name: 'upstream-asserts-identity', run: () => upstream.last().assertsIdentity },
   ]
   const signInChecks = createSignInChecks(signIns)
-  return () => [...fixed, ...signInChecks(), ...behind]
+  return () => [...fixed, ...signInChecks(), ...upstreamChecks]
 }
 
 /**
- * Makes the checks of all sign-in methods. An issuer that is out of reach does not fail readiness
- * while there is another way to sign in: every replica sees it at the same time, so all of them would
- * go out of service and take the other users along. Only a start waits until each check was tried
- * once, so that a rollout does not send users to a replica that cannot recognize anybody yet.
+ * Creates the checks of all sign-in methods. An unreachable issuer does not fail readiness while there
+ * is another way to authenticate: all replicas would fail at the same time, for all other users as
+ * well. Only at the start readiness waits until each check has been tried once, so that a rollout does
+ * not send users to a replica that cannot authenticate them yet.
  */
 export function createSignInChecks(
   signIns: readonly Pick<SignIn, 'readiness'>[],
@@ -55,11 +55,11 @@ export function createSignInChecks(
     const methods = signIns.map((signIn) => signIn.readiness())
     const checks = methods.flat()
     started ||= checks.every(({ wasTried }) => wasTried)
-    // A method without checks depends on nothing outside of Gatehouse.
-    const canSignIn = methods.some(
+    // A method without checks does not depend on other systems.
+    const canAuthenticate = methods.some(
       (own) => own.length === 0 || own.some(({ problem }) => problem === undefined),
     )
-    const isNote = started && canSignIn
+    const isNote = started && canAuthenticate
     return checks.map(({ name, problem }) => ({
       name,
       run: () => (isNote ? undefined : problem),

@@ -1,4 +1,4 @@
-/** Asks the API server, again and again, whether it takes what Gatehouse will send. */
+/** Checks at intervals whether the API server is reachable and accepts Gatehouse's requests. */
 import type { Log } from '../log.ts'
 import {
   checkUpstream,
@@ -7,31 +7,31 @@ import {
 } from '../upstream/checks.ts'
 
 export interface UpstreamReadiness {
-  /** The last answers; before the first one every check fails. */
+  /** The results of the last check; before the first one, every check fails. */
   readonly last: () => UpstreamChecks
-  /** Asks again soon, after a change. */
+  /** Checks again soon, after a change. */
   again(): void
   stop(): void
 }
 
-const READY_EVERY_MS = 10_000
-const FAILING_EVERY_MS = 1_000
+const READY_INTERVAL_MS = 10_000
+const FAILING_INTERVAL_MS = 1_000
 
 const NOT_YET = 'not checked yet'
 
-/** Asks soon, then every 10 seconds, every second while something is wrong. */
+/** Checks soon, then every 10 seconds, or every second while a check fails. */
 export function watchUpstream(options: () => UpstreamCheckOptions, log: Log): UpstreamReadiness {
   let last: UpstreamChecks = {
     reachable: NOT_YET,
     rejectsAnonymous: NOT_YET,
     assertsIdentity: NOT_YET,
   }
-  let said = ''
+  let lastLogged = ''
   let timer: NodeJS.Timeout | undefined
   let stopped = false
   let running = false
 
-  const look = async (): Promise<void> => {
+  const check = async (): Promise<void> => {
     if (running) return
     running = true
     last = await checkUpstream(options())
@@ -39,14 +39,14 @@ export function watchUpstream(options: () => UpstreamCheckOptions, log: Log): Up
     const problems = [last.reachable, last.rejectsAnonymous, last.assertsIdentity].filter(
       (problem) => problem !== undefined,
     )
-    sayOnce(problems)
-    schedule(problems.length === 0 ? READY_EVERY_MS : FAILING_EVERY_MS)
+    logChange(problems)
+    schedule(problems.length === 0 ? READY_INTERVAL_MS : FAILING_INTERVAL_MS)
   }
 
-  function sayOnce(problems: readonly string[]): void {
+  function logChange(problems: readonly string[]): void {
     const text = problems.join('; ')
-    if (text === said) return
-    said = text
+    if (text === lastLogged) return
+    lastLogged = text
     if (text === '') log.info('the API server is ready for Gatehouse')
     else log.warn({ problems }, 'the API server is not ready for Gatehouse')
   }
@@ -54,11 +54,11 @@ export function watchUpstream(options: () => UpstreamCheckOptions, log: Log): Up
   function schedule(milliseconds: number): void {
     clearTimeout(timer)
     if (stopped) return
-    timer = setTimeout(() => void look(), milliseconds)
+    timer = setTimeout(() => void check(), milliseconds)
     timer.unref()
   }
 
-  // Behind what is under way now: at a start the listeners come first.
+  // Not in this turn of the event loop: at the start, the listeners come first.
   schedule(0)
   return {
     last: () => last,

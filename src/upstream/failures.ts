@@ -25,7 +25,7 @@ export interface UpstreamFailureEffects {
 /** Every failure is counted; at most 20 of each message and kind are logged per second. */
 export function createUpstreamFailures(effects: UpstreamFailureEffects): UpstreamFailures {
   const { log, metrics, now } = effects
-  const throttle = createLogThrottle({ ...LOG_LIMIT, now })
+  const throttle = createLogThrottle(LOG_LIMIT, { now })
 
   function record(reason: UpstreamErrorKind, err: unknown, message: string): void {
     metrics.upstreamErrors.inc({ reason })

@@ -150,8 +150,8 @@ describe('gatehouse serve', () => {
     const { code, stderr } = await command(process.execPath, args)
     expect(code).toBe(1)
     expect(stderr).toBe(
-      `cannot start: listener: 127.0.0.1:${taken} is in use ` +
-        '(stop what listens there, or choose another listener.port)\n',
+      `cannot start: listener: 127.0.0.1:${taken} is already in use ` +
+        '(stop the process that listens there, or choose another listener.port)\n',
     )
   })
 })

@@ -20,9 +20,9 @@ test.for([
 test('the message for a port that is in use names its option', () => {
   expect(
     describeFirstRunError(
-      new BindError('probes: 127.0.0.1:1 is in use (choose another probes.port)'),
+      new BindError('probes: 127.0.0.1:1 is already in use (choose another probes.port)'),
     ),
-  ).toBe('cannot start: probes: 127.0.0.1:1 is in use (choose another --probes-port)\n')
+  ).toBe('cannot start: probes: 127.0.0.1:1 is already in use (choose another --probes-port)\n')
 })
 
 test('a problem in a file of the user keeps file and line', () => {

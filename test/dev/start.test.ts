@@ -266,8 +266,8 @@ describe('npm start fails', () => {
     const run = started(['--port', String(port)])
     expect([await run.ended, run.lines]).toEqual([1, []])
     expect(run.stderr()).toBe(
-      `cannot start: listener: 127.0.0.1:${port} is in use ` +
-        '(stop what listens there, or choose another --port)\n',
+      `cannot start: listener: 127.0.0.1:${port} is already in use ` +
+        '(stop the process that listens there, or choose another --port)\n',
     )
   })
 

@@ -191,8 +191,8 @@ describe('of a file that is PEM, the field that names it is told', () => {
   test('a serving key of another certificate', async () => {
     await writeFile(at('serving.key'), client.keyPem)
     expect(problems()).toEqual([
-      'gatehouse.yaml:6:5: listener.tls.privateKeyFile: serving.key does not belong to serving.crt ' +
-        '(give the key of that certificate)',
+      'gatehouse.yaml:6:5: listener.tls.privateKeyFile: serving.key does not match serving.crt ' +
+        '(provide the key of that certificate)',
     ])
   })
 
@@ -200,10 +200,10 @@ describe('of a file that is PEM, the field that names it is told', () => {
     await writeFile(at('serving.crt'), 'none')
     await writeFile(at('serving.key'), 'none')
     expect(problems()).toEqual([
-      'gatehouse.yaml:5:5: listener.tls.certFile: serving.crt is no PEM certificate ' +
-        '(give the certificate, then its intermediates)',
-      'gatehouse.yaml:6:5: listener.tls.privateKeyFile: serving.key is no PEM private key ' +
-        '(give an unencrypted PKCS#8 key)',
+      'gatehouse.yaml:5:5: listener.tls.certFile: serving.crt is not a PEM certificate ' +
+        '(provide the certificate, then its intermediates)',
+      'gatehouse.yaml:6:5: listener.tls.privateKeyFile: serving.key is not a PEM private key ' +
+        '(provide an unencrypted PKCS#8 key)',
     ])
   })
 
@@ -223,7 +223,7 @@ test('what a broken configuration names is checked with it', async () => {
   await writeFile(at('rules.yaml'), `${stringify(ALLOW_ALL)}rule: []\n`)
   await writeFile(at('up.kubeconfig'), kubeconfig({ user: {} }))
   expect(problems()).toEqual([
-    expect.stringContaining('listener.tls.privateKeyFile: serving.key is no PEM private key'),
+    expect.stringContaining('listener.tls.privateKeyFile: serving.key is not a PEM private key'),
     expect.stringContaining('authentication.x509.clientCAFile: ca.crt contains no certificate'),
     'gatehouse.yaml:10:1: audti: unknown field (did you mean audit?)',
     'rules.yaml:15:1: rule: unknown field (did you mean rules?)',
@@ -237,7 +237,7 @@ test('of a pair the half that is there is checked', async () => {
   expect(problems()).toEqual([
     'gatehouse.yaml:5:5: listener.tls.certFile: serving.crt does not exist ' +
       '(create it, or correct the path)',
-    expect.stringContaining('listener.tls.privateKeyFile: serving.key is no PEM private key'),
+    expect.stringContaining('listener.tls.privateKeyFile: serving.key is not a PEM private key'),
   ])
 })
 

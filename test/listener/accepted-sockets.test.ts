@@ -9,7 +9,7 @@ import {
   type AcceptLimits,
 } from '../../src/listener/accepted-sockets.ts'
 
-const BOUNDS: AcceptLimits = {
+const LIMITS: AcceptLimits = {
   maxConnections: 100,
   maxConnectionsPerAddress: 3,
   handshakes: { requestsPerSecond: 1, burst: 5 },
@@ -28,12 +28,12 @@ function socket(remoteAddress: string): Socket {
   }) as unknown as Socket
 }
 
-function setup(bounds: Partial<AcceptLimits> = {}) {
+function setup(limits: Partial<AcceptLimits> = {}) {
   const clock = { now: 0 }
   const busy = new Set<string>()
   const evicted = { count: 0, address: '' }
   const accepted = createAcceptedSockets(
-    { ...BOUNDS, ...bounds },
+    { ...LIMITS, ...limits },
     {
       isIdle: (key) => !busy.has(key),
       onEvicted: (address) => {

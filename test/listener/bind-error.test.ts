@@ -13,28 +13,37 @@ test.for([
   [
     'EADDRINUSE',
     { field: 'probes', address: '::1', port: 8081 },
-    'probes: [::1]:8081 is in use (stop what listens there, or choose another probes.port)',
+    'probes: [::1]:8081 is already in use (stop the process that listens there, or choose another probes.port)',
   ],
   [
     'EACCES',
     { field: 'listener', address: '0.0.0.0', port: 443 },
-    'listener: 0.0.0.0:443 is not allowed ' +
-      '(choose a listener.port from 1024 on, or grant CAP_NET_BIND_SERVICE)',
+    'listener: no permission to bind 0.0.0.0:443 ' +
+      '(choose a listener.port of 1024 or higher, or grant CAP_NET_BIND_SERVICE)',
   ],
   [
     'EACCES',
     { field: 'listener', address: '0.0.0.0', port: 8443 },
-    'listener: 0.0.0.0:8443 is not allowed (choose another listener.port)',
+    'listener: no permission to bind 0.0.0.0:8443 (choose another listener.port)',
   ],
   [
     'EADDRNOTAVAIL',
     { field: 'listener', address: '192.0.2.1', port: 8443 },
-    'listener: 192.0.2.1 is no address of this machine ' +
-      '(correct listener.address; 0.0.0.0 means every one)',
+    'listener: 192.0.2.1 is not an address of this machine ' +
+      '(correct listener.address; 0.0.0.0 means all addresses)',
   ],
-] as const)('%s is told with listener, address and fix', async ([code, wanted, message]) => {
-  await expect(binding(wanted, failing(code))).rejects.toEqual(new BindError(message))
-})
+  [
+    'EAFNOSUPPORT',
+    { field: 'listener', address: '::1', port: 8443 },
+    'listener: ::1: this machine does not support that address family ' +
+      '(choose an IPv4 listener.address)',
+  ],
+] as const)(
+  '%s is reported with the listener, the address and a fix',
+  async ([code, wanted, message]) => {
+    await expect(binding(wanted, failing(code))).rejects.toEqual(new BindError(message))
+  },
+)
 
 test('a failure that has nothing to do with the address stays what it is', async () => {
   const error = new Error('out of the blue')

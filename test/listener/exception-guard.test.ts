@@ -8,7 +8,7 @@ import { startBareListener, type BareListener } from '../support/bare-listener.t
 import { connectHttp2, data, FLAG, headers, type Fields } from '../support/http2-frames.ts'
 import { connectRaw, readAnswer } from '../support/raw.ts'
 
-const UNEXPECTED = 'a client connection failed unexpectedly and is closed'
+const UNEXPECTED = 'unexpected error on a client connection; closing it'
 
 const metrics = createMetrics({ processMetrics: false })
 
@@ -26,7 +26,7 @@ describe('a guarded callback', () => {
     const { log, lines } = memoryLog()
     const calls: unknown[] = []
     let destroyed = 0
-    const guard = createGuard({ log, metrics }, { destroy: () => (destroyed += 1) })
+    const guard = createGuard({ destroy: () => (destroyed += 1) }, { log, metrics })
     guard((...args: readonly [number, string]) => calls.push(args))(1, 'b')
     expect({ calls, destroyed, lines }).toEqual({ calls: [[1, 'b']], destroyed: 0, lines: [] })
   })
@@ -36,9 +36,9 @@ describe('a guarded callback', () => {
     const destroyed: string[] = []
     const connection = (name: string) => ({ destroy: () => destroyed.push(name) })
     const callback = guarded<readonly [number, ReturnType<typeof connection>]>(
-      { log, metrics },
       fail,
       (_code, socket) => socket,
+      { log, metrics },
     )
     const before = await exceptions()
     callback(1, connection('a'))
@@ -49,7 +49,7 @@ describe('a guarded callback', () => {
 
   test('throws nothing even when the connection cannot be destroyed', () => {
     const { log, lines } = memoryLog()
-    createGuard({ log, metrics }, { destroy: fail })(fail)()
+    createGuard({ destroy: fail }, { log, metrics })(fail)()
     expect(lines.map(({ msg }) => msg)).toEqual([
       UNEXPECTED,
       'a client connection could not be closed',

@@ -18,13 +18,11 @@ class FakeSocket extends EventEmitter {
 
 function setup(burst = 500) {
   const clock = { now: 0 }
-  const cut: string[] = []
-  const handshakes = createHandshakeBudget({
-    rate: { requestsPerSecond: 100, burst },
-    maxTrackedKeys: 10,
-    onCut: (address) => cut.push(address),
-    now: () => clock.now,
-  })
+  const evicted: string[] = []
+  const handshakes = createHandshakeBudget(
+    { rate: { requestsPerSecond: 100, burst }, maxTrackedKeys: 10 },
+    { onEvicted: (address) => evicted.push(address), now: () => clock.now },
+  )
   const begin = (address = 'a') => {
     const socket = new FakeSocket()
     const allowed = handshakes.begin(address, socket as unknown as Socket)
@@ -32,7 +30,7 @@ function setup(burst = 500) {
   }
   const done = (socket: FakeSocket, chainBytes: number, address = 'a') =>
     handshakes.done(address, socket as unknown as Socket, chainBytes)
-  return { clock, cut, begin, done }
+  return { clock, evicted, begin, done }
 }
 
 test('usual certificates cost what any handshake costs', () => {
@@ -49,7 +47,7 @@ test('usual certificates cost what any handshake costs', () => {
 })
 
 test('certificates of unusual length use an address up, what is under way of it included', () => {
-  const { begin, done, cut, clock } = setup(500)
+  const { begin, done, evicted, clock } = setup(500)
   const others = begin('b')
   const waiting = [begin(), begin()]
   for (let i = 0; i < 3; i++) {
@@ -58,7 +56,7 @@ test('certificates of unusual length use an address up, what is under way of it 
     done(socket, USUAL_BYTES + 1)
   }
   expect(waiting.map(({ socket }) => socket.destroyed)).toEqual([true, true])
-  expect(cut).toEqual(['a', 'a'])
+  expect(evicted).toEqual(['a', 'a'])
   expect(begin().allowed).toBe(false)
   expect(others.socket.destroyed).toBe(false)
   expect(begin('b').allowed).toBe(true)
@@ -77,13 +75,13 @@ test('a handshake that is broken off behind much that was sent costs as much', (
 })
 
 test('of more than 64 under way at once the oldest goes, those that are done do not count', () => {
-  const { begin, done, cut } = setup()
+  const { begin, done, evicted } = setup()
   const finished = begin()
   done(finished.socket, 0)
   const sockets = Array.from({ length: 66 }, () => begin().socket)
   expect(sockets.map(({ destroyed }) => destroyed)).toEqual(sockets.map((_, i) => i < 2))
   expect(finished.socket.destroyed).toBe(false)
-  expect(cut).toEqual(['a', 'a'])
+  expect(evicted).toEqual(['a', 'a'])
 })
 
 test('a debt is never longer than the bucket, so that an address gets in again', () => {

@@ -6,7 +6,7 @@ import { memoryLog } from '../audit/fixtures.ts'
 import { startBareListener } from '../support/bare-listener.ts'
 import { connectRaw } from '../support/raw.ts'
 
-const MESSAGE = 'client connections are refused: a bound is reached'
+const MESSAGE = 'refusing client connections: limit reached'
 
 test('of a flood each is counted, and a line a minute and reason names an address', async () => {
   const { log, lines } = memoryLog()

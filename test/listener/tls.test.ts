@@ -33,13 +33,16 @@ describe('names of cipher suites', () => {
   ])('%s is a problem', (name) => {
     const names = ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', name]
     expect(checkCipherSuites(names, source)).toMatchObject([
-      { field: 'listener.tls.cipherSuites.1', message: `"${name}" is not served` },
+      {
+        field: 'listener.tls.cipherSuites.1',
+        message: `"${name}" is not a supported cipher suite`,
+      },
     ])
   })
 
   test('a list that leaves TLS 1.2 without a suite is a problem', () => {
     expect(checkCipherSuites(['TLS_AES_128_GCM_SHA256'], source)).toMatchObject([
-      { message: 'leaves TLS 1.2 without a suite' },
+      { message: 'leaves TLS 1.2 without a cipher suite' },
     ])
   })
 })

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import { createMetrics } from '../../src/metrics.ts'
-import { whoLeaves, type Occupant } from '../../src/probes/connection-reserve.ts'
+import { indexToEvict, type Occupant } from '../../src/probes/connection-reserve.ts'
 import { startProbes, type Probes } from '../../src/probes/probes.ts'
 
 describe('of a full listener leaves', () => {
@@ -17,7 +17,7 @@ describe('of a full listener leaves', () => {
     ['the oldest when all of that address are busy', [idle('a'), busy('b'), busy('b')], 1],
     ['the oldest when every address has one', [idle('a'), idle('b')], 0],
   ])('%s', ([, occupants, index]) => {
-    expect(whoLeaves(occupants)).toBe(index)
+    expect(indexToEvict(occupants)).toBe(index)
   })
 })
 
@@ -26,12 +26,10 @@ describe('the probes listener', () => {
   const sockets: Socket[] = []
 
   beforeEach(async () => {
-    probes = await startProbes({
-      address: '127.0.0.1',
-      port: 0,
-      checks: () => [],
-      metrics: createMetrics({ processMetrics: false }),
-    })
+    probes = await startProbes(
+      { address: '127.0.0.1', port: 0, checks: () => [] },
+      { metrics: createMetrics({ processMetrics: false }) },
+    )
   })
 
   afterEach(async () => {

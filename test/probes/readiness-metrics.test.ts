@@ -12,7 +12,10 @@ test('a scrape tells what /readyz would answer, and of each check whether it say
     { ...good(ISSUER), note: () => 'connect ECONNREFUSED' },
   ]
   const metrics = createMetrics({ processMetrics: false })
-  const probes = await startProbes({ address: '127.0.0.1', port: 0, checks: () => checks, metrics })
+  const probes = await startProbes(
+    { address: '127.0.0.1', port: 0, checks: () => checks },
+    { metrics },
+  )
   const url = `http://127.0.0.1:${probes.address.port}`
   const scrape = async () => {
     const lines = (await (await fetch(`${url}/metrics`)).text()).split('\n')

@@ -133,7 +133,7 @@ describe('the record of failures', () => {
 
 test('the log throttle reports how many lines of a kind were suppressed', () => {
   let now = 0
-  const throttle = createLogThrottle({ interval: 1_000, lines: 2, now: () => now })
+  const throttle = createLogThrottle({ interval: 1_000, lines: 2 }, { now: () => now })
   const first = ['a', 'a', 'a', 'b', 'a'].map(throttle)
   expect(first).toEqual([0, 0, undefined, 0, undefined])
   now = 1_000
