@@ -12,7 +12,7 @@ function logged(err: unknown): Record<string, unknown> {
   return (JSON.parse(lines[0] ?? '') as { err: Record<string, unknown> }).err
 }
 
-test('of a configuration the problems are logged, and no stack', () => {
+test('a configuration error is logged with its problems and without a stack', () => {
   const problem = {
     ...{ file: 'rules.yaml', line: 3, column: 1, field: 'rule' },
     ...{ message: 'unknown field', fix: 'did you mean rules?' },
@@ -23,15 +23,15 @@ test('of a configuration the problems are logged, and no stack', () => {
   })
 })
 
-test('of other errors the stack is', () => {
-  expect(logged(new TypeError('out of the blue'))).toEqual({
+test('other errors are logged with their stack', () => {
+  expect(logged(new TypeError('unexpected'))).toEqual({
     type: 'TypeError',
-    message: 'out of the blue',
+    message: 'unexpected',
     stack: expect.stringContaining('log.test.ts') as string,
   })
 })
 
-test('of a connection that was refused the address is logged, and no stack', async () => {
+test('a refused connection is logged with its address and without a stack', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -12,7 +12,7 @@ const files = execFileSync('git', ['ls-files', 'src', 'config/schema'], {
   .trim()
   .split('\n')
 
-test('messages have the apostrophe that is on keyboards, so that they can be searched for', () => {
+test('messages use the ASCII apostrophe and quotes, so that they can be searched for', () => {
   expect(files.length).toBeGreaterThan(100)
   const typographic = /[\u2018\u2019\u201c\u201d]/
   expect(files.filter((file) => typographic.test(readFileSync(join(root, file), 'utf8')))).toEqual(

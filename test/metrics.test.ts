@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 
 import { createMetrics } from '../src/metrics.ts'
 
-test('a counter shows all that was counted, however often it is asked', async () => {
+test('a counter has everything that was counted, however often it is scraped', async () => {
   const { registry, requests } = createMetrics({ processMetrics: false })
   requests.inc({ verb: 'get', code: '200', decision: 'allow' })
   requests.inc({ code: '200', decision: 'allow', verb: 'get' })
@@ -16,7 +16,7 @@ test('a counter shows all that was counted, however often it is asked', async ()
   expect(text).toContain('gatehouse_requests_total{verb="get",code="403",decision="deny"} 1')
 })
 
-test('what is in flight goes up and down, between two questions too', async () => {
+test('the gauge of requests in flight goes up and down, between two scrapes as well', async () => {
   const { registry, requestsInFlight } = createMetrics({ processMetrics: false })
   requestsInFlight.inc({ class: 'read' })
   requestsInFlight.inc({ class: 'read' })

@@ -1,6 +1,6 @@
 /**
- * An audit log that cannot be written: nothing happens without a record, unless the operator chose
- * to be told how many are missing instead.
+ * An audit log that cannot be written: no request is served without a record, unless the administrator
+ * chose to have lost events counted instead.
  */
 import { rm, symlink } from 'node:fs/promises'
 
@@ -14,7 +14,7 @@ function get(target: string, fields: string): string {
 }
 
 describe('an audit log that cannot be written', () => {
-  /** A disk that is full from now on; the returned function makes room again. */
+  /** Simulates a full disk; the returned function frees space again. */
   async function fillDisk({ gatehouse }: Attack): Promise<() => Promise<void>> {
     const path = gatehouse.file('audit.log')
     await rm(path)
@@ -33,7 +33,7 @@ describe('an audit log that cannot be written', () => {
     return answer
   }
 
-  test('lets nothing pass and says so; what was served before is written later', async () => {
+  test('refuses all requests and reports it; events of earlier requests are written later', async () => {
     const own = await startAttack()
     const makeRoom = await fillDisk(own)
     let served = 0
@@ -59,13 +59,13 @@ describe('an audit log that cannot be written', () => {
     expect((await ask(own, '/again')).status).toBe(200)
     await own.gatehouse.eventsWhere(({ requestURI }) => requestURI === '/again')
     const uris = new Set((await own.gatehouse.events()).map(({ requestURI }) => requestURI))
-    // All that reached the API server, since the log began anew.
+    // Only requests that reached the API server after the log was recreated.
     for (const { url } of own.api.received.slice(-2)) expect(uris).toContain(url)
     expect(uris).not.toContain('/refused')
     await own.close()
   })
 
-  test('with onFailure: count lets everything pass and counts what is lost', async () => {
+  test('with onFailure: count serves all requests and counts lost events', async () => {
     const unlimited = { requestsPerSecond: 100_000, burst: 100_000 }
     const own = await startAttack({
       configuration: {
@@ -74,7 +74,7 @@ describe('an audit log that cannot be written', () => {
       },
     })
     const makeRoom = await fillDisk(own)
-    // What waits for the disk is bounded: 16 MB, which takes long lines to fill.
+    // The buffer is limited to 16 MB, which needs long lines to fill.
     const agent = `User-Agent: ${'\x85'.repeat(1_024)}\r\n`
     const request = get(`/${'a'.repeat(4_000)}`, (await own.bearer()) + agent)
     const lost = (): Promise<string> => own.gatehouse.gatehouse.metrics.registry.metrics()

@@ -1,6 +1,6 @@
 /**
- * A stranger who wants the history gone: whatever he sends beyond the limit of his address, the
- * audit log grows by a bounded number of bytes, and says how much there was.
+ * An unauthenticated client that tries to push events out of the audit log: whatever it sends beyond
+ * the limit of its address, the log grows by a limited number of bytes, and reports how much was sent.
  */
 import { readFile, stat } from 'node:fs/promises'
 
@@ -13,8 +13,8 @@ import { readAnswer } from '../support/raw.ts'
 
 const ATTACKER = { localAddress: '127.0.0.2' }
 const BURST = 20
-/** The burst, ten refusals and one summary; an event of a stranger is below 2 kB. */
-const BOUND = (BURST + 10 + 1) * 2_048
+/** The burst, ten refusals and one summary; an event of an unauthenticated client is below 2 kB. */
+const MAX_BYTES = (BURST + 10 + 1) * 2_048
 
 let attack: Attack
 
@@ -38,9 +38,9 @@ const FLOODS: readonly (readonly [what: string, bytes: string])[] = [
   ['requests without a credential', REQUEST],
   ['requests for an object with a long name', REQUEST.replace('/a', '/api/v1/namespaces/d/pods/a')],
   ['targets that are refused', REQUEST.replace('/a', '/../%00')],
-  ['bytes that are no HTTP', `${LONG}\r\n\r\n`],
+  ['malformed inputs', `${LONG}\r\n\r\n`],
   [
-    'two lengths',
+    'requests with two lengths',
     REQUEST.replace('\r\n\r\n', '\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'),
   ],
 ]
@@ -60,7 +60,7 @@ function suppressed(events: readonly AuditEvent[]): readonly (readonly [string, 
   })
 }
 
-test.for(FLOODS)('%s, 300 times: every one is audited, in bounded bytes', async ([, bytes]) => {
+test.for(FLOODS)('300 %s are all audited in a limited number of bytes', async ([, bytes]) => {
   for (let i = 0; i < 300; i++) {
     const connection = await attack.connect(ATTACKER)
     connection.write(bytes)
@@ -68,7 +68,7 @@ test.for(FLOODS)('%s, 300 times: every one is audited, in bounded bytes', async 
     connection.destroy()
   }
   const { size, events } = await closeAndRead()
-  expect(size).toBeLessThan(BOUND)
+  expect(size).toBeLessThan(MAX_BYTES)
   const count = 300 - BURST - 10
   expect(suppressed(events)).toEqual([['127.0.0.2', count]])
   expect(events).toHaveLength(BURST + 10 + 1)
@@ -79,7 +79,7 @@ test.for(FLOODS)('%s, 300 times: every one is audited, in bounded bytes', async 
   )
 })
 
-/** Right-to-left override: nine bytes here, six in the log. */
+/** Right-to-left override: nine bytes in the target, six in the log. */
 const HIDDEN = '%E2%80%AE'.repeat(100)
 const UNSIGNED = [
   { alg: 'ES256', kid: LONG },
@@ -90,21 +90,26 @@ const UNSIGNED = [
 
 test.for([
   ['for an object by a field selector', `/api/v1/pods?fieldSelector=metadata.name%3D${LONG}`, ''],
-  ['that is all escapes', `/apis/${HIDDEN}/${HIDDEN}/namespaces${`/${HIDDEN}`.repeat(4)}`, ''],
-  ['that is all quotes', `/apis/%22/%22/namespaces/%22/p/${'%22'.repeat(2_000)}`, ''],
-  ['with a token that names much', '/api', `Authorization: Bearer ${UNSIGNED}.AAAA\r\n`],
-] as const)("one event of a stranger's is below 2 kB: a request %s", async ([, target, field]) => {
-  const userAgent = '\u0085'.repeat(1_000)
-  const connection = await attack.connect(ATTACKER)
-  connection.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nUser-Agent: ${userAgent}\r\n${field}\r\n`)
-  expect((await readAnswer(connection)).status).toBe(401)
-  connection.destroy()
-  const { size, events } = await closeAndRead()
-  expect(events).toHaveLength(1)
-  expect(size).toBeLessThan(2_048)
-})
+  ['that consists of escapes', `/apis/${HIDDEN}/${HIDDEN}/namespaces${`/${HIDDEN}`.repeat(4)}`, ''],
+  ['that consists of quotes', `/apis/%22/%22/namespaces/%22/p/${'%22'.repeat(2_000)}`, ''],
+  ['with a token with long claims', '/api', `Authorization: Bearer ${UNSIGNED}.AAAA\r\n`],
+] as const)(
+  'the event of an unauthenticated request %s is below 2 kB',
+  async ([, target, field]) => {
+    const userAgent = '\u0085'.repeat(1_000)
+    const connection = await attack.connect(ATTACKER)
+    connection.write(
+      `GET ${target} HTTP/1.1\r\nHost: x\r\nUser-Agent: ${userAgent}\r\n${field}\r\n`,
+    )
+    expect((await readAnswer(connection)).status).toBe(401)
+    connection.destroy()
+    const { size, events } = await closeAndRead()
+    expect(events).toHaveLength(1)
+    expect(size).toBeLessThan(2_048)
+  },
+)
 
-test('over HTTP/1.1 the connection ends with the 429', async () => {
+test('over HTTP/1.1 the connection is closed after the 429', async () => {
   const connection = await attack.connect(ATTACKER)
   for (let i = 0; i < BURST; i++) {
     connection.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
@@ -116,7 +121,7 @@ test('over HTTP/1.1 the connection ends with the 429', async () => {
   expect((await connection.rest()).length).toBe(0)
 })
 
-test('over HTTP/2 the session ends with it, and thousands of streams more are not even refused', async () => {
+test('over HTTP/2 the session is closed after the 429, and thousands of other streams are not processed', async () => {
   const connection = await attack.connectHttp2(ATTACKER)
   const fields = [
     [':method', 'GET'],
@@ -128,12 +133,12 @@ test('over HTTP/2 the session ends with it, and thousands of streams more are no
   connection.send(...Array.from({ length: 5_000 }, (_, i) => headers(2 * i + 1, fields)))
   await end
   const { size, events } = await closeAndRead()
-  expect(size).toBeLessThan(BOUND)
+  expect(size).toBeLessThan(MAX_BYTES)
   const count = events.length + suppressed(events).reduce((sum, [, more]) => sum + more - 1, 0)
   expect(count).toBeLessThan(5_000)
 })
 
-test('others are served and audited meanwhile, each on his own', async () => {
+test('other clients are served and audited meanwhile', async () => {
   for (let i = 0; i < BURST + 30; i++) {
     const connection = await attack.connect(ATTACKER)
     connection.write(REQUEST)

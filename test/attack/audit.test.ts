@@ -1,6 +1,6 @@
 /**
- * The audit log under attack: it says what happened once, in one line that nobody else can write or
- * make look otherwise (CWE-117), and it holds no credential (CWE-532).
+ * The audit log under attack: each request has one final event, in one line that clients can neither
+ * forge nor disguise (CWE-117), and the log contains no credential (CWE-532).
  */
 import { readFile } from 'node:fs/promises'
 
@@ -24,19 +24,19 @@ const POD = `${PODS}/p`
 const UPGRADE =
   'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
-/** Letters, marks, numbers, punctuation, symbols and the blank: what no terminal acts on. */
+/** Letters, marks, numbers, punctuation, symbols and the space: what a terminal does not interpret. */
 const VISIBLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u
-/** What somebody would like to find in a log later, with every way to begin a new line. */
+/** What an attacker would like to forge in a log, with every way to start a new line. */
 const FORGED =
   '"}}\n{"kind":"Event","auditID":"forged","user":{"username":"mallory"}}\r\n\u001b[2J\u001b[1A' +
   '\u2028{"auditID":"forged"}\u2029\u0085\u009b31m\u007f\u202e\u2066\u200b\ufeff\\u000a\\"'
-/** What may be a name. */
+/** A valid name. */
 const QUOTES = 'a"}\\n{"auditID":"forged"}\u200c\u00e9\\'
-/** Looks like another name. */
+/** A name that looks like another one. */
 const REVERSED = 'a\u202eda\u200b'
 
 let attack: Attack
-/** Everything that anybody has signed in with. */
+/** All credentials that were used. */
 const tokens = new Set<string>()
 const certificates: KeyPair[] = []
 
@@ -85,7 +85,7 @@ function get(target: string, fields = ''): string {
   return `GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n${fields}\r\n`
 }
 
-/** Each line of the file as it stands there. */
+/** The lines of the file, unparsed. */
 async function auditLines(): Promise<readonly string[]> {
   const text = await readFile(attack.gatehouse.file('audit.log'), 'utf8')
   return text.split('\n').slice(0, -1)
@@ -98,14 +98,14 @@ function expectTrueToLife(lines: readonly string[]): void {
   }
 }
 
-describe('nobody can write a line of the log, nor change how one looks', () => {
+describe('clients can neither forge a line of the log nor disguise one', () => {
   test.for<readonly [what: string, fields: string]>([
     ['quotes', 'User-Agent: a","auditID":"forged","x":"'],
     ['C1 controls', 'User-Agent: a\x85{"auditID":"forged"}\x9b2J'],
     ['UTF-8 of U+2028 and bidirectional overrides', 'User-Agent: a\xe2\x80\xa8\xe2\x80\xaeb'],
     ['two of them', 'User-Agent: a\r\nUser-Agent: b"}\\n{"auditID":"forged"}'],
     ['60 kB', `User-Agent: ${'\x85'.repeat(60_000)}`],
-  ])('a User-Agent with %s', async ([, fields]) => {
+  ])('by a User-Agent with %s', async ([, fields]) => {
     const before = (await auditLines()).length
     const bearer = await bearerOf()
     const { events } = await attack.watching(() => attack.send(get(POD, `${bearer}${fields}\r\n`)))
@@ -125,7 +125,7 @@ describe('nobody can write a line of the log, nor change how one looks', () => {
     '/\\u000a{"auditID":"forged"}',
     `/%E2%80%AE`,
     `//\\"`,
-  ])('a target %s', async (target) => {
+  ])('by the target %s', async (target) => {
     const before = (await auditLines()).length
     const { events } = await attack.watching(async () => attack.send(get(target, await bearerOf())))
     expect(events).toHaveLength(1)
@@ -137,12 +137,12 @@ describe('nobody can write a line of the log, nor change how one looks', () => {
     ['as user', { sub: FORGED }, 403],
     ['as group', { groups: ['a', FORGED] }, 403],
     ['as jti', { jti: FORGED }, 403],
-    ['as user that does not show what it is', { sub: REVERSED }, 403],
+    ['as user that is disguised', { sub: REVERSED }, 403],
     ['as user, without controls', { sub: QUOTES }, 200],
     ['as group, without controls', { groups: [QUOTES] }, 200],
     ['as jti, without controls', { jti: QUOTES }, 200],
-    ['as a claim that nobody reads', { [FORGED]: FORGED }, 200],
-  ])('a token with it %s: %i', async ([, claims, code]) => {
+    ['as a claim that is not used', { [FORGED]: FORGED }, 200],
+  ])('by a token with forged text %s, which gets %i', async ([, claims, code]) => {
     const before = (await auditLines()).length
     const { events } = await attack.watching(async () =>
       attack.send(get(POD, await bearerOf(claims))),
@@ -151,7 +151,7 @@ describe('nobody can write a line of the log, nor change how one looks', () => {
     expectTrueToLife((await auditLines()).slice(before))
   })
 
-  test('what a token says is in it letter by letter', async () => {
+  test('the claims of a token are logged verbatim', async () => {
     const { events } = await attack.watching(async () =>
       attack.send(get(POD, await bearerOf({ sub: QUOTES, groups: [QUOTES] }))),
     )
@@ -172,8 +172,13 @@ describe('nobody can write a line of the log, nor change how one looks', () => {
     ['O', 'ada', FORGED, undefined],
     ['CN and O of quotes', QUOTES, QUOTES, QUOTES],
     ['CN that names another attribute', 'ada\nO=system:masters', 'a', undefined],
-    ['CN that would, written in one line', 'ada/O=system:masters', 'a', 'ada/O=system:masters'],
-  ])('a certificate with it as %s', async ([, commonName, organization, username]) => {
+    [
+      'CN that does so when written in one line',
+      'ada/O=system:masters',
+      'a',
+      'ada/O=system:masters',
+    ],
+  ])('by a certificate with forged text as %s', async ([, commonName, organization, username]) => {
     const before = (await auditLines()).length
     const certificate = await certificateOf({ commonName, organizations: [organization] })
     const { events } = await attack.watching(() => attack.send(get(POD), certificate))
@@ -184,7 +189,7 @@ describe('nobody can write a line of the log, nor change how one looks', () => {
     expectTrueToLife((await auditLines()).slice(before))
   })
 
-  test('the operational log has no line of theirs either', () => {
+  test('the operational log has no forged line either', () => {
     for (const line of attack.gatehouse.log) {
       expect(line.endsWith('\n')).toBe(true)
       expect(line.slice(0, -1)).toMatch(VISIBLE)
@@ -196,30 +201,38 @@ describe('nobody can write a line of the log, nor change how one looks', () => {
 describe('requestURI', () => {
   test.for<readonly [what: string, target: (jwt: string) => string, shown: string]>([
     [
-      'arguments of exec are not in it',
+      'without arguments of exec',
       () => `${POD}/exec?container=c&command=mysql&command=-pSECRET&stdin=true`,
       `${POD}/exec?container=c&command=[redacted]&command=[redacted]&stdin=true`,
     ],
     [
-      'nor written with escapes',
+      'without them when they are percent-encoded',
       () => `${POD}/exec?%63ommand=SECRET&comman%64=SECRET`,
       `${POD}/exec?[redacted]&[redacted]`,
     ],
     [
-      'nor behind another delimiter',
+      'without them after another delimiter',
       () => `${POD}/exec?stdin=true;command=SECRET`,
       `${POD}/exec?stdin=[redacted]`,
     ],
-    ['a token is not', (jwt) => `${POD}?access_token=${jwt}`, `${POD}?access_token=[redacted]`],
-    ['nor one alone', (jwt) => `${POD}?${jwt}`, `${POD}?[redacted]`],
     [
-      'nor where something harmless is expected',
+      'without a token as a parameter',
+      (jwt) => `${POD}?access_token=${jwt}`,
+      `${POD}?access_token=[redacted]`,
+    ],
+    ['without a token as the whole query', (jwt) => `${POD}?${jwt}`, `${POD}?[redacted]`],
+    [
+      'without a token in a parameter that is normally shown',
       (jwt) => `${POD}?limit=1&labelSelector=token%3D${jwt}&fieldManager=${jwt}`,
       `${POD}?limit=1&labelSelector=[redacted]&fieldManager=[redacted]`,
     ],
-    ['nor in a path that is refused', (jwt) => `//${jwt}`, '//[redacted]'],
-    ['nor in a query behind one', (jwt) => `//?token=${jwt}`, '//?token=[redacted]'],
-  ])('%s', async ([, target, shown]) => {
+    ['without a token in a path that is refused', (jwt) => `//${jwt}`, '//[redacted]'],
+    [
+      'without a token in the query of such a path',
+      (jwt) => `//?token=${jwt}`,
+      '//?token=[redacted]',
+    ],
+  ])('is logged %s', async ([, target, shown]) => {
     const bearer = await bearerOf()
     const { events } = await attack.watching(() =>
       attack.send(get(target(tokenOf(bearer)), bearer)),
@@ -228,7 +241,7 @@ describe('requestURI', () => {
   })
 })
 
-describe('a token that a client puts where it does not belong is not shown', () => {
+describe('a token that a client sends in the wrong place is redacted', () => {
   test.for([
     ['in a path', 200, (jwt: string) => get(`/x/${jwt}/y`)],
     ['as a name', 200, (jwt: string) => get(`${PODS}/${jwt}`)],
@@ -249,12 +262,12 @@ describe('a token that a client puts where it does not belong is not shown', () 
     ],
     ['in a User-Agent', 200, (jwt: string) => get(POD, `User-Agent: curl Bearer ${jwt}\r\n`)],
     [
-      'across the cut of a User-Agent',
+      'across the truncation of a User-Agent',
       200,
       (jwt: string) => get(POD, `User-Agent: ${'a '.repeat(490)}${jwt}\r\n`),
     ],
-    ['behind a long name', 200, (jwt: string) => get(`${PODS}/${'a~'.repeat(110)}${jwt}`)],
-  ] as const)('%s', async ([, code, request]) => {
+    ['after a long name', 200, (jwt: string) => get(`${PODS}/${'a~'.repeat(110)}${jwt}`)],
+  ] as const)('when it is sent %s', async ([, code, request]) => {
     const bearer = await bearerOf()
     const bytes = request(tokenOf(bearer))
     for (const [fields, expected] of [
@@ -272,7 +285,7 @@ describe('a token that a client puts where it does not belong is not shown', () 
           .split('.')
           .filter((part) => line.includes(part.slice(0, 16))),
       ).toEqual([])
-      // A stranger's is cut before it.
+      // For an unauthenticated client, the text is truncated before the token.
       expect(line).toMatch(expected === 401 ? /\[redacted\]|TRUNCATED/ : /\[redacted\]/)
     }
   })
@@ -280,7 +293,7 @@ describe('a token that a client puts where it does not belong is not shown', () 
 
 interface Ending {
   readonly answer?: RawAnswer
-  /** Of an answer over HTTP/2, or where the client did not wait for one. */
+  /** The code of a response over HTTP/2, or of a request whose client did not wait for one. */
   readonly code: number
 }
 
@@ -291,7 +304,7 @@ async function sent(bytes: string, certificate?: KeyPair): Promise<Ending> {
 
 const silent: ApiHandler = () => undefined
 
-/** Answers once the API server has seen the request, then leaves. */
+/** Disconnects once the API server has received the request. */
 async function left(bytes: string): Promise<Ending> {
   const seen = attack.api.received.length
   attack.api.handler = silent
@@ -359,21 +372,21 @@ const bad = async (claims: Readonly<Record<string, unknown>>): Promise<Ending> =
 const asAda = async (target: string, fields = ''): Promise<Ending> =>
   sent(get(target, `${await bearerOf()}${fields}`))
 
-/** What ends a request, its code, and whether the API server has seen it by then. */
+/** What ends a request, its code, and whether the API server received it. */
 const ENDINGS: readonly (readonly [
   what: string,
   code: number,
   reached: boolean,
   end: () => Promise<Ending>,
 ])[] = [
-  ['an answer', 200, true, () => asAda(POD)],
-  ['an answer over HTTP/2', 200, true, () => overHttp2(POD, true)],
+  ['a response', 200, true, () => asAda(POD)],
+  ['a response over HTTP/2', 200, true, () => overHttp2(POD, true)],
   ['no credential', 401, false, () => sent(get(POD))],
   ['no credential over HTTP/2', 401, false, () => overHttp2(POD, false)],
   ['another scheme', 401, false, () => sent(get(POD, 'Authorization: Basic YWRhOmFkYQ==\r\n'))],
-  ['what is no token', 401, false, () => sent(get(POD, 'Authorization: Bearer a.b.c\r\n'))],
+  ['a malformed token', 401, false, () => sent(get(POD, 'Authorization: Bearer a.b.c\r\n'))],
   ['a token that has expired', 401, false, () => bad({ exp: 1_000_000_000 })],
-  ['a token for somebody else', 401, false, () => bad({ aud: 'other' })],
+  ['a token for another audience', 401, false, () => bad({ aud: 'other' })],
   ['a token of another issuer', 401, false, () => bad({ iss: 'https://other.example' })],
   ['a token without a user', 401, false, () => bad({ sub: undefined })],
   [
@@ -386,12 +399,12 @@ const ENDINGS: readonly (readonly [
     },
   ],
   [
-    'a certificate of a stranger',
+    'a certificate of an unknown CA',
     401,
     false,
     async () => {
-      const stranger = await createAuthority({ commonName: 'stranger' })
-      return sent(get(POD), await stranger.issue({ commonName: 'ada', usages: ['client'] }))
+      const authority = await createAuthority({ commonName: 'unknown' })
+      return sent(get(POD), await authority.issue({ commonName: 'ada', usages: ['client'] }))
     },
   ],
   [
@@ -428,7 +441,7 @@ const ENDINGS: readonly (readonly [
   ['another coding', 400, false, () => asAda(POD, 'Transfer-Encoding: gzip\r\n')],
   ['two Hosts', 400, false, () => asAda(POD, 'Host: other\r\n')],
   ['two Authorizations', 400, false, () => asAda(POD, 'Authorization: Bearer x\r\n')],
-  ['bytes that are no HTTP', 400, false, () => sent('\0\0\r\n\r\n')],
+  ['malformed input', 400, false, () => sent('\0\0\r\n\r\n')],
   ['an upgrade to HTTP/2', 400, false, () => asAda(POD, 'Connection: Upgrade\r\nUpgrade: h2c\r\n')],
   ['TRACE', 405, false, async () => sent(get(POD, await bearerOf()).replace('GET', 'TRACE'))],
   ['CONNECT', 405, false, () => sent('CONNECT gatehouse:443 HTTP/1.1\r\nHost: gatehouse\r\n\r\n')],
@@ -443,10 +456,10 @@ const ENDINGS: readonly (readonly [
       return sent(list)
     },
   ],
-  ['a head that is too large', 431, false, () => asAda(POD, `X-A: ${'a'.repeat(70_000)}\r\n`)],
+  ['a header that is too large', 431, false, () => asAda(POD, `X-A: ${'a'.repeat(70_000)}\r\n`)],
   ['too many headers', 431, false, () => asAda(POD, 'X-A: b\r\n'.repeat(300))],
-  ['a head that does not end', 408, false, () => partial('GET / HTTP/1.1\r\nHost: gate')],
-  ['a client that leaves', 499, true, async () => left(get(POD, await bearerOf()))],
+  ['a header that does not end', 408, false, () => partial('GET / HTTP/1.1\r\nHost: gate')],
+  ['a client that disconnects', 499, true, async () => left(get(POD, await bearerOf()))],
   ['a client that resets its stream', 499, true, leftOverHttp2],
   [
     'an API server that breaks off',
@@ -466,22 +479,22 @@ const ENDINGS: readonly (readonly [
   ],
 ]
 
-/** Refused as bytes, before they were a request: such an answer has no room for more. */
+/** Refused before there was a request: such a response has no Audit-ID. */
 const WITHOUT_ID: ReadonlySet<string> = new Set([
   'two lengths',
   'another coding',
-  'bytes that are no HTTP',
+  'malformed input',
   'CONNECT',
-  'a head that is too large',
+  'a header that is too large',
   'too many headers',
-  'a head that does not end',
+  'a header that does not end',
 ])
 
-describe('has exactly one final event, with the Audit-ID of the answer and of the API server', () => {
-  test.for(ENDINGS)('%s: %i', async ([what, code, reached, end]) => {
+describe('there is exactly one final event, with the Audit-ID of the response and of the API server,', () => {
+  test.for(ENDINGS)('after %s, with code %i', async ([what, code, reached, end]) => {
     const { value, received, events } = await attack.watching(end)
     expect(value.code).toBe(code)
-    // One that uses the bucket up goes before the one that is too many.
+    // The first request empties the bucket, the second one is beyond the limit.
     const codes = code === 429 ? [200, 429] : [code]
     expect(events.map((event) => event.responseStatus?.code)).toEqual(codes)
     expect(new Set(events.map(({ stage }) => stage))).toEqual(new Set(['ResponseComplete']))
@@ -494,7 +507,7 @@ describe('has exactly one final event, with the Audit-ID of the answer and of th
     expect(all.filter(({ stage }) => stage !== 'ResponseStarted')).toHaveLength(1)
   })
 
-  test('a watch: its beginning has one as well', async () => {
+  test('after a watch, whose start has an event as well', async () => {
     const { value, received, events } = await attack.watching(async () =>
       answering(
         (_request, response) => {
@@ -512,7 +525,7 @@ describe('has exactly one final event, with the Audit-ID of the answer and of th
     expect(stages.map(({ stage }) => stage)).toEqual(['ResponseStarted', 'ResponseComplete'])
   })
 
-  test('an API server that is gone: 503', async () => {
+  test('after the API server has become unreachable, with code 503', async () => {
     const lonely = await startAttack()
     await lonely.api.close()
     const connection = await lonely.connect()
@@ -527,8 +540,8 @@ describe('has exactly one final event, with the Audit-ID of the answer and of th
   })
 })
 
-describe('no credential, nor a part of one, stands in the audit log or in the other at level trace', () => {
-  test('of those who were let in and those who were not', async () => {
+describe('neither the audit log nor the operational log at level trace contains a part of a credential', () => {
+  test('of accepted and of refused clients', async () => {
     await attack.settled()
     await expectNoneOf(attack.gatehouse, [...tokens, attack.api.gatehouse, ...certificates])
     expect(tokens.size).toBeGreaterThan(30)
@@ -555,7 +568,7 @@ describe('no credential, nor a part of one, stands in the audit log or in the ot
   )
 })
 
-/** Looks for each text, each part of a token and each line of a key or certificate. */
+/** Searches for each text, each part of a token and each line of a key or certificate. */
 async function expectNoneOf(
   gatehouse: TestGatehouse,
   secrets: readonly (string | KeyPair)[],

@@ -1,4 +1,4 @@
-/** Connections held open for nothing, from one address and from several: others get in. */
+/** Connections that are held open without use, from one and from several addresses: others can still connect. */
 import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
 
@@ -37,7 +37,7 @@ async function isServed(): Promise<boolean> {
 
 const open = (): number => held.filter(({ destroyed }) => !destroyed).length
 
-test('of 10,000 silent connections of one address so many are kept as may shake hands at once, and others are served meanwhile', async () => {
+test('of 10,000 silent connections of one address only the allowed handshakes are kept, and others are served meanwhile', async () => {
   attack = await startAttack()
   for (let i = 0; i < 10; i++) {
     await Promise.all(Array.from({ length: 1_000 }, () => hold('127.0.0.2')))
@@ -46,7 +46,7 @@ test('of 10,000 silent connections of one address so many are kept as may shake 
   await expect.poll(open).toBeLessThanOrEqual(64)
 })
 
-test('when all places are held by several addresses, theirs go for a newcomer, and not those in use', async () => {
+test('at the connection limit, idle connections of several addresses are evicted for new ones, and those in use are not', async () => {
   const api = await startApiServer()
   const watches: ApiResponse[] = []
   api.handler = (request, response) => {
@@ -82,16 +82,16 @@ test('when all places are held by several addresses, theirs go for a newcomer, a
 })
 
 test.for([
-  { what: 'does not read', frames: [] },
-  { what: 'makes node stop reading for', frames: [ping('x'.repeat(40))] },
+  { what: 'it does not read', frames: [] },
+  { what: 'makes node stop reading', frames: [ping('x'.repeat(40))] },
 ])(
-  'a place that a stranger holds by a refusal that he $what goes to others at once',
+  'a connection that an unauthenticated client holds by a refusal that $what is evicted at once',
   async ({ frames }) => {
     attack = await startAttack({
       configuration: { listener: { limits: { maxConnections: 20 } } },
     })
     const get = (await attack.fields('/version')).filter(([name]) => name !== 'authorization')
-    const strangers = await Promise.all(
+    const clients = await Promise.all(
       ['127.0.0.2', '127.0.0.3'].flatMap((localAddress) =>
         Array.from({ length: 10 }, () =>
           attack.connectHttp2({
@@ -102,10 +102,10 @@ test.for([
         ),
       ),
     )
-    for (const stranger of strangers) stranger.send(headers(1, get), ...frames)
+    for (const client of clients) client.send(headers(1, get), ...frames)
     const isRefused = ({ responseStatus }: AuditEvent): boolean => responseStatus?.code === 401
-    await attack.gatehouse.eventsWhere(isRefused, strangers.length)
+    await attack.gatehouse.eventsWhere(isRefused, clients.length)
     expect(await isServed()).toBe(true)
-    for (const { raw } of strangers) raw.destroy()
+    for (const { raw } of clients) raw.destroy()
   },
 )

@@ -1,7 +1,7 @@
 /**
  * Floods, and clients that are slow on purpose (CVE-2019-9511 to 9518, CVE-2023-44487,
- * CVE-2023-45288, slowloris): each meets a bound, and nobody else notices. The limits are small here
- * so that they are met soon; the attacker comes from 127.0.0.2, everybody else from 127.0.0.1.
+ * CVE-2023-45288, slowloris): each reaches a limit, and other clients are not affected. The limits are
+ * small here, so that they are reached soon; the attacker uses 127.0.0.2, all others 127.0.0.1.
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -66,9 +66,9 @@ afterAll(async () => {
   await api.close()
 })
 
-/** Somebody with a watch over each HTTP version, open since before the attack. */
+/** A client with a watch over each HTTP version that was open before the attack. */
 interface Bystander {
-  /** Whether both watches get an event now, and new requests over both versions an answer. */
+  /** Whether both watches get an event, and new requests over both versions get a response. */
   isServed(): Promise<boolean>
   leave(): void
 }
@@ -134,7 +134,7 @@ afterEach(async () => {
   if (!served) throw new Error('others were not served')
 })
 
-/** Writes pieces one after the other, as slowly as the attacker likes, until the server has enough. */
+/** Writes pieces slowly, one after the other, until the server closes. */
 async function drip(connection: RawConnection, pieces: Iterable<string | Buffer>): Promise<void> {
   for (const piece of pieces) {
     if (connection.ended) return
@@ -153,7 +153,7 @@ function closed(socket: Socket): Promise<void> {
 }
 
 describe('slow clients', () => {
-  test('a head that comes byte by byte is refused with 408, however busy it looks', async () => {
+  test('a header that arrives byte by byte is refused with 408, despite its activity', async () => {
     const { value, received, events } = await attack.watching(async () => {
       const connection = await attack.connect(ATTACKER)
       await drip(connection, `GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\nX-A: ${'a'.repeat(5_000)}`)
@@ -164,7 +164,7 @@ describe('slow clients', () => {
     expect(events).toMatchObject([{ responseStatus: { code: 408 } }])
   })
 
-  test('so is the second one on a connection', async () => {
+  test('the second header on a connection is refused in the same way', async () => {
     const connection = await attack.connect(ATTACKER)
     connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}\r\n`)
     expect((await readAnswer(connection)).status).toBe(200)
@@ -172,7 +172,7 @@ describe('slow clients', () => {
     expect(await readAnswers(connection)).toMatchObject([{ status: 408 }])
   })
 
-  test('a connection that never says anything is closed', async () => {
+  test('a connection that never sends anything is closed', async () => {
     const connection = await attack.connect(ATTACKER)
     await connection.rest()
     expect(connection.ended).toBe(true)
@@ -181,16 +181,16 @@ describe('slow clients', () => {
   test.for<readonly [what: string, bytes: Buffer]>([
     ['nothing', Buffer.alloc(0)],
     ['half a ClientHello', Buffer.from('16030100ff010000fb0303', 'hex')],
-    ['a record of no type', Buffer.from('ff030100ff', 'hex')],
+    ['a record of unknown type', Buffer.from('ff030100ff', 'hex')],
     ['HTTP without TLS', Buffer.from('GET / HTTP/1.1\r\nHost: gatehouse\r\n\r\n')],
-  ])('a handshake that never ends (%s) is given up', async ([, bytes]) => {
+  ])('a handshake that never ends (%s) is aborted', async ([, bytes]) => {
     const socket = connectTcp({ port: attack.gatehouse.port, host: '127.0.0.1', ...ATTACKER })
     socket.write(bytes)
     await closed(socket)
     expect(socket.destroyed).toBe(true)
   })
 
-  test('a handshake that comes byte by byte is given up', async () => {
+  test('a handshake that arrives byte by byte is aborted', async () => {
     const socket = connectTcp({ port: attack.gatehouse.port, host: '127.0.0.1', ...ATTACKER })
     const over = closed(socket)
     const hello = Buffer.concat([Buffer.from('16030100ff010000fb0303', 'hex'), Buffer.alloc(200)])
@@ -210,7 +210,7 @@ describe('slow clients', () => {
     expect((await connection.rest()).length).toBe(0)
   })
 
-  test('so is one that sends empty lines meanwhile, which no request begins with', async () => {
+  test('an idle connection that only sends empty lines is closed', async () => {
     const connection = await attack.connect(ATTACKER)
     connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}\r\n`)
     expect((await readAnswer(connection)).status).toBe(200)
@@ -221,7 +221,7 @@ describe('slow clients', () => {
     expect(connection.ended).toBe(true)
   })
 
-  test('an HTTP/2 session without a request is closed, PINGs or not', async () => {
+  test('an HTTP/2 session without a request is closed, even if it sends PING', async () => {
     const connection = await attack.connectHttp2(ATTACKER)
     const end = connection.end()
     await drip(
@@ -252,7 +252,7 @@ describe('slow clients', () => {
     }
     const connection = await attack.connectHttp2(ATTACKER)
     connection.send(headers(1, await attack.fields(`${WATCH}&resourceVersion=1`)))
-    // Silent for longer than idle connections may be.
+    // The watch is silent for longer than the idle timeout.
     const response = await watch.promise
     await sleep(1_500)
     response.end()
@@ -260,7 +260,7 @@ describe('slow clients', () => {
     expect(await connection.end()).toBe(ERROR.NO_ERROR)
   })
 
-  test('header blocks that never end are given up', async () => {
+  test('header blocks that never end close the session', async () => {
     const connection = await attack.connectHttp2(ATTACKER)
     const end = connection.end()
     connection.send(headers(1, await attack.fields('/version'), FLAG.END_STREAM))
@@ -269,7 +269,7 @@ describe('slow clients', () => {
   })
 })
 
-describe('heads that are too large', () => {
+describe('headers that are too large', () => {
   const get = (fields: string): string =>
     `GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}${fields}\r\n`
 
@@ -278,15 +278,15 @@ describe('heads that are too large', () => {
     ['one name of 10 kB', `${'a'.repeat(10_000)}: b\r\n`],
     ['10 kB of small fields', `X-A: b\r\n`.repeat(1_250)],
     ['41 fields', 'X-A: b\r\n'.repeat(39)],
-    ['a length behind 40 other fields', `${'X-A: b\r\n'.repeat(40)}Content-Length: 5\r\n`],
-  ])('%s: 431, and the connection ends', async ([, fields]) => {
+    ['a length after 40 other fields', `${'X-A: b\r\n'.repeat(40)}Content-Length: 5\r\n`],
+  ])('get 431 for %s, and the connection is closed', async ([, fields]) => {
     const { value, received, events } = await attack.watching(() => attack.send(get(fields)))
     expect(value).toMatchObject({ answer: { status: 431 }, closed: true })
     expect(received).toEqual([])
     expect(events).toMatchObject([{ responseStatus: { code: 431 } }])
   })
 
-  test('40 fields pass', async () => {
+  test('do not include a header of 40 fields', async () => {
     expect((await attack.send(get('X-A: b\r\n'.repeat(38)))).answer.status).toBe(200)
   })
 
@@ -294,7 +294,7 @@ describe('heads that are too large', () => {
     ['one field of 10 kB', [['x-a', 'a'.repeat(10_000)]]],
     ['10 kB of small fields', Array.from({ length: 200 }, (_, i) => [`x-${i}`, 'a'.repeat(40)])],
     ['100 fields', Array.from({ length: 100 }, () => ['x', ''] as const)],
-  ])('over HTTP/2 %s reach nobody', async ([, fields]) => {
+  ])('over HTTP/2 do not reach the API server with %s', async ([, fields]) => {
     const { value, received } = await attack.watching(async () => {
       const connection = await attack.connectHttp2(ATTACKER)
       connection.send(headers(1, await attack.fields(PATH, fields)))
@@ -310,7 +310,7 @@ describe('heads that are too large', () => {
 describe('HTTP/2 floods', () => {
   const http2 = (): Promise<Http2Connection> => attack.connectHttp2(ATTACKER)
 
-  /** Sends pieces until the session has ended or none is left; gives the code of GOAWAY. */
+  /** Sends pieces until the session has ended or none is left. @returns the code of GOAWAY */
   async function flood(
     connection: Http2Connection,
     pieces: number,
@@ -325,7 +325,7 @@ describe('HTTP/2 floods', () => {
     return end
   }
 
-  test('rapid reset: the session is ended long before the attacker is done', async () => {
+  test('rapid reset ends the session long before the attacker is done', async () => {
     const fields = await attack.fields(PATH)
     const { value, received } = await attack.watching(async () =>
       flood(await http2(), 5_000, (i) =>
@@ -336,7 +336,7 @@ describe('HTTP/2 floods', () => {
     expect(received.length).toBeLessThan(2_000)
   })
 
-  test('requests that are reset by their own fault end the session', async () => {
+  test('malformed requests, which the server resets, end the session', async () => {
     const fields = await attack.fields(PATH, [['connection', 'close']])
     const { received } = await attack.watching(async () =>
       flood(await http2(), 5_000, (i) => headers(2 * i + 1, fields)),
@@ -344,7 +344,7 @@ describe('HTTP/2 floods', () => {
     expect(received).toEqual([])
   })
 
-  test('CONTINUATION without an end', async () => {
+  test('CONTINUATION frames without an end close the session', async () => {
     const { value, received } = await attack.watching(async () => {
       const connection = await http2()
       connection.send(headers(1, await attack.fields(PATH), FLAG.END_STREAM))
@@ -356,7 +356,7 @@ describe('HTTP/2 floods', () => {
     expect(received).toEqual([])
   })
 
-  test('empty CONTINUATION without an end', async () => {
+  test('empty CONTINUATION frames without an end close the session', async () => {
     const { value, received } = await attack.watching(async () => {
       const connection = await http2()
       connection.send(headers(1, await attack.fields(PATH), FLAG.END_STREAM))
@@ -366,7 +366,7 @@ describe('HTTP/2 floods', () => {
     expect(received).toEqual([])
   })
 
-  test('fields without name and value are dropped, however many', async () => {
+  test('fields without a name and a value are dropped, whatever their number', async () => {
     const { received } = await attack.watching(async () => {
       const connection = await http2()
       const empty: Fields = Array.from({ length: 4_000 }, () => ['', ''] as const)
@@ -379,7 +379,7 @@ describe('HTTP/2 floods', () => {
     expect(names).not.toContain('')
   })
 
-  const NOBODY_READS: readonly (readonly [what: string, piece: (i: number) => Buffer])[] = [
+  const UNREAD_FRAMES: readonly (readonly [what: string, piece: (i: number) => Buffer])[] = [
     ['PING', () => ping()],
     ['SETTINGS', () => settings()],
     [
@@ -387,7 +387,7 @@ describe('HTTP/2 floods', () => {
       () => settings(Object.fromEntries(Array.from({ length: 100 }, (_, i) => [100 + i, i]))),
     ],
     [
-      'PING and SETTINGS answers that nobody asked for',
+      'unsolicited PING and SETTINGS acknowledgements',
       () =>
         Buffer.concat([
           frame(TYPE.PING, FLAG.ACK, 0, 'pingping'),
@@ -396,7 +396,7 @@ describe('HTTP/2 floods', () => {
     ],
     ['PRIORITY', (i) => frame(TYPE.PRIORITY, 0, 2 * i + 1, Buffer.from('0000000010', 'hex'))],
     ['WINDOW_UPDATE', () => windowUpdate(0, 1)],
-    ['frames of unknown type', () => frame(0xee, 0xff, 0, 'a'.repeat(1_000))],
+    ['an unknown type', () => frame(0xee, 0xff, 0, 'a'.repeat(1_000))],
     [
       'PUSH_PROMISE',
       (i) =>
@@ -407,24 +407,27 @@ describe('HTTP/2 floods', () => {
           `\0\0\0${String.fromCharCode(2 * (i % 100) + 2)}`,
         ),
     ],
-    ['DATA of no stream', (i) => data(2 * i + 1, 'a'.repeat(100))],
-    ['RST_STREAM of no stream', (i) => reset(2 * i + 1)],
+    ['DATA without a stream', (i) => data(2 * i + 1, 'a'.repeat(100))],
+    ['RST_STREAM without a stream', (i) => reset(2 * i + 1)],
   ]
 
-  test.for(NOBODY_READS)('%s, 5,000 of them without reading an answer', async ([, piece]) => {
-    const connection = await attack.connectHttp2({ ...ATTACKER, silent: true })
-    connection.raw.socket.pause()
-    const served: boolean[] = []
-    for (let i = 0; i < 5_000 && connection.raw.socket.writable; i++) {
-      connection.send(piece(i))
-      if (i % 500 === 0) served.push(await bystander.isServed())
-      if (i % 50 === 0) await sleep(1)
-    }
-    connection.raw.destroy()
-    expect(new Set(served)).toEqual(new Set([true]))
-  })
+  test.for(UNREAD_FRAMES)(
+    '5,000 frames of %s from a client that reads nothing do not affect others',
+    async ([, piece]) => {
+      const connection = await attack.connectHttp2({ ...ATTACKER, silent: true })
+      connection.raw.socket.pause()
+      const served: boolean[] = []
+      for (let i = 0; i < 5_000 && connection.raw.socket.writable; i++) {
+        connection.send(piece(i))
+        if (i % 500 === 0) served.push(await bystander.isServed())
+        if (i % 50 === 0) await sleep(1)
+      }
+      connection.raw.destroy()
+      expect(new Set(served)).toEqual(new Set([true]))
+    },
+  )
 
-  test('empty DATA, 5,000 of them, are no body', async () => {
+  test('5,000 empty DATA frames are not a body', async () => {
     const { received } = await attack.watching(async () => {
       const connection = await http2()
       const fields = (await attack.fields(PATH)).map(
@@ -436,7 +439,7 @@ describe('HTTP/2 floods', () => {
     expect(received.filter(({ complete }) => complete)).toEqual([])
   })
 
-  test('more streams at once than are allowed are refused', async () => {
+  test('concurrent streams beyond the limit are refused', async () => {
     const open: ApiResponse[] = []
     const { handler } = api
     api.handler = (request, response, received) => {
@@ -446,7 +449,7 @@ describe('HTTP/2 floods', () => {
     const fields = await attack.fields(`${WATCH}&resourceVersion=1`)
     const { received } = await attack.watching(async () => {
       const connection = await http2()
-      // The limit holds for those who have heard of it.
+      // The limit applies to clients that have acknowledged it.
       await connection.until((frames) => frames.some(({ type }) => type === TYPE.SETTINGS))
       connection.send(...Array.from({ length: 100 }, (_, i) => headers(2 * i + 1, fields)))
       expect(await connection.answer(199)).toMatchObject({ status: undefined, whole: false })
@@ -456,10 +459,10 @@ describe('HTTP/2 floods', () => {
   })
 })
 
-describe('a client that asks for much and reads nothing', () => {
+describe('a client that requests large responses and reads nothing', () => {
   const MEGABYTES = 64
 
-  /** Answers with 64 MB as fast as they are taken; counts what was. */
+  /** Responds with 64 MB as fast as they are read, and counts the bytes. */
   function bigAnswer(): { taken: () => number; gone: Promise<void> } {
     const chunk = Buffer.alloc(65_536, 'x')
     const gone = Promise.withResolvers<undefined>()
@@ -500,7 +503,7 @@ describe('a client that asks for much and reads nothing', () => {
   test.for<readonly [what: string, path: string]>([
     ['a short request', '/big'],
     ['a stream', '/api/v1/namespaces/d/pods/p/log?follow=true&container=/big'],
-  ])('over HTTP/1.1, %s: the API server is made to wait', async ([, path]) => {
+  ])('makes the API server wait over HTTP/1.1, for %s', async ([, path]) => {
     const { taken, gone } = bigAnswer()
     const connection = await attack.connect(ATTACKER)
     connection.socket.pause()
@@ -523,7 +526,7 @@ describe('a client that asks for much and reads nothing', () => {
       '/big',
       { [SETTING.INITIAL_WINDOW_SIZE]: 2 ** 31 - 1 },
     ],
-  ])('over HTTP/2, %s: the API server is made to wait', async ([, path, own]) => {
+  ])('makes the API server wait over HTTP/2, for %s', async ([, path, own]) => {
     const { taken, gone } = bigAnswer()
     const connection = await attack.connectHttp2({ ...ATTACKER, settings: own })
     connection.send(windowUpdate(0, 2 ** 31 - 1 - 65_535), headers(1, await attack.fields(path)))
@@ -545,7 +548,7 @@ describe('many connections', () => {
     }
   }
 
-  test('more of one address than are allowed are closed before TLS; others still get in', async () => {
+  test('beyond the limit of one address are closed before TLS; other addresses can still connect', async () => {
     const sockets = Array.from({ length: MAX_PER_ADDRESS + 5 }, () =>
       connectTcp({ port: attack.gatehouse.port, host: '127.0.0.1', ...ATTACKER }),
     )
@@ -556,7 +559,7 @@ describe('many connections', () => {
     await expect.poll(getsIn).toBe(true)
   })
 
-  test('requests in one piece: a few wait their turn, hundreds end the connection', async () => {
+  test('queue a few pipelined requests, and are closed after hundreds of them', async () => {
     const { received } = await attack.watching(async () => {
       const connection = await attack.connect(ATTACKER)
       connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}\r\n`.repeat(500))
@@ -565,7 +568,7 @@ describe('many connections', () => {
     expect(received.length).toBeLessThan(50)
   })
 
-  test('TLS 1.2 cannot be made to shake hands again and again', async () => {
+  test('of TLS 1.2 cannot renegotiate', async () => {
     const socket = connectTls({
       port: attack.gatehouse.port,
       host: '127.0.0.1',

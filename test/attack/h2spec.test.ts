@@ -1,7 +1,7 @@
 /**
- * h2spec's 146 cases of RFC 7540 and RFC 7541, in strict mode, over TLS. They are held against the
- * listener with a handler that always answers: h2spec cannot sign in, and Gatehouse ends a session
- * after a 401, where h2spec wants to send more on it.
+ * h2spec's 146 cases of RFC 7540 and RFC 7541, in strict mode, over TLS. They run against the listener
+ * with a handler that always responds: h2spec cannot authenticate, and Gatehouse closes a session after
+ * a 401, on which h2spec would send more.
  */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -16,27 +16,27 @@ import { startBareListener, type BareListener } from '../support/bare-listener.t
 import { connectHttp2, data, FLAG, headers, reset, type Fields } from '../support/http2-frames.ts'
 
 const NEVER_READ =
-  'nghttp2 reads and drops what comes on a stream that has ended, as RFC 9113 section 5.1 allows'
+  'nghttp2 discards frames on a stream that has ended, as RFC 9113 section 5.1 allows'
 
-/** What node and its nghttp2 do otherwise, each with the reason why that is harmless. */
+/** The cases that node and its nghttp2 fail, each with the reason why that is harmless. */
 const DIFFERENT: Readonly<Record<string, string>> = {
   'http2/5.1/8': NEVER_READ,
   'http2/5.1/9': NEVER_READ,
   'http2/5.1/11': NEVER_READ,
   'http2/5.1/12': NEVER_READ,
-  'http2/5.1.1/2':
-    'nghttp2 drops a request with a number that was passed over: it may be a trailer',
-  'http2/5.3.1/2': 'priorities are no more (RFC 9113 section 5.3.2): nghttp2 drops the frame',
-  'http2/6.3/1': 'priorities are no more (RFC 9113 section 5.3.2): nghttp2 drops the frame',
-  'http2/6.7/2': 'node ends a session with a PING that answers none: stricter than is asked for',
-  'http2/6.9.1/3': 'node ends the session where ending the stream would do',
+  'http2/5.1.1/2': 'nghttp2 discards a request with a skipped stream ID: it may be a trailer',
+  'http2/5.3.1/2': 'priorities are deprecated (RFC 9113 section 5.3.2): nghttp2 discards the frame',
+  'http2/6.3/1': 'priorities are deprecated (RFC 9113 section 5.3.2): nghttp2 discards the frame',
+  'http2/6.7/2':
+    'node closes a session with a PING ACK that it did not ask for: stricter than required',
+  'http2/6.9.1/3': 'node closes the session where closing the stream would be sufficient',
 }
 
 const availability = await partsAvailable(['h2spec'])
 if (!availability.available) process.stderr.write(`\n*** ${availability.reason} ***\n\n`)
 
 interface Case {
-  /** As h2spec counts: suite, section, number. */
+  /** h2spec's numbering: suite, section, number. */
   readonly id: string
   readonly title: string
   readonly failure: string | undefined
@@ -51,7 +51,7 @@ describe.skipIf(!availability.available)('HTTP/2 of the listener under h2spec', 
     bare = await startBareListener({
       handle(exchange) {
         served.push(exchange.request.rawTarget)
-        answer(exchange)
+        respond(exchange)
       },
       onMalformed: () => undefined,
     })
@@ -60,7 +60,7 @@ describe.skipIf(!availability.available)('HTTP/2 of the listener under h2spec', 
 
   afterAll(() => bare.close())
 
-  test('every case passes, save those that are known', () => {
+  test('every case passes, except the known ones', () => {
     expect(cases).toHaveLength(146)
     const failed = cases.filter(({ failure }) => failure !== undefined)
     const surprises = failed.filter(({ id }) => !Object.hasOwn(DIFFERENT, id))
@@ -70,20 +70,20 @@ describe.skipIf(!availability.available)('HTTP/2 of the listener under h2spec', 
 
   test.for<readonly [what: string, frames: readonly Buffer[]]>([
     ['a request on a stream that has ended', [get(5, '/first'), get(5, '/dropped')]],
-    ['a request with a number that was passed over', [get(5, '/first'), get(3, '/dropped')]],
-    ['a body behind a whole request', [get(5, '/first'), data(5, 'dropped', true)]],
+    ['a request with a skipped stream ID', [get(5, '/first'), get(3, '/dropped')]],
+    ['a body after a complete request', [get(5, '/first'), data(5, 'dropped', true)]],
     [
       'a request on a stream that was reset',
       [get(5, '/first'), get(7, '/reset', FLAG.END_HEADERS), reset(7), get(7, '/dropped')],
     ],
-  ])('%s reaches nobody', async ([, frames]) => {
+  ])('%s does not reach the handler', async ([, frames]) => {
     served.length = 0
     const connection = await connectHttp2(bare.target)
     connection.send(get(1, '/before'))
     await connection.answer(1)
     connection.send(...frames)
     connection.send(get(9, '/last'))
-    // The session has either ended or gone on in step.
+    // The session has either ended or continued in sync.
     await connection.answer(9)
     connection.raw.destroy()
     expect(served).toContain('/first')
@@ -102,10 +102,10 @@ function get(stream: number, path: string, flags?: number): Buffer {
 }
 
 /**
- * Takes the body to its end, then answers with more bytes than h2spec's smallest windows. Not at
- * once: streams have to be open at the same time for their limit to be met.
+ * Reads the whole body, then responds with more bytes than h2spec's smallest window has. It waits, so
+ * that enough streams are open at the same time to reach their limit.
  */
-function answer(exchange: Exchange): void {
+function respond(exchange: Exchange): void {
   const { response } = exchange
   exchange.receiveBody({
     onData: () => undefined,
@@ -119,14 +119,14 @@ function answer(exchange: Exchange): void {
   })
 }
 
-/** Runs all of it and reads the report in JUnit's form. */
+/** Runs all cases and reads the report in JUnit format. */
 async function runH2spec(port: number): Promise<readonly Case[]> {
   const h2spec = await part('h2spec')
   const folder = await mkdtemp(join(tmpdir(), 'h2spec-'))
   try {
     const report = join(folder, 'report.xml')
     const args = ['-h', '127.0.0.1', '-p', String(port), '-t', '-k', '-S', '-j', report]
-    // It exits with 1 when a case failed, too: what counts is the report.
+    // It also exits with 1 when a case failed, so only the report counts.
     await new Promise<void>((resolve) => execFile(h2spec, args, () => resolve()))
     return parseReport(await readFile(report, 'utf8'))
   } finally {
@@ -142,7 +142,7 @@ function parseReport(xml: string): readonly Case[] {
       ].map(([, title, result = ''], i) => ({
         id: `${section}/${i + 1}`,
         title: title ?? '',
-        // A case that was skipped has proven nothing either.
+        // A skipped case counts as failed.
         failure: result.trim() === '' ? undefined : result.trim(),
       })),
   )

@@ -1,4 +1,4 @@
-/** Single packets of which one once ended the process or left something behind for good. */
+/** Regressions: single packets that ended the process or left a request running forever. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { startAttack, type Attack } from '../support/attack.ts'
@@ -18,10 +18,10 @@ test.for([
   ['a request without Host', 'GET / HTTP/1.1\r\n\r\n'],
   ['an HTTP/1.0 request', 'GET / HTTP/1.0\r\n\r\n'],
   [
-    'a foreign transfer coding',
+    'an unsupported transfer coding',
     'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
   ],
-])('an upgrade behind %s ends its own connection and nothing else', async ([, first]) => {
+])('an upgrade after %s closes only its own connection', async ([, first]) => {
   const connection = await attack.connect()
   connection.write(`${first ?? ''}${UPGRADE}`)
   await connection.read((_, ended) => (ended ? { value: undefined, bytes: 0 } : undefined))
@@ -29,7 +29,7 @@ test.for([
   expect(alive.status).toBe(200)
 })
 
-test('uploads that are reset with NO_ERROR in the packet that began them leave nothing running', async () => {
+test('uploads that are reset with NO_ERROR in their first packet leave no request running', async () => {
   const connection = await attack.connectHttp2()
   const fields = (
     await attack.fields('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews')

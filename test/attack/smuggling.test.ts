@@ -1,6 +1,7 @@
 /**
- * Request smuggling (RFC 9112 section 11.2, CWE-444): bytes that two readers could cut into requests
- * in two ways. Either they are refused and the connection ends, or exactly what was judged arrives.
+ * Request smuggling (RFC 9112 section 11.2, CWE-444): bytes that two parsers could split into different
+ * requests. Either they are refused and the connection is closed, or exactly what was authorized is
+ * forwarded.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -30,16 +31,16 @@ function request(line: string, fields: string, body = ''): string {
 const post = (fields: string, body: string): string =>
   request(`POST ${PATH} HTTP/1.1`, fields, body)
 const chunked = (body: string): string => post('Transfer-Encoding: chunked\r\n', body)
-/** A request that must never be read out of another one's body. */
+/** A request that must never be parsed from the body of another one. */
 const hidden = `GET /hidden HTTP/1.1\r\nHost: gatehouse\r\n\r\n`
 
 const REFUSED: readonly (readonly [what: string, bytes: () => string])[] = [
   [
-    'Content-Length in front of Transfer-Encoding',
+    'Content-Length before Transfer-Encoding',
     () => post('Content-Length: 5\r\nTransfer-Encoding: chunked\r\n', `0\r\n\r\n${hidden}`),
   ],
   [
-    'Transfer-Encoding in front of Content-Length',
+    'Transfer-Encoding before Content-Length',
     () => post('Transfer-Encoding: chunked\r\nContent-Length: 5\r\n', `0\r\n\r\n${hidden}`),
   ],
   ['two lengths', () => post('Content-Length: 5\r\nContent-Length: 6\r\n', 'hello!')],
@@ -51,12 +52,12 @@ const REFUSED: readonly (readonly [what: string, bytes: () => string])[] = [
   ['an empty length', () => post('Content-Length:\r\n', 'hello')],
   ['a length beyond 64 bits', () => post('Content-Length: 18446744073709551621\r\n', 'hello')],
   ['a length beyond 53 bits', () => post('Content-Length: 9007199254740993\r\n', 'hello')],
-  ['a blank before the colon of Content-Length', () => post('Content-Length : 5\r\n', 'hello')],
-  ['a blank before the colon', () => post('X-A : b\r\n', '')],
+  ['a space before the colon of Content-Length', () => post('Content-Length : 5\r\n', 'hello')],
+  ['a space before the colon', () => post('X-A : b\r\n', '')],
   ['a name that begins with a tab', () => post('X-A: b\r\n\tContent-Length: 5\r\n', 'hello')],
   ['a folded value', () => post('X-A: b\r\n c\r\n', '')],
   ['a folded coding', () => post('Transfer-Encoding:\r\n chunked\r\n', '0\r\n\r\n')],
-  ['a blank in front of the first field', () => `GET ${PATH} HTTP/1.1\r\n X-A: b\r\n${bearer}\r\n`],
+  ['a space before the first field', () => `GET ${PATH} HTTP/1.1\r\n X-A: b\r\n${bearer}\r\n`],
   ['lines that end with a bare LF', () => post('', '').replaceAll('\r\n', '\n')],
   ['one line that ends with a bare LF', () => post('X-A: b\nContent-Length: 5\r\n', 'hello')],
   ['a bare CR in a value', () => post('X-A: b\rContent-Length: 5\r\n', 'hello')],
@@ -74,18 +75,18 @@ const REFUSED: readonly (readonly [what: string, bytes: () => string])[] = [
     () => post('Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n'),
   ],
   ['an empty list item', () => post('Transfer-Encoding: ,chunked\r\n', '0\r\n\r\n')],
-  ['a tab behind chunked', () => post('Transfer-Encoding: chunked\t\r\n', '0\r\n\r\n')],
+  ['a tab after chunked', () => post('Transfer-Encoding: chunked\t\r\n', '0\r\n\r\n')],
   ['a vertical tab before chunked', () => post('Transfer-Encoding: \vchunked\r\n', '0\r\n\r\n')],
   ['a quoted coding', () => post('Transfer-Encoding: "chunked"\r\n', '0\r\n\r\n')],
   ['a coding with a parameter', () => post('Transfer-Encoding: chunked;a=b\r\n', '0\r\n\r\n')],
   ['an empty coding', () => post('Transfer-Encoding:\r\n', '0\r\n\r\n')],
-  ['a line of 20 kB behind a chunk size', () => chunked(`5;${'a'.repeat(20_000)}\r\nhello`)],
-  ['a bare LF behind an extension', () => chunked('5;\nhello\r\n0\r\n\r\n')],
+  ['a line of 20 kB after a chunk size', () => chunked(`5;${'a'.repeat(20_000)}\r\nhello`)],
+  ['a bare LF after an extension', () => chunked('5;\nhello\r\n0\r\n\r\n')],
   ['a quoted extension over two lines', () => chunked('5;a="\r\nhello\r\n0\r\n\r\n')],
   ['a chunk size beyond 64 bits', () => chunked('10000000000000005\r\nhello\r\n0\r\n\r\n')],
   ['a negative chunk size', () => chunked('-5\r\nhello\r\n0\r\n\r\n')],
   ['a chunk size with 0x', () => chunked('0x5\r\nhello\r\n0\r\n\r\n')],
-  ['a chunk size with a blank', () => chunked('5 \r\nhello\r\n0\r\n\r\n')],
+  ['a chunk size with a space', () => chunked('5 \r\nhello\r\n0\r\n\r\n')],
   ['no chunk size', () => chunked('\r\nhello\r\n0\r\n\r\n')],
   ['chunk lines that end with a bare LF', () => chunked('5\nhello\n0\n\n')],
   ['a chunk longer than its size', () => chunked(`5\r\nhelloXX0\r\n\r\n${hidden}`)],
@@ -101,12 +102,12 @@ const REFUSED: readonly (readonly [what: string, bytes: () => string])[] = [
   ['a version in lower case', () => request(`GET ${PATH} http/1.1`, '')],
   ['another protocol', () => request(`DESCRIBE ${PATH} RTSP/1.0`, '')],
   ['tabs in the request line', () => request(`GET\t${PATH}\tHTTP/1.1`, '')],
-  ['a blank behind the version', () => request(`GET ${PATH} HTTP/1.1 `, '')],
+  ['a space after the version', () => request(`GET ${PATH} HTTP/1.1 `, '')],
   ['a method in lower case', () => request(`get ${PATH} HTTP/1.1`, '')],
   ['no Host', () => `GET ${PATH} HTTP/1.1\r\n${bearer}\r\n`],
   ['two Hosts', () => request(`GET ${PATH} HTTP/1.1`, 'Host: other\r\n')],
   ['two Authorizations', () => request(`GET ${PATH} HTTP/1.1`, bearer)],
-  ['bytes that are no HTTP', () => '\x16\x03\x01\x02\x00\x01\r\n\r\n'],
+  ['malformed input', () => '\x16\x03\x01\x02\x00\x01\r\n\r\n'],
   [
     'an upgrade to h2c',
     () =>
@@ -129,20 +130,20 @@ const REFUSED: readonly (readonly [what: string, bytes: () => string])[] = [
   ],
 ]
 
-describe('bytes that could be read in two ways are refused, audited once, and end the connection', () => {
+describe('ambiguous bytes are refused, audited once, and close the connection:', () => {
   test.for(REFUSED)('%s', async ([, bytes]) => {
     const { value, received, events } = await attack.watching(() => attack.send(bytes()))
     expect(value.answer).toMatchObject({ status: 400, whole: true })
     expect(value.closed).toBe(true)
-    // A body may turn out bad after its head has gone upstream: it never arrives as a whole one.
+    // A body may prove malformed after its header was forwarded: it never arrives complete.
     expect(received.filter(({ complete }) => complete)).toEqual([])
     expect(events.map((event) => event.responseStatus?.code)).toEqual([400])
   })
 })
 
 const ACCEPTED: readonly (readonly [what: string, bytes: () => string, body: string])[] = [
-  ['blanks around a length', () => post('Content-Length:  5 \t\r\n', 'hello'), 'hello'],
-  ['zeros in front of a length', () => post('Content-Length: 005\r\n', 'hello'), 'hello'],
+  ['spaces around a length', () => post('Content-Length:  5 \t\r\n', 'hello'), 'hello'],
+  ['zeros before a length', () => post('Content-Length: 005\r\n', 'hello'), 'hello'],
   ['CHUNKED', () => post('Transfer-Encoding: CHUNKED\r\n', '5\r\nhello\r\n0\r\n\r\n'), 'hello'],
   [
     'a tab before chunked',
@@ -150,14 +151,14 @@ const ACCEPTED: readonly (readonly [what: string, bytes: () => string, body: str
     'hello',
   ],
   ['chunk extensions', () => chunked('5;a=b;c="d"\r\nhello\r\n0;e\r\n\r\n'), 'hello'],
-  ['zeros in front of a chunk size', () => chunked('0005\r\nhello\r\n000\r\n\r\n'), 'hello'],
+  ['zeros before a chunk size', () => chunked('0005\r\nhello\r\n000\r\n\r\n'), 'hello'],
   [
     'a request in the body of another',
     () => post(`Content-Length: ${hidden.length}\r\n`, hidden),
     hidden,
   ],
   [
-    'an empty line in front',
+    'an empty line before the request',
     () => `\r\n\r\n${request(`POST ${PATH} HTTP/1.1`, 'Content-Length: 0\r\n')}`,
     '',
   ],
@@ -170,7 +171,7 @@ const ACCEPTED: readonly (readonly [what: string, bytes: () => string, body: str
   ['Connection: upgrade without Upgrade', () => post('Connection: upgrade\r\n', ''), ''],
 ]
 
-describe('what can be read in one way only arrives as it was judged, framed anew', () => {
+describe('unambiguous bytes are forwarded as they were authorized, with new framing:', () => {
   test.for(ACCEPTED)('%s', async ([, bytes, body]) => {
     const { value, received, events } = await attack.watching(() => attack.send(bytes()))
     expect(value).toMatchObject({ answer: { status: 200 }, closed: false })
@@ -194,7 +195,7 @@ describe('what can be read in one way only arrives as it was judged, framed anew
     expect(received).toMatchObject([{ method, body: 'hello', complete: true }])
   })
 
-  test('a trailer with identity and credentials is read and dropped', async () => {
+  test('a trailer with identity and credentials is discarded', async () => {
     const bytes = post(
       'Trailer: X-A, Impersonate-User\r\nTransfer-Encoding: chunked\r\n',
       '5\r\nhello\r\n0\r\nX-A: b\r\nImpersonate-User: root\r\nAuthorization: Bearer x\r\n' +
@@ -209,7 +210,7 @@ describe('what can be read in one way only arrives as it was judged, framed anew
     }
   })
 
-  test('a trailer larger than a head may be is refused', async () => {
+  test('a trailer that is larger than the header limit is refused', async () => {
     const trailer = `X-A: ${'a'.repeat(1_000)}\r\n`.repeat(100)
     const { value, received, events } = await attack.watching(() =>
       attack.send(chunked(`5\r\nhello\r\n0\r\n${trailer}\r\n`)),
@@ -222,7 +223,7 @@ describe('what can be read in one way only arrives as it was judged, framed anew
 
 describe('Expect', () => {
   test.for(['100-continue', '100-CONTINUE'])(
-    '%s is answered, then the body flows',
+    '%s gets a 100, then the body is forwarded',
     async (value) => {
       const { value: sent, received } = await attack.watching(() =>
         attack.send(post(`Expect: ${value}\r\nContent-Length: 5\r\n`, 'hello')),
@@ -234,7 +235,7 @@ describe('Expect', () => {
   )
 
   test.for(['200-ok', '100-continue, x', '100-continue\r\nExpect: x'])(
-    '%j is refused with 417, and the connection ends',
+    '%j is refused with 417, and the connection is closed',
     async (value) => {
       const { value: sent, received } = await attack.watching(() =>
         attack.send(post(`Expect: ${value}\r\nContent-Length: 5\r\n`, 'hello')),
@@ -244,7 +245,7 @@ describe('Expect', () => {
     },
   )
 
-  test('the body is not asked for before the request has been judged', async () => {
+  test('does not get a 100 before the request has been authorized', async () => {
     const { value, received, events } = await attack.watching(async () => {
       const connection = await attack.connect()
       connection.write(
@@ -262,7 +263,7 @@ describe('Expect', () => {
   })
 })
 
-describe('a request hidden behind one that ends HTTP on its connection is never carried out', () => {
+describe('a request after one that ends HTTP on its connection is never processed:', () => {
   const second = (): string => request(`GET /second HTTP/1.1`, '')
 
   test.for<readonly [what: string, first: () => string, status: number]>([
@@ -293,11 +294,11 @@ describe('a request hidden behind one that ends HTTP on its connection is never 
   })
 
   test.for<readonly [what: string, bytes: () => string]>([
-    ['bytes that are no HTTP', () => '\0\r\n\r\n'],
+    ['malformed input', () => '\0\r\n\r\n'],
     ['a request without framing', () => post('Transfer-Encoding: identity\r\n', '')],
     ['an upgrade', () => request('GET / HTTP/1.1', 'Connection: Upgrade\r\nUpgrade: h2c\r\n')],
     ['CONNECT', () => request('CONNECT gatehouse:443 HTTP/1.1', '')],
-  ])('%s behind a request whose answer is under way breaks it off', async ([, bytes]) => {
+  ])('%s during the response to an earlier request aborts that response', async ([, bytes]) => {
     attack.api.handler = (_request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' })
       response.write('first half,')
@@ -310,12 +311,12 @@ describe('a request hidden behind one that ends HTTP on its connection is never 
     connection.write(bytes())
     const answers = await readAnswers(connection)
     attack.api.handler = undefined
-    // Nothing is added to it: what came in between would be read as a part of it.
+    // No bytes are added to it: they would be read as a part of it.
     expect(answers).toMatchObject([{ status: 200, body: 'first half,', whole: false }])
   })
 })
 
-test('requests sent together each get their own answer, in order', async () => {
+test('pipelined requests each get their own response, in order', async () => {
   const { value, received } = await attack.watching(async () => {
     const connection = await attack.connect()
     connection.write(

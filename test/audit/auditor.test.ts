@@ -33,7 +33,7 @@ function setup(onFailure: 'refuse' | 'count' = 'refuse', sinks = [memorySink()])
   return { auditor, clock, sinks, sink: sinks[0]!, counts, logLines: lines }
 }
 
-/** Takes a request through all stages of the pipeline. */
+/** Records all stages of the pipeline for a request. */
 function pass(auditor: ReturnType<typeof setup>['auditor'], method: string, rawTarget: string) {
   const record = auditor.open(clientRequest({ method, rawTarget }), 1_000)
   record.admitted()
@@ -45,7 +45,7 @@ function pass(auditor: ReturnType<typeof setup>['auditor'], method: string, rawT
   return record
 }
 
-test('an allowed request is one event of the shape and field order of kube-apiserver', () => {
+test('an allowed request yields one event with the fields of kube-apiserver, in its order', () => {
   const { auditor, clock, sink } = setup()
   const record = auditor.open(
     clientRequest({ rawTarget: '/apis/apps/v1/namespaces/team-a/deployments/web/scale' }),
@@ -116,8 +116,8 @@ test('an allowed request is one event of the shape and field order of kube-apise
   expect(micros(staged) - micros(received)).toBe(13_753)
 })
 
-describe('what a refused request leaves out', () => {
-  test('401: nobody, with the Status that was answered and no decision', () => {
+describe('the event of a refused request', () => {
+  test('has the Status of a 401, and neither a user nor a decision', () => {
     const { auditor, sink } = setup()
     const record = auditor.open(clientRequest({ rawTarget: '/api/v1/pods' }), 1_000)
     record.resolved(...resolved('GET', '/api/v1/pods'))
@@ -136,7 +136,7 @@ describe('what a refused request leaves out', () => {
     expect(Object.keys(event!.annotations)).not.toContain('authorization.k8s.io/decision')
   })
 
-  test('403: who was forbidden what, and by which rule', () => {
+  test('has the user, the object and the rule of a 403', () => {
     const { auditor, sink } = setup()
     const record = auditor.open(clientRequest({ rawTarget: '/api/v1/nodes/a/proxy' }), 1_000)
     record.resolved(...resolved('GET', '/api/v1/nodes/a/proxy'))
@@ -154,7 +154,7 @@ describe('what a refused request leaves out', () => {
     expect(event!.annotations).not.toHaveProperty('latency.gatehouse/upstream')
   })
 
-  test('no opinion forbids, and names no rule', () => {
+  test('says forbid and names no rule when no rule matched', () => {
     const { auditor, sink } = setup()
     const record = auditor.open(clientRequest(), 1_000)
     record.decided({ decision: 'noOpinion', rule: '', reason: '', shadow: [] })
@@ -165,7 +165,7 @@ describe('what a refused request leaves out', () => {
     expect(annotations).not.toHaveProperty(['gatehouse/rule'])
   })
 
-  test('400: the target as it came, the method, and no guess at verb or object', () => {
+  test('has the target as received and the method of a 400, and neither a verb nor an object', () => {
     const { auditor, sink } = setup()
     const record = auditor.open(
       clientRequest({ method: 'BREW', rawTarget: '/api/v1//pods' }),
@@ -178,7 +178,7 @@ describe('what a refused request leaves out', () => {
     expect(event!.annotations['gatehouse/httpMethod']).toBe('BREW')
   })
 
-  test('bytes that were no request still are an event', () => {
+  test('exists for malformed input that was not a request', () => {
     const { auditor, sink } = setup()
     auditor
       .open(clientRequest({ method: '', rawTarget: '', rawHeaders: [] }), 1_000)
@@ -192,33 +192,36 @@ describe('what a refused request leaves out', () => {
   test.for([
     ['the path', (name: string) => `/api/v1/namespaces/${name}/pods/${name}/${name}`],
     ['a field selector', (name: string) => `/api/v1/pods?fieldSelector=metadata.name%3D${name}`],
-  ] as const)('a name from %s is cut where no object could have it', ([, target]) => {
-    for (const [length, shown] of [
-      [253, 'a'.repeat(253)],
-      [254, `${'a'.repeat(253)}...TRUNCATED`],
-      [10_000, `${'a'.repeat(253)}...TRUNCATED`],
-    ] as const) {
-      const { auditor, sink } = setup()
-      const rawTarget = target('a'.repeat(length))
-      const record = auditor.open(clientRequest({ rawTarget }), 1_000)
-      record.resolved(...resolved('GET', rawTarget))
-      record.authenticated(ada)
-      record.close(ok)
-      const { resource, apiVersion, ...names } = sink.events[0]!.objectRef!
-      expect([resource, apiVersion]).toEqual(['pods', 'v1'])
-      expect(names.name).toBe(shown)
-      expect(new Set(Object.values(names))).toEqual(new Set([shown]))
-    }
-  })
+  ] as const)(
+    'has a truncated name from %s when it is longer than any Kubernetes name',
+    ([, target]) => {
+      for (const [length, shown] of [
+        [253, 'a'.repeat(253)],
+        [254, `${'a'.repeat(253)}...TRUNCATED`],
+        [10_000, `${'a'.repeat(253)}...TRUNCATED`],
+      ] as const) {
+        const { auditor, sink } = setup()
+        const rawTarget = target('a'.repeat(length))
+        const record = auditor.open(clientRequest({ rawTarget }), 1_000)
+        record.resolved(...resolved('GET', rawTarget))
+        record.authenticated(ada)
+        record.close(ok)
+        const { resource, apiVersion, ...names } = sink.events[0]!.objectRef!
+        expect([resource, apiVersion]).toEqual(['pods', 'v1'])
+        expect(names.name).toBe(shown)
+        expect(new Set(Object.values(names))).toEqual(new Set([shown]))
+      }
+    },
+  )
 
-  test('a non-resource request has no objectRef', () => {
+  test('has no objectRef for a non-resource request', () => {
     const { auditor, sink } = setup()
     pass(auditor, 'GET', '/version').close(ok)
     expect(sink.events[0]).toMatchObject({ verb: 'get', requestURI: '/version' })
     expect(sink.events[0]).not.toHaveProperty('objectRef')
   })
 
-  test('a peer that is gone already has no address', () => {
+  test('has no source IP for a client that has disconnected', () => {
     const { auditor, sink } = setup()
     const { connection } = clientRequest()
     auditor
@@ -228,29 +231,29 @@ describe('what a refused request leaves out', () => {
   })
 })
 
-describe('endings', () => {
+describe('the final event', () => {
   const endings: { name: string; outcome: Outcome; stage: string; annotations?: object }[] = [
-    { name: 'answered', outcome: ok, stage: 'ResponseComplete' },
+    { name: 'got a response', outcome: ok, stage: 'ResponseComplete' },
     {
-      name: 'left by the client',
+      name: 'the client aborted',
       outcome: { ...ok, code: 499, abortedBy: 'client' },
       stage: 'ResponseComplete',
       annotations: { 'gatehouse/abortedBy': 'client' },
     },
     {
-      name: 'broken off by upstream',
+      name: 'the API server aborted',
       outcome: { ...ok, abortedBy: 'upstream' },
       stage: 'ResponseComplete',
       annotations: { 'gatehouse/abortedBy': 'upstream' },
     },
     {
-      name: 'cut at shutdown',
+      name: 'was ended at shutdown',
       outcome: { ...ok, code: 101, abortedBy: 'gatehouse' },
       stage: 'ResponseComplete',
       annotations: { 'gatehouse/abortedBy': 'gatehouse' },
     },
     {
-      name: 'limited',
+      name: 'was beyond a limit',
       outcome: { ...ok, code: 429, reason: 'TooManyRequests', message: 'slow down' },
       stage: 'ResponseComplete',
     },
@@ -265,19 +268,22 @@ describe('endings', () => {
       stage: 'ResponseComplete',
     },
   ]
-  test.for(endings)('$name: recorded once, whatever is called afterwards', (ending) => {
-    const { auditor, sink } = setup()
-    const record = pass(auditor, 'GET', '/api/v1/namespaces/team-a/pods')
-    record.close(ending.outcome)
-    record.close({ code: 200, bytesReceived: 1, bytesSent: 1 })
-    record.responseStarted(200)
-    expect(sink.events).toHaveLength(1)
-    expect(sink.events[0]!.stage).toBe(ending.stage)
-    expect(sink.events[0]!.responseStatus?.code).toBe(ending.outcome.code)
-    expect(sink.events[0]!.annotations).toMatchObject(ending.annotations ?? {})
-  })
+  test.for(endings)(
+    'is written once for a request that $name, whatever is called afterwards',
+    (ending) => {
+      const { auditor, sink } = setup()
+      const record = pass(auditor, 'GET', '/api/v1/namespaces/team-a/pods')
+      record.close(ending.outcome)
+      record.close({ code: 200, bytesReceived: 1, bytesSent: 1 })
+      record.responseStarted(200)
+      expect(sink.events).toHaveLength(1)
+      expect(sink.events[0]!.stage).toBe(ending.stage)
+      expect(sink.events[0]!.responseStatus?.code).toBe(ending.outcome.code)
+      expect(sink.events[0]!.annotations).toMatchObject(ending.annotations ?? {})
+    },
+  )
 
-  test('two records never share an Audit-ID', () => {
+  test('has an Audit-ID that no other record has', () => {
     const { auditor } = setup()
     const ids = Array.from({ length: 100 }, () => auditor.open(clientRequest(), 1_000).auditID)
     expect(new Set(ids).size).toBe(100)
@@ -297,7 +303,7 @@ describe('long-running requests', () => {
     ['GET', '/debug/pprof/profile', 'get'],
   ] as const
   test.for(targets)(
-    '%s %s leaves an event when it starts and one when it ends',
+    'leave an event when %s %s starts and one when it ends',
     ([method, target, verb]) => {
       const { auditor, clock, sink } = setup()
       const record = pass(auditor, method, target)
@@ -326,7 +332,7 @@ describe('long-running requests', () => {
     },
   )
 
-  test('a refused one has an end only', () => {
+  test('leave only a final event when they are refused', () => {
     const { auditor, sink } = setup()
     pass(auditor, 'GET', '/api/v1/pods?watch=true').close({ ...ok, code: 403, reason: 'Forbidden' })
     expect(sink.events.map(({ stage }) => stage)).toEqual(['ResponseComplete'])
@@ -339,14 +345,14 @@ describe('the cause of a refusal', () => {
     ['', undefined],
     ['bad token eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2ln', '[redacted]'],
     ['c'.repeat(2_000), `${'c'.repeat(1_024)}...TRUNCATED`],
-  ] as const)('%s is written %s', ([cause, written]) => {
+  ] as const)('%s is written as %s', ([cause, written]) => {
     const { auditor, sink } = setup()
     pass(auditor, 'GET', '/version').close({ ...ok, code: 502, cause })
     expect(sink.events[0]!.annotations['gatehouse/cause']).toBe(written)
   })
 })
 
-test('rules in shadow mode are named by what they would have done', () => {
+test('rules in shadow mode are listed by the decision that they would have made', () => {
   const { auditor, sink } = setup()
   const record = pass(auditor, 'GET', '/version')
   record.decided({
@@ -364,7 +370,7 @@ test('rules in shadow mode are named by what they would have done', () => {
   })
 })
 
-test('only one kind of shadow decision has no annotation for the other', () => {
+test('an event has no annotation for a shadow decision that no rule would have made', () => {
   const { auditor, sink } = setup()
   const record = pass(auditor, 'GET', '/version')
   record.decided({ ...allow, shadow: [{ rule: 'night', effect: 'deny' }] })
@@ -373,7 +379,7 @@ test('only one kind of shadow decision has no annotation for the other', () => {
 })
 
 describe('when no sink can take a record', () => {
-  test('refuse: 503 that says why, and not ready, until a sink recovers', () => {
+  test('onFailure: refuse answers 503 and fails readiness until a sink recovers', () => {
     const { auditor, sink } = setup('refuse')
     sink.broken = 'ENOSPC: no space left on device, write'
     let refusal: unknown
@@ -392,7 +398,7 @@ describe('when no sink can take a record', () => {
     expect(() => auditor.open(clientRequest(), 1_000)).not.toThrow()
   })
 
-  test('a record that is open when the sink breaks still closes', () => {
+  test('a record that was opened before still closes', () => {
     const { auditor, sink } = setup('refuse')
     const record = pass(auditor, 'GET', '/version')
     sink.broken = 'EIO'
@@ -400,7 +406,7 @@ describe('when no sink can take a record', () => {
     expect(sink.events).toHaveLength(1)
   })
 
-  test('count: served, ready, and every lost event counted and logged once in a while', async () => {
+  test('onFailure: count serves requests, stays ready, counts lost events and logs them at intervals', async () => {
     const { auditor, clock, sink, counts, logLines } = setup('count')
     sink.broken = 'EIO: i/o error, write'
     sink.full = true
@@ -420,7 +426,7 @@ describe('when no sink can take a record', () => {
     expect(logLines[1]).toMatchObject({ lost: { memory: 4 } })
   })
 
-  test('one sink of two that works is enough, and the other loses', async () => {
+  test('one of two sinks is sufficient, and events are lost only in the other', async () => {
     const broken = memorySink('file')
     const works = memorySink('stdout')
     broken.broken = 'ENOSPC'
@@ -439,12 +445,12 @@ describe('when no sink can take a record', () => {
     expect(auditor.healthy()).toBe('file: ENOSPC; stdout: EPIPE')
   })
 
-  test('no sink at all is no configuration', () => {
+  test('an auditor without a sink cannot be created', () => {
     expect(() => setup('refuse', [])).toThrow('the audit log has no sink')
   })
 })
 
-test('every sink gets the same line, and what was taken is counted', async () => {
+test('every sink gets the same lines, and written events are counted', async () => {
   const sinks = [memorySink('file'), memorySink('stdout')]
   const { auditor, counts } = setup('refuse', sinks)
   pass(auditor, 'GET', '/api/v1/pods?watch=1').responseStarted(200)
@@ -460,13 +466,13 @@ test('every sink gets the same line, and what was taken is counted', async () =>
   })
 })
 
-test('the default clock stamps the time of day', () => {
+test('timestamps have the wall-clock time by default', () => {
   const sink = memorySink()
   const auditor = auditorInto(sink)
   const before = Date.now()
   auditor.open(clientRequest(), performance.now()).close(ok)
   const received = Date.parse(sink.events[0]!.requestReceivedTimestamp)
-  // The wall clock is followed to 50 ms.
+  // The clock follows the wall clock to within 50 ms.
   expect(received).toBeGreaterThanOrEqual(before - 60)
   expect(received).toBeLessThanOrEqual(Date.now() + 60)
 })

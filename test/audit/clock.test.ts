@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 
 import { createWallClock, formatDuration, formatMicroTime } from '../../src/audit/clock.ts'
 
-describe('formatMicroTime', () => {
+describe('formatMicroTime formats', () => {
   test.for([
     [0, '1970-01-01T00:00:00.000000Z'],
     [1_795_664_686_560_913, '2026-11-26T03:44:46.560913Z'],
@@ -10,12 +10,12 @@ describe('formatMicroTime', () => {
     [1_795_664_686_999_999, '2026-11-26T03:44:46.999999Z'],
     [1_795_664_687_000_000, '2026-11-26T03:44:47.000000Z'],
     [1_795_664_686_060_000, '2026-11-26T03:44:46.060000Z'],
-  ] as const)('%d is %s', ([microseconds, text]) => {
+  ] as const)('%d as %s', ([microseconds, text]) => {
     expect(formatMicroTime(microseconds)).toBe(text)
   })
 })
 
-describe('formatDuration', () => {
+describe('formatDuration formats', () => {
   test.for([
     [0, '0.000ms'],
     [0.0004, '0.000ms'],
@@ -24,7 +24,7 @@ describe('formatDuration', () => {
     [999.9996, '1000.000ms'],
     [86_400_000.5, '86400000.500ms'],
     [-1, '0.000ms'],
-  ] as const)('%d is %s', ([milliseconds, text]) => {
+  ] as const)('%d as %s', ([milliseconds, text]) => {
     expect(formatDuration(milliseconds)).toBe(text)
     expect(formatDuration(milliseconds)).toBe(text)
   })
@@ -37,7 +37,7 @@ describe('the wall clock', () => {
     expect(clock.microsecondsAt(10_000.123)).toBe(11_000_123)
   })
 
-  test('follows a step of the time of day, and not its coarseness', () => {
+  test('follows a step of the system clock, but not its limited resolution', () => {
     let step = 0
     const clock = createWallClock(performance.timeOrigin, () => Date.now() + step)
     const start = performance.now()

@@ -12,13 +12,13 @@ import type { RequestInfo, Target } from '../../src/request/types.ts'
 export interface MemorySink extends AuditSink {
   readonly lines: string[]
   readonly events: AuditEvent[]
-  /** What `failure()` says. */
+  /** The result of `failure()`. */
   broken: string | undefined
-  /** What `write` answers. */
+  /** Whether `write` returns false. */
   full: boolean
 }
 
-/** A sink that keeps its lines. */
+/** A sink that collects its lines. */
 export function memorySink(name = 'memory'): MemorySink {
   const lines: string[] = []
   return {
@@ -48,14 +48,14 @@ export interface LogLine {
   readonly [field: string]: unknown
 }
 
-/** A log that keeps its lines. */
+/** A log that collects its lines. */
 export function memoryLog(): { log: Log; lines: LogLine[] } {
   const lines: LogLine[] = []
   const destination = { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) }
   return { log: createLog({ level: 'info', destination }), lines }
 }
 
-/** An auditor with one sink and its own clock, for tests that look at lines only. */
+/** An auditor with one sink and the system clock, for tests that only check lines. */
 export function auditorInto(sink: AuditSink): Auditor {
   return createAuditor(
     { sinks: [sink], onFailure: 'refuse' },
@@ -83,7 +83,7 @@ export function clientRequest(overrides: Partial<ClientRequest> = {}): ClientReq
   }
 }
 
-/** What the request stage makes of a request line. */
+/** The results of the request stage for a request line. */
 export function resolved(method: string, rawTarget: string): [Target, RequestInfo] {
   const target = parseTarget(method, rawTarget)
   return [target, resolveRequestInfo(method, target)]

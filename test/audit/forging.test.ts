@@ -5,13 +5,13 @@ import type { AuditEvent } from '../../src/audit/event.ts'
 import { jsonMembers } from '../../src/audit/json-members.ts'
 import { auditorInto, clientRequest, memorySink, resolved } from './fixtures.ts'
 
-/** Everything but printable ASCII, letters, marks, numbers, punctuation and symbols. */
+/** Only letters, marks, numbers, punctuation, symbols and the space. */
 const VISIBLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u
 
 const sink = memorySink()
 const auditor = auditorInto(sink)
 
-/** The line of a request in which every string that somebody else chose is `text`. */
+/** The line of a request in which every string from outside is `text`. */
 function lineWith(text: string): string {
   sink.lines.length = 0
   const [target, info] = resolved('GET', '/api/v1/namespaces/a/pods/p')
@@ -78,7 +78,7 @@ function textsOf(event: AuditEvent): (string | undefined)[] {
   ]
 }
 
-describe('one event is one line', () => {
+describe('the line of an event', () => {
   test.for([
     ['CR LF and a whole forged event', 'x"}\r\n{"kind":"Event","user":{"username":"root"}}'],
     ['an ANSI escape', '\u001b[2J\u001b[31mroot'],
@@ -92,21 +92,21 @@ describe('one event is one line', () => {
     ['lone surrogates', '\ud800x\udc00'],
     ['surrogates the wrong way round', '\udc00\ud800'],
     ['quotes and backslashes', '\\"\\u0022\\\\"'],
-    ['spaces that are none', 'a\u00a0b\u3000c'],
+    ['characters that look like spaces', 'a\u00a0b\u3000c'],
     ['a private and an unassigned code point', '\ue000\uffff\u{10ffff}'],
-  ] as const)('with %s', ([, text]) => {
+  ] as const)('stays one line of visible characters with %s', ([, text]) => {
     const line = lineWith(text)
     expect(line.indexOf('\n')).toBe(line.length - 1)
     expect(line.slice(0, -1)).toMatch(VISIBLE)
     expect(new Set(textsOf(JSON.parse(line) as AuditEvent))).toEqual(new Set([text]))
   })
 
-  test('letters of any script stay readable', () => {
+  test('keeps letters of any script readable', () => {
     const line = lineWith('Zoë 李 жу 😀 e\u0301')
     expect(line).toContain('"username":"Zoë 李 жу 😀 e\u0301"')
   })
 
-  test('any strings: one line of visible characters that parses to the same strings', () => {
+  test('stays one line of visible characters that parses to the same strings, whatever they are', () => {
     const anything = fc.oneof(
       fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }),
       fc
@@ -124,7 +124,7 @@ describe('one event is one line', () => {
     )
   })
 
-  test('members of any object parse to the same object', () => {
+  test('has members that parse to the same object', () => {
     fc.assert(
       fc.property(
         fc.dictionary(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' })),
@@ -136,18 +136,18 @@ describe('one event is one line', () => {
   })
 })
 
-describe('lengths are bounded', () => {
-  test('a user agent is cut at 1024 as kube-apiserver cuts it', () => {
+describe('lengths are limited:', () => {
+  test('a user agent is truncated to 1024 characters, as by kube-apiserver', () => {
     const event = JSON.parse(lineWith('u'.repeat(5_000))) as AuditEvent
     expect(event.userAgent).toBe(`${'u'.repeat(1_024)}...TRUNCATED`)
   })
 
-  test('a user agent of exactly 1024 is whole', () => {
+  test('a user agent of exactly 1024 characters is not truncated', () => {
     const event = JSON.parse(lineWith('u'.repeat(1_024))) as AuditEvent
     expect(event.userAgent).toBe('u'.repeat(1_024))
   })
 
-  test('messages, reasons and targets are cut', () => {
+  test('messages, reasons and targets are truncated', () => {
     const event = JSON.parse(lineWith('m'.repeat(100_000))) as AuditEvent
     expect(event.responseStatus?.message).toBe(`${'m'.repeat(2_048)}...TRUNCATED`)
     expect(event.annotations['authorization.k8s.io/reason']).toBe(
@@ -156,7 +156,7 @@ describe('lengths are bounded', () => {
     expect(event.requestURI).toBe(`${'m'.repeat(4_096)}...TRUNCATED`)
   })
 
-  test('a cut within a surrogate pair is still one line of JSON', () => {
+  test('truncation within a surrogate pair still yields one line of JSON', () => {
     const event = JSON.parse(lineWith(`u${'😀'.repeat(600)}`)) as AuditEvent
     expect(event.userAgent).toBe(`u${'😀'.repeat(511)}\ud83d...TRUNCATED`)
   })

@@ -8,7 +8,7 @@ import {
 import { scanWork } from './scan-work.ts'
 
 const length = 8_000
-/** Work a character. One scan costs up to 20, a scan for every character thousands. */
+/** Work per character. One scan costs up to 20, a scan for every character thousands. */
 const most = 100
 
 const hostile = [
@@ -49,17 +49,20 @@ const functions = {
   'a user agent': (text: string) => userAgentOf(['User-Agent', text]),
 }
 
-test.for(Object.entries(functions))('%s is scanned once, whatever it holds', ([, redact]) => {
-  const dear = hostile.filter((piece) => {
-    const text = piece.repeat(length / piece.length)
-    return scanWork(() => redact(text)) > most * text.length
-  })
-  expect(dear).toEqual([])
-})
+test.for(Object.entries(functions))(
+  '%s is scanned only once, whatever it contains',
+  ([, redact]) => {
+    const expensive = hostile.filter((piece) => {
+      const text = piece.repeat(length / piece.length)
+      return scanWork(() => redact(text)) > most * text.length
+    })
+    expect(expensive).toEqual([])
+  },
+)
 
 test.for([
   {
-    name: 'a regex that looks for the end of a token from every beginning',
+    name: 'a regular expression that searches the end of a token from every start',
     scan: (text: string) => /eyJ[\w-]{8,}\.[\w-]*\.[\w-]*/.test(text),
     piece: 'eyJ',
   },
@@ -68,7 +71,7 @@ test.for([
     scan: (text: string) => text.split('&').map((_, start) => text.indexOf('=', start)),
     piece: '&',
   },
-])('the measure finds $name', ({ scan, piece }) => {
+])('the measurement detects $name', ({ scan, piece }) => {
   const text = piece.repeat(length / 2 / piece.length)
   expect(scanWork(() => scan(text))).toBeGreaterThan(most * text.length)
 })

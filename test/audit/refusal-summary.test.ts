@@ -24,14 +24,14 @@ function setup(options: { fullEvents?: number; maxAddresses?: number } = {}) {
 }
 
 describe('within a window', () => {
-  test('the first refusals of an address have events of their own, the rest has not', () => {
+  test('only the first refusals of an address have events of their own', () => {
     const { add, written } = setup()
     expect(add('a', 4)).toEqual([true, true, false, false])
     expect(add('b', 3)).toEqual([true, true, false])
     expect(written).toEqual([])
   })
 
-  test('what had no event is told at its end, by address, with the codes, the most frequent first', () => {
+  test('the others are reported at its end by address, with their codes, the most frequent first', () => {
     const { add, clock, summary, written } = setup()
     add('a', 3, 400)
     clock.now += 5
@@ -45,14 +45,14 @@ describe('within a window', () => {
     ])
   })
 
-  test('nothing is told of an address all of whose refusals had events', () => {
+  test('nothing is reported for an address whose refusals all had events', () => {
     const { add, summary, written } = setup()
     add('a', 2)
     summary.end()
     expect(written).toEqual([])
   })
 
-  test('addresses beyond the bound are told together', () => {
+  test('addresses beyond the limit are reported together', () => {
     const { add, summary, written } = setup({ maxAddresses: 1 })
     add('a', 3)
     expect(add('b', 2)).toEqual([false, false])
@@ -66,7 +66,7 @@ describe('within a window', () => {
 })
 
 describe('the next window', () => {
-  test('begins with the first refusal after the end of this one, and tells it', () => {
+  test('begins with the first refusal after the end of the last one, and reports the last one', () => {
     const { add, clock, written } = setup()
     add('a', 3)
     clock.now += WINDOW - 1
@@ -76,7 +76,7 @@ describe('the next window', () => {
     expect(written).toEqual([{ address: 'a', since: 1_000, count: 2, codes: '2 with 429' }])
   })
 
-  test('begins anew after an end that was asked for', () => {
+  test('begins again after an explicit end', () => {
     const { add, clock, summary, written } = setup()
     add('a', 3)
     summary.end()
@@ -87,7 +87,7 @@ describe('the next window', () => {
     expect(written.map(({ since }) => since)).toEqual([1_000, 1_000 + WINDOW - 1])
   })
 
-  test('tells what could not be written before as well, and nothing twice', () => {
+  test('reports again what could not be written, and nothing twice', () => {
     const { add, summary, sink, written } = setup({ maxAddresses: 1 })
     sink.takes = false
     add('a', 3)

@@ -1,11 +1,11 @@
 /**
- * How much looking at characters a function does: what string methods pass over, and how often
- * regular expressions track back. No clock, so the same on every machine.
+ * Measures how many characters a function inspects: those that string methods pass, and the backtracks
+ * of regular expressions. It uses no clock, so the result is the same on every machine.
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInThisContext } from 'node:vm'
 
-/** A regular expression that gives up (no match) once it has tracked back so often. */
+/** A regular expression that fails (no match) after so many backtracks. */
 type LimitedRegExp = (source: string, flags: string, backtracks: number) => RegExp
 
 interface RegExpCall {
@@ -15,7 +15,7 @@ interface RegExpCall {
   readonly text: string
 }
 
-/** Runs `run`, which calls nothing asynchronous, and returns the work that it made. */
+/** Runs a synchronous function. @returns the work that it caused */
 export function scanWork(run: () => void): number {
   const calls: RegExpCall[] = []
   let passed = 0
@@ -68,13 +68,13 @@ function replace<T extends object, K extends keyof T>(
   }
 }
 
-/** What V8's own limit on backtracking is set by; not to be had without its syntax for natives. */
+/** V8's own backtrack limit, which is only available with its natives syntax. */
 function limitedRegExp(): LimitedRegExp {
   setFlagsFromString('--allow-natives-syntax')
   try {
     const source = '(source, flags, limit) => %NewRegExpWithBacktrackLimit(source, flags, limit)'
     const make = runInThisContext(source) as LimitedRegExp
-    // Functions are compiled when they are first called.
+    // The function is compiled at its first call, which needs the flag.
     make('a', '', 1)
     return make
   } finally {
@@ -84,9 +84,9 @@ function limitedRegExp(): LimitedRegExp {
 
 const limited = limitedRegExp()
 
-/** The least power of two that is enough. */
+/** The smallest power of two that is a sufficient limit. */
 function backtracksOf({ source, flags, from, text }: RegExpCall): number {
-  // With a match at the end in any case, none means that the limit was reached.
+  // The alternative always matches at the end, so no match means that the limit was reached.
   const end = flags.includes('y') ? '' : '(?![^])'
   const withIndex = flags.includes('g') ? flags : `${flags}g`
   for (let limit = 1; ; limit *= 2) {

@@ -11,7 +11,7 @@ function redactQuery(query: string): string {
   return redactTarget(`/p?${query}`, query).slice('/p?'.length)
 }
 
-describe('query of a judged target', () => {
+describe('the query of a valid target', () => {
   test.for([
     ['limit=500&continue=abc', 'limit=500&continue=[redacted]'],
     ['labelSelector=app%3Dweb&watch=true', 'labelSelector=app%3Dweb&watch=true'],
@@ -34,23 +34,23 @@ describe('query of a judged target', () => {
     ['limit=1;token=secret', 'limit=[redacted]'],
     ['&&limit=1&', '&&limit=1&'],
     [`${'a'.repeat(41)}=x`, '[redacted]'],
-  ] as const)('%s is written %s', ([query, written]) => {
+  ] as const)('%s is written as %s', ([query, written]) => {
     expect(redactQuery(query)).toBe(written)
   })
 
-  test('a query of thousands of parameters is cut', () => {
+  test('is truncated when it has thousands of parameters', () => {
     const query = Array.from({ length: 9_000 }, () => 'command=x').join('&')
     const written = redactTarget(`/p?${query}`, query)
     expect(written).toHaveLength(4_096 + '...TRUNCATED'.length)
     expect(written.endsWith('...TRUNCATED')).toBe(true)
   })
 
-  test('a path that is too long is cut', () => {
+  test('does not matter for a path that is too long, which is truncated', () => {
     const path = `/${'a'.repeat(60_000)}`
     expect(redactTarget(path, '')).toBe(`${path.slice(0, 4_096)}...TRUNCATED`)
   })
 
-  test('no value of a parameter that is not known is in it', () => {
+  test('contains no value of an unknown parameter', () => {
     const secret = fc.stringMatching(/^SECRET[A-Za-z0-9%=+/.]{0,20}$/)
     const alone = fc.stringMatching(/^SECRET[A-Za-z0-9%+/.]{0,20}={0,2}$/)
     const name = fc.stringMatching(/^[a-zA-Z_%0-9.-]{1,12}$/)
@@ -69,7 +69,7 @@ describe('query of a judged target', () => {
   })
 })
 
-describe('target that was refused', () => {
+describe('a target that was refused', () => {
   test.for([
     ['/api/v1//pods', '/api/v1//pods'],
     ['/api/v1/%2e%2e/x', '/api/v1/%2e%2e/x'],
@@ -81,17 +81,17 @@ describe('target that was refused', () => {
     [`/api/v1//${JWT}/x`, '/api/v1//[redacted]/x'],
     ['', ''],
     ['*', '*'],
-  ] as const)('%s is written %s', ([target, written]) => {
+  ] as const)('%s is written as %s', ([target, written]) => {
     expect(redactUnparsed(target)).toBe(written)
   })
 
-  test('its length is bounded', () => {
+  test('is limited in length', () => {
     expect(redactUnparsed('\\'.repeat(60_000))).toBe(`${'\\'.repeat(4_096)}...TRUNCATED`)
     expect(redactUnparsed(`/?${'a'.repeat(60_000)}`).length).toBeLessThan(5_000)
   })
 })
 
-/** The line of a request that carries a secret wherever one can be. */
+/** The line of a request with a secret in every place that may hold one. */
 function lineOf(rawTarget: string, authentication: Authentication = ada): string {
   const sink = memorySink()
   const auditor = auditorInto(sink)
@@ -111,8 +111,8 @@ function lineOf(rawTarget: string, authentication: Authentication = ada): string
   return sink.lines.join('')
 }
 
-describe('the line', () => {
-  test('holds no argument of exec, no header and no token', () => {
+describe('the line of an event', () => {
+  test('contains no argument of exec, no header and no token', () => {
     const line = lineOf(
       '/api/v1/namespaces/a/pods/p/exec?command=sh&command=-c&command=pw%3Dsecret&access_token=hunter2',
     )
@@ -121,7 +121,7 @@ describe('the line', () => {
     expect(line).toContain('command=[redacted]')
   })
 
-  test('keeps extra values that name a credential, and none that is one', () => {
+  test('contains extra values that identify a credential, but no credential', () => {
     const line = lineOf('/version', {
       ...ada,
       user: {
@@ -141,7 +141,7 @@ describe('the line', () => {
     })
   })
 
-  test('annotations of an authenticator cannot pass for the own ones', () => {
+  test('does not let annotations of an authenticator imitate those of the auditor', () => {
     const line = lineOf('/version', {
       ...ada,
       annotations: {
@@ -164,7 +164,7 @@ describe('the line', () => {
     expect(annotations).not.toHaveProperty(['authorization.k8s.io/decision'])
   })
 
-  test('leaves out what a user has not', () => {
+  test('omits fields that are empty for the user', () => {
     const line = lineOf('/version', {
       ...ada,
       user: { username: 'bob', uid: '', groups: [], extra: {} },

@@ -52,7 +52,7 @@ function setup(limits: Partial<AcceptLimits> = {}) {
   return { accepted, clock, busy, evicted, open }
 }
 
-test('so many are open at once of one address, and one more when one has closed', () => {
+test('an address has a limited number of open connections, and gets another one after one has closed', () => {
   const { accepted } = setup()
   const open = [socket('192.0.2.1'), socket('192.0.2.1'), socket('192.0.2.1')]
   expect(open.map((one) => accepted.add(one, 1))).toEqual([undefined, undefined, undefined])
@@ -63,7 +63,7 @@ test('so many are open at once of one address, and one more when one has closed'
   expect(accepted.add(socket('192.0.2.1'), 1)).toBe('address')
 })
 
-test('so many are opened in a row by one address, and then as many as come back in time', () => {
+test('an address opens a burst of connections, and then as many as the rate allows', () => {
   const { accepted, clock } = setup()
   const openAndClose = (address: string) => {
     const one = socket(address)
@@ -81,7 +81,7 @@ test('so many are opened in a row by one address, and then as many as come back 
   expect(openAndClose('192.0.2.1')).toBeUndefined()
 })
 
-test('one that is refused takes no place', () => {
+test('a refused connection does not count', () => {
   const { accepted, clock } = setup({ handshakes: { requestsPerSecond: 1, burst: 1 } })
   accepted.add(socket('192.0.2.1'), 1)
   for (let i = 0; i < 9; i++) accepted.add(socket('192.0.2.1'), 1)
@@ -98,8 +98,8 @@ test.for<readonly [string, string, string]>([
   expect(accepted.add(socket(second), 1)).toBe('address')
 })
 
-describe('when all places are taken', () => {
-  test('the oldest idle connection of the address with most makes room', () => {
+describe('at the limit of all connections', () => {
+  test('the oldest idle connection of the address with the most connections is evicted', () => {
     const { busy, evicted, open } = setup({ maxConnections: 4 })
     const early = open('192.0.2.1')
     const held = [open('192.0.2.2'), open('192.0.2.2'), open('192.0.2.2')]
@@ -109,7 +109,7 @@ describe('when all places are taken', () => {
     expect(evicted).toEqual({ count: 1, address: '192.0.2.2' })
   })
 
-  test('if all of that address are busy, it is the oldest idle one of all', () => {
+  test('the oldest idle connection of all is evicted if all of that address are busy', () => {
     const { busy, open } = setup({ maxConnections: 4 })
     const idle = [open('192.0.2.1'), open('192.0.2.3')]
     for (const { one } of [open('192.0.2.2'), open('192.0.2.2')]) busy.add(socketKey(one))
@@ -117,7 +117,7 @@ describe('when all places are taken', () => {
     expect(idle.map(({ closed }) => closed.yet)).toEqual([true, false])
   })
 
-  test('a newcomer is refused if all are busy', () => {
+  test('a new connection is refused if all are busy', () => {
     const { busy, evicted, open } = setup({ maxConnections: 3 })
     busy.add(socketKey(open('192.0.2.1').one))
     for (const { one } of [open('192.0.2.2'), open('192.0.2.2')]) busy.add(socketKey(one))
@@ -125,7 +125,7 @@ describe('when all places are taken', () => {
     expect(evicted.count).toBe(0)
   })
 
-  test('there is room again when one has closed', () => {
+  test('a new connection is accepted after one has closed', () => {
     const { evicted, open } = setup({ maxConnections: 2 })
     open('192.0.2.1').one.emit('close')
     open('192.0.2.1')
@@ -134,7 +134,7 @@ describe('when all places are taken', () => {
   })
 })
 
-test('the loading of the client CA at accept is remembered until the end; 0 for a stranger to it', () => {
+test('a connection keeps the generation of the client CA at accept until it closes; others have 0', () => {
   const { accepted } = setup()
   const one = socket('192.0.2.1')
   accepted.add(one, 7)
@@ -143,7 +143,7 @@ test('the loading of the client CA at accept is remembered until the end; 0 for 
   expect(accepted.generationOf(one)).toBe(0)
 })
 
-test('a connection from the port of one that has not closed yet is counted after that has', () => {
+test('a connection still counts after an earlier one from the same port has closed', () => {
   const { accepted, open } = setup({ maxConnections: 2 })
   const before = socket('192.0.2.1')
   const { remotePort } = before

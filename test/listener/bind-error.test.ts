@@ -45,14 +45,14 @@ test.for([
   },
 )
 
-test('a failure that has nothing to do with the address stays what it is', async () => {
-  const error = new Error('out of the blue')
+test('an error that is not about the address is passed on unchanged', async () => {
+  const error = new Error('unexpected')
   const start = () => Promise.reject(error)
   const wanted = { field: 'listener', address: '127.0.0.1', port: 0 }
   await expect(binding(wanted, start)).rejects.toBe(error)
 })
 
-test('a listener that has its address is handed on', async () => {
+test('a listener that is bound is returned', async () => {
   const server = createServer()
   const bound = await binding({ field: 'probes', address: '127.0.0.1', port: 0 }, async () => {
     server.listen(0, '127.0.0.1')

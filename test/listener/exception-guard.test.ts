@@ -18,11 +18,11 @@ async function exceptions(of = metrics): Promise<number> {
 }
 
 function fail(): never {
-  throw new Error('nobody foresaw this')
+  throw new Error('unexpected')
 }
 
 describe('a guarded callback', () => {
-  test('gets its arguments, and its connection stays', () => {
+  test('gets its arguments, and its connection stays open', () => {
     const { log, lines } = memoryLog()
     const calls: unknown[] = []
     let destroyed = 0
@@ -31,7 +31,7 @@ describe('a guarded callback', () => {
     expect({ calls, destroyed, lines }).toEqual({ calls: [[1, 'b']], destroyed: 0, lines: [] })
   })
 
-  test('that throws ends the connection named by its arguments, and is told and counted', async () => {
+  test('closes the connection in its arguments when it throws, and the error is logged and counted', async () => {
     const { log, lines } = memoryLog()
     const destroyed: string[] = []
     const connection = (name: string) => ({ destroy: () => destroyed.push(name) })
@@ -44,10 +44,10 @@ describe('a guarded callback', () => {
     callback(1, connection('a'))
     expect(await exceptions()).toBe(before + 1)
     expect(destroyed).toEqual(['a'])
-    expect(lines).toMatchObject([{ msg: UNEXPECTED, err: { message: 'nobody foresaw this' } }])
+    expect(lines).toMatchObject([{ msg: UNEXPECTED, err: { message: 'unexpected' } }])
   })
 
-  test('throws nothing even when the connection cannot be destroyed', () => {
+  test('does not throw even when the connection cannot be destroyed', () => {
     const { log, lines } = memoryLog()
     createGuard({ destroy: fail }, { log, metrics })(fail)()
     expect(lines.map(({ msg }) => msg)).toEqual([
@@ -57,12 +57,12 @@ describe('a guarded callback', () => {
   })
 })
 
-describe('on the listener, an exception ends one connection', () => {
+describe('an exception on the listener closes only one connection', () => {
   let bare: BareListener
 
   const throwing: BodyReceiver = { onData: fail, onEnd: fail, onError: fail }
 
-  /** What goes wrong is said by the target. */
+  /** The target selects where the exception is thrown. */
   function handle(exchange: Exchange): void {
     const { rawTarget } = exchange.request
     if (rawTarget === '/now') fail()
@@ -95,15 +95,15 @@ describe('on the listener, an exception ends one connection', () => {
   test.for<readonly [where: string, bytes: string]>([
     ['a request', head('/now')],
     ['a request that waits for 100', head('/now', 'Expect: 100-continue\r\n')],
-    ['a request that waits for something else', head('/now', 'Expect: tea\r\n')],
+    ['a request with an unknown expectation', head('/now', 'Expect: tea\r\n')],
     ['an upgrade request', head('/now', 'Connection: Upgrade\r\nUpgrade: websocket\r\n')],
     ['a body', `${head('/body', 'Content-Length: 1\r\n')}x`],
     ['the end of a body', head('/body', 'Transfer-Encoding: chunked\r\n') + '0\r\n\r\n'],
-    ['the end of an answer', head('/close')],
+    ['the end of a response', head('/close')],
     ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n'],
-    ['what is no HTTP', 'nonsense\r\n\r\n'],
+    ['malformed input', 'nonsense\r\n\r\n'],
     ['a request without Host', 'GET / HTTP/1.1\r\n\r\n'],
-  ])('at %s of HTTP/1.1', async ([, bytes]) => {
+  ])('when it is thrown at %s of HTTP/1.1', async ([, bytes]) => {
     const before = bare.errors.length
     const connection = await connectRaw(bare.target)
     connection.write(bytes)
@@ -112,7 +112,7 @@ describe('on the listener, an exception ends one connection', () => {
     expect(await isServing()).toBe(true)
   })
 
-  test('when a client leaves in the middle of an answer', async () => {
+  test('when it is thrown because a client disconnects during a response', async () => {
     const before = bare.errors.length
     const connection = await connectRaw(bare.target)
     connection.write(head('/abort'))
@@ -133,8 +133,8 @@ describe('on the listener, an exception ends one connection', () => {
     ['a stream', [headers(1, fields('/now'))]],
     ['DATA', [headers(1, fields('/body'), FLAG.END_HEADERS), data(1, 'x')]],
     ['the end of a body', [headers(1, fields('/body'), FLAG.END_HEADERS), data(1, '', true)]],
-    ['the end of an answer', [headers(1, fields('/close'))]],
-  ])('at %s of HTTP/2', async ([, frames]) => {
+    ['the end of a response', [headers(1, fields('/close'))]],
+  ])('when it is thrown at %s of HTTP/2', async ([, frames]) => {
     const before = bare.errors.length
     const connection = await connectHttp2(bare.target)
     connection.send(...frames)

@@ -1,4 +1,4 @@
-/** What the audit log says of certificates that do not verify, where revocation lists are looked at. */
+/** The cause in the audit log for certificates that do not verify, with revocation lists configured. */
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
@@ -17,14 +17,14 @@ let gatehouse: TestGatehouse
 let folder: string
 let listed: Authority
 let unlisted: Authority
-let stranger: Authority
+let unknown: Authority
 
 beforeAll(async () => {
   api = await startApiServer()
   folder = await mkdtemp(join(tmpdir(), 'gatehouse-foreign-'))
   listed = await createAuthority({ commonName: 'listed' })
   unlisted = await createAuthority({ commonName: 'unlisted' })
-  stranger = await createAuthority({ commonName: 'stranger' })
+  unknown = await createAuthority({ commonName: 'unknown' })
   const x509 = { clientCAFile: join(folder, 'ca.crt'), crlFile: join(folder, 'ca.crl') }
   await writeFile(x509.clientCAFile, listed.certificatePem + unlisted.certificatePem)
   await writeFile(x509.crlFile, (await listed.revoke([])) + (await listed.revoke([])))
@@ -56,15 +56,15 @@ async function causeFor(chain: KeyPair, above = ''): Promise<string | undefined>
 
 const FOREIGN = /^client certificate: it was not issued by a client CA \([A-Z_]+\)$/
 
-test('a foreign certificate is foreign, whatever comes with it', async () => {
-  const leaf = await stranger.issue({ commonName: 'ada', usages: ['client'] })
+test('a certificate of an unknown CA is reported as such, whatever chain is sent with it', async () => {
+  const leaf = await unknown.issue({ commonName: 'ada', usages: ['client'] })
   expect(await causeFor(leaf)).toMatch(FOREIGN)
-  expect(await causeFor(leaf, stranger.certificatePem)).toMatch(FOREIGN)
+  expect(await causeFor(leaf, unknown.certificatePem)).toMatch(FOREIGN)
   expect(await causeFor(leaf, listed.certificatePem)).toMatch(FOREIGN)
-  expect(await causeFor(stranger)).toMatch(FOREIGN)
+  expect(await causeFor(unknown)).toMatch(FOREIGN)
 })
 
-test('a certificate of a client CA that has no list says so, whatever comes with it', async () => {
+test('a certificate of a client CA without a revocation list is reported as such, whatever chain is sent with it', async () => {
   const cause =
     'client certificate: there is no revocation list of its CA in authentication.x509.crlFile (UNABLE_TO_GET_CRL)'
   const leaf = await unlisted.issue({ commonName: 'ada', usages: ['client'] })

@@ -33,20 +33,20 @@ function setup(burst = 500) {
   return { clock, evicted, begin, done }
 }
 
-test('usual certificates cost what any handshake costs', () => {
+test('a handshake with certificates of usual length costs the same as one without', () => {
   const { begin, done } = setup(10)
   for (let i = 0; i < 10; i++) {
     const { socket, allowed } = begin()
     expect(allowed).toBe(true)
     done(socket, USUAL_BYTES)
-    // What comes over the connection later is no handshake.
+    // Bytes after the handshake do not count.
     socket.bytesRead = 1_000_000
     socket.destroy()
   }
   expect(begin().allowed).toBe(false)
 })
 
-test('certificates of unusual length use an address up, what is under way of it included', () => {
+test('long certificates spend the budget of an address, and its handshakes in progress are closed', () => {
   const { begin, done, evicted, clock } = setup(500)
   const others = begin('b')
   const waiting = [begin(), begin()]
@@ -64,7 +64,7 @@ test('certificates of unusual length use an address up, what is under way of it 
   expect(begin().allowed).toBe(true)
 })
 
-test('a handshake that is broken off behind much that was sent costs as much', () => {
+test('a handshake that is aborted after many bytes costs as much', () => {
   const { begin } = setup(300)
   for (let i = 0; i < 2; i++) {
     const { socket } = begin()
@@ -74,7 +74,7 @@ test('a handshake that is broken off behind much that was sent costs as much', (
   expect(begin().allowed).toBe(false)
 })
 
-test('of more than 64 under way at once the oldest goes, those that are done do not count', () => {
+test('the oldest of more than 64 handshakes in progress is closed; completed ones do not count', () => {
   const { begin, done, evicted } = setup()
   const finished = begin()
   done(finished.socket, 0)
@@ -84,7 +84,7 @@ test('of more than 64 under way at once the oldest goes, those that are done do 
   expect(evicted).toEqual(['a', 'a'])
 })
 
-test('a debt is never longer than the bucket, so that an address gets in again', () => {
+test('a debt never exceeds the bucket, so that an address can connect again', () => {
   const { begin, done, clock } = setup(100)
   const begun = [begin(), begin()]
   for (const { socket } of begun) done(socket, USUAL_BYTES + 1)

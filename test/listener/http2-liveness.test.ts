@@ -1,4 +1,4 @@
-/** Clients that leave an HTTP/2 session so that node does not notice, and those that only say nothing. */
+/** Clients whose disconnection from an HTTP/2 session node does not notice, and clients that are only silent. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import type { Exchange } from '../../src/http/exchange.ts'
@@ -65,7 +65,7 @@ describe('HTTP/2 sessions', () => {
   test.for([
     { what: 'a refused request', paths: ['/refused'] },
     { what: 'a watch beside a refused request', paths: ['/watch', '/refused'] },
-  ])('with $what and a bad frame end when the client has left', async ({ paths }) => {
+  ])('with $what and a malformed frame end when the client has disconnected', async ({ paths }) => {
     const clients = await Promise.all(
       Array.from({ length: 10 }, async () => {
         const client = await connectHttp2(bare.target)
@@ -80,7 +80,7 @@ describe('HTTP/2 sessions', () => {
     expect(aborted.filter((path) => path === '/watch')).toHaveLength(paths.length === 2 ? 10 : 0)
   })
 
-  test('whose client answers no PING end, and their requests are told', async () => {
+  test('end when the client does not respond to PING, and abort their requests', async () => {
     const client = await connectHttp2(bare.target, { silent: true })
     client.send(headers(1, get('/watch')))
     await client.end()
@@ -90,9 +90,9 @@ describe('HTTP/2 sessions', () => {
   })
 
   test.for([
-    { what: 'as it is', send: [] },
-    { what: 'after a GOAWAY of its own', send: [goaway(0)] },
-  ])('with a silent watch stay while the client answers, $what', async ({ send }) => {
+    { what: '', send: [] },
+    { what: ' after it has sent GOAWAY', send: [goaway(0)] },
+  ])('with a silent watch stay open while the client responds$what', async ({ send }) => {
     const client = await connectHttp2(bare.target)
     client.send(headers(1, get('/watch')), ...send)
     const asked = (times: number) => (frames: readonly Frame[]) =>

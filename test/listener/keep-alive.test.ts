@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest'
 import { startBareListener } from '../support/bare-listener.ts'
 import { connectRaw } from '../support/raw.ts'
 
-test('connections are probed by TCP, so that a client that vanished is noticed', async () => {
+test('TCP keep-alive is enabled on connections, to notice clients that vanished', async () => {
   const setKeepAlive = vi.spyOn(Socket.prototype, 'setKeepAlive')
   const bare = await startBareListener({ handle: () => undefined, onMalformed: () => undefined })
   try {

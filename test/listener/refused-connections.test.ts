@@ -8,7 +8,7 @@ import { connectRaw } from '../support/raw.ts'
 
 const MESSAGE = 'refusing client connections: limit reached'
 
-test('of a flood each is counted, and a line a minute and reason names an address', async () => {
+test('every refused connection is counted, and one per minute and reason is logged with its address', async () => {
   const { log, lines } = memoryLog()
   const metrics = createMetrics({ processMetrics: false })
   const clock = { now: 0 }
@@ -38,9 +38,9 @@ const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 const UPGRADE = `GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`
 
 test.for([
-  { name: 'more requests at once than wait their turn', bytes: GET.repeat(18) },
-  { name: 'an upgrade behind a request that is not answered', bytes: GET + UPGRADE },
-])('$name: the connection is cut, and counted', async ({ bytes }) => {
+  { name: 'more pipelined requests than are queued', bytes: GET.repeat(18) },
+  { name: 'an upgrade after a request without a response yet', bytes: GET + UPGRADE },
+])('$name closes the connection and is counted', async ({ bytes }) => {
   const bare = await startBareListener({ handle: () => undefined, onMalformed: () => undefined })
   try {
     const connection = await connectRaw(bare.target)

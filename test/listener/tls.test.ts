@@ -18,8 +18,8 @@ const source: Source = {
   }),
 }
 
-describe('names of cipher suites', () => {
-  test("kube-apiserver's are taken, those of TLS 1.3 without effect", () => {
+describe('the list of cipher suites', () => {
+  test("accepts kube-apiserver's names; those of TLS 1.3 have no effect", () => {
     const names = ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256']
     expect(checkCipherSuites(names, source)).toEqual([])
   })
@@ -30,7 +30,7 @@ describe('names of cipher suites', () => {
     'ECDHE-RSA-AES128-GCM-SHA256',
     'tls_ecdhe_rsa_with_aes_128_gcm_sha256',
     'constructor',
-  ])('%s is a problem', (name) => {
+  ])('reports %s', (name) => {
     const names = ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', name]
     expect(checkCipherSuites(names, source)).toMatchObject([
       {
@@ -40,7 +40,7 @@ describe('names of cipher suites', () => {
     ])
   })
 
-  test('a list that leaves TLS 1.2 without a suite is a problem', () => {
+  test('is reported when it leaves TLS 1.2 without a suite', () => {
     expect(checkCipherSuites(['TLS_AES_128_GCM_SHA256'], source)).toMatchObject([
       { message: 'leaves TLS 1.2 without a cipher suite' },
     ])
@@ -68,19 +68,19 @@ describe('the certificate for a server name', async () => {
     tls.contextFor(name),
   )
 
-  test('is that of its names, the earlier of two for one name', () => {
+  test('is the first one that contains the name', () => {
     expect(first).toBeDefined()
     expect(tls.contextFor('INTERNAL.example')).toBe(first)
     expect(tls.contextFor('a.internal.example')).toBe(first)
   })
 
-  test('is that of explicit names rather than those in the certificate', () => {
+  test('is selected by explicit names instead of those in the certificate', () => {
     expect(explicit).toBeDefined()
     expect(tls.contextFor('a.explicit.example')).toBe(explicit)
     expect(tls.contextFor('ignored.example')).toBeUndefined()
   })
 
-  test('is the default one for other names, and a wildcard is one label', () => {
+  test('is the default one for other names, and a wildcard matches one label', () => {
     expect(tls.contextFor('default.example')).toBeUndefined()
     expect(tls.contextFor('a.b.internal.example')).toBeUndefined()
     expect(tls.contextFor('10.0.0.1')).toBeUndefined()

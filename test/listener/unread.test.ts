@@ -1,4 +1,4 @@
-/** Clients that ask and do not read what they are told: their connections end. */
+/** Clients that do not read their responses: their connections are closed. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { writeRefusal } from '../../src/http/refusal.ts'
@@ -17,16 +17,16 @@ const GET: Fields = [
 ]
 
 let bare: BareListener
-let asked: number
-let answered: number
+let requests: number
+let responses: number
 
 beforeEach(async () => {
-  asked = 0
-  answered = 0
+  requests = 0
+  responses = 0
   bare = await startBareListener({
     handle(exchange) {
-      asked += 1
-      exchange.onClose(() => (answered += 1))
+      requests += 1
+      exchange.onClose(() => (responses += 1))
       writeRefusal(exchange, new StatusError('Unauthorized', 'x'.repeat(65_536)), [], 200)
     },
     onMalformed: () => undefined,
@@ -43,34 +43,37 @@ const connections = async (): Promise<number> => {
 }
 
 test.for([
-  { what: 'opens no window for it', frames: [] },
-  { what: 'sends a bad frame as well', frames: [ping('x'.repeat(40))] },
-])('an HTTP/2 client that leaves a refusal unread and $what is let go', async ({ frames }) => {
-  const client = await connectHttp2(bare.target, {
-    silent: true,
-    settings: { [SETTING.INITIAL_WINDOW_SIZE]: 0 },
-  })
-  client.send(headers(1, GET), ...frames)
-  await expect.poll(() => asked, patience).toBe(1)
-  await expect.poll(() => answered, patience).toBe(1)
-  client.raw.destroy()
-  await expect.poll(connections, patience).toBe(0)
-})
+  { what: 'keeps its window closed', frames: [] },
+  { what: 'sends a malformed frame as well', frames: [ping('x'.repeat(40))] },
+])(
+  'an HTTP/2 client that does not read a refusal and $what is disconnected',
+  async ({ frames }) => {
+    const client = await connectHttp2(bare.target, {
+      silent: true,
+      settings: { [SETTING.INITIAL_WINDOW_SIZE]: 0 },
+    })
+    client.send(headers(1, GET), ...frames)
+    await expect.poll(() => requests, patience).toBe(1)
+    await expect.poll(() => responses, patience).toBe(1)
+    client.raw.destroy()
+    await expect.poll(connections, patience).toBe(0)
+  },
+)
 
-test('an HTTP/1.1 client that sends request after request and reads nothing is cut off', async () => {
+test('an HTTP/1.1 client that sends requests and reads no responses is disconnected', async () => {
   const client = await connectRaw(bare.target)
   client.socket.pause()
   let sent = 0
-  // One at a time, as more in a row would be refused for that: until no answer gets out any more.
+  // One at a time, since pipelined requests would be refused, until no more responses can be sent.
   const send = setInterval(() => {
-    if (asked > answered || sent > asked) return
+    if (requests > responses || sent > requests) return
     sent += 1
     client.write('GET /api HTTP/1.1\r\nHost: gatehouse\r\n\r\n')
   }, 1)
   try {
-    await expect.poll(() => answered, patience).toBeGreaterThan(0)
+    await expect.poll(() => responses, patience).toBeGreaterThan(0)
     await expect.poll(connections, patience).toBe(0)
-    expect(answered).toBe(asked)
+    expect(responses).toBe(requests)
   } finally {
     clearInterval(send)
     client.destroy()

@@ -7,13 +7,17 @@ import { createMetrics } from '../../src/metrics.ts'
 import { indexToEvict, type Occupant } from '../../src/probes/connection-reserve.ts'
 import { startProbes, type Probes } from '../../src/probes/probes.ts'
 
-describe('of a full listener leaves', () => {
+describe('beyond the limit, the evicted connection is', () => {
   const idle = (address: string): Occupant => ({ address, busy: false })
   const busy = (address: string): Occupant => ({ address, busy: true })
 
-  test.for<readonly [who: string, occupants: readonly Occupant[], index: number]>([
-    ['the oldest idle one', [busy('a'), idle('a'), idle('a')], 1],
-    ['one of the address with most', [idle('a'), idle('b'), idle('b'), idle('c')], 1],
+  test.for<readonly [which: string, occupants: readonly Occupant[], index: number]>([
+    ['the oldest idle one of the only address with several', [busy('a'), idle('a'), idle('a')], 1],
+    [
+      'one of the address with the most connections',
+      [idle('a'), idle('b'), idle('b'), idle('c')],
+      1,
+    ],
     ['the oldest when all of that address are busy', [idle('a'), busy('b'), busy('b')], 1],
     ['the oldest when every address has one', [idle('a'), idle('b')], 0],
   ])('%s', ([, occupants, index]) => {
@@ -46,11 +50,11 @@ describe('the probes listener', () => {
   }
 
   test.for(['127.0.0.2', '127.0.0.1'])(
-    'answers a probe from 127.0.0.1 however many connections %s holds open',
-    async (stranger) => {
-      const held = await Promise.all(Array.from({ length: 150 }, () => occupy(stranger)))
-      const answer = await fetch(`http://127.0.0.1:${probes.address.port}/livez`)
-      expect(answer.status).toBe(200)
+    'responds to a probe from 127.0.0.1 however many connections %s holds open',
+    async (address) => {
+      const held = await Promise.all(Array.from({ length: 150 }, () => occupy(address)))
+      const response = await fetch(`http://127.0.0.1:${probes.address.port}/livez`)
+      expect(response.status).toBe(200)
       const closed = (): number => held.filter(({ destroyed }) => destroyed).length
       for (const socket of held) socket.resume()
       await expect.poll(closed).toBeGreaterThanOrEqual(50)
@@ -58,11 +62,11 @@ describe('the probes listener', () => {
   )
 
   test.for<readonly [what: string, bytes: string]>([
-    ['says nothing', ''],
-    ['says half of a head', 'GET /livez HTTP/1.1\r\nHost: x\r\n'],
-    ['keeps its connection after an answer', 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['sends nothing', ''],
+    ['sends half of a header', 'GET /livez HTTP/1.1\r\nHost: x\r\n'],
+    ['keeps its connection open after a response', 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['sends no body', 'GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n'],
-  ])('gives a client up that %s', async ([, bytes]) => {
+  ])('disconnects a client that %s', async ([, bytes]) => {
     const socket = await occupy('127.0.0.2')
     socket.write(bytes)
     socket.resume()

@@ -9,8 +9,8 @@ const GOOD: SignInCheck = { name: 'jwks https://good', problem: undefined, wasTr
 const DOWN: SignInCheck = { name: 'jwks https://down', problem: 'ECONNREFUSED', wasTried: true }
 const UNTRIED: SignInCheck = { name: 'jwks https://new', problem: 'not yet', wasTried: false }
 
-/** What `/readyz?verbose` says to these states, one after the other. */
-function answers(x509: boolean, ...states: readonly (readonly SignInCheck[])[]) {
+/** The responses of `/readyz?verbose` to these states, in order. */
+function responses(x509: boolean, ...states: readonly (readonly SignInCheck[])[]) {
   let issuers: readonly SignInCheck[] = []
   const certificates = { readiness: () => [] }
   const tokens = { readiness: () => issuers }
@@ -23,42 +23,42 @@ function answers(x509: boolean, ...states: readonly (readonly SignInCheck[])[]) 
 }
 
 describe('at the start', () => {
-  test('an issuer that was not tried yet fails readiness, whoever else could sign in', () => {
-    expect(answers(true, [UNTRIED])).toEqual([[503, '[-]jwks https://new failed: not yet']])
-    expect(answers(false, [GOOD, UNTRIED])).toEqual([
+  test('an issuer that was not tried yet fails readiness, even with another way to authenticate', () => {
+    expect(responses(true, [UNTRIED])).toEqual([[503, '[-]jwks https://new failed: not yet']])
+    expect(responses(false, [GOOD, UNTRIED])).toEqual([
       [503, '[+]jwks https://good ok', '[-]jwks https://new failed: not yet'],
     ])
   })
 
-  test('issuers that are all out of reach fail readiness, where nobody else could sign in', () => {
-    expect(answers(false, [DOWN])).toEqual([[503, '[-]jwks https://down failed: ECONNREFUSED']])
+  test('unreachable issuers fail readiness when there is no other way to authenticate', () => {
+    expect(responses(false, [DOWN])).toEqual([[503, '[-]jwks https://down failed: ECONNREFUSED']])
   })
 
-  test('one that is out of reach is a note beside one that is not, or beside certificates', () => {
+  test('an unreachable issuer is a note next to a reachable one or to client certificates', () => {
     const note = '[+]jwks https://down ok (ECONNREFUSED)'
-    expect(answers(false, [GOOD, DOWN])).toEqual([[200, '[+]jwks https://good ok', note]])
-    expect(answers(true, [DOWN])).toEqual([[200, note]])
+    expect(responses(false, [GOOD, DOWN])).toEqual([[200, '[+]jwks https://good ok', note]])
+    expect(responses(true, [DOWN])).toEqual([[200, note]])
   })
 
-  test('no issuers are no problem', () => {
-    expect(answers(true, [])).toEqual([[200]])
+  test('readiness passes without issuers', () => {
+    expect(responses(true, [])).toEqual([[200]])
   })
 })
 
 describe('after a reload', () => {
-  test('an issuer that is new, and then out of reach, is a note', () => {
-    const found = answers(false, [GOOD], [GOOD, UNTRIED], [GOOD, DOWN])
+  test('an issuer that is new, and then unreachable, is a note', () => {
+    const found = responses(false, [GOOD], [GOOD, UNTRIED], [GOOD, DOWN])
     expect(found.map(([code]) => code)).toEqual([200, 200, 200])
     expect(found[1]).toContain('[+]jwks https://new ok (not yet)')
   })
 
-  test('that leaves only issuers out of reach, readiness fails, and comes back with one', () => {
-    const codes = answers(false, [GOOD], [DOWN], [{ ...DOWN, problem: undefined }])
+  test('readiness fails when all issuers are unreachable, and passes again with one', () => {
+    const codes = responses(false, [GOOD], [DOWN], [{ ...DOWN, problem: undefined }])
     expect(codes.map(([code]) => code)).toEqual([200, 503, 200])
   })
 })
 
-describe('a check is one line', () => {
+describe('a check stays one line', () => {
   const problem = {
     file: 'rules.yaml',
     line: 1,
@@ -88,7 +88,7 @@ describe('a check is one line', () => {
     },
   }
 
-  test('however many problems a reload has', () => {
+  test('when a reload has several problems', () => {
     const { message } = new ConfigError([problem, { ...problem, line: 7 }])
     const failures = () => new Map([['rules', message]])
     const reloads = () => ({ failures, poll: () => undefined, stop: () => undefined })
@@ -99,7 +99,7 @@ describe('a check is one line', () => {
     )
   })
 
-  test.for(['\n', '\r', '\r\n', '\u2028'])('whatever the API server says, %j in it', (end) => {
+  test.for(['\n', '\r', '\r\n', '\u2028'])('when the API server sends a message with %j', (end) => {
     const assertsIdentity = `refused: no${end}[+]upstream-asserts-identity ok${end}`
     const last = () => ({ ...parts.upstream.last(), assertsIdentity })
     const upstream = { ...parts.upstream, last }

@@ -6,7 +6,7 @@ import { startProbes, type Check } from '../../src/probes/probes.ts'
 const good = (name: string): Check => ({ name, run: () => undefined })
 const ISSUER = 'jwks https://issuer.test'
 
-test('a scrape tells what /readyz would answer, and of each check whether it says something', async () => {
+test('a scrape has the result of /readyz, and whether each check has a problem', async () => {
   let checks: readonly Check[] = [
     good('audit'),
     { ...good(ISSUER), note: () => 'connect ECONNREFUSED' },
@@ -23,7 +23,7 @@ test('a scrape tells what /readyz would answer, and of each check whether it say
     return { status, lines: lines.filter((line) => /^gatehouse_(ready|check_ok)\b/.test(line)) }
   }
   try {
-    // A note does not take the replica out, and is seen all the same.
+    // A note does not fail readiness, but the metric shows it.
     expect(await scrape()).toEqual({
       status: 200,
       lines: [

@@ -36,7 +36,7 @@ async function backups(): Promise<string[]> {
   return (await readdir(directory)).filter((name) => name !== 'audit.log').sort()
 }
 
-/** The numbers of the lines in all files, oldest first; a line that is not whole throws. */
+/** The numbers of the lines in all files, oldest first; throws for an incomplete line. */
 async function numbers(): Promise<number[]> {
   const found: number[] = []
   for (const name of [...(await backups()), 'audit.log']) {
@@ -57,8 +57,8 @@ function numbered(n: number, padding = 100): string {
 
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
-describe('the file', () => {
-  test('is made readable for its owner only, and appended to', async () => {
+describe('the audit file', () => {
+  test('is created readable only by its owner, and appended to', async () => {
     const first = open().sink
     first.write(numbered(0))
     await first.close()
@@ -69,14 +69,14 @@ describe('the file', () => {
     expect(await numbers()).toEqual([0, 1])
   })
 
-  test('that others may read is used with a warning', async () => {
+  test('is used with a warning when others can read it', async () => {
     await writeFile(path, '', { mode: 0o644 })
     const { sink, logLines } = open()
     await sink.close()
     expect(logLines).toMatchObject([{ level: 'warn', path }])
   })
 
-  test('that a killed process left within a line gets a new line first', async () => {
+  test('gets a newline first when a killed process left it within a line', async () => {
     await writeFile(path, '{"n":0}\n{"n":1,"pad', { mode: 0o600 })
     const { sink } = open()
     sink.write(numbered(2, 0))
@@ -88,15 +88,15 @@ describe('the file', () => {
     ['a directory that is not there', () => join(directory, 'none', 'audit.log'), 'ENOENT'],
     ['a directory in its place', () => directory, 'EISDIR'],
     ['a path that cannot be', () => join(directory, 'x'.repeat(300)), 'ENAMETOOLONG'],
-  ] as const)('refuses to start with %s', ([, where, code]) => {
+  ] as const)('cannot be opened at %s', ([, where, code]) => {
     expect(() => open({ path: where() })).toThrow(
       new RegExp(`^the audit log cannot be opened for writing: ${code}`),
     )
   })
 })
 
-describe('a disk that fails', () => {
-  test('that is really full is reported and nothing is taken for written', async () => {
+describe('a failing disk', () => {
+  test('is reported when it is full, and nothing counts as written', async () => {
     const { sink, logLines } = open({ path: '/dev/full', closeTimeout: 50 })
     sink.write(numbered(0))
     await sink.flush()
@@ -109,11 +109,11 @@ describe('a disk that fails', () => {
   })
 
   test.for(['ENOSPC', 'EIO', 'EBADF'])(
-    'with %s half way through a line tears none',
+    'tears no line when it fails with %s within one',
     async (code) => {
       let failures = 0
       const write: WriteFile = (fd, buffer, offset, length, position, callback) => {
-        // Every second write takes a few bytes, and every third fails.
+        // Every second write is partial, and every third fails.
         failures++
         if (failures % 3 === 0) {
           callback(Object.assign(new Error(`${code}: write`), { code }), 0)
@@ -143,7 +143,7 @@ describe('a disk that fails', () => {
     },
   )
 
-  test('whose file an operator removes to make room loses no whole line', async () => {
+  test('loses no complete line when an administrator removes the file to make room', async () => {
     let isFull = false
     let calls = 0
     const write: WriteFile = (fd, buffer, offset, length, position, callback) => {
@@ -175,8 +175,8 @@ describe('a disk that fails', () => {
   })
 })
 
-describe('a file that somebody else moves', () => {
-  test('is followed: what comes afterwards is in a new one', async () => {
+describe('a file that another process moves', () => {
+  test('is replaced by a new one for the lines that follow', async () => {
     const { sink } = open()
     sink.write(numbered(0))
     await sink.flush()
@@ -196,7 +196,7 @@ describe('a file that somebody else moves', () => {
 })
 
 describe('rotation', () => {
-  test('under load: every line once, in order, in files of bounded size', async () => {
+  test('under load keeps every line once, in order, in files of limited size', async () => {
     const { sink } = open({ maxSizeMegabytes: 0.02 })
     const count = 3_000
     for (let n = 0; n < count; n++) {
@@ -215,7 +215,7 @@ describe('rotation', () => {
     }
   })
 
-  test('goes on from the size that the file had before', async () => {
+  test('counts the size that the file had at the start', async () => {
     await writeFile(path, numbered(0, 20_000), { mode: 0o600 })
     const { sink } = open({ maxSizeMegabytes: 0.02 })
     sink.write(numbered(1, 2_000))
@@ -224,7 +224,7 @@ describe('rotation', () => {
     expect(await readFile(path, 'utf8')).toBe(numbered(1, 2_000))
   })
 
-  test('of 0 megabytes never happens', async () => {
+  test('never happens at 0 megabytes', async () => {
     const { sink } = open({ maxSizeMegabytes: 0 })
     for (let n = 0; n < 2_000; n++) sink.write(numbered(n))
     await sink.close()
@@ -238,7 +238,7 @@ describe('rotation', () => {
       if (n % 100 === 0) await sink.flush()
     }
     await sink.flush()
-    // The backups beyond are removed in the background.
+    // The other backups are removed in the background.
     await vi.waitFor(async () => expect(await backups()).toHaveLength(2), 5_000)
     await sink.close()
     const left = await numbers()
@@ -246,7 +246,7 @@ describe('rotation', () => {
     expect(left).toEqual(upTo(1_500).slice(-left.length))
   })
 
-  test('removes backups that are too old at the start, and nothing else', async () => {
+  test('removes only backups that are too old at the start', async () => {
     const stamp = (age: number) =>
       new Date(Date.now() - age * 86_400_000).toISOString().slice(0, 23).replaceAll(':', '-')
     const old = [`audit-${stamp(8)}.log`, `audit-${stamp(9)}.log.gz`]
@@ -268,7 +268,7 @@ describe('rotation', () => {
     expect(await backups()).toEqual(kept)
   })
 
-  test('compresses backups in the background, and those that were left', async () => {
+  test('compresses backups in the background, including earlier ones', async () => {
     await writeFile(join(directory, 'audit-2026-01-01T00-00-00.000.log'), numbered(0))
     await writeFile(join(directory, 'audit-2026-01-01T00-00-00.000.log.gz.partial'), 'half')
     const { sink } = open({ maxSizeMegabytes: 0.02, compress: true })
@@ -289,8 +289,8 @@ describe('rotation', () => {
     }
   })
 
-  test('that fails is reported, and the file grows instead', async () => {
-    // A name that is just short enough for itself, and not for a backup.
+  test('is reported when it fails, and the file keeps growing', async () => {
+    // The name is short enough for the file, but not for a backup.
     const long = join(directory, `${'a'.repeat(240)}.log`)
     const { sink, logLines } = open({ path: long, maxSizeMegabytes: 0.002 })
     for (let n = 0; n < 100; n++) {

@@ -8,17 +8,17 @@ import {
 } from '../../../src/audit/sinks/line-writer.ts'
 import { memoryLog } from '../fixtures.ts'
 
-/** A device that keeps what is written, and does with each write what the test says. */
+/** A device that collects what is written; the test scripts the result of each write. */
 class ScriptedDevice implements LineDevice {
   text = ''
   readonly batches: string[] = []
   readonly prepared: NextWrite[] = []
   closed = 0
-  /** Bytes taken by the next writes; an Error fails one. The whole is taken when none is left. */
+  /** Bytes that the next writes take, or an Error that one fails with. Afterwards writes take everything. */
   script: (number | Error)[] = []
-  /** What `prepare` answers once. */
+  /** The result of the next `prepare`. */
   elsewhere = false
-  /** Writes wait for it. */
+  /** Writes wait for this promise. */
   gate = Promise.resolve()
 
   prepare(next: NextWrite): Promise<boolean> {
@@ -58,7 +58,7 @@ const enospc = () =>
   Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
 
 describe('batches', () => {
-  test('lines that come together are written together', async () => {
+  test('lines that arrive together are written together', async () => {
     const { device, sink } = setup()
     sink.write('one\n')
     sink.write('two\n')
@@ -66,7 +66,7 @@ describe('batches', () => {
     expect(device.batches).toHaveLength(1)
   })
 
-  test('what comes during a write waits for its end, and is one batch then', async () => {
+  test('lines that arrive during a write form the next batch', async () => {
     const { device, sink } = setup()
     const { promise, resolve: open } = Promise.withResolvers<undefined>()
     device.gate = promise.then(() => undefined)
@@ -80,7 +80,7 @@ describe('batches', () => {
     expect(device.batches).toEqual(['one\n', 'two\nthree\n'])
   })
 
-  test('a batch ends where a line ends, and a line longer than one goes alone', async () => {
+  test('a batch ends at the end of a line, and a longer line is a batch of its own', async () => {
     const { device, sink } = setup({ batchBytes: 30 })
     const lines = ['a'.repeat(20), 'b'.repeat(20), 'c'.repeat(100), 'ä'.repeat(14), 'd', 'e']
     for (const line of lines) sink.write(`${line}\n`)
@@ -90,7 +90,7 @@ describe('batches', () => {
     expect(device.batches).toContain(`${'c'.repeat(100)}\n`)
   })
 
-  test('memory of written chunks is used again without harm', async () => {
+  test('memory of written chunks is reused without corrupting lines', async () => {
     const { device, sink } = setup({ batchBytes: 64 })
     let expected = ''
     for (let round = 0; round < 50; round++) {
@@ -104,7 +104,7 @@ describe('batches', () => {
     expect(device.text).toBe(expected)
   })
 
-  test('flush with nothing to write resolves at once', async () => {
+  test('flush resolves immediately when there is nothing to write', async () => {
     const { device, sink } = setup()
     await sink.flush()
     expect(device.prepared).toEqual([])
@@ -112,7 +112,7 @@ describe('batches', () => {
 })
 
 describe('failures', () => {
-  test('short writes go on from the byte reached', async () => {
+  test('a partial write continues from the byte reached', async () => {
     const { device, sink } = setup()
     device.script = [2, 3, 1]
     sink.write('one\n')
@@ -122,7 +122,7 @@ describe('failures', () => {
     expect(device.prepared).toEqual([{ bytes: 8, retry: false, begun: false }])
   })
 
-  test('a failed batch is reported, kept, and written when it can be', async () => {
+  test('a failed batch is reported, kept and retried', async () => {
     const { device, sink, logLines } = setup()
     device.script = [enospc(), enospc(), enospc()]
     sink.write('one\n')
@@ -138,7 +138,7 @@ describe('failures', () => {
     ])
   })
 
-  test('a batch that failed half way goes on from the byte reached', async () => {
+  test('a batch that failed within continues from the byte reached', async () => {
     const { device, sink } = setup()
     device.script = [6, enospc()]
     sink.write('one\n')
@@ -149,7 +149,7 @@ describe('failures', () => {
     expect(device.prepared.slice(1)).toEqual([{ bytes: 2, retry: true, begun: true }])
   })
 
-  test('a batch that goes on elsewhere begins with the line that was torn', async () => {
+  test('a batch that continues in another file begins with the line that was torn', async () => {
     const { device, sink } = setup()
     device.script = [6, enospc()]
     sink.write('one\n')
@@ -159,7 +159,7 @@ describe('failures', () => {
     await vi.waitFor(() => expect(device.text).toBe('one\ntw|two\n'))
   })
 
-  test('the first line torn elsewhere begins anew as well', async () => {
+  test('a first line that was torn begins again in another file', async () => {
     const { device, sink } = setup()
     device.script = [2, enospc()]
     sink.write('one\n')
@@ -168,7 +168,7 @@ describe('failures', () => {
     await vi.waitFor(() => expect(device.text).toBe('on|one\n'))
   })
 
-  test('a write that takes nothing is a failure, not a loop', async () => {
+  test('a write of 0 bytes is a failure, not a loop', async () => {
     const { device, sink } = setup()
     device.script = [0]
     sink.write('one\n')
@@ -187,8 +187,8 @@ describe('failures', () => {
   })
 })
 
-describe('bounds', () => {
-  test('beyond half of the buffer it refuses, beyond all of it lines are lost', async () => {
+describe('limits', () => {
+  test('beyond half of the buffer the sink reports a failure, beyond all of it lines are lost', async () => {
     const { device, sink } = setup({ maxBufferBytes: 1_000, batchBytes: 100 })
     const { promise, resolve: open } = Promise.withResolvers<undefined>()
     device.gate = promise.then(() => undefined)
@@ -213,7 +213,7 @@ describe('bounds', () => {
 })
 
 describe('close', () => {
-  test('writes what waits, closes the device once, and takes nothing afterwards', async () => {
+  test('writes what is buffered, closes the device once, and takes no lines afterwards', async () => {
     const { device, sink } = setup({ flushDelay: 60_000 })
     sink.write('one\n')
     await Promise.all([sink.close(), sink.close()])
@@ -223,7 +223,7 @@ describe('close', () => {
     expect(sink.failure()).toBe('the sink is closed')
   })
 
-  test('tries again while there is time', async () => {
+  test('retries until its timeout', async () => {
     const { device, sink } = setup()
     device.script = [enospc(), enospc(), enospc()]
     sink.write('one\n')
@@ -231,7 +231,7 @@ describe('close', () => {
     expect(device.text).toBe('one\n')
   })
 
-  test('gives up in the end, and says how much was lost', async () => {
+  test('reports how much was lost at its timeout', async () => {
     const { device, sink, logLines } = setup({ closeTimeout: 20 })
     vi.spyOn(device, 'write').mockRejectedValue(enospc())
     sink.write('one\n')

@@ -21,7 +21,7 @@ interface Report {
   readonly turned: boolean
 }
 
-/** The report that ends the child's stderr, and its exit code. */
+/** The report in the last line of the child's stderr, and its exit code. */
 async function reportOf(child: ChildProcess): Promise<Report & { code: number | null }> {
   const [stderr, [code]] = await Promise.all([
     text(child.stderr!),
@@ -70,7 +70,7 @@ describe('a pipe', () => {
     const report = await reportOf(child)
     expect(report.failure).toMatch(/^records arrive faster than they can be written/)
     expect(report).toMatchObject({ turned: true, code: 0 })
-    // Half of the buffer, and what the kernel takes of a pipe.
+    // Half of the buffer, and what the kernel buffers for a pipe.
     expect(report.written).toBeLessThan(3_000)
   })
 
