@@ -65,16 +65,16 @@ export function redactTarget(rawTarget: string, rawQuery: string): string {
  * everything from the first delimiter on is treated as the query, and userinfo is removed.
  */
 export function redactUnparsed(rawTarget: string): string {
-  const bounded = rawTarget.slice(0, MAX_URI_LENGTH + 1)
-  const end = bounded.search(PATH_END)
-  const path = (end === -1 ? bounded : bounded.slice(0, end))
+  const start = rawTarget.slice(0, MAX_URI_LENGTH + 1)
+  const end = start.search(PATH_END)
+  const path = (end === -1 ? start : start.slice(0, end))
     .split(/([/\\])/)
     .map(withoutUserinfo)
     .join('')
     .replace(TOKEN_RUN, withoutJws)
   if (end === -1) return truncate(path, MAX_URI_LENGTH)
-  const delimiter = bounded.charAt(end)
-  const rest = delimiter === '?' ? redactQuery(bounded.slice(end + 1)) : REDACTED
+  const delimiter = start.charAt(end)
+  const rest = delimiter === '?' ? redactQuery(start.slice(end + 1)) : REDACTED
   return truncate(path + delimiter + rest, MAX_URI_LENGTH)
 }
 

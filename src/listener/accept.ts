@@ -48,7 +48,7 @@ function serverOptions(options: TlsServerOptions): ServerOptions {
     ALPNProtocols: http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
     SNICallback: (serverName, callback) => callback(null, tls().contextFor(serverName)),
     requestCert: requestClientCertificate,
-    // The authenticator judges certificates: a bad one is a 401 Status, not a TLS alert.
+    // The authenticator verifies certificates: an invalid one is a 401 Status, not a TLS alert.
     rejectUnauthorized: false,
     handshakeTimeout: limits.handshakeTimeout,
     maxHeaderSize: limits.maxHeaderBytes,

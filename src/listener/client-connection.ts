@@ -11,7 +11,7 @@ import type { ListenerTls } from './tls.ts'
  * Reads the peer certificate, if the client sent one, and the result of OpenSSL's verification.
  *
  * @param generation the generation of the client CA bundle that verified this handshake
- * @param tls the current TLS configuration, which tells two verification errors apart
+ * @param tls the current TLS configuration, which distinguishes two verification errors
  * @param retire makes this connection finish what runs and take no new requests
  */
 export function describeConnection(

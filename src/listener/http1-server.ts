@@ -101,8 +101,8 @@ export function attachHttp1(
   const onUpgrade = (message: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => socket.destroy())
     const state = states.get(message.socket)
-    // An upgrade behind unanswered pipelined requests would hand their answers' socket away.
-    // Behind a refused request the socket still belongs to that answer, and nothing more is looked at.
+    // After pipelined requests without a response, an upgrade would take over their socket. After a
+    // refused request, the socket still belongs to its response, and nothing more is processed.
     if (state === undefined || state.busy || state.ending) {
       refusePipelined(message)
       return
