@@ -20,7 +20,10 @@ const FAILING_INTERVAL_MS = 1_000
 const NOT_YET = 'not checked yet'
 
 /** Checks soon, then every 10 seconds, or every second while a check fails. */
-export function watchUpstream(options: () => UpstreamCheckOptions, log: Log): UpstreamReadiness {
+export function watchUpstream(
+  options: () => UpstreamCheckOptions,
+  { log }: { readonly log: Log },
+): UpstreamReadiness {
   let last: UpstreamChecks = {
     reachable: NOT_YET,
     rejectsAnonymous: NOT_YET,
