@@ -1,6 +1,6 @@
 /**
- * What the certificates in force will do to sign-ins and connections once their time is over, and
- * whether every client CA has the revocation list that OpenSSL will ask for.
+ * The certificate report: which of the certificates in force have expired or soon will, and whether
+ * every client CA has the revocation list that OpenSSL requires.
  */
 import { X509Certificate } from 'node:crypto'
 
@@ -22,16 +22,16 @@ export type CertificateKind = 'serving' | 'client_ca' | 'upstream' | 'crl'
 
 export interface CertificateReport {
   readonly warnings: readonly ConfigProblem[]
-  /** Milliseconds since the epoch; Infinity where there is none, or none that ends. */
+  /** Milliseconds since the epoch; Infinity where nothing expires. */
   readonly expirations: Readonly<Partial<Record<CertificateKind, number>>>
 }
 
-/** So long before the end that it is told. */
+/** How long before its expiry a certificate is reported. */
 const SOON_MS = 14 * 24 * 60 * 60 * 1_000
 
 interface Dated {
   readonly file: string
-  /** What in the file; `''`: all of it. */
+  /** The object in the file; `''` when the file holds only one. */
   readonly what: string
   readonly notBefore: number
   readonly notAfter: number
@@ -78,7 +78,7 @@ export function reportClientTrust(
   }
 }
 
-/** Nothing where OpenSSL reads names or lists that are not DER: only words depend on it. */
+/** Reports nothing about names or lists that are not DER, which OpenSSL accepts. */
 function reportLists(
   crlFile: string,
   { ca, crl }: { readonly ca: string; readonly crl: string },
@@ -93,7 +93,7 @@ function reportLists(
       notAfter: nextUpdate ?? Infinity,
     }))
     return {
-      // Lists live for days: that one ends soon is how it should be.
+      // Lists are valid for days only, so that one expires soon is normal.
       warnings: [...warnOf(lists, now, 0), ...warnOfCoverage(crlFile, ca, newest)],
       expirations: { crl: firstEnd(lists) },
     }
@@ -124,7 +124,7 @@ function datesOf(file: string, pem: string, what: string): Dated[] {
   }))
 }
 
-/** What does not parse has been told as a problem, or will be by OpenSSL. */
+/** Skips what cannot be parsed: loading the file has reported it. */
 function parseAll(pem: string): X509Certificate[] {
   return certificateBlocks(pem).flatMap((block) => {
     try {
@@ -144,7 +144,7 @@ function warnOf(dated: readonly Dated[], now: number, soon: number): ConfigProbl
     const said = what === '' ? '' : `${what} `
     if (now > notAfter) return warning(file, `${said}expired on ${day(notAfter)}`, 'renew it')
     if (now < notBefore) {
-      const fix = 'look at the clock, or give one that is valid now'
+      const fix = 'check the clock, or provide one that is valid now'
       return warning(file, `${said}is valid from ${day(notBefore)} only`, fix)
     }
     if (now < notAfter - soon) return []
@@ -152,7 +152,7 @@ function warnOf(dated: readonly Dated[], now: number, soon: number): ConfigProbl
   })
 }
 
-/** Of several lists of one issuer, OpenSSL takes one that is valid. */
+/** The newest list of each issuer: of several, OpenSSL uses one that is valid. */
 function newestLists(crl: string): RevocationList[] {
   const newest = new Map<string, RevocationList>()
   for (const list of parseRevocationLists(crl)) {

@@ -1,6 +1,6 @@
 /**
- * The configuration with every file that it names, each checked. Problems of all of them come
- * together, so that a broken deployment is fixed in one go.
+ * Loads the configuration and every file that it names, and checks each. The problems of all of them
+ * are reported together, so that a broken deployment can be fixed in one go.
  */
 import { loadRules, type LoadedRules } from '../authorization/rules/load.ts'
 import type { UpstreamCredential } from '../cluster/credential.ts'
@@ -24,13 +24,13 @@ import { loadSignIns, type LoadedSignIn } from './sign-ins.ts'
 export interface Loaded {
   readonly configuration: Configuration
   readonly certificates: LoadedPart<ServingCertificates>
-  /** In the order in which they are asked. */
+  /** In the order in which they judge credentials. */
   readonly signIns: readonly LoadedSignIn[]
   readonly rules: LoadedPart<LoadedRules>
   readonly credential: LoadedPart<UpstreamCredential>
-  /** What works, but perhaps not as meant; of all files. */
+  /** Settings of all files that are valid but probably not intended. */
   readonly warnings: readonly ConfigProblem[]
-  /** What the files held before they were read, for the watcher: later changes are news. */
+  /** What the files held before they were read, so that the watcher sees every later change. */
   readonly digests: FileDigests
 }
 
@@ -44,7 +44,7 @@ export function loadAll(configFile: string, inCluster: InClusterEnvironment): Lo
   const { configuration, fileAt } = reading
   const digests = digestsOf(reading.files)
   const problems = [...reading.problems, ...checkSuites(reading)]
-  // Where the configuration itself is broken, what it names is still looked at, file by file.
+  // Where the configuration itself has problems, the files that it names are still checked.
   const load = <T>(part: Part<T> | undefined): LoadedPart<T> | undefined => {
     if (part === undefined) return undefined
     try {
@@ -112,7 +112,7 @@ function credentialPart(source: UpstreamSource, digests: FileDigests): Part<Upst
   }
 }
 
-/** Loaded once more when it led to files that were not looked at before they were read. */
+/** Loads a second time when the kubeconfig names files whose content was not recorded before. */
 function loadCredential(source: UpstreamSource, digests: FileDigests): UpstreamCredential {
   const credential = loadUpstreamCredential(source)
   return digests.add(credential.files) ? loadUpstreamCredential(source) : credential
@@ -139,7 +139,7 @@ function checkServingPairs({ raw, fileAt }: ConfigurationReading): ConfigProblem
   })
 }
 
-/** As `upstreamSource`, of a configuration that may be broken elsewhere. */
+/** As `upstreamSource`, of a configuration that may have problems elsewhere. */
 function upstreamSourceOf(
   { configuration, raw, fileAt }: ConfigurationReading,
   inCluster: InClusterEnvironment,
@@ -157,7 +157,7 @@ function checkSuites(reading: ConfigurationReading): ConfigProblem[] {
   return Array.isArray(names) ? checkCipherSuites(names, source) : []
 }
 
-/** Where the configuration says that Gatehouse's own credential is. */
+/** Where Gatehouse's own credential comes from. */
 function upstreamSource(
   { upstream }: Configuration,
   inCluster: InClusterEnvironment,

@@ -8,7 +8,7 @@ export interface Part<T> {
   readonly files: (current: T) => readonly string[]
   /** @throws ConfigError with every problem found */
   readonly load: () => T
-  /** What works, but perhaps not as meant, and what expires. `now` in milliseconds since the epoch. */
+  /** Warnings, and what expires. `now` in milliseconds since the epoch. */
   readonly report: (value: T, now: number) => PartReport
 }
 

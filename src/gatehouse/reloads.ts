@@ -1,4 +1,4 @@
-/** Loads what Gatehouse is made of again when its files change, and reports on it. */
+/** Loads parts of the configuration again when their files change, and reports on them. */
 import type { FileDigests } from '../config/digests.ts'
 import { formatProblem, type ConfigProblem } from '../config/problem.ts'
 import { watchFiles, type Watcher } from '../config/watch.ts'
@@ -63,7 +63,7 @@ function recordSuccess(metrics: Metrics, what: string): void {
   metrics.lastReloadSuccess.set({ what }, Date.now() / 1_000)
 }
 
-/** Logs configuration that works, but perhaps not as meant, a line each. */
+/** Logs settings that are valid but probably not intended, a line each. */
 export function logWarnings(warnings: readonly ConfigProblem[], log: Log): void {
   for (const warning of warnings) log.warn({ problem: formatProblem(warning) }, 'configuration')
 }

@@ -26,9 +26,9 @@ import { createShutdown } from './shutdown.ts'
 export interface GatehouseOptions {
   readonly configFile: string
   readonly inCluster: InClusterEnvironment
-  /** Instead of one to stderr at the configured level. */
+  /** A log instead of the one to stderr at the configured level. */
   readonly log?: Log
-  /** Metrics of the Node process; for one Gatehouse in a process. */
+  /** Whether metrics of the Node process are served; for one Gatehouse in a process. */
   readonly processMetrics?: boolean
 }
 
@@ -42,17 +42,17 @@ export interface Gatehouse {
   readonly probes: BoundAddress
   readonly metrics: Metrics
   readonly log: Log
-  /** Loads what has changed now instead of within two seconds. */
+  /** Loads changed files now instead of within two seconds. */
   reload(): void
-  /** Ends it as SIGTERM does; `now` skips delay and grace. */
+  /** Shuts down as SIGTERM does; `now` skips delay and grace period. */
   close(now?: boolean): Promise<void>
 }
 
 /**
- * Starts.
+ * Starts Gatehouse.
  *
- * @throws ConfigError naming everything that is wrong with the configuration and its files; BindError
- * when an address cannot be had
+ * @throws ConfigError with every problem of the configuration and its files
+ * @throws BindError when an address cannot be bound
  */
 export async function startGatehouse(options: GatehouseOptions): Promise<Gatehouse> {
   const loaded = loadAll(options.configFile, options.inCluster)

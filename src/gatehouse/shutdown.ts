@@ -1,11 +1,11 @@
 /**
- * The end of a Gatehouse, as a timetable:
+ * The shutdown, step by step:
  *
- * 1. not ready: `/readyz` fails, so that load balancers look elsewhere; requests are still served
- * 2. after `delay`: the listener takes no new connection; idle ones end, HTTP/2 gets GOAWAY
- * 3. until `gracePeriod` is over: requests and streams under way go on
- * 4. at the deadline: streams that are left are ended, connections closed
- * 5. upstream connections end; the audit log is flushed; the probes close last
+ * 1. `/readyz` fails, so that load balancers choose another replica; requests are still served
+ * 2. after `delay`, the listener accepts no new connection; idle ones close, HTTP/2 gets GOAWAY
+ * 3. until `gracePeriod` is over, running requests and streams continue
+ * 4. at the deadline, the remaining streams are ended and connections closed
+ * 5. upstream connections close, the audit log is flushed, and the probes close last
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -41,10 +41,10 @@ export interface ShutdownOptions {
 }
 
 const POLL_MS = 20
-/** How long the end of cut streams may take before their sockets are destroyed. */
+/** How long streams may take to end before their sockets are destroyed. */
 const CUT_MS = 1_000
 
-/** Makes the end, which does not begin before `shutdown`. */
+/** Makes the shutdown, which begins with the first call of `run`. */
 export function createShutdown(parts: ShutdownOptions): Shutdown {
   let ending: Promise<void> | undefined
   const hurry = new AbortController()
@@ -80,11 +80,11 @@ export function createShutdown(parts: ShutdownOptions): Shutdown {
 }
 
 async function untilDelayed(milliseconds: number, hurry: AbortSignal): Promise<void> {
-  // An aborted sleep rejects; the wait is over either way.
+  // An aborted sleep rejects; either way the wait is over.
   await sleep(milliseconds, undefined, { signal: hurry }).catch(() => undefined)
 }
 
-/** True: nothing runs any more; false: the time was over, or somebody is in a hurry. */
+/** True: nothing is running; false: the time is over, or the waits are skipped. */
 async function untilIdle(
   parts: ShutdownOptions,
   milliseconds: number,

@@ -96,7 +96,7 @@ export interface Exchange {
    * Marks the exchange as authenticated. Without a connection slot left, connections that have no
    * authenticated request may be closed, so that unauthenticated clients cannot occupy all slots.
    */
-  recognised(): void
+  recognized(): void
   /** Calls back once, if the client disconnects before the response has ended. */
   onAbort(callback: (error: Error) => void): void
   /** Calls back once, at the end of the exchange: the response was flushed or the client disconnected. */

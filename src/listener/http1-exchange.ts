@@ -146,7 +146,7 @@ class Http1Exchange implements BreakableExchange {
     this.#message.resume()
   }
 
-  recognised(): void {
+  recognized(): void {
     this.#onAuthenticated()
   }
 

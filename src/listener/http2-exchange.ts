@@ -125,7 +125,7 @@ class StreamExchange implements Http2Exchange {
     this.#stream.resume()
   }
 
-  recognised(): void {
+  recognized(): void {
     if (this.#isClosed) return
     this.isAuthenticated = true
     this.#onAuthenticated()

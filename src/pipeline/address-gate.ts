@@ -1,6 +1,6 @@
 /**
- * The limit of an address, before anything of a request is looked at, and what is audited of those
- * beyond it: a bounded number of events, whatever they send.
+ * The limit of an address, checked before anything else of a request, and the audit of requests
+ * beyond it: a limited number of events, whatever the clients send.
  */
 import type { Auditor } from '../audit/record.ts'
 import { createRefusalSummary, type SuppressedRefusals } from '../audit/refusal-summary.ts'
@@ -11,26 +11,26 @@ import type { Log } from '../log.ts'
 import { StatusError } from '../status.ts'
 import { malformedRequest } from './malformed-request.ts'
 
-/** So that one address writes at most 11 events in each window, and all of them about 11,000. */
+/** One address writes at most 11 events in a window, and all addresses together about 11,000. */
 const WINDOW_MS = 60_000
 const FULL_EVENTS = 10
 const MAX_ADDRESSES = 1_000
 
-/** A refusal for being beyond the limit. */
+/** The refusal of a request beyond the limit. */
 export interface OverLimit {
   readonly refusal: StatusError
-  /** Whether it is to have an event of its own; if not, it is told in the summary. */
+  /** Whether it gets an event of its own; if not, the summary counts it. */
   readonly hasEvent: boolean
 }
 
 export interface AddressGate {
   /**
-   * Takes a token of the address; undefined: there was one.
+   * Takes a token of the address. Undefined: there was one.
    *
-   * @param code what is answered when there is none; 429 unless the answer is given already
+   * @param code of the response when there is none; 429 unless a response was written already
    */
   admit(address: string, code?: number): OverLimit | undefined | Promise<OverLimit | undefined>
-  /** Writes the summary of what is left. */
+  /** Writes the pending summary. */
   close(): void
 }
 
@@ -46,7 +46,7 @@ export interface AddressGateEffects {
   readonly now?: () => number
 }
 
-/** Makes the gate; its timer runs only while there is something to sum up. */
+/** Makes the gate; its timer runs only while a summary is pending. */
 export function createAddressGate(
   { stages }: { readonly stages: AddressGateStages },
   { log, now = () => performance.now() }: AddressGateEffects,

@@ -72,7 +72,7 @@ export function createHandlerChain(
     const authentication = recognized instanceof Promise ? await recognized : recognized
     if (authentication === undefined) throw unauthorized('no credential')
     record.authenticated(authentication)
-    exchange.recognised()
+    exchange.recognized()
     if (isLong) {
       info = resolveRequestInfo(request.method, target)
       record.resolved(target, info)

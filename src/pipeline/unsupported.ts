@@ -1,9 +1,9 @@
-/** What a client may ask for by header and Gatehouse does not serve: refused, never ignored. */
+/** Refuses what a client asks for by a header and Gatehouse does not support; it is never ignored. */
 import type { Exchange } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 
 /**
- * Refuses `kubectl --as`: ignored, the request would run as the user's own self.
+ * Refuses `kubectl --as`: if the header were ignored, the request would run as the user.
  *
  * @throws StatusError 403
  */
@@ -17,7 +17,7 @@ export function refuseImpersonation(header: string | undefined): void {
 }
 
 /**
- * RFC 9110 section 10.1.1 knows one expectation; others are refused, not passed on unread.
+ * RFC 9110 section 10.1.1 defines one expectation; others are refused.
  *
  * @throws StatusError 417
  */

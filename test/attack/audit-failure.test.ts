@@ -7,7 +7,7 @@ import { rm, symlink } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 
 import { startAttack, type Attack } from '../support/attack.ts'
-import { readAnswer, type RawAnswer } from '../support/raw.ts'
+import { readResponse, type RawResponse } from '../support/raw.ts'
 
 function get(target: string, fields: string): string {
   return `GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n${fields}\r\n`
@@ -25,12 +25,12 @@ describe('an audit log that cannot be written', () => {
   const readiness = async ({ gatehouse }: Attack): Promise<string> =>
     (await fetch(`${gatehouse.probesUrl}/readyz?verbose`)).text()
 
-  async function ask(one: Attack, target: string): Promise<RawAnswer> {
+  async function ask(one: Attack, target: string): Promise<RawResponse> {
     const connection = await one.connect()
     connection.write(get(target, await one.bearer()))
-    const answer = await readAnswer(connection)
+    const response = await readResponse(connection)
     connection.destroy()
-    return answer
+    return response
   }
 
   test('refuses all requests and reports it; events of earlier requests are written later', async () => {
@@ -44,9 +44,9 @@ describe('an audit log that cannot be written', () => {
       })
       .toBe(503)
     const reached = own.api.received.length
-    const answer = await ask(own, '/refused')
-    expect(answer.status).toBe(503)
-    expect(JSON.parse(answer.body)).toMatchObject({
+    const response = await ask(own, '/refused')
+    expect(response.status).toBe(503)
+    expect(JSON.parse(response.body)).toMatchObject({
       kind: 'Status',
       reason: 'ServiceUnavailable',
       message: expect.stringContaining('audit log cannot be written') as string,
@@ -85,7 +85,7 @@ describe('an audit log that cannot be written', () => {
         async () => {
           for (let i = 0; i < 100; i += 10) {
             connection.write(request.repeat(10))
-            for (let k = 0; k < 10; k++) statuses.add((await readAnswer(connection)).status)
+            for (let k = 0; k < 10; k++) statuses.add((await readResponse(connection)).status)
           }
           return lost()
         },

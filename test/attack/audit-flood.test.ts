@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { startAttack, type Attack } from '../support/attack.ts'
 import type { AuditEvent } from '../support/gatehouse.ts'
 import { headers } from '../support/http2-frames.ts'
-import { readAnswer } from '../support/raw.ts'
+import { readResponse } from '../support/raw.ts'
 
 const ATTACKER = { localAddress: '127.0.0.2' }
 const BURST = 20
@@ -64,7 +64,7 @@ test.for(FLOODS)('300 %s are all audited in a limited number of bytes', async ([
   for (let i = 0; i < 300; i++) {
     const connection = await attack.connect(ATTACKER)
     connection.write(bytes)
-    await readAnswer(connection)
+    await readResponse(connection)
     connection.destroy()
   }
   const { size, events } = await closeAndRead()
@@ -101,7 +101,7 @@ test.for([
     connection.write(
       `GET ${target} HTTP/1.1\r\nHost: x\r\nUser-Agent: ${userAgent}\r\n${field}\r\n`,
     )
-    expect((await readAnswer(connection)).status).toBe(401)
+    expect((await readResponse(connection)).status).toBe(401)
     connection.destroy()
     const { size, events } = await closeAndRead()
     expect(events).toHaveLength(1)
@@ -113,10 +113,10 @@ test('over HTTP/1.1 the connection is closed after the 429', async () => {
   const connection = await attack.connect(ATTACKER)
   for (let i = 0; i < BURST; i++) {
     connection.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-    expect((await readAnswer(connection)).status).toBe(401)
+    expect((await readResponse(connection)).status).toBe(401)
   }
   connection.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-  const { status, head } = await readAnswer(connection)
+  const { status, head } = await readResponse(connection)
   expect([status, /\r\nconnection: close\r\n/i.test(head)]).toEqual([429, true])
   expect((await connection.rest()).length).toBe(0)
 })
@@ -142,13 +142,13 @@ test('other clients are served and audited meanwhile', async () => {
   for (let i = 0; i < BURST + 30; i++) {
     const connection = await attack.connect(ATTACKER)
     connection.write(REQUEST)
-    await readAnswer(connection)
+    await readResponse(connection)
     connection.destroy()
   }
-  const { answer } = await attack.send(
+  const { response } = await attack.send(
     `GET /version HTTP/1.1\r\nHost: x\r\nUser-Agent: ${LONG}\r\n${await attack.bearer()}Connection: close\r\n\r\n`,
   )
-  expect(answer.status).toBe(200)
+  expect(response.status).toBe(200)
   const { events } = await closeAndRead()
   const own = events.find(({ user }) => user.username === 'oidc:ada')
   expect(own).toMatchObject({ requestURI: '/version', responseStatus: { code: 200 } })

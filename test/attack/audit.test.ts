@@ -16,7 +16,7 @@ import {
   type TestGatehouse,
 } from '../support/gatehouse.ts'
 import { ERROR, headers, reset } from '../support/http2-frames.ts'
-import { answerHeader, connectRaw, readAnswer, type RawAnswer } from '../support/raw.ts'
+import { responseHeader, connectRaw, readResponse, type RawResponse } from '../support/raw.ts'
 import { startTokenApiServer } from '../support/token-api-server.ts'
 
 const PODS = '/api/v1/namespaces/d/pods'
@@ -277,7 +277,7 @@ describe('a token that a client sends in the wrong place is redacted', () => {
       const { value, events } = await attack.watching(() =>
         attack.send(bytes.replace(/\r\n$/, `${fields}\r\n`)),
       )
-      expect(value.answer.status).toBe(expected)
+      expect(value.response.status).toBe(expected)
       expect(events).toHaveLength(1)
       const line = JSON.stringify(events)
       expect(
@@ -292,14 +292,14 @@ describe('a token that a client sends in the wrong place is redacted', () => {
 })
 
 interface Ending {
-  readonly answer?: RawAnswer
+  readonly response?: RawResponse
   /** The code of a response over HTTP/2, or of a request whose client did not wait for one. */
   readonly code: number
 }
 
 async function sent(bytes: string, certificate?: KeyPair): Promise<Ending> {
-  const { answer } = await attack.send(bytes, certificate)
-  return { answer, code: answer.status }
+  const { response } = await attack.send(bytes, certificate)
+  return { response, code: response.status }
 }
 
 const silent: ApiHandler = () => undefined
@@ -340,9 +340,9 @@ async function leftOverHttp2(): Promise<Ending> {
 async function partial(bytes: string): Promise<Ending> {
   const connection = await attack.connect()
   connection.write(bytes)
-  const answer = await readAnswer(connection)
+  const response = await readResponse(connection)
   connection.destroy()
-  return { answer, code: answer.status }
+  return { response, code: response.status }
 }
 
 async function answering(handler: ApiHandler, bytes: string): Promise<Ending> {
@@ -350,9 +350,9 @@ async function answering(handler: ApiHandler, bytes: string): Promise<Ending> {
   try {
     const connection = await attack.connect()
     connection.write(bytes)
-    const answer = await readAnswer(connection)
+    const response = await readResponse(connection)
     connection.destroy()
-    return { answer, code: answer.status }
+    return { response, code: response.status }
   } finally {
     attack.api.handler = undefined
   }
@@ -362,7 +362,7 @@ async function overHttp2(target: string, authorized: boolean): Promise<Ending> {
   const connection = await attack.connectHttp2()
   const fields = await attack.fields(target)
   connection.send(headers(1, authorized ? fields : fields.slice(0, 4)))
-  const { status } = await connection.answer(1)
+  const { status } = await connection.response(1)
   connection.raw.destroy()
   return { code: status ?? 0 }
 }
@@ -501,8 +501,9 @@ describe('there is exactly one final event, with the Audit-ID of the response an
     const { auditID } = events.at(-1)!
     const ids = received.slice(codes.length - 1).flatMap((one) => headerValues(one, 'audit-id'))
     expect(new Set(ids)).toEqual(new Set(reached ? [auditID] : []))
-    const answered = value.answer === undefined ? auditID : answerHeader(value.answer, 'Audit-ID')
-    expect(answered).toBe(WITHOUT_ID.has(what) ? undefined : auditID)
+    const responded =
+      value.response === undefined ? auditID : responseHeader(value.response, 'Audit-ID')
+    expect(responded).toBe(WITHOUT_ID.has(what) ? undefined : auditID)
     const all = (await attack.gatehouse.events()).filter((event) => event.auditID === auditID)
     expect(all.filter(({ stage }) => stage !== 'ResponseStarted')).toHaveLength(1)
   })
@@ -518,7 +519,7 @@ describe('there is exactly one final event, with the Audit-ID of the response an
       ),
     )
     expect(value.code).toBe(200)
-    const auditID = answerHeader(value.answer!, 'Audit-ID')
+    const auditID = responseHeader(value.response!, 'Audit-ID')
     expect(headerValues(received[0]!, 'audit-id')).toEqual([auditID])
     expect(events).toHaveLength(1)
     const stages = (await attack.gatehouse.events()).filter((event) => event.auditID === auditID)
@@ -530,12 +531,12 @@ describe('there is exactly one final event, with the Audit-ID of the response an
     await lonely.api.close()
     const connection = await lonely.connect()
     connection.write(get(POD, await lonely.bearer()))
-    const answer = await readAnswer(connection)
+    const response = await readResponse(connection)
     connection.destroy()
-    expect(answer.status).toBe(503)
+    expect(response.status).toBe(503)
     const events = await lonely.gatehouse.eventsWhere(({ requestURI }) => requestURI === POD)
     expect(events).toMatchObject([{ stage: 'ResponseComplete', responseStatus: { code: 503 } }])
-    expect(answerHeader(answer, 'Audit-ID')).toBe(events[0]!.auditID)
+    expect(responseHeader(response, 'Audit-ID')).toBe(events[0]!.auditID)
     await lonely.gatehouse.close()
   })
 })
@@ -555,11 +556,11 @@ describe('neither the audit log nor the operational log at level trace contains 
       const token = await gatehouse.token()
       const connection = await connectRaw(gatehouse)
       connection.write(get(path, `Authorization: Bearer ${token}\r\n`))
-      const answer = await readAnswer(connection)
+      const response = await readResponse(connection)
       connection.destroy()
-      expect(answer.head + answer.body).not.toContain(api.token)
+      expect(response.head + response.body).not.toContain(api.token)
       const [event] = await gatehouse.eventsWhere(({ requestURI }) => requestURI === path)
-      expect(event!.responseStatus!.code).toBe(answer.status)
+      expect(event!.responseStatus!.code).toBe(response.status)
       expect(api.paths).toContain(path)
       await expectNoneOf(gatehouse, [token, api.token])
       await gatehouse.close()

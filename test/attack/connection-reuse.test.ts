@@ -14,7 +14,7 @@ import {
 import { startAttack, type Attack, type Watched } from '../support/attack.ts'
 import { data, FLAG, goaway, headers, reset, TYPE, type Fields } from '../support/http2-frames.ts'
 import { startRawApiServer } from '../support/raw-api-server.ts'
-import { readAnswer, readAnswers } from '../support/raw.ts'
+import { readResponse, readResponses } from '../support/raw.ts'
 
 const PATH = '/api/v1/namespaces/d/configmaps'
 
@@ -43,7 +43,7 @@ afterAll(async () => {
 interface Upload {
   send(bytes: string, isLast?: boolean): void
   /** The client's response, once it has arrived. */
-  answer(): Promise<{ readonly status: number | undefined; readonly body: string }>
+  response(): Promise<{ readonly status: number | undefined; readonly body: string }>
   readonly leave: Readonly<Record<string, () => void>>
   end(): void
 }
@@ -79,7 +79,7 @@ const HTTP1: Front = {
           )
         } else connection.write(bytes)
       },
-      answer: () => readAnswer(connection),
+      response: () => readResponse(connection),
       leave: { close: () => connection.destroy(), 'TCP reset': () => connection.reset() },
       end: () => connection.destroy(),
     }
@@ -100,7 +100,7 @@ const HTTP2: Front = {
     connection.send(headers(1, fields, FLAG.END_HEADERS))
     return {
       send: (bytes, isLast = false) => connection.send(data(1, bytes, isLast)),
-      answer: () => connection.answer(1),
+      response: () => connection.response(1),
       leave: {
         RST_STREAM: () => connection.send(reset(1)),
         'GOAWAY and close': () => {
@@ -126,9 +126,9 @@ async function secondUser(): Promise<void> {
     connection.write(
       `${method} ${url} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}Content-Length: ${body.length}\r\n\r\n${body}`,
     )
-    const answer = await readAnswer(connection)
-    expect(answer.status).toBe(200)
-    expect(JSON.parse(answer.body)).toMatchObject({ method, url, body, complete: true })
+    const response = await readResponse(connection)
+    expect(response.status).toBe(200)
+    expect(JSON.parse(response.body)).toMatchObject({ method, url, body, complete: true })
   }
   connection.destroy()
 }
@@ -198,9 +198,9 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
           const upload = await begin(options)
           upload.send('half of the body')
           // The body has not been sent completely, and never is.
-          const answer = await upload.answer()
-          expect(answer.status).toBe(status)
-          expect(JSON.parse(answer.body)).toEqual({ kind: 'Status', code: status })
+          const response = await upload.response()
+          expect(response.status).toBe(status)
+          expect(JSON.parse(response.body)).toEqual({ kind: 'Status', code: status })
           upload.end()
         })
         expectNeverShared(outcome)
@@ -211,7 +211,7 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
       const outcome = await withSecondUser(async () => {
         const upload = await begin({ method: 'POST', length: 60_000 })
         upload.send('a'.repeat(10_000))
-        expect((await upload.answer()).status).toBe(status)
+        expect((await upload.response()).status).toBe(status)
         upload.send('b'.repeat(50_000), true)
         await secondUser()
         upload.end()
@@ -270,7 +270,7 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
     const outcome = await withSecondUser(async () => {
       const upload = await begin({ method: 'POST', length: 100_000 })
       upload.send('half of the body')
-      expect((await upload.answer()).status).toBe(502)
+      expect((await upload.response()).status).toBe(502)
       upload.end()
     })
     expectNeverShared(outcome)
@@ -292,9 +292,9 @@ describe.for([HTTP1, HTTP2])('with $front in front', ({ front, begin }) => {
       const { received, events } = await attack.watching(async () => {
         const upload = await begin({ method, length: 5 })
         upload.send('whole', true)
-        const answer = await upload.answer()
-        expect(answer.status).toBe(502)
-        expect(answer.body).toContain('may or may not have been carried out')
+        const response = await upload.response()
+        expect(response.status).toBe(502)
+        expect(response.body).toContain('may or may not have been carried out')
         upload.end()
       })
       expect(received).toMatchObject([{ method, body: 'whole', complete: true }])
@@ -350,9 +350,9 @@ describe('an HTTP/2 body that differs from its announced length', () => {
             ? [headers(1, fields)]
             : [headers(1, fields, FLAG.END_HEADERS), data(1, bytes, true)]),
         )
-        const answer = await connection.answer(1)
-        expect(answer.status).toBeUndefined()
-        expect(answer.whole).toBe(false)
+        const response = await connection.response(1)
+        expect(response.status).toBeUndefined()
+        expect(response.whole).toBe(false)
         connection.raw.destroy()
       })
       const ada = outcome.received.filter(
@@ -371,7 +371,7 @@ describe('an HTTP/2 body that differs from its announced length', () => {
           ([name, value]) => [name, name === ':method' ? 'POST' : value] as const,
         )
         connection.send(headers(1, fields, FLAG.END_HEADERS), data(1, 'hello', true))
-        await connection.answer(1)
+        await connection.response(1)
         connection.raw.destroy()
       })
       expect(received.filter(({ complete, body }) => complete && body === 'hello').length).toBe(0)
@@ -392,7 +392,7 @@ describe('an HTTP/2 body that differs from its announced length', () => {
           ['x-remote-user', 'root'],
         ]),
       )
-      expect((await connection.answer(1)).status).toBe(200)
+      expect((await connection.response(1)).status).toBe(200)
       connection.raw.destroy()
     })
     expect(received).toMatchObject([{ body: 'hello', complete: true }])
@@ -408,11 +408,11 @@ test('an early response does not close the client’s connection when the rest o
     connection.write(
       `POST ${PATH} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}Content-Length: 20\r\n\r\nhalf`,
     )
-    const first = await readAnswer(connection)
+    const first = await readResponse(connection)
     api.handler = undefined
     const request = `GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}Connection: close\r\n\r\n`
     connection.write(`and the other ha${request}`)
-    return [first, ...(await readAnswers(connection))]
+    return [first, ...(await readResponses(connection))]
   })
   expect(value.map(({ status }) => status)).toEqual([413, 200])
   expect(JSON.parse(value[1]!.body)).toMatchObject({ url: '/version' })
@@ -426,7 +426,7 @@ test('over HTTP/2 an early response asks the client to stop sending, without an 
   )
   connection.send(headers(1, fields, FLAG.END_HEADERS), data(1, 'half'))
   await connection.until((frames) => frames.some(({ type }) => type === TYPE.RST_STREAM))
-  expect(await connection.answer(1)).toMatchObject({ status: 413, whole: true, reset: 0 })
+  expect(await connection.response(1)).toMatchObject({ status: 413, whole: true, reset: 0 })
   connection.raw.destroy()
 })
 
@@ -439,18 +439,18 @@ test('an unsolicited response is not delivered to the next user', async () => {
   const forged = '{"forged":true}'
   raw.script = ({ write, request }) => {
     const body = JSON.stringify({ url: request.url })
-    const answer = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    const response = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`
     write(
       request.url === '/first'
-        ? `${answer}HTTP/1.1 200 OK\r\nContent-Length: ${forged.length}\r\n\r\n${forged}`
-        : answer,
+        ? `${response}HTTP/1.1 200 OK\r\nContent-Length: ${forged.length}\r\n\r\n${forged}`
+        : response,
     )
   }
   const ask = async (url: string): Promise<string> => {
-    const { answer } = await poisoned.send(
+    const { response } = await poisoned.send(
       `GET ${url} HTTP/1.1\r\nHost: gatehouse\r\n${await poisoned.bearer()}\r\n`,
     )
-    return answer.body
+    return response.body
   }
   const bodies = [await ask('/first'), await ask('/second'), await ask('/third')]
   await poisoned.close()

@@ -8,7 +8,7 @@ import { startApiServer, type ApiResponse } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
 import type { AuditEvent } from '../support/gatehouse.ts'
 import { headers, ping, SETTING } from '../support/http2-frames.ts'
-import { readAnswer, type RawConnection } from '../support/raw.ts'
+import { readResponse, type RawConnection } from '../support/raw.ts'
 
 let attack: Attack
 const held: Socket[] = []
@@ -30,7 +30,7 @@ async function hold(localAddress: string): Promise<Socket> {
 async function isServed(): Promise<boolean> {
   const connection = await attack.connect()
   connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}\r\n`)
-  const { status } = await readAnswer(connection)
+  const { status } = await readResponse(connection)
   connection.destroy()
   return status === 200
 }

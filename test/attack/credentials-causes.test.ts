@@ -29,7 +29,7 @@ interface Tried {
 async function causeOf({ fields = '', certificate }: Tried) {
   const bytes = `GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\n${fields}\r\n`
   const { value, received, events } = await attack.watching(
-    async () => (await attack.send(bytes, certificate)).answer,
+    async () => (await attack.send(bytes, certificate)).response,
   )
   expect(received).toEqual([])
   expect(value.status).toBe(401)
@@ -128,7 +128,7 @@ describe('the largest accepted identity arrives complete', () => {
     const certificate = await attack.gatehouse.certificate({ organizations: groups })
     const { value, received } = await attack.watching(async () => {
       const bytes = `GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n${long.repeat(2)}\r\n`
-      return (await attack.send(bytes, certificate)).answer
+      return (await attack.send(bytes, certificate)).response
     })
     expect(value.status).toBe(200)
     expect(headerValues(received[0]!, 'impersonate-group')).toEqual([
@@ -143,7 +143,7 @@ describe('the largest accepted identity arrives complete', () => {
     })
     const { value, received } = await attack.watching(async () => {
       const bytes = `GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\n\r\n`
-      return (await attack.send(bytes, certificate)).answer
+      return (await attack.send(bytes, certificate)).response
     })
     expect(value.status).toBe(403)
     expect(received).toEqual([])

@@ -21,7 +21,7 @@ import { headerValues } from '../support/api-server.ts'
 import { startAttack, type Attack, type Watched } from '../support/attack.ts'
 import { replaceFile } from '../support/files.ts'
 import { ERROR, headers } from '../support/http2-frames.ts'
-import { readAnswer, type RawAnswer } from '../support/raw.ts'
+import { readResponse, type RawResponse } from '../support/raw.ts'
 
 const PATH = '/api/v1/namespaces/d/pods'
 const NONE = `GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\n\r\n`
@@ -46,11 +46,11 @@ function secret(text: string): string {
   return text
 }
 
-async function tried(bytes: string, certificate?: KeyPair): Promise<Watched<RawAnswer>> {
-  return attack.watching(async () => (await attack.send(bytes, certificate)).answer)
+async function tried(bytes: string, certificate?: KeyPair): Promise<Watched<RawResponse>> {
+  return attack.watching(async () => (await attack.send(bytes, certificate)).response)
 }
 
-function expectRefused({ value, received, events }: Watched<RawAnswer>, code: number): void {
+function expectRefused({ value, received, events }: Watched<RawResponse>, code: number): void {
   expect(value.status).toBe(code)
   expect(JSON.parse(value.body)).toMatchObject({ kind: 'Status', status: 'Failure', code })
   // As in kube-apiserver: browsers must not show a login dialog.
@@ -115,10 +115,10 @@ describe('a missing or malformed credential:', () => {
       const connection = await attack.connectHttp2()
       const fields = (await attack.fields(PATH)).filter(([name]) => name !== 'authorization')
       connection.send(headers(1, fields))
-      const answer = await connection.answer(1)
-      return { answer, goaway: await connection.end() }
+      const response = await connection.response(1)
+      return { response, goaway: await connection.end() }
     })
-    expect(value).toMatchObject({ answer: { status: 401, whole: true }, goaway: ERROR.NO_ERROR })
+    expect(value).toMatchObject({ response: { status: 401, whole: true }, goaway: ERROR.NO_ERROR })
     expect(received).toEqual([])
     expect(events).toMatchObject([{ responseStatus: { code: 401 } }])
   })
@@ -191,7 +191,7 @@ describe('a hostile token:', () => {
     const { value } = await attack.watching(async () => {
       const statuses: number[] = []
       for (const bearer of [bad, good, bad, good]) {
-        statuses.push((await attack.send(withFields(bearer))).answer.status)
+        statuses.push((await attack.send(withFields(bearer))).response.status)
       }
       return statuses
     })
@@ -415,7 +415,7 @@ describe('trust that changes while connections are open', () => {
     const hasResponse = await connection.read((received, ended) =>
       received.length > 0 || ended ? { value: received.length > 0, bytes: 0 } : undefined,
     )
-    return hasResponse ? (await readAnswer(connection)).status : undefined
+    return hasResponse ? (await readResponse(connection)).status : undefined
   }
 
   test('a revoked certificate is refused on the connection that it opened', async () => {
@@ -426,11 +426,11 @@ describe('trust that changes while connections are open', () => {
     changing.gatehouse.gatehouse.reload()
     expect([401, undefined]).toContain(await askAgain(connection))
     connection.destroy()
-    expect((await changing.send(NONE, certificate)).answer.status).toBe(401)
+    expect((await changing.send(NONE, certificate)).response.status).toBe(401)
 
     const resumed = await changing.connect({ certificate, session: await session })
     resumed.write(NONE)
-    expect((await readAnswer(resumed)).status).toBe(401)
+    expect((await readResponse(resumed)).status).toBe(401)
     resumed.destroy()
   })
 
@@ -440,11 +440,11 @@ describe('trust that changes while connections are open', () => {
     const connection = await changing.connectHttp2({ certificate })
     const fields = (await changing.fields(PATH)).filter(([name]) => name !== 'authorization')
     connection.send(headers(1, fields))
-    expect((await connection.answer(1)).status).toBe(200)
+    expect((await connection.response(1)).status).toBe(200)
     await put('ca.crl', await first.revoke([certificate.certificatePem]))
     changing.gatehouse.gatehouse.reload()
     connection.send(headers(3, fields))
-    const { status } = await connection.answer(3)
+    const { status } = await connection.response(3)
     expect([401, undefined]).toContain(status)
     connection.raw.destroy()
   })
@@ -458,18 +458,18 @@ describe('trust that changes while connections are open', () => {
     changing.gatehouse.gatehouse.reload()
     expect([401, undefined]).toContain(await askAgain(connection))
     connection.destroy()
-    expect((await changing.send(NONE, before)).answer.status).toBe(401)
+    expect((await changing.send(NONE, before)).response.status).toBe(401)
     const after = await second.issue({ commonName: 'bob', usages: ['client'] })
-    expect((await changing.send(NONE, after)).answer.status).toBe(200)
+    expect((await changing.send(NONE, after)).response.status).toBe(200)
   })
 
   test('a broken CA file does not change anything', async () => {
     await put('ca.crt', 'no certificate')
     changing.gatehouse.gatehouse.reload()
     const after = await second.issue({ commonName: 'bob', usages: ['client'] })
-    expect((await changing.send(NONE, after)).answer.status).toBe(200)
+    expect((await changing.send(NONE, after)).response.status).toBe(200)
     const before = await first.issue({ commonName: 'bob', usages: ['client'] })
-    expect((await changing.send(NONE, before)).answer.status).toBe(401)
+    expect((await changing.send(NONE, before)).response.status).toBe(401)
   })
 })
 
@@ -478,6 +478,6 @@ test('a client certificate is refused if x509 is not configured', async () => {
   const certificate = await tokensOnly.gatehouse.certificate()
   const { value, received } = await tokensOnly.watching(() => tokensOnly.send(NONE, certificate))
   await tokensOnly.close()
-  expect(value.answer.status).toBe(401)
+  expect(value.response.status).toBe(401)
   expect(received).toEqual([])
 })

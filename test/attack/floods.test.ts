@@ -27,7 +27,7 @@ import {
   type Fields,
   type Http2Connection,
 } from '../support/http2-frames.ts'
-import { readAnswer, readAnswers, type RawConnection } from '../support/raw.ts'
+import { readResponse, readResponses, type RawConnection } from '../support/raw.ts'
 
 const ATTACKER = { localAddress: '127.0.0.2' }
 const WATCH = '/api/v1/namespaces/d/configmaps?watch=true'
@@ -100,13 +100,13 @@ async function startBystander(): Promise<Bystander> {
       await http2.until((frames) => frames.some(({ payload }) => payload.includes(event)))
       const connection = await attack.connect()
       connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}\r\n`)
-      const { status } = await readAnswer(connection)
+      const { status } = await readResponse(connection)
       connection.destroy()
       const session = await attack.connectHttp2()
       session.send(headers(1, await attack.fields('/version')))
-      const answer = await session.answer(1)
+      const response = await session.response(1)
       session.raw.destroy()
-      return status === 200 && answer.status === 200
+      return status === 200 && response.status === 200
     },
     leave() {
       http1.destroy()
@@ -157,7 +157,7 @@ describe('slow clients', () => {
     const { value, received, events } = await attack.watching(async () => {
       const connection = await attack.connect(ATTACKER)
       await drip(connection, `GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\nX-A: ${'a'.repeat(5_000)}`)
-      return readAnswers(connection)
+      return readResponses(connection)
     })
     expect(value).toMatchObject([{ status: 408, whole: true }])
     expect(received).toEqual([])
@@ -167,9 +167,9 @@ describe('slow clients', () => {
   test('the second header on a connection is refused in the same way', async () => {
     const connection = await attack.connect(ATTACKER)
     connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}\r\n`)
-    expect((await readAnswer(connection)).status).toBe(200)
+    expect((await readResponse(connection)).status).toBe(200)
     await drip(connection, `GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\nX-A: ${'a'.repeat(5_000)}`)
-    expect(await readAnswers(connection)).toMatchObject([{ status: 408 }])
+    expect(await readResponses(connection)).toMatchObject([{ status: 408 }])
   })
 
   test('a connection that never sends anything is closed', async () => {
@@ -206,14 +206,14 @@ describe('slow clients', () => {
   test('a connection that is idle after a request is closed', async () => {
     const connection = await attack.connect(ATTACKER)
     connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}\r\n`)
-    expect((await readAnswer(connection)).status).toBe(200)
+    expect((await readResponse(connection)).status).toBe(200)
     expect((await connection.rest()).length).toBe(0)
   })
 
   test('an idle connection that only sends empty lines is closed', async () => {
     const connection = await attack.connect(ATTACKER)
     connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}\r\n`)
-    expect((await readAnswer(connection)).status).toBe(200)
+    expect((await readResponse(connection)).status).toBe(200)
     await drip(
       connection,
       Array.from({ length: 1_000 }, () => '\r\n'),
@@ -235,7 +235,7 @@ describe('slow clients', () => {
   test('an HTTP/2 session that is idle after a request is closed', async () => {
     const connection = await attack.connectHttp2(ATTACKER)
     connection.send(headers(1, await attack.fields('/version')))
-    expect((await connection.answer(1)).status).toBe(200)
+    expect((await connection.response(1)).status).toBe(200)
     expect(await connection.end()).toBe(ERROR.NO_ERROR)
   })
 
@@ -256,7 +256,7 @@ describe('slow clients', () => {
     const response = await watch.promise
     await sleep(1_500)
     response.end()
-    expect(await connection.answer(1)).toMatchObject({ status: 200, whole: true })
+    expect(await connection.response(1)).toMatchObject({ status: 200, whole: true })
     expect(await connection.end()).toBe(ERROR.NO_ERROR)
   })
 
@@ -281,13 +281,13 @@ describe('headers that are too large', () => {
     ['a length after 40 other fields', `${'X-A: b\r\n'.repeat(40)}Content-Length: 5\r\n`],
   ])('get 431 for %s, and the connection is closed', async ([, fields]) => {
     const { value, received, events } = await attack.watching(() => attack.send(get(fields)))
-    expect(value).toMatchObject({ answer: { status: 431 }, closed: true })
+    expect(value).toMatchObject({ response: { status: 431 }, closed: true })
     expect(received).toEqual([])
     expect(events).toMatchObject([{ responseStatus: { code: 431 } }])
   })
 
   test('do not include a header of 40 fields', async () => {
-    expect((await attack.send(get('X-A: b\r\n'.repeat(38)))).answer.status).toBe(200)
+    expect((await attack.send(get('X-A: b\r\n'.repeat(38)))).response.status).toBe(200)
   })
 
   test.for<readonly [what: string, fields: Fields]>([
@@ -298,9 +298,9 @@ describe('headers that are too large', () => {
     const { value, received } = await attack.watching(async () => {
       const connection = await attack.connectHttp2(ATTACKER)
       connection.send(headers(1, await attack.fields(PATH, fields)))
-      const answer = await connection.answer(1)
+      const response = await connection.response(1)
       connection.raw.destroy()
-      return answer
+      return response
     })
     expect([431, undefined]).toContain(value.status)
     expect(received).toEqual([])
@@ -371,9 +371,9 @@ describe('HTTP/2 floods', () => {
       const connection = await http2()
       const empty: Fields = Array.from({ length: 4_000 }, () => ['', ''] as const)
       connection.send(headers(1, await attack.fields(PATH, empty)))
-      const answer = await connection.answer(1)
+      const response = await connection.response(1)
       connection.raw.destroy()
-      return answer
+      return response
     })
     const names = received.flatMap(({ headers: fields }) => fields.map(([name]) => name))
     expect(names).not.toContain('')
@@ -452,7 +452,7 @@ describe('HTTP/2 floods', () => {
       // The limit applies to clients that have acknowledged it.
       await connection.until((frames) => frames.some(({ type }) => type === TYPE.SETTINGS))
       connection.send(...Array.from({ length: 100 }, (_, i) => headers(2 * i + 1, fields)))
-      expect(await connection.answer(199)).toMatchObject({ status: undefined, whole: false })
+      expect(await connection.response(199)).toMatchObject({ status: undefined, whole: false })
       connection.raw.destroy()
     })
     expect(received).toHaveLength(MAX_STREAMS)

@@ -80,11 +80,11 @@ describe.skipIf(!availability.available)('HTTP/2 of the listener under h2spec', 
     served.length = 0
     const connection = await connectHttp2(bare.target)
     connection.send(get(1, '/before'))
-    await connection.answer(1)
+    await connection.response(1)
     connection.send(...frames)
     connection.send(get(9, '/last'))
     // The session has either ended or continued in sync.
-    await connection.answer(9)
+    await connection.response(9)
     connection.raw.destroy()
     expect(served).toContain('/first')
     expect(served).not.toContain('/dropped')

@@ -7,7 +7,7 @@ import { connect as connectTls } from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
 
 import { startAttack, type Attack } from '../support/attack.ts'
-import { readAnswer } from '../support/raw.ts'
+import { readResponse } from '../support/raw.ts'
 
 const ATTACKER = { localAddress: '127.0.0.2' }
 const BURST = 20
@@ -62,7 +62,7 @@ test('the default limit accepts 300 kubectl connections from one address, 50 at 
     while (left-- > 0) {
       const connection = await attack.connect(ATTACKER)
       connection.write(`GET /version HTTP/1.1\r\nHost: gatehouse\r\n${bearer}\r\n`)
-      statuses.push((await readAnswer(connection)).status)
+      statuses.push((await readResponse(connection)).status)
       connection.destroy()
     }
   }

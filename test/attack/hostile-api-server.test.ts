@@ -29,7 +29,7 @@ import {
   type RawApiServer,
   type RawExchange,
 } from '../support/raw-api-server.ts'
-import { readAnswer } from '../support/raw.ts'
+import { readResponse } from '../support/raw.ts'
 
 const GET = '/api/v1/namespaces/d/configmaps/a'
 const WATCH = '/api/v1/namespaces/d/configmaps?watch=1'
@@ -56,13 +56,13 @@ async function ask(attack: Attack, front: Front, path = GET, method = 'GET'): Pr
         fields.map(([name, value]) => [name, name === ':method' ? method : value]),
       ),
     )
-    const { status, body, whole } = await connection.answer(1)
+    const { status, body, whole } = await connection.response(1)
     connection.raw.destroy()
     return { status, head: '', body, whole }
   }
   const connection = await attack.connect()
   connection.write(`${method} ${path} HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}\r\n`)
-  const { status, head, body, whole } = await readAnswer(connection)
+  const { status, head, body, whole } = await readResponse(connection)
   connection.destroy()
   return { status, head, body, whole }
 }

@@ -11,7 +11,7 @@ import { startAttack, type Attack } from '../support/attack.ts'
 import type { PeerSettings } from '../support/http-proxy-peer.ts'
 import { startProgram, type RunningProgram } from '../support/program.ts'
 import { RAW_OK, startRawApiServer, type RawApiServer } from '../support/raw-api-server.ts'
-import { answerHeader, connectRaw, readAnswer, type RawAnswer } from '../support/raw.ts'
+import { responseHeader, connectRaw, readResponse, type RawResponse } from '../support/raw.ts'
 
 const PATH = '/api/v1/namespaces/d/pods'
 
@@ -47,7 +47,7 @@ afterAll(async () => {
 
 interface Outcome {
   /** Undefined when the connection ended without a response. */
-  readonly answer: RawAnswer | undefined
+  readonly response: RawResponse | undefined
   readonly received: readonly ReceivedRequest[]
 }
 
@@ -59,9 +59,9 @@ async function send(port: number, bytes: string): Promise<Outcome> {
   const before = api.received.length
   const connection = await connectRaw({ port, ca: attack.gatehouse.ca })
   connection.write(bytes)
-  const answer = await readAnswer(connection).catch(() => undefined)
+  const response = await readResponse(connection).catch(() => undefined)
   connection.destroy()
-  return { answer, received: api.received.slice(before) }
+  return { response, received: api.received.slice(before) }
 }
 
 async function byHttpProxy(bytes: string): Promise<Peer> {
@@ -89,12 +89,12 @@ describe('http-proxy forwards', () => {
   test('groups that the client adds to the user; Gatehouse refuses the request', async () => {
     const bytes = get(PATH, 'Impersonate-Group: system:masters\r\n')
     const peer = await byHttpProxy(bytes)
-    expect(peer.answer?.status).toBe(200)
+    expect(peer.response?.status).toBe(200)
     expect(values(peer, 'impersonate-user')).toEqual(['oidc:ada'])
     expect(values(peer, 'impersonate-group')).toEqual(['system:masters'])
 
     const own = await byGatehouse(bytes)
-    expect(own.answer?.status).toBe(403)
+    expect(own.response?.status).toBe(403)
     expect(own.received).toEqual([])
   })
 
@@ -132,15 +132,15 @@ describe('http-proxy forwards', () => {
 test('a Trailer header ends the process of http-proxy; Gatehouse drops it', async () => {
   const bytes = get(PATH, 'Trailer: X-A\r\n')
   const peer = await byHttpProxy(bytes)
-  expect(peer.answer).toBeUndefined()
+  expect(peer.response).toBeUndefined()
   const { code, stderr } = await peer.program.ended
   expect(code).toBe(1)
   expect(stderr).toContain('ERR_HTTP_TRAILER_INVALID')
 
   const own = await byGatehouse(bytes)
-  expect(own.answer?.status).toBe(200)
+  expect(own.response?.status).toBe(200)
   expect(values(own, 'trailer')).toEqual([])
-  expect((await byGatehouse(get(PATH))).answer?.status).toBe(200)
+  expect((await byGatehouse(get(PATH))).response?.status).toBe(200)
 })
 
 test.for<readonly [target: string, forwarded: string]>([
@@ -155,11 +155,11 @@ test.for<readonly [target: string, forwarded: string]>([
   'the ambiguous target %s is forwarded by http-proxy as %s and refused by Gatehouse',
   async ([target, forwarded]) => {
     const peer = await byHttpProxy(get(target))
-    expect(peer.answer?.status).toBe(200)
+    expect(peer.response?.status).toBe(200)
     expect(peer.received.map(({ url }) => url)).toEqual([forwarded])
 
     const own = await byGatehouse(get(target))
-    expect(own.answer?.status).toBe(400)
+    expect(own.response?.status).toBe(400)
     expect(own.received).toEqual([])
   },
 )
@@ -181,12 +181,12 @@ describe('an upgrade that the API server', () => {
       write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
     }
     const peer = await byHttpProxy(upgrade() + EARLY)
-    expect(peer.answer?.status).toBe(101)
+    expect(peer.response?.status).toBe(101)
     await expect.poll(() => seen()).toContain(EARLY)
 
     seen = () => ''
     const own = await byGatehouse(upgrade() + EARLY)
-    expect(own.answer?.status).toBe(502)
+    expect(own.response?.status).toBe(502)
     await attack.settled()
     expect(own.received).toHaveLength(1)
     expect(seen()).not.toContain(EARLY)
@@ -196,10 +196,10 @@ describe('an upgrade that the API server', () => {
     api.script = ({ write }) =>
       write('HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n4\r\noops\r\n0\r\n\r\n')
     const peer = await byHttpProxy(upgrade())
-    expect(peer.answer).toMatchObject({ status: 403, whole: false })
-    expect(answerHeader(peer.answer!, 'Transfer-Encoding')).toBe('chunked')
+    expect(peer.response).toMatchObject({ status: 403, whole: false })
+    expect(responseHeader(peer.response!, 'Transfer-Encoding')).toBe('chunked')
 
     const own = await byGatehouse(upgrade())
-    expect(own.answer).toMatchObject({ status: 403, whole: true, body: 'oops' })
+    expect(own.response).toMatchObject({ status: 403, whole: true, body: 'oops' })
   })
 })

@@ -96,8 +96,8 @@ describe.for(MODES)('with the identity asserted by $mode', ({ identity, user, gr
     const { value, received, events } = await attack.watching(() =>
       attack.send(get(`${fields}\r\n`)),
     )
-    expect(value.answer.status).toBe(403)
-    expect(JSON.parse(value.answer.body)).toMatchObject({ kind: 'Status', reason: 'Forbidden' })
+    expect(value.response.status).toBe(403)
+    expect(JSON.parse(value.response.body)).toMatchObject({ kind: 'Status', reason: 'Forbidden' })
     expect(received).toEqual([])
     expect(events).toMatchObject([
       { user: { username: 'oidc:ada' }, responseStatus: { code: 403 } },
@@ -108,7 +108,7 @@ describe.for(MODES)('with the identity asserted by $mode', ({ identity, user, gr
     const { value, received } = await attack.watching(() =>
       attack.send(`GET ${PATH} HTTP/1.1\r\nHost: gatehouse\r\nImpersonate-User: oidc:ada\r\n\r\n`),
     )
-    expect(value.answer.status).toBe(401)
+    expect(value.response.status).toBe(401)
     expect(received).toEqual([])
   })
 
@@ -124,7 +124,7 @@ describe.for(MODES)('with the identity asserted by $mode', ({ identity, user, gr
     'X_Corp_User: root\r\nX-Corp_Extra-a: b',
   ])('%j leaves exactly the authenticated identity', async (fields) => {
     const { value, received } = await attack.watching(() => attack.send(get(`${fields}\r\n`)))
-    expect(value.answer.status).toBe(200)
+    expect(value.response.status).toBe(200)
     const [one, ...others] = received
     expect(others).toEqual([])
     const expected = [`${user}: oidc:ada`, `${group}: oidc:dev`, `${group}: system:authenticated`]
@@ -166,7 +166,7 @@ describe.for(MODES)('with the identity asserted by $mode', ({ identity, user, gr
     const { value, received } = await attack.watching(() =>
       attack.send(get(`${name}: ${claimed}\r\n`)),
     )
-    expect(value.answer.status).toBe(200)
+    expect(value.response.status).toBe(200)
     const values = received[0]!.headers.map(([, one]) => one)
     expect(values).not.toContain(claimed)
     expect(headerValues(received[0]!, 'x-forwarded-for')).toEqual(['127.0.0.1'])
@@ -214,7 +214,7 @@ describe.for(MODES)('with the identity asserted by $mode', ({ identity, user, gr
     bearer = await attack.bearer({ groups })
     const { value, received } = await attack.watching(() => attack.send(get('')))
     bearer = await attack.bearer({ groups: ['dev'] })
-    expect(value.answer.status).toBe(code)
+    expect(value.response.status).toBe(code)
     expect(received.map(identityOf)).toEqual(
       code === 200
         ? [[`${user}: oidc:ada`, `${group}: oidc:a`, `${group}: system:authenticated`]]
@@ -242,9 +242,9 @@ describe.for(MODES)('with the identity asserted by $mode', ({ identity, user, gr
       const connection = await attack.connectHttp2()
       return attack.watching(async () => {
         connection.send(headersFrame(1, await attack.fields(PATH, more)))
-        const answer = await connection.answer(1)
+        const response = await connection.response(1)
         connection.raw.destroy()
-        return answer
+        return response
       })
     }
 

@@ -9,8 +9,14 @@ import { parse } from 'yaml'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { startAttack, type Attack } from '../support/attack.ts'
-import { ERROR, headers, SETTING, type Fields, type Http2Answer } from '../support/http2-frames.ts'
-import { readAnswers } from '../support/raw.ts'
+import {
+  ERROR,
+  headers,
+  SETTING,
+  type Fields,
+  type Http2Response,
+} from '../support/http2-frames.ts'
+import { readResponses } from '../support/raw.ts'
 
 let attack: Attack
 let bearer: string
@@ -31,7 +37,7 @@ function line(method: string, target: string, fields = ''): string {
 }
 
 /** Sends one request over HTTP/2; `changes` replaces or adds fields. */
-async function overHttp2(changes: Readonly<Record<string, string>>): Promise<Http2Answer> {
+async function overHttp2(changes: Readonly<Record<string, string>>): Promise<Http2Response> {
   const connection = await attack.connectHttp2()
   const fields: Fields = (await attack.fields('/')).map(([name, value]) => [
     name,
@@ -41,9 +47,9 @@ async function overHttp2(changes: Readonly<Record<string, string>>): Promise<Htt
     fields.every(([known]) => known !== name),
   )
   connection.send(headers(1, [...added, ...fields]))
-  const answer = await connection.answer(1)
+  const response = await connection.response(1)
   connection.raw.destroy()
-  return answer
+  return response
 }
 
 const PODS = '/api/v1/namespaces/d/pods'
@@ -122,8 +128,8 @@ describe('a target with two readings:', () => {
     const { value, received, events } = await attack.watching(() =>
       attack.send(line('GET', target)),
     )
-    expect(value.answer.status).toBe(400)
-    expect(JSON.parse(value.answer.body)).toMatchObject({ kind: 'Status', reason: 'BadRequest' })
+    expect(value.response.status).toBe(400)
+    expect(JSON.parse(value.response.body)).toMatchObject({ kind: 'Status', reason: 'BadRequest' })
     expect(received).toEqual([])
     expect(events).toMatchObject([{ responseStatus: { code: 400 } }])
   })
@@ -143,7 +149,7 @@ describe('a target with two readings:', () => {
     const { value, received } = await attack.watching(() =>
       attack.send(line('GET', `${PODS}?${'a&'.repeat(10_000)}a`)),
     )
-    expect(value.answer.status).toBe(400)
+    expect(value.response.status).toBe(400)
     expect(received).toEqual([])
   })
 
@@ -151,7 +157,7 @@ describe('a target with two readings:', () => {
     const { value, received } = await attack.watching(() =>
       attack.send(line('GET', `/${'a'.repeat(70_000)}`)),
     )
-    expect(value).toMatchObject({ answer: { status: 431 }, closed: true })
+    expect(value).toMatchObject({ response: { status: 431 }, closed: true })
     expect(received).toEqual([])
   })
 })
@@ -186,7 +192,7 @@ describe('the rules deny the API server’s proxy:', () => {
           .map((method) => line(method, target))
           .join('') + line('GET', '/version', 'Connection: close\r\n'),
       )
-      const statuses = (await readAnswers(connection)).map(({ status }) => status)
+      const statuses = (await readResponses(connection)).map(({ status }) => status)
       return [...statuses, (await overHttp2({ ':method': 'HEAD', ':path': target })).status]
     })
     expect(value).toEqual([403, 403, 403, 403, 403, 403, 200, 403])
@@ -201,7 +207,7 @@ describe('the rules deny the API server’s proxy:', () => {
     const { value, received } = await attack.watching(() =>
       attack.send(line('GET', target, upgrade)),
     )
-    expect(value).toMatchObject({ answer: { status: 403 }, closed: true })
+    expect(value).toMatchObject({ response: { status: 403 }, closed: true })
     expect(received).toEqual([])
   })
 
@@ -227,7 +233,7 @@ describe('the rules deny the API server’s proxy:', () => {
     'https://gatehouse/api/v1/namespaces/x/services/y/proxy/',
   ])('%s is refused with 400', async (target) => {
     const { value, received } = await attack.watching(async () => [
-      (await attack.send(line('GET', target))).answer.status,
+      (await attack.send(line('GET', target))).response.status,
       (await overHttp2({ ':path': target })).status ?? 400,
     ])
     expect(value).toEqual([400, 400])
@@ -256,7 +262,7 @@ describe('a target that only resembles the proxy:', () => {
     '/',
   ])('%s is forwarded byte for byte', async (target) => {
     const { value, received } = await attack.watching(async () => [
-      (await attack.send(line('GET', target))).answer.status,
+      (await attack.send(line('GET', target))).response.status,
       (await overHttp2({ ':path': target })).status,
     ])
     expect(value).toEqual([200, 200])
@@ -275,7 +281,7 @@ describe('an unsupported method or form:', () => {
     const { value, received, events } = await attack.watching(async () => {
       const connection = await attack.connect()
       connection.write(line('CONNECT', target) + line('GET', '/version'))
-      return readAnswers(connection)
+      return readResponses(connection)
     })
     expect(value.map(({ status }) => status)).toEqual([405])
     expect(received).toEqual([])
@@ -294,9 +300,9 @@ describe('an unsupported method or form:', () => {
           fields.map(([name, value]) => [name, name === ':method' ? 'CONNECT' : value]),
         ),
       )
-      const answer = await connection.answer(1)
+      const response = await connection.response(1)
       connection.raw.destroy()
-      return answer
+      return response
     })
     expect(value).toMatchObject({ status: 405 })
     expect(received).toEqual([])
@@ -323,7 +329,7 @@ describe('an unsupported method or form:', () => {
 
   test.for(['TRACE', 'TRACK', 'PROPFIND', 'SEARCH', 'PURGE'])('%s is refused', async (method) => {
     const { value, received } = await attack.watching(async () => [
-      (await attack.send(line(method, '/api/v1/pods'))).answer.status,
+      (await attack.send(line(method, '/api/v1/pods'))).response.status,
       (await overHttp2({ ':method': method, ':path': '/api/v1/pods' })).status,
     ])
     const expected = method === 'TRACE' ? 405 : 400
@@ -333,7 +339,7 @@ describe('an unsupported method or form:', () => {
 
   test('OPTIONS * is refused over HTTP/1.1 and HTTP/2', async () => {
     const { value, received } = await attack.watching(async () => [
-      (await attack.send(line('OPTIONS', '*'))).answer.status,
+      (await attack.send(line('OPTIONS', '*'))).response.status,
       (await overHttp2({ ':method': 'OPTIONS', ':path': '*' })).status,
     ])
     expect(value).toEqual([400, 400])
@@ -344,7 +350,7 @@ describe('an unsupported method or form:', () => {
 test('without a credential the response for a forbidden path is the same as for others', async () => {
   const { value } = await attack.watching(async () => {
     const ask = async (target: string) =>
-      (await attack.send(`GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n\r\n`)).answer
+      (await attack.send(`GET ${target} HTTP/1.1\r\nHost: gatehouse\r\n\r\n`)).response
     return [await ask(PROXIES[0]!), await ask('/api/v1/pods'), await ask('/nothing/there')]
   })
   expect(value.map(({ status }) => status)).toEqual([401, 401, 401])

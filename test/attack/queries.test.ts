@@ -37,7 +37,7 @@ async function eventOf(query: string, fields: string): Promise<object> {
   )
   expect(events).toHaveLength(1)
   const [{ verb, objectRef } = {}] = events
-  return { code: value.answer.status, verb, name: objectRef?.['name'] }
+  return { code: value.response.status, verb, name: objectRef?.['name'] }
 }
 
 test('before authentication a short query is parsed for the audit log, and a long one is not', async () => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { headerValues } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
-import { readAnswers } from '../support/raw.ts'
+import { readResponses } from '../support/raw.ts'
 
 const PATH = '/api/v1/namespaces/d/configmaps'
 
@@ -133,7 +133,7 @@ const REFUSED: readonly (readonly [what: string, bytes: () => string])[] = [
 describe('ambiguous bytes are refused, audited once, and close the connection:', () => {
   test.for(REFUSED)('%s', async ([, bytes]) => {
     const { value, received, events } = await attack.watching(() => attack.send(bytes()))
-    expect(value.answer).toMatchObject({ status: 400, whole: true })
+    expect(value.response).toMatchObject({ status: 400, whole: true })
     expect(value.closed).toBe(true)
     // A body may prove malformed after its header was forwarded: it never arrives complete.
     expect(received.filter(({ complete }) => complete)).toEqual([])
@@ -174,7 +174,7 @@ const ACCEPTED: readonly (readonly [what: string, bytes: () => string, body: str
 describe('unambiguous bytes are forwarded as they were authorized, with new framing:', () => {
   test.for(ACCEPTED)('%s', async ([, bytes, body]) => {
     const { value, received, events } = await attack.watching(() => attack.send(bytes()))
-    expect(value).toMatchObject({ answer: { status: 200 }, closed: false })
+    expect(value).toMatchObject({ response: { status: 200 }, closed: false })
     expect(received).toMatchObject([{ method: 'POST', url: PATH, body, complete: true }])
     expect(events.map((event) => event.responseStatus?.code)).toEqual([200])
     const [one] = received
@@ -191,7 +191,7 @@ describe('unambiguous bytes are forwarded as they were authorized, with new fram
   test.for(['GET', 'DELETE', 'OPTIONS'])('%s with a body', async (method) => {
     const bytes = request(`${method} ${PATH}/x HTTP/1.1`, 'Content-Length: 5\r\n', 'hello')
     const { value, received } = await attack.watching(() => attack.send(bytes))
-    expect(value).toMatchObject({ answer: { status: 200 }, closed: false })
+    expect(value).toMatchObject({ response: { status: 200 }, closed: false })
     expect(received).toMatchObject([{ method, body: 'hello', complete: true }])
   })
 
@@ -202,7 +202,7 @@ describe('unambiguous bytes are forwarded as they were authorized, with new fram
         'X-Remote-User: root\r\n\r\n',
     )
     const { value, received } = await attack.watching(() => attack.send(bytes))
-    expect(value).toMatchObject({ answer: { status: 200 }, closed: false })
+    expect(value).toMatchObject({ response: { status: 200 }, closed: false })
     expect(received).toMatchObject([{ body: 'hello', complete: true }])
     expect(headerValues(received[0]!, 'impersonate-user')).toEqual(['oidc:ada'])
     for (const name of ['trailer', 'x-a', 'authorization', 'x-remote-user']) {
@@ -215,7 +215,7 @@ describe('unambiguous bytes are forwarded as they were authorized, with new fram
     const { value, received, events } = await attack.watching(() =>
       attack.send(chunked(`5\r\nhello\r\n0\r\n${trailer}\r\n`)),
     )
-    expect(value).toMatchObject({ answer: { status: 431 }, closed: true })
+    expect(value).toMatchObject({ response: { status: 431 }, closed: true })
     expect(received.filter(({ complete }) => complete)).toEqual([])
     expect(events.map((event) => event.responseStatus?.code)).toEqual([431])
   })
@@ -228,7 +228,7 @@ describe('Expect', () => {
       const { value: sent, received } = await attack.watching(() =>
         attack.send(post(`Expect: ${value}\r\nContent-Length: 5\r\n`, 'hello')),
       )
-      expect(sent.answer.status).toBe(200)
+      expect(sent.response.status).toBe(200)
       expect(received).toMatchObject([{ body: 'hello', complete: true }])
       expect(headerValues(received[0]!, 'expect')).toEqual([])
     },
@@ -240,7 +240,7 @@ describe('Expect', () => {
       const { value: sent, received } = await attack.watching(() =>
         attack.send(post(`Expect: ${value}\r\nContent-Length: 5\r\n`, 'hello')),
       )
-      expect(sent).toMatchObject({ answer: { status: 417 }, closed: true })
+      expect(sent).toMatchObject({ response: { status: 417 }, closed: true })
       expect(received).toEqual([])
     },
   )
@@ -286,9 +286,9 @@ describe('a request after one that ends HTTP on its connection is never processe
     const { value, received, events } = await attack.watching(async () => {
       const connection = await attack.connect()
       connection.write(first() + second())
-      return readAnswers(connection)
+      return readResponses(connection)
     })
-    expect(value.map((answer) => answer.status)).toEqual([status])
+    expect(value.map((response) => response.status)).toEqual([status])
     expect(received).toEqual([])
     expect(events.map((event) => event.responseStatus?.code)).toEqual([status])
   })
@@ -309,10 +309,10 @@ describe('a request after one that ends HTTP on its connection is never processe
       received.includes('first half,') ? { value: true, bytes: 0 } : undefined,
     )
     connection.write(bytes())
-    const answers = await readAnswers(connection)
+    const responses = await readResponses(connection)
     attack.api.handler = undefined
     // No bytes are added to it: they would be read as a part of it.
-    expect(answers).toMatchObject([{ status: 200, body: 'first half,', whole: false }])
+    expect(responses).toMatchObject([{ status: 200, body: 'first half,', whole: false }])
   })
 })
 
@@ -324,7 +324,7 @@ test('pipelined requests each get their own response, in order', async () => {
         post('Content-Length: 6\r\n', 'second') +
         request('GET /third HTTP/1.1', 'Connection: close\r\n'),
     )
-    return readAnswers(connection)
+    return readResponses(connection)
   })
   const bodies = value.map(({ body }) => JSON.parse(body) as { url: string; body: string })
   expect(bodies).toMatchObject([{ body: 'first' }, { body: 'second' }, { url: '/third' }])

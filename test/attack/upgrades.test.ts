@@ -15,7 +15,7 @@ import {
   type RawApiServer,
   type RawExchange,
 } from '../support/raw-api-server.ts'
-import { answerHeader, readAnswer, readAnswers, type RawConnection } from '../support/raw.ts'
+import { responseHeader, readResponse, readResponses, type RawConnection } from '../support/raw.ts'
 
 const EXEC = '/api/v1/namespaces/d/pods/p/exec?command=sh'
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
@@ -66,7 +66,7 @@ const SWITCH_SPDY =
 const FIELDS = Array.from({ length: 300 }, (_, i) => `X-${i}: a\r\n`).join('')
 
 /** Records what is received on the connection until Gatehouse closes it. */
-function recording(answer: (exchange: RawExchange) => void): {
+function recording(response: (exchange: RawExchange) => void): {
   script: (exchange: RawExchange) => void
   closed: Promise<string>
 } {
@@ -76,7 +76,7 @@ function recording(answer: (exchange: RawExchange) => void): {
     script(exchange) {
       exchange.take()
       exchange.socket.once('close', () => resolve(exchange.bytes()))
-      answer(exchange)
+      response(exchange)
     },
   }
 }
@@ -92,7 +92,7 @@ function readText(connection: RawConnection, length: number): Promise<string> {
 
 const RESPONSES: readonly (readonly [
   what: string,
-  answer: string,
+  response: string,
   seen: { readonly status: number; readonly whole?: boolean; readonly body?: RegExp },
 ])[] = [
   [
@@ -170,26 +170,26 @@ const RESPONSES: readonly (readonly [
 ]
 
 describe('when the API server responds to an upgrade with', () => {
-  test.for(RESPONSES)('%s: only a refusal is relayed', async ([, answer, seen]) => {
-    const { script, closed } = recording(({ write }) => write(answer))
+  test.for(RESPONSES)('%s: only a refusal is relayed', async ([, response, seen]) => {
+    const { script, closed } = recording(({ write }) => write(response))
     api.script = script
     const { value, received, events } = await attack.watching(async () => {
       const connection = await attack.connect()
       // If the sockets were joined, the second request would run with Gatehouse's own rights.
       connection.write(webSocket + EARLY)
-      const answers = await readAnswers(connection)
-      return { answers, upstream: await closed }
+      const responses = await readResponses(connection)
+      return { responses, upstream: await closed }
     })
-    expect(value.answers).toMatchObject([{ status: seen.status, whole: seen.whole ?? true }])
-    expect(value.answers[0]!.body).toMatch(seen.body ?? /./)
-    expect(answerHeader(value.answers[0]!, 'location')).toBeUndefined()
+    expect(value.responses).toMatchObject([{ status: seen.status, whole: seen.whole ?? true }])
+    expect(value.responses[0]!.body).toMatch(seen.body ?? /./)
+    expect(responseHeader(value.responses[0]!, 'location')).toBeUndefined()
     expect(received).toMatchObject([{ method: 'GET', url: EXEC }])
     expect(value.upstream.match(/\r\n\r\n/g)).toHaveLength(1)
     expect(value.upstream).not.toContain('secrets')
     expect(events).toMatchObject([{ responseStatus: { code: seen.status } }])
   })
 
-  test.for<readonly [what: string, answer: string]>([
+  test.for<readonly [what: string, response: string]>([
     ['another protocol', SWITCH],
     ['a version that was not offered', SWITCH_SPDY.replace('v5.channel', 'v2.channel')],
     [
@@ -199,12 +199,12 @@ describe('when the API server responds to an upgrade with', () => {
         'X-Stream-Protocol-Version: v4.channel.k8s.io\r\nConnection:',
       ),
     ],
-  ])('a 101 with %s for SPDY, the connections are not joined', async ([, answer]) => {
-    const { script, closed } = recording(({ write }) => write(answer))
+  ])('a 101 with %s for SPDY, the connections are not joined', async ([, response]) => {
+    const { script, closed } = recording(({ write }) => write(response))
     api.script = script
     const connection = await attack.connect()
     connection.write(spdy + EARLY)
-    expect(await readAnswers(connection)).toMatchObject([{ status: 502, whole: true }])
+    expect(await readResponses(connection)).toMatchObject([{ status: 502, whole: true }])
     expect(await closed).not.toContain('secrets')
   })
 
@@ -217,7 +217,7 @@ describe('when the API server responds to an upgrade with', () => {
       )
       return { sent, upstream: await closed }
     })
-    expect(value.sent.answer.status).toBe(502)
+    expect(value.sent.response.status).toBe(502)
   })
 
   test('a reset before any response, the client gets a 502 and the request is not repeated', async () => {
@@ -228,7 +228,7 @@ describe('when the API server responds to an upgrade with', () => {
     const { value, received } = await attack.watching(async () => {
       const connection = await attack.connect()
       connection.write(spdy)
-      return readAnswers(connection)
+      return readResponses(connection)
     })
     expect(value).toMatchObject([{ status: 502 }])
     expect(JSON.parse(value[0]!.body)).toMatchObject({ kind: 'Status', code: 502 })
@@ -243,7 +243,7 @@ describe('when the API server responds to an upgrade with', () => {
     const { value, received } = await attack.watching(async () => {
       const connection = await attack.connect()
       connection.write(webSocket)
-      return readAnswers(connection)
+      return readResponses(connection)
     })
     expect(value).toMatchObject([{ status: 502 }])
     expect(received).toHaveLength(1)
@@ -265,7 +265,7 @@ describe('joined connections:', () => {
     const connection = await attack.connect()
     connection.write(`${webSocket}early,`)
     expect(await first.promise).toMatch(/\r\n\r\n$/)
-    expect((await readAnswer(connection)).status).toBe(101)
+    expect((await readResponse(connection)).status).toBe(101)
     connection.write('late')
     expect(await tunnel.promise).toMatch(/\r\n\r\nearly,late$/)
     connection.destroy()
@@ -274,14 +274,14 @@ describe('joined connections:', () => {
   test.for<readonly [what: string, request: () => string, response: string]>([
     ['WebSocket', () => webSocket, SWITCH],
     ['SPDY', () => spdy, SWITCH_SPDY],
-  ])('bytes that the API server sent behind its 101 arrive (%s)', async ([, request, answer]) => {
+  ])('bytes that the API server sent behind its 101 arrive (%s)', async ([, request, response]) => {
     api.script = ({ take, write }) => {
       take()
-      write(`${answer}\0first bytes`)
+      write(`${response}\0first bytes`)
     }
     const connection = await attack.connect()
     connection.write(request())
-    expect((await readAnswer(connection)).status).toBe(101)
+    expect((await readResponse(connection)).status).toBe(101)
     expect(await readText(connection, 12)).toBe('\0first bytes')
     connection.destroy()
   })
@@ -298,12 +298,12 @@ describe('joined connections:', () => {
     }
     const connection = await attack.connect()
     connection.write(webSocket)
-    const answer = await readAnswer(connection)
+    const response = await readResponse(connection)
     connection.destroy()
-    expect(answer.head).not.toMatch(/set-cookie|alt-svc|forged/i)
-    expect(answer.head.match(/^upgrade: /gim)).toHaveLength(1)
-    expect(answer.head.match(/^connection: /gim)).toHaveLength(1)
-    expect(answerHeader(answer, 'x-ok')).toBe('yes')
+    expect(response.head).not.toMatch(/set-cookie|alt-svc|forged/i)
+    expect(response.head.match(/^upgrade: /gim)).toHaveLength(1)
+    expect(response.head.match(/^connection: /gim)).toHaveLength(1)
+    expect(responseHeader(response, 'x-ok')).toBe('yes')
   })
 
   test('a client that has ended its side still receives the rest', async () => {
@@ -314,7 +314,7 @@ describe('joined connections:', () => {
     }
     const connection = await attack.connect()
     connection.write(webSocket)
-    expect((await readAnswer(connection)).status).toBe(101)
+    expect((await readResponse(connection)).status).toBe(101)
     connection.write('input')
     connection.socket.end()
     expect((await connection.rest()).toString()).toBe('after the end of "input"')
@@ -328,7 +328,7 @@ describe('joined connections:', () => {
     api.script = script
     const connection = await attack.connect()
     connection.write(webSocket)
-    expect((await readAnswer(connection)).status).toBe(101)
+    expect((await readResponse(connection)).status).toBe(101)
     expect(await readText(connection, 3)).toBe('all')
     connection.write('more')
     connection.socket.end('and more')
@@ -347,7 +347,7 @@ describe('joined connections:', () => {
       const { value, events } = await attack.watching(async () => {
         const connection = await attack.connect()
         connection.write(webSocket)
-        expect((await readAnswer(connection)).status).toBe(101)
+        expect((await readResponse(connection)).status).toBe(101)
         const exchange = await upstream.promise
         if (side === 'client') connection.reset()
         else exchange.reset()
@@ -431,8 +431,8 @@ describe('an upgrade of a request that the API server never upgrades', () => {
           `Connection: Upgrade\r\n${handshakes[protocol]}\r\n`,
       ),
     )
-    expect(value).toMatchObject({ answer: { status: 400 }, closed: true })
-    expect(JSON.parse(value.answer.body)).toMatchObject({ kind: 'Status', reason: 'BadRequest' })
+    expect(value).toMatchObject({ response: { status: 400 }, closed: true })
+    expect(JSON.parse(value.response.body)).toMatchObject({ kind: 'Status', reason: 'BadRequest' })
     expect(received).toEqual([])
     expect(events).toMatchObject([{ responseStatus: { code: 400 } }])
     expect((await counted()) - before).toBe(writes)
@@ -454,7 +454,7 @@ describe('an upgrade of a request that the API server never upgrades', () => {
           `Connection: Upgrade\r\n${handshakes[protocol]}\r\n`,
       ),
     )
-    expect(value.answer.status).toBe(403)
+    expect(value.response.status).toBe(403)
     expect(received).toHaveLength(1)
   })
 })
@@ -475,8 +475,8 @@ test('an upgrade has a connection of its own, which is never reused', async () =
   }
   const get = `GET /api/v1/pods HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}\r\n`
   for (let i = 0; i < 5; i++) {
-    expect((await attack.send(get)).answer.status).toBe(200)
-    expect((await attack.send(webSocket)).answer.status).toBe(403)
+    expect((await attack.send(get)).response.status).toBe(200)
+    expect((await attack.send(webSocket)).response.status).toBe(403)
   }
   const urls = [...connections.values()]
   expect(urls.filter((one) => one.includes(EXEC))).toEqual(Array.from({ length: 5 }, () => [EXEC]))

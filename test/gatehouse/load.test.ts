@@ -126,7 +126,7 @@ describe('of certificates whose time is over, or not yet here, warnings tell', (
     const [tomorrow, soon, later] = [dateIn(2), dateIn(13), dateIn(15)]
     await issueServing({ notBefore: tomorrow, notAfter: later })
     expect(problems()).toEqual([
-      `${FIELD} is valid from ${text(tomorrow)} only (look at the clock, or give one that is valid now)`,
+      `${FIELD} is valid from ${text(tomorrow)} only (check the clock, or provide one that is valid now)`,
     ])
     await issueServing({ notAfter: soon })
     expect(problems()).toEqual([`${FIELD} expires on ${text(soon)} (renew it)`])

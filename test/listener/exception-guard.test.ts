@@ -6,7 +6,7 @@ import { createMetrics } from '../../src/metrics.ts'
 import { memoryLog } from '../audit/fixtures.ts'
 import { startBareListener, type BareListener } from '../support/bare-listener.ts'
 import { connectHttp2, data, FLAG, headers, type Fields } from '../support/http2-frames.ts'
-import { connectRaw, readAnswer } from '../support/raw.ts'
+import { connectRaw, readResponse } from '../support/raw.ts'
 
 const UNEXPECTED = 'unexpected error on a client connection; closing it'
 
@@ -84,7 +84,7 @@ describe('an exception on the listener closes only one connection', () => {
   async function isServing(): Promise<boolean> {
     const connection = await connectRaw(bare.target)
     connection.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-    const { status } = await readAnswer(connection)
+    const { status } = await readResponse(connection)
     connection.destroy()
     return status === 200
   }

@@ -102,7 +102,7 @@ describe('HTTP/2 sessions', () => {
     await client.until(asked(12))
     running[0]?.response.writeHead(200, [])
     running[0]?.response.end('{}')
-    expect(await client.answer(1)).toMatchObject({ status: 200, body: '{}', whole: true })
+    expect(await client.response(1)).toMatchObject({ status: 200, body: '{}', whole: true })
     expect(aborted).toEqual([])
     client.raw.destroy()
   })

@@ -51,7 +51,7 @@ export function fakeExchange(overrides: Partial<ClientRequest> = {}): FakeExchan
     receiveBody: () => undefined,
     pauseBody: () => undefined,
     resumeBody: () => undefined,
-    recognised: () => void (written.recognized += 1),
+    recognized: () => void (written.recognized += 1),
     onAbort: () => undefined,
     onClose: () => undefined,
     takeSocket: () => {

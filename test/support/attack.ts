@@ -18,9 +18,9 @@ import {
 } from './http2-frames.ts'
 import {
   connectRaw,
-  readAnswer,
+  readResponse,
   type Bytes,
-  type RawAnswer,
+  type RawResponse,
   type RawConnection,
   type RawOptions,
 } from './raw.ts'
@@ -48,7 +48,7 @@ export interface Attack {
 }
 
 export interface Aftermath {
-  readonly answer: RawAnswer
+  readonly response: RawResponse
   /** Whether Gatehouse closed the connection after the response. If not, it has served another request on it. */
   readonly closed: boolean
 }
@@ -96,11 +96,11 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
       connection.write(
         `GET ${path} HTTP/1.1\r\nHost: gatehouse\r\n${await bearer({ sub: 'probe' })}\r\n`,
       )
-      const answer = await connection.read((received, ended) =>
+      const response = await connection.read((received, ended) =>
         received.length > 0 || ended ? { value: received.length > 0, bytes: 0 } : undefined,
       )
-      if (!answer) return false
-      const { status, body } = await readAnswer(connection)
+      if (!response) return false
+      const { status, body } = await readResponse(connection)
       expect(status).toBe(200)
       expect(JSON.parse(body)).toMatchObject({ method: 'GET', url: path, body: '' })
     } finally {
@@ -133,8 +133,8 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
       const connection = await connectRaw(target, { certificate })
       try {
         connection.write(bytes)
-        const answer = await readAnswer(connection)
-        return { answer, closed: await closes(connection, answer, certificate) }
+        const response = await readResponse(connection)
+        return { response, closed: await closes(connection, response, certificate) }
       } finally {
         connection.destroy()
       }
@@ -174,10 +174,10 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
 
   async function closes(
     connection: RawConnection,
-    answer: RawAnswer,
+    response: RawResponse,
     certificate: KeyPair | undefined,
   ): Promise<boolean> {
-    if (connection.ended || /\r\nconnection: close/i.test(answer.head)) {
+    if (connection.ended || /\r\nconnection: close/i.test(response.head)) {
       await connection.rest()
       return true
     }

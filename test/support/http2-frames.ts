@@ -134,7 +134,7 @@ function integer(value: number): Buffer {
   return bytes
 }
 
-export interface Http2Answer {
+export interface Http2Response {
   /** Undefined if the stream was reset or the session ended before a response. */
   readonly status: number | undefined
   readonly body: string
@@ -154,7 +154,7 @@ export interface Http2Connection {
   /** Waits until the frames so far match; fails when the connection ends before. */
   until(matches: (frames: readonly Frame[]) => boolean): Promise<void>
   /** Waits for the end of a stream and returns its response. */
-  answer(stream: number): Promise<Http2Answer>
+  response(stream: number): Promise<Http2Response>
   /** Waits for the end of the connection; returns the error code of the last GOAWAY. */
   end(): Promise<number | undefined>
 }
@@ -202,10 +202,10 @@ export async function connectHttp2(
         if (!(await take())) throw new Error(`the session ended; frames: ${describe(frames)}`)
       }
     },
-    async answer(stream) {
+    async response(stream) {
       for (;;) {
-        const answer = answerOf(frames, stream)
-        if (answer.whole || answer.reset !== undefined) return answer
+        const response = answerOf(frames, stream)
+        if (response.whole || response.reset !== undefined) return response
         if (!(await take())) return answerOf(frames, stream)
       }
     },
@@ -232,7 +232,7 @@ function takeFrame(received: Buffer): { value: Frame; bytes: number } | undefine
   }
 }
 
-function answerOf(frames: readonly Frame[], stream: number): Http2Answer {
+function answerOf(frames: readonly Frame[], stream: number): Http2Response {
   const own = frames.filter((one) => one.stream === stream)
   const rst = own.find(({ type }) => type === TYPE.RST_STREAM)
   return {

@@ -136,7 +136,7 @@ function wrap(socket: TLSSocket, tcp: Socket): RawConnection {
   return connection
 }
 
-export interface RawAnswer {
+export interface RawResponse {
   readonly status: number
   /** The status line and the header lines. */
   readonly head: string
@@ -146,18 +146,18 @@ export interface RawAnswer {
 }
 
 /** The value of a header; undefined if the response does not have it. */
-export function answerHeader({ head }: RawAnswer, name: string): string | undefined {
+export function responseHeader({ head }: RawResponse, name: string): string | undefined {
   const prefix = `${name.toLowerCase()}:`
   const line = head.split('\r\n').find((one) => one.toLowerCase().startsWith(prefix))
   return line?.slice(prefix.length).trim()
 }
 
 /** Reads the next final HTTP/1.1 response, framed by its length, by chunks or by the end of the connection. */
-export async function readAnswer(
+export async function readResponse(
   connection: RawConnection,
   { isHead = false }: { readonly isHead?: boolean } = {},
-): Promise<RawAnswer> {
-  return connection.read<RawAnswer>((received, ended) => {
+): Promise<RawResponse> {
+  return connection.read<RawResponse>((received, ended) => {
     const text = received.toString('latin1')
     let start = 0
     for (;;) {
@@ -183,14 +183,14 @@ function hasNoBody(status: number, isHead: boolean): boolean {
 }
 
 /** Reads all responses until the connection ends. */
-export async function readAnswers(connection: RawConnection): Promise<RawAnswer[]> {
-  const answers: RawAnswer[] = []
+export async function readResponses(connection: RawConnection): Promise<RawResponse[]> {
+  const responses: RawResponse[] = []
   for (;;) {
     const more = await connection.read((received, ended) =>
       received.length > 0 || ended ? { value: received.length > 0, bytes: 0 } : undefined,
     )
-    if (!more) return answers
-    answers.push(await readAnswer(connection))
+    if (!more) return responses
+    responses.push(await readResponse(connection))
   }
 }
 

@@ -14,7 +14,7 @@ import {
   type RawApiServer,
   type RawExchange,
 } from '../support/raw-api-server.ts'
-import { readAnswer, type RawConnection } from '../support/raw.ts'
+import { readResponse, type RawConnection } from '../support/raw.ts'
 
 const EXEC = '/api/v1/namespaces/d/pods/web/exec?command=sh'
 const PODS = '/api/v1/namespaces/d/pods/web'
@@ -91,7 +91,7 @@ test('an exec that is forbidden during its handshake gets a 403, and its upstrea
   const connection = await send('POST', EXEC, UPGRADE)
   await reached(1)
   await forbidPods()
-  const { status, body } = await readAnswer(connection)
+  const { status, body } = await readResponse(connection)
   expect(status).toBe(403)
   expect(JSON.parse(body)).toMatchObject({ kind: 'Status', reason: 'Forbidden' })
   await expectClosed(exchanges[0])
@@ -104,7 +104,7 @@ test('an exec whose 101 arrives after it was forbidden is not joined', async () 
   const connection = await send('POST', EXEC, UPGRADE)
   await reached(1)
   await forbidPods()
-  expect(await readAnswer(connection)).toMatchObject({ status: 403 })
+  expect(await readResponse(connection)).toMatchObject({ status: 403 })
   exchanges[0]?.write(`${SWITCHED}secret`)
   const rest = await connection.rest()
   expect(rest.toString()).not.toContain('secret')
@@ -115,7 +115,7 @@ test('a running exec ends when it is forbidden', async () => {
   await reached(1)
   exchanges[0]?.take()
   exchanges[0]?.write(SWITCHED)
-  expect(await readAnswer(connection)).toMatchObject({ status: 101 })
+  expect(await readResponse(connection)).toMatchObject({ status: 101 })
   await forbidPods()
   await connection.rest()
   await expectClosed(exchanges[0])
@@ -138,15 +138,15 @@ test('a request that is forbidden while it waits for a connection gets a 403 and
   const queued = await send('DELETE', PODS)
   await expect.poll(() => inFlight(attack), { timeout: 10_000 }).toBe(2)
   await forbidPods()
-  expect(await readAnswer(queued)).toMatchObject({ status: 403 })
+  expect(await readResponse(queued)).toMatchObject({ status: 403 })
   exchanges[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
-  expect(await readAnswer(first)).toMatchObject({ status: 200 })
+  expect(await readResponse(first)).toMatchObject({ status: 200 })
 
   // The next request gets the connection; the forbidden one was not sent.
   const next = await send('GET', OTHER)
   await reached(2)
   exchanges[1]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
-  expect(await readAnswer(next)).toMatchObject({ status: 200 })
+  expect(await readResponse(next)).toMatchObject({ status: 200 })
   expect(exchanges.map(({ request }) => request.method)).toEqual(['GET', 'GET'])
 })
 
@@ -159,12 +159,12 @@ test('a request whose client closes while it waits for a connection is never sen
   const [event] = await finalEvents(PODS)
   expect(event?.responseStatus?.code).toBe(499)
   exchanges[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
-  expect(await readAnswer(first)).toMatchObject({ status: 200 })
+  expect(await readResponse(first)).toMatchObject({ status: 200 })
   const next = await send('GET', OTHER)
   await reached(2)
   expect(exchanges[1]?.request.method).toBe('GET')
   exchanges[1]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
-  expect(await readAnswer(next)).toMatchObject({ status: 200 })
+  expect(await readResponse(next)).toMatchObject({ status: 200 })
 })
 
 /** Requests in flight according to /metrics. */

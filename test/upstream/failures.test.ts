@@ -10,7 +10,7 @@ import { createUpstreamFailures } from '../../src/upstream/failures.ts'
 import { memoryLog } from '../audit/fixtures.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
 import { startRawApiServer, type RawApiServer } from '../support/raw-api-server.ts'
-import { readAnswer, type RawAnswer, type RawConnection } from '../support/raw.ts'
+import { readResponse, type RawResponse, type RawConnection } from '../support/raw.ts'
 
 const POD = '/api/v1/namespaces/d/pods/web'
 /** Requests in flight per connection, waiting ones included. */
@@ -56,7 +56,7 @@ describe('an upstream failure', () => {
   test('of a request beyond the queue is a 503, counted and logged', async () => {
     for (let i = 0; i < QUEUE; i += 1) await send()
     await expect.poll(() => metric('gatehouse_requests_in_flight'), { timeout: 10_000 }).toBe(QUEUE)
-    const answer: RawAnswer = await readAnswer(await send())
+    const answer: RawResponse = await readResponse(await send())
     expect(answer.status).toBe(503)
     expect(await errors('queue')).toBe(1)
     expect(logged('request to the API server failed')).toMatchObject([
@@ -73,7 +73,7 @@ describe('an upstream failure', () => {
     async (given) => {
       const { status, more, reason } = given
       api.script = ({ write }) => write(`HTTP/1.1 ${status} X\r\nContent-Length: 0\r\n${more}\r\n`)
-      expect(await readAnswer(await send())).toMatchObject({ status: 502 })
+      expect(await readResponse(await send())).toMatchObject({ status: 502 })
       expect(await errors(reason)).toBe(1)
       expect(logged('request to the API server failed')).toMatchObject([{ reason }])
     },

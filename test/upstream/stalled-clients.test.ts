@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startApiServer, type ApiResponse, type ApiServer } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
 import { data, FLAG, headers, TYPE, type Fields } from '../support/http2-frames.ts'
-import { readAnswer, type RawConnection } from '../support/raw.ts'
+import { readResponse, type RawConnection } from '../support/raw.ts'
 
 const UPLOAD = '/api/v1/namespaces/d/configmaps'
 const LIST = '/api/v1/configmaps'
@@ -55,7 +55,7 @@ async function expectNextUserServed(): Promise<void> {
   connection.write(
     `GET /api/v1/nodes HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer({ sub: 'bob' })}\r\n`,
   )
-  expect(await readAnswer(connection)).toMatchObject({ status: 200, whole: true })
+  expect(await readResponse(connection)).toMatchObject({ status: 200, whole: true })
   connection.destroy()
 }
 
@@ -93,7 +93,7 @@ describe.for([
     connection.write(
       `POST ${path} HTTP/1.1\r\nHost: gatehouse\r\n${await attack.bearer()}${framing}\r\n${sent}`,
     )
-    const { status, head, body } = await readAnswer(connection)
+    const { status, head, body } = await readResponse(connection)
     expect(status).toBe(504)
     expect(head).toContain('Connection: close')
     expect(JSON.parse(body)).toMatchObject(stoppedSending)
@@ -111,7 +111,7 @@ test('an upload over HTTP/2 that stalls ends with 504 and frees its connection',
     headers(1, await method(path, 'POST', [['content-length', '100']]), FLAG.END_HEADERS),
     data(1, 'some'),
   )
-  expect(await connection.answer(1)).toMatchObject({ status: 504 })
+  expect(await connection.response(1)).toMatchObject({ status: 504 })
   expect((await finalEvent(path, 504))?.responseStatus).toMatchObject(stoppedSending)
   await expectNextUserServed()
   connection.raw.destroy()
@@ -134,7 +134,7 @@ test('a response over HTTP/2 without flow-control window is truncated and frees 
   connection.send(headers(1, await attack.fields(path)))
   expect((await finalEvent(path, 200))?.annotations).toMatchObject(stoppedReading)
   await expectNextUserServed()
-  const { status, reset, whole } = await connection.answer(1)
+  const { status, reset, whole } = await connection.response(1)
   expect({ status, whole }).toEqual({ status: 200, whole: false })
   expect(reset).toBeDefined()
   expect(connection.frames.some(({ type }) => type === TYPE.GOAWAY)).toBe(false)
@@ -175,15 +175,15 @@ test('a request that waits for the API server, and a watch that is silent or not
   // Longer than the timeout: a request that started later has to reach it.
   const late = await attack.connectHttp2()
   late.send(headers(1, await method(`${UPLOAD}/late`, 'POST'), FLAG.END_HEADERS))
-  const lateAnswer = late.answer(1)
+  const lateAnswer = late.response(1)
   // The slow request holds the only connection: the late one gets it next, and stalls then.
   watches.get(slowPath)?.end('{}')
-  expect(await readAnswer(slow)).toMatchObject({ status: 200, body: '{}', whole: true })
+  expect(await readResponse(slow)).toMatchObject({ status: 200, body: '{}', whole: true })
   expect(await lateAnswer).toMatchObject({ status: 504 })
 
   watches.get(watchPath)?.end('ended\n')
   watches.get(unreadPath)?.end('ended\n')
-  expect(await readAnswer(watch)).toMatchObject({ body: 'begun\nended\n', whole: true })
+  expect(await readResponse(watch)).toMatchObject({ body: 'begun\nended\n', whole: true })
   unread.socket.resume()
   let tail = ''
   while (!tail.endsWith('\r\n0\r\n\r\n')) {
