@@ -1,10 +1,16 @@
+import { availableParallelism } from 'node:os'
+
 import { defineConfig } from 'vitest/config'
+
 import { summaryReporter } from './test/support/summary-reporter.ts'
 
 const shared = { restoreMocks: true, unstubEnvs: true }
 
 export default defineConfig({
   test: {
+    // vitest leaves one core to itself, which on two cores runs one file at a time. Most tests wait
+    // for sockets and processes, so as many files as cores run side by side.
+    maxWorkers: Math.max(2, availableParallelism()),
     reporters: ['default', summaryReporter()],
     coverage: {
       provider: 'v8',
