@@ -4,7 +4,12 @@ import { defineConfig } from 'vitest/config'
 
 import { summaryReporter } from './test/support/summary-reporter.ts'
 
-const shared = { restoreMocks: true, unstubEnvs: true }
+const shared = {
+  restoreMocks: true,
+  unstubEnvs: true,
+  // What a poll waits for comes late on a busy machine; its default of a second would be a timed test.
+  expect: { poll: { timeout: 20_000 } },
+}
 
 export default defineConfig({
   test: {

@@ -73,7 +73,8 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
     for (const credential of CREDENTIALS) {
       const user = site.users[credential]
       const known = new Set((await site.gatehouse.events()).map(({ auditID }) => auditID))
-      await user.kubectl(['exec', 'web', '--', 'true'], { env })
+      const run = await user.kubectl(['exec', 'web', '--', 'true'], { env })
+      expect(run).toMatchObject({ code: 0, stderr: '' })
       const events = await site.gatehouse.eventsWhere(
         ({ auditID, objectRef }) => !known.has(auditID) && objectRef?.['subresource'] === 'exec',
         2,
