@@ -156,7 +156,7 @@ function fieldNames(fields: object): string {
     .join(' or ')
 }
 
-/** Each field enables a sign-in method (gatehouse/sign-ins.ts). */
+/** Each field enables an authentication method (gatehouse/sign-ins.ts). */
 const signInMethods = {
   configFile: inputFile("OIDC issuers, in Kubernetes' AuthenticationConfiguration format", {
     reload: 'authentication configuration',
@@ -197,7 +197,7 @@ const authentication = z
     tokenCacheSize: count('verified tokens that are cached until they expire').default(10_000),
   })
   .describe(
-    `How users authenticate. At least one sign-in method is required: ${fieldNames(signInMethods)}. ` +
+    `How users authenticate. At least one authentication method is required: ${fieldNames(signInMethods)}. ` +
       'There are no ' +
       'anonymous users: a request without a valid credential is refused (401).',
   )
@@ -230,9 +230,10 @@ const limits = z
         burst: count('bucket size, in connections').default(1_000),
       })
       .describe(
-        'New connections of one client address. A connection beyond is closed before its TLS ' +
+        'New connections of one client address. A connection beyond the limit is closed before its TLS ' +
           'handshake. kubectl opens one connection each time it runs. Client certificates of more than ' +
-          '10 KiB count as another 200 connections. Of more than 64 unfinished handshakes the oldest is aborted.',
+          '10 KiB count as another 200 connections. If more than 64 handshakes are unfinished, the ' +
+          'oldest is aborted.',
       )
       .prefault({}),
     user: z
@@ -248,14 +249,14 @@ const limits = z
       .strictObject({
         requests: count(
           'requests that are not streams. Keep it well below upstream.connections.maxConnections, ' +
-            'or one user can hold all of them',
+            'or one user can hold all of those connections',
         ).default(DEFAULTS.concurrentRequests),
         streams: count('watch, logs, exec, attach and port-forward').default(500),
       })
       .describe('Requests of one user that run at the same time.')
       .prefault({}),
     maxTrackedKeys: count(
-      'addresses and users that are tracked. Beyond, those unseen for the longest time are forgotten',
+      'addresses and users that are tracked. Beyond that, the least recently seen are forgotten',
     ).default(20_000),
   })
   .describe(
@@ -365,7 +366,7 @@ const upstream = z
       .describe('Connections to the API server.')
       .prefault({}),
     tolerateAnonymousAuth: flag(
-      'whether Gatehouse is ready although the API server accepts anonymous requests. Clients that ' +
+      'whether Gatehouse is ready even if the API server accepts anonymous requests. Clients that ' +
         'reach such an API server directly bypass Gatehouse',
     ).default(false),
   })
@@ -380,7 +381,7 @@ const shutdown = z
       0,
     ),
     gracePeriod: duration(
-      'how long requests and streams may continue after the delay. Streams that are left are ended',
+      'how long requests and streams may continue after the delay. Remaining streams are then ended',
     ).default(30_000),
   })
   .describe('What happens on SIGTERM and SIGINT. Gatehouse becomes unready at once.')

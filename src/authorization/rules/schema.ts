@@ -7,9 +7,11 @@ const patterns = (what: string) =>
   nonEmpty(`${what}; a list of strings, where a trailing "*" matches any suffix`)
 
 const resourceRule = z.strictObject({
-  apiGroups: nonEmpty('API groups the rule is for; API groups: "" is core, "*" is every group'),
+  apiGroups: nonEmpty(
+    'API groups that the rule applies to; API groups: "" is core, "*" is every group',
+  ),
   resources: nonEmpty(
-    'resources the rule is for; resources: pods, pods/exec, "pods/*" (its subresources), "*/scale", or "*" for everything',
+    'resources that the rule applies to; resources: pods, pods/exec, "pods/*" (its subresources), "*/scale", or "*" for everything',
   ),
   resourceNames: patterns('object names').optional(),
   namespaces: patterns(
@@ -36,17 +38,17 @@ const ruleSchema = z.strictObject({
     })
     .optional()
     .describe(
-      'users the rule is for; set users, groups or both (either match is enough), or omit it for every user',
+      'users that the rule applies to; set users, groups or both (either match is enough), or omit it for every user',
     ),
   verbs: nonEmpty(
-    'verbs the rule is for; RBAC verbs, connect (exec, attach, portforward, proxy) or "*"',
+    'verbs that the rule applies to; RBAC verbs, connect (exec, attach, portforward, proxy) or "*"',
   ),
   resources: z
     .array(resourceRule)
     .min(1, 'is empty')
-    .describe('resources the rule is for; a list of apiGroups and resources')
+    .describe('resources that the rule applies to; a list of apiGroups and resources')
     .optional(),
-  nonResourceURLs: patterns('paths of no resource, such as /healthz or "/metrics/*"').optional(),
+  nonResourceURLs: patterns('non-resource paths, such as /healthz or "/metrics/*"').optional(),
   message: z
     .string()
     .min(1)
