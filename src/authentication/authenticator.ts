@@ -19,12 +19,12 @@ export interface Credentials {
   readonly webSocketToken: string | undefined
 }
 
-/** Who was recognized and by what, with what the audit record says about it. */
+/** The user, the method that authenticated the user, and annotations for the audit record. */
 export interface Authentication {
   readonly user: UserInfo
-  /** The `SignIn.method` that recognized the user. */
+  /** The `SignIn.method` that authenticated the user. */
   readonly method: string
-  /** How the identity came about, without any credential: issuer, certificate digest, jti. */
+  /** Where the identity comes from, without any credential: issuer, certificate digest, jti. */
   readonly annotations: Readonly<Record<string, string>>
 }
 

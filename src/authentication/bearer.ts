@@ -66,7 +66,7 @@ function decodeToken(encoded: string): string {
 }
 
 /**
- * Makes a 401 whose message is `Unauthorized`, as kube-apiserver's; only logs and the audit record
+ * Creates a 401 whose message is `Unauthorized`, as kube-apiserver's; only logs and the audit record
  * get `cause`.
  */
 export function unauthorized(cause: string): StatusError {

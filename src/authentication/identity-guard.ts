@@ -93,7 +93,9 @@ function checkSize({ groups, extra }: UserInfo): void {
   const values = [...groups, ...Object.values(extra).flat()]
   const total = values.reduce((sum, value) => sum + Buffer.byteLength(value), 0)
   if (total > MAX_TOTAL_BYTES) {
-    throw rejected(`groups and extra values take ${total} bytes, the limit is ${MAX_TOTAL_BYTES}`)
+    throw rejected(
+      `${total} bytes of groups and extra values exceed the limit of ${MAX_TOTAL_BYTES}`,
+    )
   }
 }
 

@@ -1,4 +1,4 @@
-/** All sign-in methods as one authenticator: exactly one credential, judged by exactly one method. */
+/** All authentication methods as one: exactly one credential, judged by exactly one method. */
 import { StatusError } from '../status.ts'
 import type { Authentication, Authenticator, Credentials, UserInfo } from './authenticator.ts'
 import { bearerToken, unauthorized } from './bearer.ts'
@@ -20,7 +20,7 @@ export interface SignInUnionEffects {
 const NO_METHOD = 'none'
 
 /**
- * Makes the union. kube-apiserver asks one authenticator after the other; here a request with two
+ * Creates the union. kube-apiserver asks one authenticator after the other; here a request with two
  * credentials is refused, since the order of the authenticators would decide whose request it is,
  * and users do not see that order. A kubeconfig has one credential.
  */
@@ -28,7 +28,7 @@ export function createSignInUnion(
   { signIns, systemIdentities }: SignInUnionOptions,
   { onResult }: SignInUnionEffects,
 ): Authenticator {
-  // Methods give the same object for the same credential, so each user is guarded once.
+  // Methods return the same object for the same credential, so each user is guarded once.
   const guarded = new WeakMap<UserInfo, Authentication>()
 
   function guard(authentication: Authentication): Authentication {
@@ -80,7 +80,7 @@ function oneCredential(credentials: Credentials): Credential | undefined {
   if (token === undefined) return { kind: 'certificate', certificate: peerCertificate }
   throw new StatusError(
     'Unauthorized',
-    'Unauthorized: the request carries a client certificate and a token; send one of them',
+    'Unauthorized: the request carries a client certificate and a token; send only one of them',
     { cause: new Error('two credentials: a client certificate and a token') },
   )
 }

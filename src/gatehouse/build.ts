@@ -1,4 +1,4 @@
-/** Configuration -> stages, with everything that was loaded put into effect. Nothing listens yet. */
+/** Builds the stages, and puts everything that was loaded into effect. Nothing listens yet. */
 import { createAuditor } from '../audit/auditor.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createSignInUnion } from '../authentication/union.ts'
@@ -79,7 +79,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   }
 }
 
-/** The one cluster of today. */
+/** The only cluster at present. */
 function startCluster(
   { configuration, rules, credential }: Loaded,
   { log, metrics, live }: BuildEffects,
@@ -131,7 +131,8 @@ function recheckSignIn(signIn: SignIn, { live, log }: Pick<BuildEffects, 'live' 
       ? signIn.recheck(authentication, connection)
       : undefined,
   )
-  if (ended > 0) log.info({ streams: ended }, 'ended streams whose sign-in is no longer accepted')
+  if (ended > 0)
+    log.info({ streams: ended }, 'ended streams whose credential is no longer accepted')
 }
 
 /** Header names as configured, in the lower case that upstream writes. */

@@ -1,6 +1,6 @@
 /**
- * The sign-in methods: which field of `authentication` enables each, which files it is read from and
- * how it is made.
+ * The authentication methods: which field of `authentication` enables each, which files it is read
+ * from and how it is created.
  */
 import type { X509Certificate } from 'node:crypto'
 
@@ -29,13 +29,13 @@ type AuthenticationOptions = Configuration['authentication']
 
 export interface SignInEffects {
   readonly log: Log
-  /** Takes a client CA bundle to the listener, which asks for certificates that it vouches for. */
+  /** Passes a client CA bundle to the listener, which requests client certificates issued under it. */
   readonly trustClients: (clientTrust: ClientTrust) => void
   /** Which client CA bundle is in effect; certificates that were judged by another one are void. */
   readonly trustGeneration: () => number
   /** The certificates that the client of a connection sent, its own first. */
   readonly chainOf: (connection: ClientConnection) => readonly X509Certificate[]
-  /** A sign-in takes back something that it vouched for: running requests are rechecked. */
+  /** A method may no longer accept what it accepted before: running requests are rechecked. */
   readonly onRevoked: (signIn: SignIn) => void
 }
 
@@ -43,7 +43,7 @@ export interface SignInEffects {
 export interface LoadedSignIn {
   /** `now` in milliseconds since the epoch. */
   report(now: number): PartReport
-  /** Makes the sign-in and puts its part into effect. */
+  /** Creates the method and puts its part into effect. */
   start(options: AuthenticationOptions, effects: SignInEffects): StartedSignIn
 }
 
@@ -105,16 +105,15 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
 type LoadSignIn = (reading: ConfigurationReading, load: LoadPart) => LoadedSignIn | undefined
 
 /**
- * By the field that enables it, in the order in which they are asked. OIDC stands last, since it
- * takes every token for its own. A method of the
- * schema that is missing here does not compile.
+ * The methods by the field that enables each, in the order in which they are tried. OIDC comes last,
+ * since it claims every token. A method of the schema that is missing here does not compile.
  */
 const methods: Readonly<Record<SignInField, LoadSignIn>> = {
   x509: loaderOf(x509),
   configFile: loaderOf(oidc),
 }
 
-/** Loads the parts of all methods that the configuration enables, in the order of asking. */
+/** Loads the parts of all methods that the configuration enables, in the order above. */
 export function loadSignIns(
   reading: ConfigurationReading,
   load: LoadPart,

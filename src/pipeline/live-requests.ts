@@ -16,7 +16,7 @@ export interface LiveRequest {
   readonly cut: (reason: StatusError) => void
 }
 
-/** Why a sign-in is no longer accepted; undefined when it is, or when the check is not about it. */
+/** Why a credential is no longer accepted; undefined when it is, or when another check decides. */
 export type SignInRecheck = (request: LiveRequest) => string | undefined
 
 export interface LiveRequests {
@@ -29,14 +29,14 @@ export interface LiveRequests {
   /** Ends all of them. */
   cutAll(reason: StatusError): void
   /**
-   * Asks each request's cluster again and ends those that are no longer allowed, or whose authorizer
-   * fails. Requests whose authorizer answers with a promise run on until it does; a later recheck
-   * makes the pending answers of an earlier one void.
+   * Authorizes each request again and ends those that are no longer allowed, or whose authorizer
+   * fails. Requests whose authorizer returns a promise run on until it settles; a later recheck makes
+   * the pending decisions of an earlier one void.
    *
-   * @returns how many it ended; a promise only where an authorizer has answered with one
+   * @returns how many it ended; a promise only if an authorizer has returned one
    */
   recheckAuthorization(): number | Promise<number>
-  /** Ends those whose sign-in is no longer accepted; returns how many. */
+  /** Ends those whose credential is no longer accepted; returns how many. */
   recheckSignIn(recheck: SignInRecheck): number
 }
 
@@ -46,7 +46,7 @@ interface Entry {
   why: string | undefined
 }
 
-/** Makes an empty list. */
+/** Creates an empty list. */
 export function createLiveRequests(): LiveRequests {
   const live = createSwapList<Entry>()
   let rechecks = 0
@@ -64,7 +64,7 @@ export function createLiveRequests(): LiveRequests {
     const { rule, reason } = decision
     const by = rule === '' ? 'the default' : `the rule ${JSON.stringify(rule)}`
     const refusal = forbidden(entry.value.request.attributes, reason)
-    end(entry, refusal, `new rules: no longer allowed, by ${by}`)
+    end(entry, refusal, `no longer allowed under the new rules (decided by ${by})`)
     return true
   }
 
@@ -116,7 +116,7 @@ export function createLiveRequests(): LiveRequests {
       for (const entry of live.snapshot()) {
         const why = recheck(entry.value.request)
         if (why === undefined) continue
-        const because = `the sign-in is no longer accepted: ${why}`
+        const because = `the credential is no longer accepted: ${why}`
         end(entry, unauthorized(because), because)
         ended += 1
       }
@@ -125,7 +125,7 @@ export function createLiveRequests(): LiveRequests {
   }
 }
 
-/** Fail closed: a request that nobody can say is allowed does not run on. */
+/** Fails closed: a request without a decision must not continue. */
 function failed(): Decision {
   return { decision: 'deny', rule: '', reason: 'the authorizer failed', shadow: [] }
 }

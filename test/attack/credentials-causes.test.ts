@@ -37,7 +37,8 @@ async function causeOf({ fields = '', certificate }: Tried) {
   return { message, cause: events[0]!.annotations['gatehouse/cause'] }
 }
 
-const TWO = 'Unauthorized: the request carries a client certificate and a token; send one of them'
+const TWO =
+  'Unauthorized: the request carries a client certificate and a token; send only one of them'
 const HOUR = 3_600_000
 const now = Date.now()
 const past = new Date(now - HOUR)

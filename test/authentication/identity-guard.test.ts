@@ -79,7 +79,7 @@ describe('the identity guard', () => {
     {
       name: 'groups that take more bytes than the limit',
       identity: { groups: Array.from({ length: 40 }, (_, i) => `${i}${'g'.repeat(1_000)}`) },
-      message: 'bytes, the limit is 24576',
+      message: 'bytes of groups and extra values exceed the limit of 24576',
     },
   ]
 

@@ -132,7 +132,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     await expect.poll(exitCodes, POLLING).toEqual([1, 0])
     await running.ended
     expect(await causesOfEnds()).toEqual([
-      'the sign-in is no longer accepted: the certificate no longer chains to a client CA',
+      'the credential is no longer accepted: the certificate no longer chains to a client CA',
     ])
     await expectWatchGoesOn()
   })
@@ -143,7 +143,7 @@ describe.skipIf(!inject('hasParts'))('a Gatehouse whose files change', () => {
     await replaceFile(file, text.replace('- kubernetes', '- another'))
     expect(await watch.ended).toMatchObject({ code: 0 })
     expect(await causesOfEnds()).toEqual([
-      'the sign-in is no longer accepted: the token is for another audience (aud): "kubernetes"',
+      'the credential is no longer accepted: the token is for another audience (aud): "kubernetes"',
     ])
     expect((await user.kubectl(VERSION)).stderr).toContain('Unauthorized')
   })

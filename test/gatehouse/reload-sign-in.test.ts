@@ -122,7 +122,7 @@ async function causes(count: number): Promise<(string | undefined)[]> {
   return ends.map(({ annotations }) => annotations['gatehouse/cause'])
 }
 
-const NOT_ACCEPTED = 'the sign-in is no longer accepted: '
+const NOT_ACCEPTED = 'the credential is no longer accepted: '
 
 describe('a client CA that is taken away', () => {
   test('ends the watch and the exec of its users, and nobody else’s', async () => {
@@ -240,7 +240,7 @@ describe('an authentication configuration', () => {
     watch.destroy()
   })
 
-  test('is in force for the next request on a connection that is kept', async () => {
+  test('is in effect for the next request on a connection that is kept', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: gatehouse.ca })
     const token = await gatehouse.token()
     const ports = new Set<number | undefined>()

@@ -232,7 +232,10 @@ describe('a request under way', () => {
     expect(live.recheckAuthorization()).toBe(1)
     await served
     expect(audit.closed).toMatchObject([
-      { abortedBy: 'gatehouse', cause: 'new rules: no longer allowed, by the rule "no"' },
+      {
+        abortedBy: 'gatehouse',
+        cause: 'no longer allowed under the new rules (decided by the rule "no")',
+      },
     ])
     expect(live.size).toBe(0)
   })

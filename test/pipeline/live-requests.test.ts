@@ -62,7 +62,7 @@ test('new rules end what they forbid, and the record names the rule', () => {
   expect(grace.reasons).toMatchObject([{ code: 403 }])
   expect([removeAda(), removeGrace()]).toEqual([
     undefined,
-    'new rules: no longer allowed, by the rule "no-grace"',
+    'no longer allowed under the new rules (decided by the rule "no-grace")',
   ])
   expect(live.size).toBe(0)
 })
@@ -107,7 +107,7 @@ describe('an authorizer that answers with a promise', () => {
     later.resolve({ decision: 'deny', rule: 'late', reason: 'not you', shadow: [] })
     expect(await ended).toBe(1)
     expect([ada.reasons.length, grace.reasons.length]).toEqual([0, 1])
-    expect(remove()).toBe('new rules: no longer allowed, by the rule "late"')
+    expect(remove()).toBe('no longer allowed under the new rules (decided by the rule "late")')
   })
 
   test('and fails ends the request: nobody can say that it is still allowed', async () => {
@@ -164,7 +164,7 @@ test('a recheck of sign-ins ends what it names; the client reads no more than 40
   expect(grace.reasons).toMatchObject([{ code: 401, message: 'Unauthorized' }])
   expect([removeAda(), removeGrace()]).toEqual([
     undefined,
-    'the sign-in is no longer accepted: her CA is gone',
+    'the credential is no longer accepted: her CA is gone',
   ])
 })
 
@@ -174,7 +174,7 @@ test('what ended a request first is the reason', () => {
   expect(live.recheckAuthorization()).toBe(1)
   live.recheckSignIn(() => 'its CA is gone')
   live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
-  expect(remove()).toBe('new rules: no longer allowed, by the default')
+  expect(remove()).toBe('no longer allowed under the new rules (decided by the default)')
 })
 
 test('a shutdown ends all that has not been removed', () => {

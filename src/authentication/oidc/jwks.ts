@@ -110,10 +110,7 @@ export function createKeySource(
     lastSkipped = text
     if (skipped.length === 0) return
     const shown = skipped.slice(0, MAX_LOGGED)
-    log.warn(
-      { issuer, skipped: shown, count: skipped.length },
-      'issuer publishes keys that are not used',
-    )
+    log.warn({ issuer, skipped: shown, count: skipped.length }, 'issuer publishes unusable keys')
   }
 
   function replace(loaded: KeySet): void {

@@ -16,10 +16,10 @@ import type { JsonObject } from './strict-json.ts'
 import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
 import { verifySignature, type VerifiedPayload } from './token-signature.ts'
 
-/** Signs users in by ID tokens. It takes every token for its own, so it must be the last one for tokens. */
+/** Authenticates by ID tokens. It claims every token, so it must be the last method that takes tokens. */
 export interface OidcSignIn extends SignIn {
   /**
-   * Takes a configuration into effect at once. Issuers that are in the previous one as well keep
+   * Puts a configuration into effect at once. Issuers that are in the previous one as well keep
    * their keys; verified tokens are judged again. Before the first call no token is accepted.
    */
   update(configuration: AuthenticationConfiguration): void
@@ -33,7 +33,7 @@ export interface OidcOptions {
 
 export interface OidcEffects {
   readonly log: Log
-  /** An issuer has withdrawn a key: what runs by it should be rechecked. */
+  /** An issuer has withdrawn a key: requests that rely on it should be rechecked. */
   readonly onRevoked: () => void
 }
 
@@ -44,15 +44,15 @@ interface ActiveIssuer {
   readonly keys: KeySource
 }
 
-/** What a recheck of a sign-in needs; of the token, only what identifies the user. */
+/** What a recheck needs; of the token, only what identifies the user. */
 interface Proof extends VerifiedPayload {
   readonly issuer: string
   readonly user: UserInfo
 }
 
 /**
- * Makes the sign-in by OIDC ID tokens, by kube-apiserver's rules
- * (plugin/pkg/authenticator/token/oidc) and RFC 8725. Fetching of keys begins with `update`.
+ * Creates authentication by OIDC ID tokens, which follows kube-apiserver's rules
+ * (plugin/pkg/authenticator/token/oidc) and RFC 8725. Keys are fetched from the first `update` on.
  */
 export function createOidcSignIn(
   { tokenCacheSize = 10_000, timing: timingOverrides }: OidcOptions,
@@ -118,7 +118,7 @@ export function createOidcSignIn(
     }
     try {
       const user = userOf(readClaims(proof.payload), issuer.configuration)
-      return isDeepStrictEqual(user, proof.user) ? undefined : 'the token names another user now'
+      return isDeepStrictEqual(user, proof.user) ? undefined : 'the token now maps to another user'
     } catch (error) {
       const { cause } = error as Error
       return cause instanceof Error ? causeOf(cause) : String(error)
@@ -135,7 +135,7 @@ export function createOidcSignIn(
     },
     recheck({ annotations }) {
       const proof = proofs.get(annotations)
-      return proof === undefined ? 'it was not a token that signed in' : recheck(proof)
+      return proof === undefined ? 'the user did not authenticate with a token' : recheck(proof)
     },
     readiness: () =>
       [...issuers.values()].map(({ configuration: { url }, keys }) => ({

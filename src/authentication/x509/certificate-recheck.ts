@@ -21,7 +21,7 @@ const REVOKED: Readonly<Record<Exclude<RevocationState, 'good'>, string>> = {
 }
 
 /**
- * Makes the check from one loading of client CA and CRL. A chain (the user's certificate first, then
+ * Creates the check from one loading of client CA and CRL. A chain (the user's certificate first, then
  * what the client sent with it) passes when signatures lead from it to a self-signed certificate of
  * the bundle, and no list names any of them. Validity periods are ignored: expiry does not end a
  * stream, only what an administrator takes away does. Never throws: what cannot be read is rejected.
@@ -63,7 +63,7 @@ export function createCertificateRecheck({ ca, crl }: ClientTrust): CertificateR
 }
 
 /**
- * Makes a search for whether signatures lead from a client's certificate, through the certificates
+ * Creates a search for whether signatures lead from a client's certificate, through the certificates
  * that it sent with it, to a CA of the bundle (PEM). It distinguishes a certificate of a foreign CA
  * from one whose CA has no revocation list: OpenSSL reports the missing list for both. Nothing about
  * the certificates is kept.

@@ -39,7 +39,7 @@ export function loadClientTrust(clientCAFile: string, crlFile: string | undefine
 
 type Add = (file: string, message: string, fix: string) => void
 
-/** `''` with a problem. */
+/** The text of the file; `''`, after adding a problem, when it cannot be read. */
 function read(file: string, add: Add): string {
   return readText(file, (message, fix) => add(file, message, fix)) ?? ''
 }

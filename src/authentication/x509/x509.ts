@@ -17,14 +17,14 @@ const UID_ATTRIBUTE = '1.3.6.1.4.1.57683.2'
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
 
-/** Signs users in by client certificates. */
+/** Authenticates by client certificates. */
 export interface X509SignIn extends SignIn {
-  /** Takes a client CA bundle and its revocation lists into effect. */
+  /** Puts a client CA bundle and its revocation lists into effect. */
   update(clientTrust: ClientTrust): void
 }
 
 export interface X509Effects {
-  /** Which loading of client CA and CRL is in effect; a verdict of another one is void. */
+  /** Which loading of client CA and CRL is in effect; a verdict from another one is void. */
   readonly generation: () => number
   /** The certificates that the client of a connection sent, its own first. */
   readonly chainOf: (connection: ClientConnection) => readonly X509Certificate[]
@@ -34,7 +34,7 @@ export interface X509Effects {
 
 const METHOD = 'x509'
 
-/** Makes the sign-in by client certificates. */
+/** Creates authentication by client certificates. */
 export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Effects): X509SignIn {
   // One object for one certificate, so that what is derived from it is derived once.
   const known = new WeakMap<PeerCertificate, Authentication>()
@@ -54,10 +54,10 @@ export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Ef
       return authentication
     },
     recheck: (_authentication, connection) => recheck(chainOf(connection)),
-    // Certificates are judged without asking anybody.
+    // Judging a certificate depends on no other system.
     readiness: () => [],
     update(clientTrust) {
-      // Parsed when the first running request asks: no start has to wait for it.
+      // Parsed for the first running request that needs it, so that the start does not wait for it.
       recheck = (chain) => {
         recheck = createCertificateRecheck(clientTrust)
         return recheck(chain)
@@ -75,7 +75,7 @@ function checkVerdict(certificate: PeerCertificate, generation: number, now: num
   // The CA bundle or the CRL has changed since the handshake: the client needs a new connection.
   if (certificate.generation !== generation) {
     throw unauthorized(
-      'client certificate: verified against a CA bundle that is no longer in force',
+      'client certificate: verified against a CA bundle that is no longer in effect',
     )
   }
   if (!(certificate.notBefore <= now && now <= certificate.notAfter)) {
@@ -95,7 +95,7 @@ function identityOf(certificate: PeerCertificate): Authentication {
   // Go takes the last CN of a subject that has several. Other readers may not, so it is rejected.
   const [username] = names
   if (names.length !== 1 || username === undefined || username === '') {
-    throw unauthorized('client certificate: its subject needs exactly one common name')
+    throw unauthorized('client certificate: its subject must have exactly one common name')
   }
   const uids = attribute(subject, UID_ATTRIBUTE)
   const uid = uids[0] ?? ''

@@ -111,12 +111,12 @@ describe('a sign-in of before is no longer accepted', () => {
     [
       'another prefix makes it another user',
       () => mappings({ username: { claim: 'sub', prefix: 'corp:' } }),
-      /names another user now/,
+      /now maps to another user/,
     ],
     [
       'it would lose its groups, by which rules may deny',
       () => mappings({ groups: undefined }),
-      /names another user now/,
+      /now maps to another user/,
     ],
     [
       'its user’s claim is another, which it lacks',
@@ -143,7 +143,7 @@ describe('a sign-in of before is no longer accepted', () => {
   test('when it was none by token', () => {
     const { user } = signedIn
     expect(recheck({ user, method: 'x509', annotations: {} })).toBe(
-      'it was not a token that signed in',
+      'the user did not authenticate with a token',
     )
   })
 })

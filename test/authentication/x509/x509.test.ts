@@ -85,7 +85,7 @@ describe('the x509 authenticator', () => {
     {
       name: 'a certificate that an earlier CA bundle verified',
       overrides: { generation: 0 },
-      cause: 'no longer in force',
+      cause: 'no longer in effect',
     },
     {
       name: 'a certificate that has expired since the handshake',
