@@ -79,7 +79,7 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
     ]),
     requestDuration: new Histogram({
       name: 'gatehouse_request_duration_seconds',
-      help: 'Time from the reception of a request to the end of its response, without streams.',
+      help: 'Time from receiving a request to the end of its response, excluding streams.',
       labelNames: ['class'],
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
       registers,
@@ -98,7 +98,7 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
     limited: counter('limited_total', 'Requests refused with 429, by limit.', ['limit']),
     shadowDecisions: counter(
       'shadow_decisions_total',
-      'Decisions that a rule in shadow mode would have made.',
+      'Decisions that a rule in shadow mode would have changed.',
       ['rule', 'effect'],
     ),
     auditEvents: counter('audit_events_total', 'Audit events written and lost, by sink.', [
@@ -124,12 +124,12 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
     ready: gauge('ready', 'Whether /readyz returns 200 (1) or 503 (0).', []),
     checkOk: gauge(
       'check_ok',
-      'Whether a check of /readyz is ok (1), or has a failure or a note (0).',
+      'Whether a check of /readyz passed without a note (1), or failed or has a note (0).',
       ['check'],
     ),
     upstreamErrors: counter(
       'upstream_errors_total',
-      'Requests without a complete response of the API server, by reason.',
+      'Requests without a complete response from the API server, by reason.',
       ['reason'],
     ),
   }

@@ -1,4 +1,4 @@
-/** PEM (RFC 7468): one bundle may hold several blocks; text between two blocks is a remark. */
+/** PEM (RFC 7468): one bundle may hold several blocks; text between two blocks is ignored. */
 
 export interface PemBlock {
   /** Such as `CERTIFICATE` or `X509 CRL`. */

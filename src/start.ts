@@ -8,7 +8,7 @@ const OLDEST = 26
 const major = Number(process.versions.node.split('.')[0])
 if (major < OLDEST) {
   process.stderr.write(
-    `gatehouse requires Node.js ${OLDEST} or newer, this is ${process.version}\n`,
+    `gatehouse requires Node.js ${OLDEST} or newer; this is ${process.version}\n`,
   )
   process.exit(2)
 }

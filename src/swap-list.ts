@@ -21,7 +21,7 @@ export interface SwapListEntry<T> {
   readonly isRemoved: boolean
 }
 
-/** Makes an empty list. */
+/** Creates an empty list. */
 export function createSwapList<T>(): SwapList<T> {
   const entries: Entry<T>[] = []
   return {

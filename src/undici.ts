@@ -26,7 +26,7 @@ export function get(
   })
 }
 
-/** A POST by this dispatcher, to its origin. Resolves with the head, and the body yet to be read. */
+/** Sends a POST request. Resolves with the response header; the body is still to be read. */
 export function post(
   path: string,
   {

@@ -22,7 +22,7 @@ export function jsonSummary(environment: Environment): string {
 
 const upstreamText = {
   playground:
-    'the playground, a small in-memory API server: nothing in it is real, it runs no containers\n' +
+    'the playground, a small in-memory API server: nothing in it is real, and it runs no containers\n' +
     '               (--cluster starts a real control plane, --kubeconfig FILE uses your cluster)',
   cluster: 'a real control plane, started for this run, with a pod default/web on a stand-in node',
   kubeconfig: "your cluster; its RBAC decides what the two users' requests may do",
@@ -54,7 +54,7 @@ export async function textSummary(environment: Environment, path: string): Promi
     '',
     `  config       ${environment.configuration}`,
     `  audit        ${environment.audit}`,
-    `  rules        ${environment.rules} (edit them: changes are loaded within two seconds, errors appear here)`,
+    `  rules        ${environment.rules} (edit them: changes are loaded within two seconds, and errors appear here)`,
     `  probes       ${environment.probes}/readyz?verbose`,
     `  log          ${environment.log}`,
     '',

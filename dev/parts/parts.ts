@@ -76,7 +76,7 @@ export async function partsAvailable(
   }
 }
 
-const HOW_TO_GET_PARTS = `Install Go ${OLDEST_GO} or newer (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with the binaries.`
+const HOW_TO_GET_PARTS = `Install Go ${OLDEST_GO} or newer (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a directory with the binaries.`
 
 async function isPresent(name: PartName): Promise<boolean> {
   if ((await fromAssets(name)) !== undefined) return true

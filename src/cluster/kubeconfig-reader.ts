@@ -40,7 +40,7 @@ export interface PemField {
   readonly pem: string | undefined
 }
 
-/** Makes a reader for one kubeconfig. */
+/** Creates a reader for one kubeconfig. */
 export function createKubeconfigReader(
   document: string,
   source: LoadedDocument<Kubeconfig>,
@@ -79,7 +79,7 @@ export function createKubeconfigReader(
         ? Buffer.from(data, 'base64').toString('utf8')
         : readNamed(at, String(name))
       if (pem === undefined || isValid(pem)) return { at, isGiven: true, pem }
-      problem(at, 'is not valid PEM', 'give PEM; in a -data field, encode it as base64')
+      problem(at, 'is not valid PEM', 'provide PEM; in a -data field, encode it as base64')
       return { at, isGiven: true, pem: undefined }
     },
   }

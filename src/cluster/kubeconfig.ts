@@ -86,7 +86,7 @@ function noContext(
   reader: KubeconfigReader,
 ): ConfigError {
   const names = contexts.map(({ name }) => name).join(', ')
-  const fix = names === '' ? 'add a context' : `one of: ${names}`
+  const fix = names === '' ? 'add a context' : `must be one of: ${names}`
   if (wanted === undefined) {
     const message =
       current === undefined
@@ -106,7 +106,11 @@ function noContext(
 
 function readAuthority(cluster: Cluster, path: Path, reader: KubeconfigReader): string | undefined {
   if (cluster['proxy-url'] !== undefined) {
-    reader.problem([...path, 'proxy-url'], 'is not supported', 'let Gatehouse connect directly')
+    reader.problem(
+      [...path, 'proxy-url'],
+      'is not supported',
+      'remove it: Gatehouse connects directly',
+    )
   }
   const { isGiven, pem } = reader.pem(path, 'certificate-authority', cluster, isCertificate)
   if (cluster['insecure-skip-tls-verify'] === true) {

@@ -85,7 +85,7 @@ interface Connections {
   readonly anonymous: Pool
 }
 
-/** Makes the client; connections open with the first calls. */
+/** Creates the client; connections open with the first calls. */
 export function createReviewClient(
   options: ReviewClientOptions,
   { log }: ReviewClientEffects,

@@ -42,7 +42,7 @@ export function unwritable(
       const { code } = error as NodeJS.ErrnoException
       return [
         `${name} cannot be written: ${code ?? 'unknown error'}`,
-        'give the user that Gatehouse runs as write permission, or choose another path',
+        'grant write permission to the user that Gatehouse runs as, or choose another path',
       ]
     }
   }

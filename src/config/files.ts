@@ -19,7 +19,7 @@ export type FileAt = (field: Path) => string | undefined
 
 /** `value` has absolute paths in its file fields; `problems` includes those of the files. */
 export interface FilesReading<T> extends DocumentReading<T> {
-  /** Gives the file only if it exists and can be used. */
+  /** Returns the file only if it exists and can be used. */
   readonly fileAt: FileAt
   /** Every file to be read that exists and can be read. */
   readonly inputFiles: readonly string[]

@@ -21,7 +21,7 @@ export function describeIssues(
   schema: z.ZodType,
   raw: unknown,
 ): DescribedIssue[] {
-  // Of a value of the wrong type, zod also reports the limits that it does not keep.
+  // For a value of the wrong type, zod also reports the limits that it violates.
   const wrong = new Set(issues.filter(({ code }) => code === 'invalid_type').map(pathKey))
   return issues
     .filter((issue) => issue.code === 'invalid_type' || !wrong.has(pathKey(issue)))
@@ -85,7 +85,7 @@ function depth(issues: readonly Issue[]): number {
   return Math.max(0, ...issues.map(({ path }) => path.length))
 }
 
-/** A statement whose subject is the value, shown where that is of use. */
+/** A statement whose subject is the value, which is shown where that is useful. */
 function messageOf(issue: Issue, value: unknown): string {
   if (issue.code === 'invalid_type') return wrongType(issue, value)
   const own = issue.message.startsWith('Invalid ') ? 'is not valid' : issue.message
@@ -110,7 +110,7 @@ function wrongType({ expected }: z.core.$ZodIssueInvalidType, value: unknown): s
   return typeof value === 'object' ? `is ${type}` : `${JSON.stringify(value)} is ${type}`
 }
 
-/** Which limit a value exceeds, where the schema has no words of its own for it. */
+/** Which limit a value violates, where the schema has no message of its own for it. */
 function limitOf(issue: Issue, value: unknown): string | undefined {
   if (issue.code !== 'too_big' && issue.code !== 'too_small') return undefined
   if (!issue.message.startsWith('Too ')) return undefined

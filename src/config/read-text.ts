@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 export type FileFault = readonly [message: string, fix: string]
 
 /**
- * The text of a file (UTF-8). A file that cannot be read gives undefined and one problem.
+ * The text of a file (UTF-8). Returns undefined, after adding a problem, for a file that cannot be read.
  *
  * @param fix replaces the general advice
  */
@@ -33,5 +33,5 @@ const KNOWN: Readonly<Record<string, FileFault>> = {
 export function fileFault(error: unknown): FileFault {
   const { code } = error as NodeJS.ErrnoException
   const why = code ?? (error instanceof Error ? error.message : String(error))
-  return KNOWN[why] ?? [`cannot be read: ${why}`, 'make it readable for Gatehouse']
+  return KNOWN[why] ?? [`cannot be read: ${why}`, 'make it readable by Gatehouse']
 }

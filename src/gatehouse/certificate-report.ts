@@ -1,5 +1,5 @@
 /**
- * The certificate report: which of the certificates in force have expired or soon will, and whether
+ * The certificate report: which of the certificates in effect have expired or soon will, and whether
  * every client CA has the revocation list that OpenSSL requires.
  */
 import { X509Certificate } from 'node:crypto'
@@ -145,7 +145,7 @@ function warnOf(dated: readonly Dated[], now: number, soon: number): ConfigProbl
     if (now > notAfter) return warning(file, `${said}expired on ${day(notAfter)}`, 'renew it')
     if (now < notBefore) {
       const fix = 'check the clock, or provide one that is valid now'
-      return warning(file, `${said}is valid from ${day(notBefore)} only`, fix)
+      return warning(file, `${said}is not valid before ${day(notBefore)}`, fix)
     }
     if (now < notAfter - soon) return []
     return soon === 0 ? [] : warning(file, `${said}expires on ${day(notAfter)}`, 'renew it')
@@ -178,7 +178,7 @@ function warnOfCoverage(
       .flatMap(({ subject }) =>
         warning(
           crlFile,
-          `holds no revocation list of the client CA ${JSON.stringify(subject.replaceAll('\n', ', '))}: all whom it signs are refused`,
+          `contains no revocation list of the client CA ${JSON.stringify(subject.replaceAll('\n', ', '))}: every certificate that it issued is refused`,
           'provide one list for each CA, an empty one if nothing is revoked',
         ),
       ),
@@ -187,7 +187,7 @@ function warnOfCoverage(
       .flatMap(({ issuerName }) =>
         warning(
           crlFile,
-          `holds a revocation list of ${JSON.stringify(issuerName)}, which is none of the client CAs`,
+          `contains a revocation list of ${JSON.stringify(issuerName)}, which is not a client CA`,
           'remove it, or add the CA to authentication.x509.clientCAFile',
         ),
       ),

@@ -1,4 +1,4 @@
-/** The listener's TLS out of its two parts, serving certificates and client CA. */
+/** The listener's TLS configuration, assembled from serving certificates and client CA. */
 import type { ClientTrust } from '../authentication/x509/client-ca.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Listener } from '../listener/listener.ts'
@@ -8,11 +8,11 @@ import { buildListenerTls, type ListenerTls } from '../listener/tls.ts'
 export interface ListenerTlsParts {
   /** New handshakes use these certificates. */
   updateServing(serving: ServingCertificates): void
-  /** New handshakes use this bundle; connections that showed a certificate finish. */
+  /** New handshakes use this bundle; connections that presented a certificate finish. */
   updateClientTrust(clientTrust: ClientTrust): void
   /** Whether the listener asks clients for a certificate. */
   readonly hasClientTrust: boolean
-  /** What the listener starts with: both parts that were given last. */
+  /** What the listener starts with: the latest version of both parts. */
   current(): ListenerTls
   /** From now on changes go to this listener. */
   attach(listener: Pick<Listener, 'updateTls' | 'generation'>): void
@@ -25,7 +25,7 @@ interface InEffect {
   readonly clientTrust: ClientTrust | undefined
 }
 
-/** Makes the two parts, empty at first. What OpenSSL does not take throws, and changes nothing. */
+/** Creates the two parts, empty at first. An update that OpenSSL rejects throws and changes nothing. */
 export function createListenerTlsParts(
   options: Pick<Configuration['listener']['tls'], 'minVersion' | 'cipherSuites'>,
 ): ListenerTlsParts {

@@ -44,7 +44,7 @@ export function loadAll(configFile: string, inCluster: InClusterEnvironment): Lo
   const { configuration, fileAt } = reading
   const digests = digestsOf(reading.files)
   const problems = [...reading.problems, ...checkSuites(reading)]
-  // Where the configuration itself has problems, the files that it names are still checked.
+  // If the configuration itself has problems, the files that it names are still checked.
   const load = <T>(part: Part<T> | undefined): LoadedPart<T> | undefined => {
     if (part === undefined) return undefined
     try {

@@ -31,7 +31,7 @@ export interface Reloadable {
   readonly load: () => unknown
   /** Puts what was loaded into effect; when that fails, it throws and the previous value stays. */
   readonly apply: (next: unknown) => void
-  /** Of what is in effect. `now` in milliseconds since the epoch. */
+  /** Reports on what is in effect. `now` in milliseconds since the epoch. */
   readonly report: (now: number) => PartReport
 }
 
@@ -47,7 +47,7 @@ export function startReloadable<T>(
     files: () => part.files(current),
     load: part.load,
     apply(next) {
-      // Only `load` of the same part makes what comes here.
+      // The value always comes from `load` of the same part.
       apply(next as T)
       current = next as T
     },

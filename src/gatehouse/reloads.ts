@@ -16,7 +16,7 @@ export interface ReloadsOptions {
 export interface ReloadsEffects {
   readonly log: Log
   readonly metrics: Metrics
-  /** Something was reloaded that readiness should look at again. */
+  /** Something was reloaded: readiness should be checked again. */
   readonly onReloaded: () => void
 }
 
@@ -52,7 +52,7 @@ export function startReloads(
       onFailed(what, error) {
         metrics.reloads.inc({ what, result: 'failed' })
         metrics.lastReloadSuccessful.set({ what }, 0)
-        log.error({ what, err: error }, 'reload failed; the last good version stays in force')
+        log.error({ what, err: error }, 'reload failed; the last good version stays in effect')
       },
     },
   )
@@ -65,5 +65,6 @@ function recordSuccess(metrics: Metrics, what: string): void {
 
 /** Logs settings that are valid but probably not intended, a line each. */
 export function logWarnings(warnings: readonly ConfigProblem[], log: Log): void {
-  for (const warning of warnings) log.warn({ problem: formatProblem(warning) }, 'configuration')
+  for (const warning of warnings)
+    log.warn({ problem: formatProblem(warning) }, 'configuration warning')
 }

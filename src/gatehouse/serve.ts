@@ -1,4 +1,4 @@
-/** A whole Gatehouse in this process: loaded, built, listening, watched, and ended again. */
+/** Runs a complete Gatehouse in this process: loads, builds, listens, watches files and shuts down. */
 import type { InClusterEnvironment } from '../config/environment.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Watcher } from '../config/watch.ts'
@@ -26,9 +26,9 @@ import { createShutdown } from './shutdown.ts'
 export interface GatehouseOptions {
   readonly configFile: string
   readonly inCluster: InClusterEnvironment
-  /** A log instead of the one to stderr at the configured level. */
+  /** Replaces the log to stderr at the configured level. */
   readonly log?: Log
-  /** Whether metrics of the Node process are served; for one Gatehouse in a process. */
+  /** Whether metrics of the Node process are served; only for a process with one Gatehouse. */
   readonly processMetrics?: boolean
 }
 
@@ -177,7 +177,7 @@ function listenerOptions(
   }
 }
 
-/** All limits of the listener, wherever they stand in the configuration. */
+/** All limits of the listener, wherever they are in the configuration. */
 export function listenerLimits({ listener, limits }: Configuration): ListenerLimits {
   const { handshakesPerSecond, burst } = limits.handshakes
   return {

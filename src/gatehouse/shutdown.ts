@@ -44,7 +44,7 @@ const POLL_MS = 20
 /** How long streams may take to end before their sockets are destroyed. */
 const CUT_MS = 1_000
 
-/** Makes the shutdown, which begins with the first call of `run`. */
+/** Creates the shutdown, which begins with the first call of `run`. */
 export function createShutdown(parts: ShutdownOptions): Shutdown {
   let ending: Promise<void> | undefined
   const hurry = new AbortController()

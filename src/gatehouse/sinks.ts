@@ -35,7 +35,7 @@ function openFile(options: NonNullable<AuditOptions['file']>, log: Log): AuditSi
       fileProblem(
         options.path,
         (error as Error).message,
-        'choose a path that Gatehouse may write',
+        'choose a path that Gatehouse can write to',
         'audit.file.path',
       ),
     ])

@@ -41,7 +41,7 @@ export function checkCipherSuites(names: readonly unknown[], source: Source): Co
       source.problem(
         [...path, i],
         `${JSON.stringify(name)} is not a supported cipher suite`,
-        `one of ${known}`,
+        `must be one of: ${known}`,
       ),
     ]
   })

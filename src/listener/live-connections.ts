@@ -21,7 +21,7 @@ export interface LiveConnections {
   /** Makes connections finish what runs and take no new requests. */
   retire(which: (connection: ClientConnection) => boolean): void
   /**
-   * Destroys the connections that have been idle for too long, again and again. node's own timer
+   * Destroys the connections that have been idle for too long, repeatedly. node's own timer
    * restarts with every byte, including empty lines between requests.
    *
    * @param longestIdle milliseconds

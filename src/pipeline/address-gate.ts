@@ -25,7 +25,7 @@ export interface OverLimit {
 
 export interface AddressGate {
   /**
-   * Takes a token of the address. Undefined: there was one.
+   * Takes a token of the address. Returns undefined when there was one.
    *
    * @param code of the response when there is none; 429 unless a response was written already
    */
@@ -46,7 +46,7 @@ export interface AddressGateEffects {
   readonly now?: () => number
 }
 
-/** Makes the gate; its timer runs only while a summary is pending. */
+/** Creates the gate; its timer runs only while a summary is pending. */
 export function createAddressGate(
   { stages }: { readonly stages: AddressGateStages },
   { log, now = () => performance.now() }: AddressGateEffects,
@@ -64,7 +64,7 @@ export function createAddressGate(
       return true
     } catch (error) {
       const { address, count } = refusals
-      log.warn({ err: error, address, count }, 'refusals could not be summed up in the audit log')
+      log.warn({ err: error, address, count }, 'summary of refusals could not be recorded')
       return false
     }
   }
@@ -104,7 +104,7 @@ function outcomeOf({ address, count, codes }: SuppressedRefusals) {
   return {
     code: 429,
     reason: 'TooManyRequests',
-    message: `${count} more refused beyond the limit of ${whose}: ${codes}`,
+    message: `${count} more refusals beyond the limit of ${whose}: ${codes}`,
     suppressedEvents: count,
     bytesReceived: 0,
     bytesSent: 0,

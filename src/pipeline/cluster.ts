@@ -4,8 +4,8 @@ import type { Upstream } from '../upstream/forward.ts'
 /** One API server behind Gatehouse. Today there is one; a reload replaces members. */
 export interface Cluster {
   readonly name: string
-  /** Who may do what there. */
+  /** Decides what users may do there. */
   readonly authorize: Authorizer
-  /** The way there. */
+  /** Forwards requests to it. */
   readonly upstream: Upstream
 }

@@ -1,5 +1,5 @@
 /**
- * What every exchange on the users' listener gets, whichever handler serves it: the limit of its
+ * Does what every exchange on the users' listener needs, whichever handler serves it: the limit of its
  * address, an audit record that is closed exactly once, a refusal that the client can read, and
  * metrics.
  */
@@ -52,7 +52,7 @@ export interface FrameEffects {
 export interface Frame {
   /** Never rejects. */
   serve(exchange: Exchange, handler: Handler): Promise<void>
-  /** Records bytes that were not a request. They have been answered with `code`. */
+  /** Records bytes that were not a request, and to which a response with `code` was sent. */
   recordMalformed(connection: ClientConnection, code: number, message: string): void
   /** Response headers of Gatehouse's own, for responses that a handler writes. */
   readonly ownHeaders: (record: AuditRecord | undefined) => string[]
@@ -60,7 +60,7 @@ export interface Frame {
   close(): void
 }
 
-/** Makes the frame; nothing runs before the first request. */
+/** Creates the frame; nothing runs before the first request. */
 export function createFrame(
   { stages, responseHeaders }: FrameOptions,
   { log, metrics }: FrameEffects,

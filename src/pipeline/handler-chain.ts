@@ -40,7 +40,7 @@ export interface HandlerChainEffects {
   readonly metrics: Pick<Metrics, 'requestsInFlight' | 'shadowDecisions'>
 }
 
-/** Puts the stages in order. */
+/** Creates the handler that runs a request through the stages, in order. */
 export function createHandlerChain(
   { stages, live, ownHeaders }: HandlerChainOptions,
   { metrics }: HandlerChainEffects,
@@ -54,7 +54,7 @@ export function createHandlerChain(
     const cluster = stages.clusterOf(request)
 
     const target = parseTarget(request.method, request.rawTarget)
-    // A long query is parsed only for a user who is known.
+    // A long query is parsed only for an authenticated user.
     const isLong = isQueryLong(target)
     let info = isLong
       ? resolveWithoutQuery(request.method, target)

@@ -24,7 +24,7 @@ export function refuseImpersonation(header: string | undefined): void {
 export function refuseOtherExpectations(exchange: Exchange): void {
   const expect = exchange.header('expect')
   if (expect === undefined || expect.toLowerCase() === '100-continue') return
-  throw new StatusError('ExpectationFailed', 'the only expectation served is 100-continue', {
+  throw new StatusError('ExpectationFailed', 'the only supported expectation is 100-continue', {
     closeConnection: true,
   })
 }

@@ -14,7 +14,7 @@ export interface ReadinessParts {
   readonly upstream: UpstreamReadiness
 }
 
-/** Creates the checks; those of sign-in methods follow the current configuration. */
+/** Creates the checks; those of authentication methods follow the current configuration. */
 export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
   const { upstream, auditor, signIns } = parts
   const fixed: readonly Check[] = [
@@ -42,10 +42,10 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
 }
 
 /**
- * Creates the checks of all sign-in methods. An unreachable issuer does not fail readiness while there
- * is another way to authenticate: all replicas would fail at the same time, for all other users as
- * well. Only at the start readiness waits until each check has been tried once, so that a rollout does
- * not send users to a replica that cannot authenticate them yet.
+ * Creates the checks of all authentication methods. An unreachable issuer does not fail readiness
+ * while there is another way to authenticate: all replicas would fail at the same time, for all other
+ * users as well. At the start, readiness waits until each check has been tried once, so that a rollout
+ * does not send users to a replica that cannot authenticate them yet.
  */
 export function createSignInChecks(
   signIns: readonly Pick<SignIn, 'readiness'>[],

@@ -242,5 +242,8 @@ function unsupportedMethod(method: string): StatusError {
       headers: { Allow: ALLOW },
     })
   }
-  return new StatusError('BadRequest', `unknown method: supported are ${ALLOW}, in upper case`)
+  return new StatusError(
+    'BadRequest',
+    `unknown method: the supported methods are ${ALLOW}, in upper case`,
+  )
 }

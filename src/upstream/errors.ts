@@ -8,7 +8,7 @@ export type UpstreamErrorKind =
 
 /**
  * A request that has no usable response from the API server. Other refusals that end a forwarded
- * request (rules, sign-in, shutdown, a malformed body) are plain `StatusError`s and are not counted.
+ * request (rules, authentication, shutdown, a malformed body) are plain `StatusError`s and not counted.
  */
 export class UpstreamError extends StatusError {
   readonly kind: UpstreamErrorKind

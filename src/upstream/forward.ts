@@ -76,7 +76,7 @@ interface Transports {
 
 const NO_CREDENTIAL = 'Gatehouse has not loaded its credential for the API server yet'
 
-/** Makes the upstream; connections open with the first request. */
+/** Creates the upstream; connections open with the first request. */
 export function createUpstream(options: UpstreamOptions, effects: UpstreamEffects): Upstream {
   const { identity, limits } = options
   const writeIdentity = createIdentityWriter(identity)

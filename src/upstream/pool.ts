@@ -23,7 +23,7 @@ export interface PoolOptions {
 }
 
 /**
- * Makes the pool. undici destroys a connection whose request body was not sent to its announced end,
+ * Creates the pool. undici destroys a connection whose request body was not sent to its announced end,
  * and never sends a request again that it has begun; test/attack/connection-reuse checks both.
  */
 export function createPoolTransport({ endpoint, limits, maxConnections }: PoolOptions): Transport {

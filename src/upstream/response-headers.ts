@@ -150,7 +150,7 @@ export function checkResponse(
 /** The client is authenticated already: a response must not ask it for another credential. */
 function refuseChallenge(status: number): void {
   if (status === 401) {
-    // The API server rejected Gatehouse's own credential. A forwarded 401 would make every user log in
+    // The API server rejected Gatehouse's own credential. A forwarded 401 would make every user sign in
     // again.
     throw new UpstreamError(
       'credential',

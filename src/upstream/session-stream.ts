@@ -6,7 +6,7 @@ import type { ResponseReceiver } from './transport.ts'
 /**
  * Passes the events of the stream on.
  *
- * @param onRefused called when the API server surely has not processed the request (RFC 9113 section
+ * @param onRefused called when the API server has certainly not processed the request (RFC 9113 section
  * 8.7); returns true when the request was sent again elsewhere
  */
 export function relayStream(

@@ -22,7 +22,7 @@ interface Session {
   streams: number
 }
 
-/** Makes the transport; sessions open on demand and close when idle. */
+/** Creates the transport; sessions open on demand and close when idle. */
 export function createSessionsTransport(
   options: SessionsOptions,
   effects: SessionEffects,

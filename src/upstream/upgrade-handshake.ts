@@ -42,7 +42,7 @@ export function parseHandshake(
   if (!isUpgradable(info, method, handshake.protocol)) {
     throw badHandshake(
       `this request cannot be upgraded to ${handshake.protocol}: only exec, attach, portforward ` +
-        'and proxy can be upgraded, and watch and log to WebSocket',
+        'and proxy support upgrades, and watch and log only to WebSocket',
     )
   }
   return handshake

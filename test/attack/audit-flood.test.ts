@@ -74,7 +74,7 @@ test.for(FLOODS)('300 %s are all audited in a limited number of bytes', async ([
   expect(events).toHaveLength(BURST + 10 + 1)
   expect(events.at(-1)?.responseStatus?.message).toMatch(
     new RegExp(
-      `^${count} more refused beyond the limit of 127\\.0\\.0\\.2: ${count} with 4\\d\\d$`,
+      `^${count} more refusals beyond the limit of 127\\.0\\.0\\.2: ${count} with 4\\d\\d$`,
     ),
   )
 })

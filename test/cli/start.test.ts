@@ -29,7 +29,7 @@ test('an older Node.js is reported before anything else is read', async () => {
   expect(await start('25.9.0')).toEqual({
     code: 2,
     stdout: '',
-    stderr: 'gatehouse requires Node.js 26 or newer, this is v25.9.0\n',
+    stderr: 'gatehouse requires Node.js 26 or newer; this is v25.9.0\n',
   })
 })
 

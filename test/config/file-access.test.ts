@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { unwritable } from '../../src/config/file-access.ts'
 
 let folder = ''
-const FIX = 'give the user that Gatehouse runs as write permission, or choose another path'
+const FIX = 'grant write permission to the user that Gatehouse runs as, or choose another path'
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gatehouse-files-'))

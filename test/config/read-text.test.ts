@@ -43,7 +43,7 @@ test('the fix of the caller replaces the general one', () => {
 test('an error of another kind is reported by its code, or by its message', () => {
   expect(fileFault(Object.assign(new Error('x'), { code: 'EACCES' }))).toEqual([
     'cannot be read: EACCES',
-    'make it readable for Gatehouse',
+    'make it readable by Gatehouse',
   ])
   expect(fileFault(new Error('broken'))[0]).toBe('cannot be read: broken')
 })

@@ -16,7 +16,7 @@ test.for([
       '  rules.yaml:3:1: a\n  rules.yaml:4:1: b',
   },
   {
-    line: { problem: 'rules.yaml:3:1: denies nothing', msg: 'configuration' },
+    line: { problem: 'rules.yaml:3:1: denies nothing', msg: 'configuration warning' },
     notice: 'warning: rules.yaml:3:1: denies nothing',
   },
   { line: { port: 8443, msg: 'listening' }, notice: undefined },

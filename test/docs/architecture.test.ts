@@ -31,7 +31,7 @@ test('every folder of src is named in ARCHITECTURE.md', () => {
 
 test('the table of imports in ARCHITECTURE.md is the one that the linter enforces', () => {
   const text = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8')
-  const [, section = ''] = /\n## What a folder may import\n(.*?)\n## /s.exec(text) ?? []
+  const [, section = ''] = /\n## What a directory may import\n(.*?)\n## /s.exec(text) ?? []
   const documented = [...section.matchAll(/^\| `(\w+)` *\|([^|]*)\|$/gm)].map(
     ([, folder = '', cell = '']) => [folder, [...cell.matchAll(/\w+/g)].map(String)],
   )

@@ -126,7 +126,7 @@ describe('of certificates whose time is over, or not yet here, warnings tell', (
     const [tomorrow, soon, later] = [dateIn(2), dateIn(13), dateIn(15)]
     await issueServing({ notBefore: tomorrow, notAfter: later })
     expect(problems()).toEqual([
-      `${FIELD} is valid from ${text(tomorrow)} only (check the clock, or provide one that is valid now)`,
+      `${FIELD} is not valid before ${text(tomorrow)} (check the clock, or provide one that is valid now)`,
     ])
     await issueServing({ notAfter: soon })
     expect(problems()).toEqual([`${FIELD} expires on ${text(soon)} (renew it)`])
@@ -178,9 +178,9 @@ describe('of certificates whose time is over, or not yet here, warnings tell', (
       const other = await createAuthority({ commonName: 'other' })
       await writeFile(at('ca.crl'), await other.revoke([]))
       expect(problems()).toEqual([
-        `${CRL} holds no revocation list of the client CA "CN=ca": all whom it signs are refused ` +
+        `${CRL} contains no revocation list of the client CA "CN=ca": every certificate that it issued is refused ` +
           '(provide one list for each CA, an empty one if nothing is revoked)',
-        `${CRL} holds a revocation list of "other", which is none of the client CAs ` +
+        `${CRL} contains a revocation list of "other", which is not a client CA ` +
           '(remove it, or add the CA to authentication.x509.clientCAFile)',
       ])
     })
@@ -324,7 +324,7 @@ describe('the context', () => {
     await configure('kubeconfig: up.kubeconfig', 'kubeconfig: up.kubeconfig\n  context: three')
     expect(problems()).toEqual([
       'gatehouse.yaml:13:3: upstream.context: up.kubeconfig has no context "three" ' +
-        '(one of: one, two)',
+        '(must be one of: one, two)',
     ])
   })
 
@@ -332,7 +332,7 @@ describe('the context', () => {
     await writeFile(at('up.kubeconfig'), kubeconfig().replace('t-context: one', 't-context: three'))
     expect(problems()).toEqual([
       expect.stringMatching(
-        /^up\.kubeconfig:\d+:1: current-context: there is no context "three" \(one of: one, two\)$/,
+        /^up\.kubeconfig:\d+:1: current-context: there is no context "three" \(must be one of: one, two\)$/,
       ),
     ])
   })

@@ -62,7 +62,7 @@ test('a reload that fails is 0 and leaves the time, for what failed only; the ne
   expect(before).toMatchObject(others)
 })
 
-test('the end of the certificates in force is a gauge, and a reload moves it', async () => {
+test('the end of the certificates in effect is a gauge, and a reload moves it', async () => {
   const expirations = async (): Promise<Record<string, number>> => {
     const text = await (await fetch(`${gatehouse.probesUrl}/metrics`)).text()
     const samples = text.matchAll(

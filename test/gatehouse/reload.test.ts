@@ -85,7 +85,7 @@ async function openWatch(path: string): Promise<IncomingMessage> {
   return response
 }
 
-test('new rules are in force at once; a stream that they forbid ends, another goes on', async () => {
+test('new rules are in effect at once; a stream that they forbid ends, another goes on', async () => {
   const forbidden = await openWatch('/api/v1/pods?watch=true')
   const allowed = await openWatch('/api/v1/nodes?watch=true')
   const ended = once(forbidden, 'end')
@@ -102,7 +102,7 @@ test('rules with a mistake change nothing, and readiness, log and metric say so'
   const readiness = await fetch(`${gatehouse.probesUrl}/readyz?verbose`)
   expect(readiness.status).toBe(200)
   expect(await readiness.text()).toContain('[+]configuration ok (reload of rules failed: ')
-  expect(gatehouse.log.some((line) => line.includes('the last good version stays in force'))).toBe(
+  expect(gatehouse.log.some((line) => line.includes('the last good version stays in effect'))).toBe(
     true,
   )
   const metric = await gatehouse.gatehouse.metrics.reloads.get()

@@ -75,7 +75,7 @@ describe('gatehouse installed globally', () => {
     expect(run).toEqual({
       code: 2,
       stdout: '',
-      stderr: 'gatehouse requires Node.js 26 or newer, this is v20.20.2\n',
+      stderr: 'gatehouse requires Node.js 26 or newer; this is v20.20.2\n',
     })
   })
 

@@ -189,7 +189,7 @@ export function createLineWriter(
     if (buffer.bytes > 0) {
       log.error(
         { sink: name, reason: error, bytes: buffer.bytes },
-        'audit events are lost: they could not be written before shutdown',
+        'audit events were lost: they could not be written before shutdown',
       )
     }
     await within(closeTimeout, device.close())

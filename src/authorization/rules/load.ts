@@ -46,7 +46,7 @@ function checkRules(document: RulesDocument): ConfigProblem[] {
       add(
         ['name'],
         `the name ${JSON.stringify(rule.name)} is used more than once`,
-        'give each rule a name of its own',
+        'give each rule a unique name',
       )
     }
     names.add(rule.name)
@@ -78,7 +78,7 @@ function checkVerbs(rule: AccessRule, add: Add): void {
     if (!VERBS.has(verb)) {
       const known =
         'get, list, watch, create, update, patch, delete, deletecollection, connect, "*"'
-      add(['verbs', i], `unknown verb ${JSON.stringify(verb)}`, `one of ${known}`)
+      add(['verbs', i], `unknown verb ${JSON.stringify(verb)}`, `must be one of: ${known}`)
     }
   })
   // RBAC grants exec by get or create. Here, an allow rule with these verbs would never match an exec,
@@ -191,7 +191,7 @@ function runTest(
   return []
 }
 
-/** Names the shadow rule that would give the expected decision if it were enforced. */
+/** Names the shadow rule that would make the expected decision if it were enforced. */
 function inShadow({ shadow }: Decision, expected: RuleTest['expect']): string {
   const rule = shadow.find(({ effect }) => effect === expected)?.rule
   return rule === undefined

@@ -16,14 +16,13 @@ const cases: { name: string; rules: object[]; problem: string }[] = [
   {
     name: 'a name that is used twice',
     rules: [good, good],
-    problem:
-      'rules[1].name: the name "r" is used more than once (give each rule a name of its own)',
+    problem: 'rules[1].name: the name "r" is used more than once (give each rule a unique name)',
   },
   {
     name: 'an unknown verb',
     rules: [{ ...good, verbs: ['read'] }],
     problem:
-      'rules[0].verbs[0]: unknown verb "read" (one of get, list, watch, create, update, patch, delete, deletecollection, connect, "*")',
+      'rules[0].verbs[0]: unknown verb "read" (must be one of: get, list, watch, create, update, patch, delete, deletecollection, connect, "*")',
   },
   {
     name: 'a "when" expression',

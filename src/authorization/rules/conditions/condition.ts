@@ -8,7 +8,7 @@ export type Condition = (attributes: Attributes) => boolean
  * Compiles one field of a rule. Returns undefined when every request meets the condition. An omitted
  * field is undefined here, and its compiler decides what that means.
  *
- * The effect is there because ambiguous requests must fail closed: a condition may be narrower for an
+ * The effect is passed because ambiguous requests must fail closed: a condition may be narrower for an
  * allow rule than for a deny rule.
  */
 export type ConditionCompiler<Field extends ConditionField> = (
