@@ -6,7 +6,7 @@ import { writeDevelopmentCertificates } from './generate.ts'
 
 const program = new Command('certs')
   .description('Create new certificates for development; never use them for anything else')
-  .argument('[folder]', 'folder to write them to', join(import.meta.dirname, 'generated'))
+  .argument('[directory]', 'directory to write them to', join(import.meta.dirname, 'generated'))
   .showHelpAfterError()
   .action(async (folder: string) => {
     const made = await writeDevelopmentCertificates(folder)
