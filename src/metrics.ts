@@ -16,7 +16,7 @@ export interface Metrics {
   readonly shadowDecisions: Counter<'rule' | 'effect'>
   readonly auditEvents: Counter<'sink' | 'result'>
   readonly reloads: Counter<'what' | 'result'>
-  /** 1 or 0, and when it was last set to 1, in seconds since the epoch, as Prometheus' own metrics. */
+  /** 1 or 0, and when it was last set to 1, in seconds since the epoch, like Prometheus' own metrics. */
   readonly lastReloadSuccessful: Gauge<'what'>
   readonly lastReloadSuccess: Gauge<'what'>
   /** The earliest expiry among the certificates of this kind, in seconds since the epoch. */

@@ -24,7 +24,7 @@ export type StatusReason = keyof typeof STATUS_CODES
 export interface StatusDetails {
   readonly name?: string
   readonly group?: string
-  /** The resource, not its kind: kube-apiserver fills it so. */
+  /** The resource, not its kind, as in kube-apiserver. */
   readonly kind?: string
   readonly retryAfterSeconds?: number
 }

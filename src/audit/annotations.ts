@@ -8,7 +8,7 @@
  * | `gatehouse/method` | how the user authenticated: `x509`, `oidc` |
  * | `gatehouse/identity` | how the user was asserted upstream: `impersonation`, `requestheader` |
  * | `gatehouse/rule` | the rule that decided; absent when the default decided |
- * | `gatehouse/wouldDeny`, `gatehouse/wouldAllow` | rules in `mode: shadow` that would have decided so, comma-separated |
+ * | `gatehouse/wouldDeny`, `gatehouse/wouldAllow` | rules in `mode: shadow` that would have denied or allowed it, comma-separated |
  * | `gatehouse/abortedBy` | who aborted the exchange: `client`, `upstream`, `gatehouse` |
  * | `gatehouse/httpMethod` | the method of a request that was refused before it had a verb |
  * | `gatehouse/bytesReceived`, `gatehouse/bytesSent` | body or tunnel bytes from and to the client |

@@ -36,7 +36,7 @@ export type Authorizer = (attributes: Attributes) => Decision | Promise<Decision
 declare const authorizedBrand: unique symbol
 
 /**
- * Attributes that `admit` allowed, every one of them, with the decision. Upstream accepts nothing
+ * All attributes of a request that `admit` allowed, with the decision. Upstream accepts nothing
  * else, so a pipeline without authorization does not compile.
  */
 export interface Authorized extends Attributes {

@@ -39,7 +39,7 @@ const POLL_INTERVAL_MS = 1_000
 /** The longest pause, in polls, before a failed reload of unchanged files is retried. */
 const MAX_PAUSE = 64
 
-/** Polls in a row that find other content until that is a failure: such a change is never loaded. */
+/** After this many polls in a row that find other content, the reload counts as failed. */
 const MAX_UNSETTLED = 30
 
 interface Watched extends WatchedFiles {

@@ -93,7 +93,7 @@ function reportLists(
       notAfter: nextUpdate ?? Infinity,
     }))
     return {
-      // Lists are valid for days only, so that one expires soon is normal.
+      // Lists are valid only for days, so it is normal that one expires soon.
       warnings: [...warnOf(lists, now, 0), ...warnOfCoverage(crlFile, ca, newest)],
       expirations: { crl: firstEnd(lists) },
     }

@@ -26,7 +26,7 @@ export type Handled = Omit<Outcome, 'bytesReceived' | 'bytesSent'> &
   Partial<Pick<Outcome, 'bytesReceived' | 'bytesSent'>>
 
 /**
- * Serves an exchange that the frame has let in.
+ * Serves an exchange that the frame has admitted.
  *
  * @throws StatusError to refuse it, as long as no response head has been written; any other exception
  * becomes a 500 that says nothing about its cause

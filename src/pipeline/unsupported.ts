@@ -1,9 +1,9 @@
-/** Refuses what a client asks for by a header and Gatehouse does not support; it is never ignored. */
+/** Refuses what a client requests in a header and Gatehouse does not support, instead of ignoring it. */
 import type { Exchange } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 
 /**
- * Refuses `kubectl --as`: if the header were ignored, the request would run as the user.
+ * Refuses `kubectl --as`: if the header were ignored, the request would run as the user who sent it.
  *
  * @throws StatusError 403
  */

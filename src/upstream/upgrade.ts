@@ -18,7 +18,7 @@ import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './
 import { joinTunnel, type Tunnel, type TunnelEnd } from './tunnel.ts'
 import { checkSwitchingProtocols, type Handshake } from './upgrade-handshake.ts'
 
-/** Limits on the body of an error response, on its arrival and, after that, on the client's reading it. */
+/** Limits on an error response: the size of its body, and the time to receive it and to send it on. */
 const MAX_ERROR_BYTES = 1_048_576
 const ERROR_TIMEOUT_MS = 10_000
 /** Bytes; the client of an upgrade speaks HTTP/1.1, for which the limit of `MAX_RESPONSE_HEAD` is not needed. */

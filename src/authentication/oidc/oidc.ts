@@ -60,11 +60,11 @@ export function createOidcSignIn(
 ): OidcSignIn {
   const timing: Timing = { ...SYSTEM_TIMING, ...timingOverrides }
   const cache = createTokenCache(tokenCacheSize)
-  // Keyed by the member that the identity guard leaves the same object.
+  // Keyed by the annotations, since the identity guard keeps that object.
   const proofs = new WeakMap<Authentication['annotations'], Proof>()
   let issuers: ReadonlyMap<string, ActiveIssuer> = new Map()
 
-  /** Issuers of the configuration by URL; key sources are taken over from `before` where they fit. */
+  /** Issuers of the configuration by URL; key sources are reused from `before` where they match. */
   function activate(
     next: AuthenticationConfiguration,
     before: ReadonlyMap<string, ActiveIssuer>,
@@ -178,7 +178,7 @@ function judgeClaims(
   }
 }
 
-/** The user of a token's claims, whatever the time. Throws StatusError 401. */
+/** The user of a token's claims, ignoring expiry. Throws StatusError 401. */
 function userOf(claims: JsonObject, issuer: Issuer): UserInfo {
   checkParties(claims, { issuer: issuer.url, audiences: issuer.audiences })
   checkRequiredClaims(claims, issuer.requiredClaims)

@@ -19,8 +19,8 @@ interface CompiledRule {
 }
 
 /**
- * The rules that one request matches, by position: of the enforced ones the first of each effect, so
- * that the same request always names the same rule.
+ * The rules that one request matches, by position: the first enforced one of each effect, so that the
+ * same request always names the same rule, and all shadow rules.
  */
 interface Matches {
   deny: number

@@ -182,7 +182,7 @@ function runTest(
   const outcome = decision.decision === 'allow' ? 'allow' : 'deny'
   const by = decision.rule === '' ? 'the default' : `rule ${JSON.stringify(decision.rule)}`
   if (outcome !== test.expect) {
-    const message = `the decision is ${outcome}, by ${by}${inShadow(decision, test.expect)}`
+    const message = `the decision is ${outcome}, made by ${by}${inShadow(decision, test.expect)}`
     return fail('expect', message, 'correct the rules or the test')
   }
   if (test.rule !== undefined && test.rule !== decision.rule) {

@@ -107,7 +107,7 @@ test('a failed test of the file is a problem', () => {
   const ask = { user: { username: 'ada' }, request: 'GET /api/v1/namespaces/a/pods/p' }
   expect(problemsOf([good], { tests: [{ ...ask, expect: 'allow', rule: 'r' }] })).toEqual([])
   expect(problemsOf([good], { tests: [{ ...ask, expect: 'deny' }] })).toEqual([
-    expect.stringContaining('tests[0].expect: the decision is allow, by rule "r"'),
+    expect.stringContaining('tests[0].expect: the decision is allow, made by rule "r"'),
   ])
   expect(problemsOf([good], { tests: [{ ...ask, expect: 'allow', rule: 'x' }] })).toEqual([
     expect.stringContaining('tests[0].rule: the decision was made by rule "r"'),
@@ -132,7 +132,7 @@ test('a failed test names the shadow rule that would have passed it', () => {
   }
   expect(problemsOf([good, deny], { tests: [test] })).toEqual([
     expect.stringContaining(
-      'the decision is allow, by rule "r"; rule "d" would deny it but is in mode: shadow (',
+      'the decision is allow, made by rule "r"; rule "d" would deny it but is in mode: shadow (',
     ),
   ])
 })
