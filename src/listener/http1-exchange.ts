@@ -14,6 +14,8 @@ import type { StatusError } from '../status.ts'
 import type { Guard } from './exception-guard.ts'
 import { discardBody, holdEarlyBytes } from './http1-early-bytes.ts'
 
+const DISCONNECTED = 'the client disconnected before the end of the request body'
+
 export interface Http1Parts {
   readonly message: IncomingMessage
   readonly response: ServerResponse
@@ -102,8 +104,13 @@ class Http1Exchange implements BreakableExchange {
 
   receiveBody(receiver: BodyReceiver): void {
     const message = this.#message
-    if (!this.request.hasBody) {
+    // The events of a body that has ended, and of a connection that has closed, are not repeated.
+    if (!this.request.hasBody || message.readableEnded) {
       receiver.onEnd()
+      return
+    }
+    if (message.destroyed && this.#bodyError === undefined) {
+      queueMicrotask(this.#guard(() => receiver.onError(new Error(DISCONNECTED))))
       return
     }
     if (this.header('expect') !== undefined) this.#serverResponse.writeContinue()
@@ -119,9 +126,7 @@ class Http1Exchange implements BreakableExchange {
     const fail = this.#guard((error?: Error) => {
       if (ended) return
       ended = true
-      receiver.onError(
-        error ?? new Error('the client disconnected before the end of the request body'),
-      )
+      receiver.onError(error ?? new Error(DISCONNECTED))
     })
     message.on('data', onData)
     message.on('end', onEnd)

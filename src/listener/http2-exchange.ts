@@ -85,6 +85,12 @@ class StreamExchange implements Http2Exchange {
       queueMicrotask(fail)
       return
     }
+    // node itself reads an empty body whose END_STREAM came with HEADERS, and emits `end` before anyone
+    // listens. A reset, after which `end` is emitted too, has closed the stream.
+    if (stream.readableEnded) {
+      receiver.onEnd()
+      return
+    }
     if (this.header('expect') !== undefined && !stream.headersSent) {
       stream.additionalHeaders({ ':status': 100 })
     }
