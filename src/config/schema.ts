@@ -112,10 +112,11 @@ const listener = z
     limits: z
       .strictObject({
         maxHeaderBytes: wholeNumber(
-          "maximum size of a request's target and header fields, in bytes",
+          "maximum size of a request's target and header fields together, in bytes. The target may " +
+            'have up to 131072 of them, over HTTP/2 up to 65536, as may any other field there',
           8_192,
           1_048_576,
-        ).default(65_536),
+        ).default(196_608),
         maxHeaders: wholeNumber('maximum number of header fields in a request', 20, 2_000).default(
           200,
         ),

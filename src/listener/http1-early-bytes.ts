@@ -1,6 +1,6 @@
 /**
  * Bytes that an HTTP/1.1 client sends before they are wanted: those after an upgrade request, and the
- * rest of a body after an early response.
+ * rest of a body or of malformed input after an early response.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -11,6 +11,8 @@ import type { Duplex } from 'node:stream'
  */
 const LINGER_BYTES = 1_048_576
 const LINGER_MS = 5_000
+/** How long a client may be silent after the response to malformed input; Go's server waits as long. */
+const LINGER_SILENCE_MS = 500
 /** Bytes after an upgrade request that are buffered until the response; beyond it, reading pauses. */
 const MAX_EARLY_BYTES = 65_536
 
@@ -58,4 +60,33 @@ export function discardBody(message: IncomingMessage): void {
   message.on('end', onEnd)
   message.on('close', onEnd)
   message.resume()
+}
+
+/**
+ * Sends the last bytes of a connection, then discards a limited rest of the input: closing a socket with
+ * unread bytes resets the connection, and the client may lose the response (RFC 9112 section 9.6).
+ */
+export function endAndDiscard(socket: Duplex, response: string): void {
+  let left = LINGER_BYTES
+  let silence: NodeJS.Timeout | undefined
+  const destroy = (): void => {
+    socket.destroy()
+  }
+  const deadline = setTimeout(destroy, LINGER_MS).unref()
+  // These bytes belong to no request: node's parser must not see them.
+  socket.removeAllListeners('data')
+  socket.on('data', (chunk: Buffer) => {
+    left -= chunk.length
+    silence?.refresh()
+    if (left < 0) socket.destroy()
+  })
+  socket.once('end', destroy)
+  socket.once('close', () => {
+    clearTimeout(deadline)
+    clearTimeout(silence)
+  })
+  socket.end(response, () => {
+    if (!socket.destroyed) silence = setTimeout(destroy, LINGER_SILENCE_MS).unref()
+  })
+  socket.resume()
 }

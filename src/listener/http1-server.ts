@@ -7,6 +7,7 @@ import type { TLSSocket } from 'node:tls'
 import type { ClientConnection } from '../http/exchange.ts'
 import { StatusError, statusBody } from '../status.ts'
 import { createGuard, guarded, type Guard } from './exception-guard.ts'
+import { endAndDiscard } from './http1-early-bytes.ts'
 import {
   createHttp1Exchange,
   responseForUpgrade,
@@ -17,8 +18,6 @@ import type { ListenerEffects, ServedConnection } from './served-connection.ts'
 
 /** client-go does not pipeline. A few pipelined requests are queued; more close the connection. */
 const MAX_PIPELINED = 16
-/** How long a client may take to read the response to malformed input. */
-const RAW_RESPONSE_TIMEOUT_MS = 5_000
 const CONNECT_REFUSED = 'the method CONNECT is not supported'
 
 interface State {
@@ -209,12 +208,9 @@ function refusalFor(code: string | undefined): StatusError {
 /** Responds without node's `ServerResponse`, and closes the connection. */
 function sendRawRefusal(socket: Duplex, refusal: StatusError, code: number = refusal.code): void {
   const body = statusBody(refusal, code)
-  const timer = setTimeout(() => socket.destroy(), RAW_RESPONSE_TIMEOUT_MS)
-  timer.unref()
-  socket.once('close', () => clearTimeout(timer))
-  socket.end(
+  endAndDiscard(
+    socket,
     `HTTP/1.1 ${code} Refused\r\nContent-Type: application/json\r\nCache-Control: no-cache, private\r\n` +
       `X-Content-Type-Options: nosniff\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-    () => socket.destroy(),
   )
 }

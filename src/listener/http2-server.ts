@@ -38,6 +38,14 @@ type StreamArguments = readonly [
 /** RFC 9113 section 6.5.2: what a field counts in addition to its name and value. */
 const FIELD_OVERHEAD = 32
 
+/**
+ * How far a header may exceed the limits and still get a 431: beyond, node resets the stream before
+ * anyone sees the request, and the client has nothing to read. nghttp2 allows eight CONTINUATION frames,
+ * so that a header block has at most 147 kB. It ends the session for a field of more than 64 KiB.
+ */
+const MIN_REFUSABLE_BYTES = 131_072
+const MIN_REFUSABLE_FIELDS = 500
+
 /** Limits of nghttp2: CVE-2023-44487, CVE-2023-45288, CVE-2019-9512/9514/9515/9516. */
 export function sessionOptions(
   limits: Http2Limits,
@@ -45,12 +53,12 @@ export function sessionOptions(
   return {
     settings: {
       maxConcurrentStreams: limits.maxConcurrentStreams,
-      maxHeaderListSize: limits.maxHeaderBytes,
+      maxHeaderListSize: 2 * limits.maxHeaderBytes + MIN_REFUSABLE_BYTES,
       initialWindowSize: 262_144,
       enablePush: false,
       enableConnectProtocol: false,
     },
-    maxHeaderListPairs: limits.maxHeaders,
+    maxHeaderListPairs: limits.maxHeaders + MIN_REFUSABLE_FIELDS,
     maxOutstandingPings: 10,
     maxSettings: 32,
     maxSessionInvalidFrames: 20,
@@ -116,8 +124,7 @@ export function serveHttp2(
     })
     stream.once('close', onClose)
     if (stream.destroyed) return
-    // node enforces this limit only for clients that have acknowledged SETTINGS.
-    if (headerListSize(rawHeaders) <= limits.maxHeaderBytes) handle(exchange)
+    if (fitsLimits(rawHeaders, limits)) handle(exchange)
     else {
       onMalformed(connection, HEADERS_TOO_LARGE.code, HEADERS_TOO_LARGE.message)
       writeRefusal(exchange, HEADERS_TOO_LARGE, [])
@@ -153,8 +160,10 @@ const HEADERS_TOO_LARGE = new StatusError(
   { closeConnection: true },
 )
 
-function headerListSize(rawHeaders: readonly string[]): number {
-  let size = (rawHeaders.length / 2) * FIELD_OVERHEAD
+function fitsLimits(rawHeaders: readonly string[], limits: Http2Limits): boolean {
+  const fields = rawHeaders.length / 2
+  if (fields > limits.maxHeaders) return false
+  let size = fields * FIELD_OVERHEAD
   for (const part of rawHeaders) size += part.length
-  return size
+  return size <= limits.maxHeaderBytes
 }

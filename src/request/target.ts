@@ -15,8 +15,11 @@
 import { StatusError } from '../status.ts'
 import type { Target } from './types.ts'
 
-/** In bytes; long enough for the scripts that `kubectl exec -- sh -c` runs in practice. */
-export const MAX_TARGET_LENGTH = 65_536
+/**
+ * In bytes: Linux allows 128 KiB for one argument of a command, such as the script of
+ * `kubectl exec -- sh -c`. Over HTTP/2, nghttp2 ends the session for a field of more than 64 KiB.
+ */
+export const MAX_TARGET_LENGTH = 131_072
 
 /**
  * Go's own limit (net/url since 1.24.12, CVE-2025-61726): beyond it Go treats the query as empty,

@@ -119,7 +119,7 @@ export function createSessionsTransport(
 
   return {
     send(request, receiver) {
-      if (http1Only) fallback.send(request, receiver)
+      if (http1Only || !fitsHttp2(request)) fallback.send(request, receiver)
       else send(request, receiver, 0)
     },
     async close() {
@@ -141,6 +141,15 @@ export function createSessionsTransport(
 function hasRoom({ session, streams }: Session): boolean {
   const granted = session.remoteSettings.maxConcurrentStreams ?? MAX_STREAMS
   return !session.closed && !session.destroyed && streams < Math.min(granted, MAX_STREAMS)
+}
+
+/** nghttp2 sends at most 64 KiB of header fields, in which its own estimate of their overhead counts. */
+const MAX_SENT_HEAD = 49_152
+
+function fitsHttp2({ path, headers }: UpstreamRequest): boolean {
+  let size = path.length
+  for (const part of headers) size += part.length
+  return size <= MAX_SENT_HEAD
 }
 
 function requestHead(endpoint: UpstreamEndpoint, request: UpstreamRequest): string[] {

@@ -133,7 +133,7 @@ describe('parseTarget refuses with 400', () => {
   test('a target longer than the limit', () => {
     const { code, message } = refusal(() => parseTarget('GET', `/${'a'.repeat(MAX_TARGET_LENGTH)}`))
     expect(code).toBe(400)
-    expect(message).toContain('65536 bytes')
+    expect(message).toContain('131072 bytes')
   })
 
   test('a query with more parameters than Go reads', () => {
