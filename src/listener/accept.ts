@@ -3,8 +3,12 @@ import { createServer, type Server, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
+import type { ClientConnection } from '../http/exchange.ts'
 import type { AcceptedSockets, AcceptRefusal } from './accepted-sockets.ts'
-import { guarded } from './exception-guard.ts'
+import { canonicalAddress } from './client-connection.ts'
+import { createGuard, guarded } from './exception-guard.ts'
+import { readFirstBytes } from './first-bytes.ts'
+import { isPlainHttp, PLAIN_HTTP_MESSAGE, refusePlainHttp } from './plain-http.ts'
 import type { ListenerEffects } from './served-connection.ts'
 import type { ListenerTls } from './tls.ts'
 
@@ -72,12 +76,14 @@ export interface AcceptOptions {
   readonly generation: () => number
   /** Counts and logs a connection that is refused. */
   readonly refused: (reason: AcceptRefusal, address: string) => void
+  /** Milliseconds that a client may take to send the first bytes of its TLS handshake. */
+  readonly handshakeTimeout: number
 }
 
 /** Checks the connection limits before TLS begins, and handles handshakes that fail. */
 export function acceptConnections(
   server: Server,
-  { accepted, generation, refused }: AcceptOptions,
+  { accepted, generation, refused, handshakeTimeout: timeout }: AcceptOptions,
   effects: ListenerEffects,
 ): void {
   // node's only listener begins TLS; a connection beyond the limits must not cost even that.
@@ -85,13 +91,35 @@ export function acceptConnections(
   server.removeAllListeners('connection')
   const onConnection = (socket: Socket): void => {
     const refusal = accepted.add(socket, generation())
-    if (refusal === undefined) {
-      socket.setKeepAlive(true, ...KEEP_ALIVE)
-      beginTls?.call(server, socket)
+    if (refusal !== undefined) {
+      refused(refusal, socket.remoteAddress ?? '')
+      socket.destroy()
       return
     }
-    refused(refusal, socket.remoteAddress ?? '')
-    socket.destroy()
+    socket.setKeepAlive(true, ...KEEP_ALIVE)
+    const decide = (bytes: Buffer) => {
+      const value = isPlainHttp(bytes)
+      return value === undefined ? undefined : { value, consumed: 0 }
+    }
+    readFirstBytes(
+      { socket, timeout, decide },
+      {
+        guard: createGuard(socket, effects),
+        onDecided(isPlain) {
+          if (isPlain) refusePlain(socket)
+          else beginTls?.call(server, socket)
+        },
+        onTimeout: () => effects.metrics.connectionsRefused.inc({ reason: 'handshake' }),
+      },
+    )
+  }
+
+  const refusePlain = (socket: Socket): void => {
+    effects.metrics.connectionsRefused.inc({ reason: 'plain_http' })
+    accepted.handshakeDone(socket, 0)
+    effects.onMalformed(plainConnection(socket), 400, PLAIN_HTTP_MESSAGE)
+    socket.on('error', () => socket.destroy())
+    refusePlainHttp(socket)
   }
   server.on(
     'connection',
@@ -107,4 +135,13 @@ export function acceptConnections(
     'tlsClientError',
     guarded(onTlsClientError, (_error, socket) => socket, effects),
   )
+}
+
+function plainConnection(socket: Socket): ClientConnection {
+  return {
+    remoteAddress: canonicalAddress(socket.remoteAddress ?? ''),
+    remotePort: socket.remotePort ?? 0,
+    peerCertificate: undefined,
+    retire: () => undefined,
+  }
 }

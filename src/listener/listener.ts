@@ -58,7 +58,8 @@ export async function startListener(
     onEvicted: (address) => refused('evicted', address),
   })
   const server = createTlsServer({ limits, http2, requestClientCertificate, tls })
-  acceptConnections(server, { accepted, generation, refused }, effects)
+  const { handshakeTimeout } = limits
+  acceptConnections(server, { accepted, generation, refused, handshakeTimeout }, effects)
   serveSecureConnections(server, { limits, accepted, live, tls }, effects)
   await listen(server, options.port, options.address)
   live.startSweep(limits.idleTimeout + limits.headerTimeout, limits.headerTimeout)
