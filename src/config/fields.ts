@@ -71,6 +71,13 @@ export const headerName = (meaning: string) =>
     .regex(/^[A-Za-z0-9-]{1,64}$/, 'is not a header name')
     .describe(`${meaning}; must be a header name of letters, digits and "-"`)
 
+export const origin = z
+  .string()
+  .refine((text) => URL.parse(text)?.origin === text && /^https?:/.test(text), {
+    error: ({ input }) => `${JSON.stringify(input)} is not an origin`,
+  })
+  .describe('an origin; must be scheme, host and port, such as https://console.example.com')
+
 export const systemName = z
   .string()
   .startsWith('system:', 'does not begin with "system:"')

@@ -13,6 +13,7 @@ import {
   flag,
   headerName,
   inputFile,
+  origin,
   outputFile,
   port,
   rate,
@@ -169,6 +170,16 @@ const signInMethods = {
         'revocation lists, a PEM bundle with one list for each CA. If unset, revocation is not checked',
         CLIENT_CA,
       ).optional(),
+      allowedOrigins: z
+        .array(origin)
+        .default([])
+        .meta({
+          description:
+            'other sites that may use the certificates of their users. A browser sends the certificate ' +
+            'with the requests of every site, so requests of sites that are not listed are refused ' +
+            '(403). The names of the serving certificates need not be listed; must be a list of origins',
+          examples: [['https://console.example.com']],
+        }),
     })
     .describe(
       'Client certificates: the common name (CN) is the user name, each organization (O) a group.',

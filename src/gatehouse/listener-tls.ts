@@ -3,7 +3,7 @@ import type { ClientTrust } from '../authentication/x509/client-ca.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Listener } from '../listener/listener.ts'
 import type { ServingCertificates } from '../listener/serving-certificates.ts'
-import { buildListenerTls, type ListenerTls } from '../listener/tls.ts'
+import { buildListenerTls, servingNames, type ListenerTls } from '../listener/tls.ts'
 
 export interface ListenerTlsParts {
   /** New handshakes use these certificates. */
@@ -12,6 +12,8 @@ export interface ListenerTlsParts {
   updateClientTrust(clientTrust: ClientTrust): void
   /** Whether the listener asks clients for a certificate. */
   readonly hasClientTrust: boolean
+  /** Whether a host is a name of the serving certificates in effect. */
+  isServingName(host: string): boolean
   /** What the listener starts with: the latest version of both parts. */
   current(): ListenerTls
   /** From now on changes go to this listener. */
@@ -30,6 +32,7 @@ export function createListenerTlsParts(
   options: Pick<Configuration['listener']['tls'], 'minVersion' | 'cipherSuites'>,
 ): ListenerTlsParts {
   let inEffect: InEffect = { serving: undefined, clientTrust: undefined }
+  let isServingName: (host: string) => boolean = () => false
   let listener: Pick<Listener, 'updateTls' | 'generation'> | undefined
 
   function build({ serving, clientTrust }: InEffect): ListenerTls {
@@ -44,7 +47,11 @@ export function createListenerTlsParts(
   }
 
   return {
-    updateServing: (serving) => update({ ...inEffect, serving }, false),
+    updateServing(serving) {
+      update({ ...inEffect, serving }, false)
+      isServingName = servingNames([serving.serving, ...serving.sni])
+    },
+    isServingName: (host) => isServingName(host),
     updateClientTrust: (clientTrust) => update({ ...inEffect, clientTrust }, true),
     get hasClientTrust() {
       return inEffect.clientTrust !== undefined

@@ -68,7 +68,18 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   const responseHeaders = hstsHeader(configuration.listener.strictTransportSecurity)
   const frame = createFrame({ stages, responseHeaders }, { log, metrics })
   const { ownHeaders } = frame
-  const handlerChain = createHandlerChain({ stages, live, ownHeaders }, { metrics })
+  const handlerChain = createHandlerChain(
+    {
+      stages,
+      live,
+      ownHeaders,
+      originPolicy: {
+        allowedOrigins: new Set(configuration.authentication.x509?.allowedOrigins),
+        isServingName: (host) => listenerTls.isServingName(host),
+      },
+    },
+    { metrics },
+  )
   const upstream = watchUpstream(
     () => ({
       reviewClient: built.reviewClient,

@@ -11,6 +11,9 @@ export interface InspectedHeaders {
   readonly webSocketProtocols: readonly string[]
   /** Name of the first impersonation header, as sent; undefined when there is none. */
   readonly impersonation: string | undefined
+  /** Several values of `Origin` or `Sec-Fetch-Site` are joined, which makes none that is valid. */
+  readonly origin: string | undefined
+  readonly fetchSite: string | undefined
 }
 
 /**
@@ -28,6 +31,8 @@ export function inspectHeaders(rawHeaders: RawHeaders): InspectedHeaders {
 class Inspection implements InspectedHeaders {
   authorization: string | undefined
   impersonation: string | undefined
+  origin: string | undefined
+  fetchSite: string | undefined
   webSocketProtocols: string[] = []
   #hosts = 0
 
@@ -45,6 +50,12 @@ class Inspection implements InspectedHeaders {
       case 'sec-websocket-protocol':
         this.webSocketProtocols.push(value)
         break
+      case 'origin':
+        this.origin = joined(this.origin, value)
+        break
+      case 'sec-fetch-site':
+        this.fetchSite = joined(this.fetchSite, value)
+        break
       default:
         if (isImpersonation(lower)) this.impersonation ??= name
     }
@@ -57,6 +68,10 @@ function isImpersonation(lowerName: string): boolean {
     lowerName.startsWith('impersonate-') ||
     lowerName.replaceAll('_', '-').startsWith('impersonate-')
   )
+}
+
+function joined(earlier: string | undefined, value: string): string {
+  return earlier === undefined ? value : `${earlier}, ${value}`
 }
 
 function repeated(name: string): StatusError {

@@ -76,6 +76,25 @@ function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): Secu
   }
 }
 
+/**
+ * The names under which clients reach the listener: those in the certificates, with their wildcards, and
+ * the configured ones.
+ *
+ * @returns whether a host (a DNS name, or an IP address without brackets) is one of them
+ */
+export function servingNames(pairs: readonly ServingCertificate[]): (host: string) => boolean {
+  const names = new Set(pairs.flatMap((pair) => pair.names.map((name) => name.toLowerCase())))
+  const certificates = pairs.map(({ certificate }) => new X509Certificate(certificate))
+  return (host) =>
+    names.has(host) ||
+    names.has(wildcard(host)) ||
+    certificates.some((certificate) =>
+      isIP(host) === 0
+        ? certificate.checkHost(host, { subject: 'never' }) !== undefined
+        : certificate.checkIP(host) !== undefined,
+    )
+}
+
 /** DNS names and IP addresses in the certificate; clients ignore its common name. */
 function certificateNames(pem: string): readonly string[] {
   const alternative = new X509Certificate(pem).subjectAltName ?? ''

@@ -17,6 +17,7 @@ import { requestClass } from '../request/long-running.ts'
 import { isQueryLong, resolveRequestInfo, resolveWithoutQuery } from '../request/request-info.ts'
 import { parseTarget } from '../request/target.ts'
 import type { Cluster } from './cluster.ts'
+import { refuseCrossSite, type OriginPolicy } from './cross-site.ts'
 import type { Frame, Handled, Handler, Observed } from './frame.ts'
 import type { LiveRequests } from './live-requests.ts'
 import { refuseImpersonation, refuseOtherExpectations } from './unsupported.ts'
@@ -34,6 +35,7 @@ export interface HandlerChainOptions {
   readonly stages: Pick<Stages, 'limiter' | 'authenticate' | 'clusterOf'>
   readonly live: LiveRequests
   readonly ownHeaders: Frame['ownHeaders']
+  readonly originPolicy: OriginPolicy
 }
 
 export interface HandlerChainEffects {
@@ -42,7 +44,7 @@ export interface HandlerChainEffects {
 
 /** Creates the handler that runs a request through the stages, in order. */
 export function createHandlerChain(
-  { stages, live, ownHeaders }: HandlerChainOptions,
+  { stages, live, ownHeaders, originPolicy }: HandlerChainOptions,
   { metrics }: HandlerChainEffects,
 ): Handler {
   return async function handle(
@@ -73,6 +75,7 @@ export function createHandlerChain(
     if (authentication === undefined) throw unauthorized('no credential')
     record.authenticated(authentication)
     exchange.recognized()
+    refuseCrossSite(request.connection, headers, originPolicy)
     if (isLong) {
       info = resolveRequestInfo(request.method, target)
       record.resolved(target, info)

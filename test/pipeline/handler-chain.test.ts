@@ -65,7 +65,15 @@ function setup(replaced: Replaced = {}) {
   }
   const frame = createFrame({ stages, responseHeaders: [] }, { log: memoryLog().log, metrics })
   const { ownHeaders } = frame
-  const handler = createHandlerChain({ stages, live, ownHeaders }, { metrics })
+  const handler = createHandlerChain(
+    {
+      stages,
+      live,
+      ownHeaders,
+      originPolicy: { allowedOrigins: new Set(), isServingName: () => false },
+    },
+    { metrics },
+  )
   const inFlight = () => metrics.requestsInFlight.take().reduce((sum, { count }) => sum + count, 0)
   return {
     ...{ steps, audit, live, cluster, held, inFlight },
