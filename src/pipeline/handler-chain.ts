@@ -76,19 +76,27 @@ export function createHandlerChain(
     record.authenticated(authentication)
     exchange.recognized()
     refuseCrossSite(request.connection, headers, originPolicy)
-    if (isLong) {
-      info = resolveRequestInfo(request.method, target)
-      record.resolved(target, info)
-      observed.verb = info.verb
-    }
     refuseImpersonation(headers.impersonation)
 
     const { user } = authentication
-    const classOf = requestClass(info)
+    let classOf = requestClass(info)
     observed.requestClass = classOf
     const admission = stages.limiter.admitUser(user, classOf)
-    const slot = admission instanceof Promise ? await admission : admission
+    let slot = admission instanceof Promise ? await admission : admission
     try {
+      if (isLong) {
+        // Charged first, as what the request is without its query: parsing it may take milliseconds.
+        info = resolveRequestInfo(request.method, target)
+        record.resolved(target, info)
+        observed.verb = info.verb
+        const charged = classOf
+        classOf = requestClass(info)
+        observed.requestClass = classOf
+        if (classOf !== charged) {
+          slot.release()
+          slot = await stages.limiter.admitUser(user, classOf)
+        }
+      }
       record.admitted()
 
       const onDecision = (decision: Decision): void => {

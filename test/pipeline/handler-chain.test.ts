@@ -107,11 +107,44 @@ test('the stages run in this order', async () => {
   ])
 })
 
-test('a long query is parsed only once the user is known', async () => {
-  const { steps, serve } = setup()
-  const rawTarget = `/api/v1/pods?labelSelector=${'a%3Db,'.repeat(2_000)}a%3Db`
-  await serve(fakeExchange({ rawTarget }))
-  expect(steps.slice(2, 6)).toEqual(['resolved', 'authenticate', 'authenticated', 'resolved'])
+const LONG_LIST = `/api/v1/pods?labelSelector=${'a%3Db,'.repeat(2_000)}a%3Db`
+
+test('a long query is parsed only once the user is known and its limit charged', async () => {
+  const { steps, serve, held } = setup()
+  await serve(fakeExchange({ rawTarget: LONG_LIST }))
+  expect(steps.slice(2, 7)).toEqual([
+    'resolved',
+    'authenticate',
+    'authenticated',
+    'admit user',
+    'resolved',
+  ])
+  expect(held.slots).toBe(0)
+})
+
+test('a long query of a user beyond the limit is not parsed', async () => {
+  const { steps, serve } = setup({
+    admitUser() {
+      throw new StatusError('TooManyRequests', 'too many')
+    },
+  })
+  await serve(fakeExchange({ rawTarget: LONG_LIST }))
+  expect(steps.filter((step) => step === 'resolved')).toHaveLength(1)
+})
+
+test('a watch with a long query counts as a list before it is parsed, and as a stream afterwards', async () => {
+  const { steps, serve, held } = setup()
+  await serve(fakeExchange({ rawTarget: `${LONG_LIST}&watch=true` }))
+  expect(steps.filter((step) => step === 'admit user')).toHaveLength(2)
+  expect(held.slots).toBe(0)
+})
+
+test('a selector that is too long to parse is refused, and holds no slot', async () => {
+  const { serve, held } = setup()
+  const exchange = fakeExchange({ rawTarget: `/api/v1/pods?labelSelector=${'a,'.repeat(5_001)}a` })
+  await serve(exchange)
+  expect(exchange.written.status).toBe(400)
+  expect(held.slots).toBe(0)
 })
 
 describe('every way out is recorded exactly once, and holds nothing', () => {
