@@ -82,7 +82,8 @@ const forward = (authorized: Authorized) => (exchange: Exchange) => {
 
 const frame = createFrame({ stages, responseHeaders: [] }, { log, metrics })
 const { ownHeaders } = frame
-const handlerChain = createHandlerChain({ stages, live, ownHeaders }, { metrics })
+const originPolicy = { allowedOrigins: new Set<string>(), isServingName: () => false }
+const handlerChain = createHandlerChain({ stages, live, ownHeaders, originPolicy }, { metrics })
 const info = resolveRequestInfo('GET', parseTarget('GET', '/api/v1/namespaces/default/pods/web'))
 const authorized = await admit({ user: authentication.user, info }, () => allowed, nothing)
 

@@ -25,6 +25,8 @@ export interface ConnectionLimits {
   readonly responseHeaderTimeout: number
   /** How long a client may stall while sending a body or reading a short response. */
   readonly stallTimeout: number
+  /** Milliseconds that a client may take to send the whole body of a request that is not a stream. */
+  readonly bodyTimeout: number
 }
 
 /** The endpoint at a URL without a path; its certificate must be for `serverName`, else for the URL's host. */

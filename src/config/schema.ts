@@ -374,6 +374,10 @@ const upstream = z
         stallTimeout: duration(
           'how long a client may stall while sending a body or reading a short response',
         ).default(60_000),
+        bodyTimeout: duration(
+          'how long a client may take to send the whole body of a request that is not a stream. ' +
+            'kube-apiserver limits such requests to a minute as well',
+        ).default(60_000),
       })
       .describe('Connections to the API server.')
       .prefault({}),

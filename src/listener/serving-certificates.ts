@@ -5,7 +5,7 @@ import { fieldName, type Path } from '../config/path.ts'
 import { ConfigError, fileProblem, type ConfigProblem } from '../config/problem.ts'
 import { readText } from '../config/read-text.ts'
 import type { Configuration } from '../config/schema.ts'
-import type { ServingCertificate } from './tls.ts'
+import { certificateNames, type ServingCertificate } from './tls.ts'
 
 type TlsConfiguration = Pick<
   Configuration['listener']['tls'],
@@ -75,7 +75,15 @@ function readPem(file: string, add: Add): string {
 
 function parseCertificate(pem: string, add: Add): X509Certificate | undefined {
   try {
-    return new X509Certificate(pem)
+    const certificate = new X509Certificate(pem)
+    if (certificateNames(certificate).length === 0) {
+      add(
+        'its first certificate has no DNS name or IP address as a subject alternative name, and clients ' +
+          'ignore the common name',
+        'issue the certificate with the names and addresses that clients connect to',
+      )
+    }
+    return certificate
   } catch {
     add('is not a PEM certificate', 'provide the certificate, then its intermediates')
     return undefined

@@ -45,7 +45,7 @@ export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
   const exact = new Map<string, SecureContext>()
   for (const pair of tls.sni) {
     const context = createSecureContext(contextOptions(tls, pair))
-    const names = pair.names.length > 0 ? pair.names : certificateNames(pair.certificate)
+    const names = pair.names.length > 0 ? pair.names : certificateNames(new X509Certificate(pair.certificate))
     for (const name of names) {
       // If two pairs have the same name, the first one wins, as with kube-apiserver's flag.
       if (!exact.has(name.toLowerCase())) exact.set(name.toLowerCase(), context)
@@ -96,8 +96,8 @@ export function servingNames(pairs: readonly ServingCertificate[]): (host: strin
 }
 
 /** DNS names and IP addresses in the certificate; clients ignore its common name. */
-function certificateNames(pem: string): readonly string[] {
-  const alternative = new X509Certificate(pem).subjectAltName ?? ''
+export function certificateNames(certificate: X509Certificate): readonly string[] {
+  const alternative = certificate.subjectAltName ?? ''
   return alternative
     .split(', ')
     .flatMap((entry) => /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1] ?? [])

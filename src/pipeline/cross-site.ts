@@ -39,7 +39,7 @@ export function refuseCrossSite(
 /** Some WebSocket libraries (Python's websocket-client) send the server's own origin. */
 function isOwnOrigin(origin: string, isServingName: (host: string) => boolean): boolean {
   const url = URL.parse(origin)
-  if (url === null || url.origin.toLowerCase() !== withoutDefaultPort(origin)) return false
+  if (url?.origin !== withoutDefaultPort(origin)) return false
   return url.protocol === 'https:' && isServingName(url.hostname.replace(/^\[|\]$/g, ''))
 }
 

@@ -17,7 +17,7 @@ import { createIdentityWriter, type IdentityNames } from './identity.ts'
 import type { ForwardOutcome } from './outcome.ts'
 import { createPoolTransport } from './pool.ts'
 import { Relay } from './relay.ts'
-import { createRequestBody } from './request-body.ts'
+import { createRequestBody, type RequestBody } from './request-body.ts'
 import { createSessionsTransport } from './sessions.ts'
 import { createStalls, type Stalls } from './stalls.ts'
 import type { Transport } from './transport.ts'
@@ -79,6 +79,7 @@ const NO_CREDENTIAL = 'Gatehouse has not loaded its credential for the API serve
 /** Creates the upstream; connections open with the first request. */
 export function createUpstream(options: UpstreamOptions, effects: UpstreamEffects): Upstream {
   const { identity, limits } = options
+  const { bodyTimeout } = limits
   const writeIdentity = createIdentityWriter(identity)
   const identityNames =
     identity.mode === 'impersonation'
@@ -115,7 +116,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       try {
         const work: Promise<ForwardOutcome> = forward.exchange.request.isUpgrade
           ? upgrade(forward, current, headers, limits)
-          : relay(forward, current, headers, { stalls, failures })
+          : relay(forward, current, headers, { stalls, failures, bodyTimeout })
         return work.catch(recordAndThrow)
       } catch (error) {
         // A transport whose queue is full throws at once.
@@ -166,7 +167,15 @@ function relay(
   forward: ForwardOptions,
   transports: Transports,
   headers: readonly string[],
-  { stalls, failures }: { readonly stalls: Stalls; readonly failures: UpstreamFailures },
+  {
+    stalls,
+    failures,
+    bodyTimeout,
+  }: {
+    readonly stalls: Stalls
+    readonly failures: UpstreamFailures
+    readonly bodyTimeout: number
+  },
 ): Promise<ForwardOutcome> {
   const { exchange, authorized, target } = forward
   const { request } = exchange
@@ -182,6 +191,7 @@ function relay(
   })
   if (request.hasBody) {
     receiver.body = createRequestBody(exchange, (error) => receiver.clientGone(error))
+    if (!longRunning) limitBody(receiver, receiver.body, bodyTimeout)
   }
   forward.onCut?.((reason) => receiver.cut(reason))
   const transport = longRunning
@@ -201,6 +211,14 @@ function relay(
     receiver,
   )
   return receiver.done
+}
+
+/** A client that sends a byte now and then never stalls, and would hold a connection of the pool. */
+function limitBody(receiver: Relay, body: RequestBody, timeout: number): void {
+  const timer = setTimeout(() => receiver.bodyTimedOut(), timeout).unref()
+  const stop = (): void => clearTimeout(timer)
+  body.once('close', stop)
+  receiver.done.then(stop, stop)
 }
 
 async function upgrade(

@@ -104,6 +104,12 @@ export class Relay implements ResponseReceiver, Stallable {
     this.#end(new StatusError('Timeout', message, { closeConnection: true }), false)
   }
 
+  /** Ends an exchange whose client has not sent its whole body in time, however steadily it sends. */
+  bodyTimedOut(): void {
+    const message = 'the client took too long to send the request body'
+    this.#end(new StatusError('Timeout', message, { closeConnection: true }), false)
+  }
+
   #end(reason: StatusError, clean: boolean): void {
     const { response } = this.#options.exchange
     if (this.#settled) return

@@ -31,7 +31,7 @@ async function everything(socket: Socket): Promise<string> {
 // The bytes that net/http sends (http.badRequestError has no header fields).
 const RESPONSE = 'HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n'
 
-test.for([
+test.for<readonly [name: string, bytes: string]>([
   ['GET', 'GET /version HTTP/1.1\r\nHost: x\r\n\r\n'],
   ['POST', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc'],
   ['OPTIONS', 'OPTIONS * HTTP/1.1\r\n\r\n'],
@@ -61,7 +61,7 @@ test('a request that arrives byte by byte gets the response too', async () => {
   expect(await text).toBe(RESPONSE)
 })
 
-test.for([
+test.for<readonly [name: string, bytes: string]>([
   ['nothing', ''],
   ['the beginning of a request', 'GET'],
   ['letters', 'HELLO WORLD\r\n\r\n'],
@@ -81,4 +81,5 @@ test('a client that disconnects or resets before its first byte does no harm', a
     else socket.resetAndDestroy()
   }
   await attack.settled()
+  expect((await fetch(`${attack.gatehouse.probesUrl}/livez`)).status).toBe(200)
 })

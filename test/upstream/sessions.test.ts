@@ -20,6 +20,7 @@ const LIMITS = {
   idleTimeout: 60_000,
   responseHeaderTimeout: 60_000,
   stallTimeout: 60_000,
+  bodyTimeout: 60_000,
 }
 const REQUEST = {
   method: 'GET',
