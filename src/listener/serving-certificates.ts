@@ -78,8 +78,7 @@ function parseCertificate(pem: string, add: Add): X509Certificate | undefined {
     const certificate = new X509Certificate(pem)
     if (certificateNames(certificate).length === 0) {
       add(
-        'its first certificate has no DNS name or IP address as a subject alternative name, and clients ' +
-          'ignore the common name',
+        'has no DNS name or IP address as a subject alternative name, and clients ignore the common name',
         'issue the certificate with the names and addresses that clients connect to',
       )
     }

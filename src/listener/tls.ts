@@ -45,7 +45,8 @@ export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
   const exact = new Map<string, SecureContext>()
   for (const pair of tls.sni) {
     const context = createSecureContext(contextOptions(tls, pair))
-    const names = pair.names.length > 0 ? pair.names : certificateNames(new X509Certificate(pair.certificate))
+    const names =
+      pair.names.length > 0 ? pair.names : certificateNames(new X509Certificate(pair.certificate))
     for (const name of names) {
       // If two pairs have the same name, the first one wins, as with kube-apiserver's flag.
       if (!exact.has(name.toLowerCase())) exact.set(name.toLowerCase(), context)

@@ -114,7 +114,12 @@ describe('of certificates whose time is over, or not yet here, warnings tell', (
   const dateIn = (days: number): Date => new Date(Date.now() + days * day)
   const text = (date: Date): string => date.toISOString().slice(0, 10)
   const issueServing = async (validity: { notBefore?: Date; notAfter?: Date }) => {
-    const issued = await ca.issue({ commonName: 'g', usages: ['server'], ...validity })
+    const issued = await ca.issue({
+      commonName: 'g',
+      dnsNames: ['g.example'],
+      usages: ['server'],
+      ...validity,
+    })
     await writeFile(at('serving.crt'), issued.certificatePem)
     await writeFile(at('serving.key'), issued.keyPem)
   }
@@ -193,6 +198,17 @@ describe('of a file that is PEM, the field that names it is told', () => {
     expect(problems()).toEqual([
       'gatehouse.yaml:6:5: listener.tls.privateKeyFile: serving.key does not match serving.crt ' +
         '(provide the key of that certificate)',
+    ])
+  })
+
+  test('a serving certificate that only has a common name', async () => {
+    const unnamed = await ca.issue({ commonName: 'g.example', usages: ['server'] })
+    await writeFile(at('serving.crt'), unnamed.certificatePem)
+    await writeFile(at('serving.key'), unnamed.keyPem)
+    expect(problems()).toEqual([
+      'gatehouse.yaml:5:5: listener.tls.certFile: serving.crt has no DNS name ' +
+        'or IP address as a subject alternative name, and clients ignore the common name ' +
+        '(issue the certificate with the names and addresses that clients connect to)',
     ])
   })
 
