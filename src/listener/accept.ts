@@ -126,8 +126,9 @@ export function acceptConnections(
     guarded(onConnection, (socket) => socket, effects),
   )
 
-  const onTlsClientError = (error: Error, socket: TLSSocket): void => {
-    effects.metrics.connectionsRefused.inc({ reason: 'handshake' })
+  const onTlsClientError = (error: Error & { code?: string }, socket: TLSSocket): void => {
+    const hasLeft = error.code === 'ECONNRESET' || error.code === 'EPIPE'
+    if (!hasLeft) effects.metrics.connectionsRefused.inc({ reason: 'handshake' })
     effects.log.debug({ err: error, address: socket.remoteAddress }, 'TLS handshake failed')
     socket.destroy()
   }

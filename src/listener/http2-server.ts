@@ -90,8 +90,8 @@ export function serveHttp2(
   const onAuthenticated = (): void => {
     authenticated += 1
   }
-  const onError = guard((error: Error) => {
-    metrics.connectionsRefused.inc({ reason: 'http2' })
+  const onError = guard((error: Error & { readonly code?: string }) => {
+    if (isRefusal(error)) metrics.connectionsRefused.inc({ reason: 'http2' })
     log.debug({ err: error, address: connection.remoteAddress }, 'HTTP/2 session failed')
   })
   session.on('error', onError)
@@ -138,6 +138,15 @@ export function serveHttp2(
     isIdle: () => authenticated === 0,
     idleSince: () => undefined,
   }
+}
+
+/**
+ * Whether Gatehouse ended the session: for what nghttp2 rejects, and without a code for silence. The
+ * client ended it with a reset of TCP (`ECONNRESET`), or with GOAWAY and an error code.
+ */
+function isRefusal({ code }: { readonly code?: string }): boolean {
+  if (code === undefined) return true
+  return code.startsWith('ERR_HTTP2_') && code !== 'ERR_HTTP2_SESSION_ERROR'
 }
 
 /**
