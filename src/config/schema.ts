@@ -48,6 +48,11 @@ const listener = z
   .strictObject({
     address: address('address that the listener binds').default('0.0.0.0'),
     port: port('port that the listener binds').default(DEFAULTS.listenerPort),
+    reusePort: flag(
+      'whether several Gatehouses on this machine share the port (SO_REUSEPORT). The kernel ' +
+        'distributes new connections among them. Each needs a probes.port and an audit log of its own, ' +
+        'and applies its limits by itself',
+    ).default(false),
     tls: z
       .strictObject({
         certFile: inputFile(

@@ -177,10 +177,11 @@ function listenerOptions(
   configuration: Configuration,
   listenerTls: ListenerTlsParts,
 ): ListenerOptions {
-  const { address, port, http2 } = configuration.listener
+  const { address, port, reusePort, http2 } = configuration.listener
   return {
     address,
     port,
+    reusePort,
     limits: listenerLimits(configuration),
     http2: http2.enabled,
     tls: listenerTls.current(),

@@ -22,6 +22,8 @@ export type ListenerLimits = ServerLimits & Http2Limits & AcceptLimits
 export interface ListenerOptions {
   readonly address: string
   readonly port: number
+  /** Whether other processes that set it as well may listen on the same port (SO_REUSEPORT). */
+  readonly reusePort?: boolean
   readonly limits: ListenerLimits
   readonly http2: boolean
   readonly tls: ListenerTls
@@ -61,7 +63,7 @@ export async function startListener(
   const { handshakeTimeout } = limits
   acceptConnections(server, { accepted, generation, refused, handshakeTimeout }, effects)
   serveSecureConnections(server, { limits, accepted, live, tls }, effects)
-  await listen(server, options.port, options.address)
+  await listen(server, options)
   live.startSweep(limits.idleTimeout + limits.headerTimeout, limits.headerTimeout)
 
   const bound = server.address() as AddressInfo
@@ -83,10 +85,13 @@ export async function startListener(
   }
 }
 
-function listen(server: Server, port: number, host: string): Promise<void> {
+function listen(
+  server: Server,
+  { port, address: host, reusePort = false }: ListenerOptions,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, host, () => {
+    server.listen({ port, host, reusePort }, () => {
       server.off('error', reject)
       resolve()
     })

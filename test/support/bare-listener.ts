@@ -1,6 +1,11 @@
 /** The listener by itself, with the stages of a test behind it. */
 import { createAuthority } from '../../certs-dev/pki.ts'
-import { startListener, type Listener, type ListenerLimits } from '../../src/listener/listener.ts'
+import {
+  startListener,
+  type Listener,
+  type ListenerLimits,
+  type ListenerOptions,
+} from '../../src/listener/listener.ts'
 import type { ListenerEffects } from '../../src/listener/served-connection.ts'
 import { buildListenerTls } from '../../src/listener/tls.ts'
 import { createLog } from '../../src/log.ts'
@@ -34,6 +39,7 @@ const LIMITS: ListenerLimits = {
 export async function startBareListener(
   effects: Pick<ListenerEffects, 'handle' | 'onMalformed'>,
   limits: Partial<ListenerLimits> = {},
+  more: Partial<ListenerOptions> = {},
 ): Promise<BareListener> {
   const authority = await createAuthority({ commonName: 'serving' })
   const serving = await authority.issue({
@@ -61,6 +67,7 @@ export async function startBareListener(
         clientTrust: undefined,
       }),
       requestClientCertificate: false,
+      ...more,
     },
     { log: createLog({ level: 'error', destination }), metrics, ...effects },
   )
