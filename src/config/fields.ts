@@ -71,9 +71,21 @@ export const headerName = (meaning: string) =>
     .regex(/^[A-Za-z0-9-]{1,64}$/, 'is not a header name')
     .describe(`${meaning}; must be a header name of letters, digits and "-"`)
 
+export const network = z
+  .string()
+  .refine(isNetwork, { error: ({ input }) => `${JSON.stringify(input)} is not a network` })
+  .describe('a network; must be an IP address or CIDR notation, such as 10.0.0.0/8 or fd00::/8')
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/')
+  const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 && !address.includes('%') ? 128 : -1
+  if (bits < 0 || rest.length > 0) return false
+  return prefix === undefined || (/^(?:0|[1-9]\d{0,2})$/.test(prefix) && Number(prefix) <= bits)
+}
+
 export const origin = z
   .string()
-  .refine((text) => URL.parse(text)?.origin === text && /^https?:/.test(text), {
+  .refine((text) => URL.parse(text)?.origin === text && /^https?:[^*]+$/.test(text), {
     error: ({ input }) => `${JSON.stringify(input)} is not an origin`,
   })
   .describe('an origin; must be scheme, host and port, such as https://console.example.com')

@@ -13,6 +13,7 @@ import {
   flag,
   headerName,
   inputFile,
+  network,
   origin,
   outputFile,
   port,
@@ -100,6 +101,25 @@ const listener = z
         ),
       })
       .describe('HTTP/2 on the listener.')
+      .prefault({}),
+    proxyProtocol: z
+      .strictObject({
+        trustedNetworks: z
+          .array(network)
+          .default([])
+          .meta({
+            description:
+              'load balancers that send the header. Connections from these networks must begin with ' +
+              'it, and others must not. If empty, nobody sends it; must be a list of IP addresses and ' +
+              'networks',
+            examples: [['10.0.5.0/24', 'fd00:5::/64']],
+          }),
+      })
+      .describe(
+        'The PROXY protocol, version 1 or 2: a load balancer that passes TLS through sends the address ' +
+          "of its client in a header ahead of the client's bytes. Limits and audit events use that " +
+          "address. Otherwise all users share the limits of the load balancer's address.",
+      )
       .prefault({}),
     strictTransportSecurity: z
       .array(

@@ -177,11 +177,12 @@ function listenerOptions(
   configuration: Configuration,
   listenerTls: ListenerTlsParts,
 ): ListenerOptions {
-  const { address, port, reusePort, http2 } = configuration.listener
+  const { address, port, reusePort, proxyProtocol, http2 } = configuration.listener
   return {
     address,
     port,
     reusePort,
+    proxyNetworks: proxyProtocol.trustedNetworks,
     limits: listenerLimits(configuration),
     http2: http2.enabled,
     tls: listenerTls.current(),

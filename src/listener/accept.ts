@@ -5,10 +5,11 @@ import type { TLSSocket } from 'node:tls'
 
 import type { ClientConnection } from '../http/exchange.ts'
 import type { AcceptedSockets, AcceptRefusal } from './accepted-sockets.ts'
-import { canonicalAddress } from './client-connection.ts'
+import { peerOf, type ClientAddress } from './client-connection.ts'
 import { createGuard, guarded } from './exception-guard.ts'
 import { readFirstBytes } from './first-bytes.ts'
 import { isPlainHttp, PLAIN_HTTP_MESSAGE, refusePlainHttp } from './plain-http.ts'
+import { decideProxyHeader } from './proxy-protocol.ts'
 import type { ListenerEffects } from './served-connection.ts'
 import type { ListenerTls } from './tls.ts'
 
@@ -78,21 +79,65 @@ export interface AcceptOptions {
   readonly refused: (reason: AcceptRefusal, address: string) => void
   /** Milliseconds that a client may take to send the first bytes of its TLS handshake. */
   readonly handshakeTimeout: number
+  /** Whether connections from this address begin with a PROXY protocol header. */
+  readonly isTrustedProxy: (address: string) => boolean
 }
+
+/** Connections whose PROXY protocol header has not arrived; a load balancer sends it at once. */
+const MAX_UNREAD_HEADERS = 1_024
 
 /** Checks the connection limits before TLS begins, and handles handshakes that fail. */
 export function acceptConnections(
   server: Server,
-  { accepted, generation, refused, handshakeTimeout: timeout }: AcceptOptions,
+  { accepted, generation, refused, handshakeTimeout: timeout, isTrustedProxy }: AcceptOptions,
   effects: ListenerEffects,
 ): void {
   // node's only listener begins TLS; a connection beyond the limits must not cost even that.
   const [beginTls] = server.listeners('connection')
   server.removeAllListeners('connection')
+  const count = (reason: string): void => effects.metrics.connectionsRefused.inc({ reason })
+
   const onConnection = (socket: Socket): void => {
-    const refusal = accepted.add(socket, generation())
+    if (isTrustedProxy(peerOf(socket).address)) readProxyHeader(socket)
+    else accept(socket, peerOf(socket))
+  }
+
+  /** The limits need the client's address, so until the header has been read only this one applies. */
+  const unread = new Set<Socket>()
+  const readProxyHeader = (socket: Socket): void => {
+    unread.add(socket)
+    socket.once('close', () => unread.delete(socket))
+    const refuse = (problem: string): void => {
+      count('proxy_protocol')
+      effects.log.debug(
+        { address: peerOf(socket).address, problem },
+        'PROXY protocol header refused',
+      )
+      socket.destroy()
+    }
+    const [oldest] = unread
+    if (unread.size > MAX_UNREAD_HEADERS && oldest !== undefined) {
+      count('proxy_protocol')
+      oldest.destroy()
+    }
+    readFirstBytes(
+      { socket, timeout, decide: decideProxyHeader },
+      {
+        guard: createGuard(socket, effects),
+        onDecided(header) {
+          unread.delete(socket)
+          if ('problem' in header) refuse(header.problem)
+          else accept(socket, header.client ?? peerOf(socket))
+        },
+        onTimeout: () => count('proxy_protocol'),
+      },
+    )
+  }
+
+  const accept = (socket: Socket, client: ClientAddress): void => {
+    const refusal = accepted.add(socket, generation(), client)
     if (refusal !== undefined) {
-      refused(refusal, socket.remoteAddress ?? '')
+      refused(refusal, client.address)
       socket.destroy()
       return
     }
@@ -106,18 +151,18 @@ export function acceptConnections(
       {
         guard: createGuard(socket, effects),
         onDecided(isPlain) {
-          if (isPlain) refusePlain(socket)
+          if (isPlain) refusePlain(socket, client)
           else beginTls?.call(server, socket)
         },
-        onTimeout: () => effects.metrics.connectionsRefused.inc({ reason: 'handshake' }),
+        onTimeout: () => count('handshake'),
       },
     )
   }
 
-  const refusePlain = (socket: Socket): void => {
-    effects.metrics.connectionsRefused.inc({ reason: 'plain_http' })
+  const refusePlain = (socket: Socket, client: ClientAddress): void => {
+    count('plain_http')
     accepted.handshakeDone(socket, 0)
-    effects.onMalformed(plainConnection(socket), 400, PLAIN_HTTP_MESSAGE)
+    effects.onMalformed(plainConnection(client), 400, PLAIN_HTTP_MESSAGE)
     socket.on('error', () => socket.destroy())
     refusePlainHttp(socket)
   }
@@ -128,8 +173,8 @@ export function acceptConnections(
 
   const onTlsClientError = (error: Error & { code?: string }, socket: TLSSocket): void => {
     const hasLeft = error.code === 'ECONNRESET' || error.code === 'EPIPE'
-    if (!hasLeft) effects.metrics.connectionsRefused.inc({ reason: 'handshake' })
-    effects.log.debug({ err: error, address: socket.remoteAddress }, 'TLS handshake failed')
+    if (!hasLeft) count('handshake')
+    effects.log.debug({ err: error, address: peerOf(socket).address }, 'TLS handshake failed')
     socket.destroy()
   }
   server.on(
@@ -138,10 +183,10 @@ export function acceptConnections(
   )
 }
 
-function plainConnection(socket: Socket): ClientConnection {
+function plainConnection({ address, port }: ClientAddress): ClientConnection {
   return {
-    remoteAddress: canonicalAddress(socket.remoteAddress ?? ''),
-    remotePort: socket.remotePort ?? 0,
+    remoteAddress: address,
+    remotePort: port,
     peerCertificate: undefined,
     retire: () => undefined,
   }

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 
 import { addressKey } from '../limits/address-key.ts'
 import type { BucketSize } from '../limits/token-bucket.ts'
-import { canonicalAddress } from './client-connection.ts'
+import { peerOf, type AcceptedFacts, type ClientAddress } from './client-connection.ts'
 import { createHandshakeBudget } from './handshake-budget.ts'
 
 export interface AcceptLimits {
@@ -25,16 +25,17 @@ export interface AcceptedSockets {
   /**
    * @returns undefined when the connection is accepted, and counted until it closes; else the caller
    * destroys it before TLS begins
+   * @param client where the client connects from, if that is not the peer of the socket
    */
-  add(socket: Socket, generation: number): AcceptRefusal | undefined
+  add(socket: Socket, generation: number, client?: ClientAddress): AcceptRefusal | undefined
   /**
    * Called when the TLS handshake is complete.
    *
    * @param chainBytes length of the certificates that the client sent
    */
   handshakeDone(socket: Socket, chainBytes: number): void
-  /** 0, which no certificate has, for a socket that was not accepted. */
-  generationOf(socket: Socket): number
+  /** Generation 0, which no certificate has, for a socket that was not accepted. */
+  factsOf(socket: Socket): AcceptedFacts
 }
 
 export interface AcceptEffects {
@@ -49,7 +50,7 @@ interface Accepted {
   readonly key: string
   readonly address: string
   readonly socket: Socket
-  readonly generation: number
+  readonly facts: AcceptedFacts
 }
 
 /**
@@ -96,14 +97,14 @@ export function createAcceptedSockets(
   }
 
   return {
-    add(socket, generation) {
+    add(socket, generation, client = peerOf(socket)) {
       const key = socketKey(socket)
-      const address = addressKey(canonicalAddress(socket.remoteAddress ?? ''))
+      const address = addressKey(client.address)
       const count = byAddress.get(address)?.size ?? 0
       if (count >= limits.maxConnectionsPerAddress) return 'address'
       if (!handshakes.begin(address, socket)) return 'handshake_rate'
       if (all.size >= limits.maxConnections && !makeRoom()) return 'total'
-      const accepted = { key, address, socket, generation }
+      const accepted = { key, address, socket, facts: { client, generation } }
       all.set(key, accepted)
       const ofAddress = byAddress.get(address) ?? new Set()
       byAddress.set(address, ofAddress.add(accepted))
@@ -116,7 +117,8 @@ export function createAcceptedSockets(
       const accepted = all.get(socketKey(socket))
       if (accepted !== undefined) handshakes.done(accepted.address, accepted.socket, chainBytes)
     },
-    generationOf: (socket) => all.get(socketKey(socket))?.generation ?? 0,
+    factsOf: (socket) =>
+      all.get(socketKey(socket))?.facts ?? { client: peerOf(socket), generation: 0 },
   }
 }
 

@@ -1,5 +1,6 @@
 /** What is known about a client connection after its TLS handshake: its address and certificate. */
 import type { X509Certificate } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
 import { MAX_CHAIN } from '../authentication/x509/certificate-recheck.ts'
@@ -7,22 +8,42 @@ import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
 import { USUAL_BYTES } from './handshake-budget.ts'
 import type { ListenerTls } from './tls.ts'
 
+/** What was known when the connection was accepted. */
+export interface AcceptedFacts {
+  readonly client: ClientAddress
+  /** The generation of the client CA bundle that verifies this handshake; 0, which no bundle has. */
+  readonly generation: number
+}
+
+/** Where a client connects from; the address is in canonical form. */
+export interface ClientAddress {
+  readonly address: string
+  readonly port: number
+}
+
+/** The peer of a TCP connection, which is the client unless a load balancer says otherwise. */
+export function peerOf(socket: Socket): ClientAddress {
+  return {
+    address: canonicalAddress(socket.remoteAddress ?? ''),
+    port: socket.remotePort ?? 0,
+  }
+}
+
 /**
  * Reads the peer certificate, if the client sent one, and the result of OpenSSL's verification.
  *
- * @param generation the generation of the client CA bundle that verified this handshake
  * @param tls the current TLS configuration, which distinguishes two verification errors
  * @param retire makes this connection finish what runs and take no new requests
  */
 export function describeConnection(
   socket: TLSSocket,
-  generation: number,
+  { client, generation }: AcceptedFacts,
   tls: Pick<ListenerTls, 'isOfClientCA'>,
   retire: () => void,
 ): ClientConnection {
   const connection: ClientConnection = {
-    remoteAddress: canonicalAddress(socket.remoteAddress ?? ''),
-    remotePort: socket.remotePort ?? 0,
+    remoteAddress: client.address,
+    remotePort: client.port,
     peerCertificate: peerCertificate(socket, generation, tls),
     retire,
   }

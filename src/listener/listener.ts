@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { acceptConnections, createTlsServer, type ServerLimits } from './accept.ts'
 import { createAcceptedSockets, type AcceptLimits } from './accepted-sockets.ts'
 import type { Http2Limits } from './http2-server.ts'
+import { createNetworks } from './networks.ts'
 import { createLiveConnections } from './live-connections.ts'
 import { createRefusedConnections } from './refused-connections.ts'
 import { serveSecureConnections } from './secure-connections.ts'
@@ -24,6 +25,8 @@ export interface ListenerOptions {
   readonly port: number
   /** Whether other processes that set it as well may listen on the same port (SO_REUSEPORT). */
   readonly reusePort?: boolean
+  /** Addresses and networks, such as 10.0.0.0/8, whose connections begin with a PROXY protocol header. */
+  readonly proxyNetworks?: readonly string[]
   readonly limits: ListenerLimits
   readonly http2: boolean
   readonly tls: ListenerTls
@@ -61,7 +64,12 @@ export async function startListener(
   })
   const server = createTlsServer({ limits, http2, requestClientCertificate, tls })
   const { handshakeTimeout } = limits
-  acceptConnections(server, { accepted, generation, refused, handshakeTimeout }, effects)
+  const isTrustedProxy = createNetworks(options.proxyNetworks ?? [])
+  acceptConnections(
+    server,
+    { accepted, generation, refused, handshakeTimeout, isTrustedProxy },
+    effects,
+  )
   serveSecureConnections(server, { limits, accepted, live, tls }, effects)
   await listen(server, options)
   live.startSweep(limits.idleTimeout + limits.headerTimeout, limits.headerTimeout)

@@ -43,10 +43,10 @@ export function serveSecureConnections(
   const onSecureConnection = (socket: TLSSocket): void => {
     accepted.handshakeDone(socket, chainBytes(socket))
     if (socket.destroyed) return
-    const generation = accepted.generationOf(socket)
+    const facts = accepted.factsOf(socket)
     const entry: LiveConnection = {
       socket,
-      connection: describeConnection(socket, generation, tls(), () => entry.served?.retire()),
+      connection: describeConnection(socket, facts, tls(), () => entry.served?.retire()),
       served: undefined,
     }
     track(socket, entry, live, effects)

@@ -138,9 +138,9 @@ test('a connection keeps the generation of the client CA at accept until it clos
   const { accepted } = setup()
   const one = socket('192.0.2.1')
   accepted.add(one, 7)
-  expect(accepted.generationOf(one)).toBe(7)
+  expect(accepted.factsOf(one).generation).toBe(7)
   one.emit('close')
-  expect(accepted.generationOf(one)).toBe(0)
+  expect(accepted.factsOf(one).generation).toBe(0)
 })
 
 test('a connection still counts after an earlier one from the same port has closed', () => {
@@ -151,9 +151,9 @@ test('a connection still counts after an earlier one from the same port has clos
   const after = Object.assign(socket('192.0.2.1'), { remotePort })
   accepted.add(after, 2)
   before.emit('close')
-  expect(accepted.generationOf(after)).toBe(2)
+  expect(accepted.factsOf(after).generation).toBe(2)
   open('192.0.2.2')
   const { refusal } = open('192.0.2.3')
   expect(refusal).toBeUndefined()
-  expect(accepted.generationOf(after)).toBe(0)
+  expect(accepted.factsOf(after).generation).toBe(0)
 })
