@@ -6,6 +6,7 @@
  * | `authentication.gatehouse/*` | what the authenticator reports about the identity's origin |
  * | `gatehouse/cause` | the cause that the response omits: of a rejected credential or an upstream failure |
  * | `gatehouse/method` | how the user authenticated: `x509`, `oidc` |
+ * | `gatehouse/unassertedGroups` | groups that only deny rules count: `unknown` if the token does not state them |
  * | `gatehouse/identity` | how the user was asserted upstream: `impersonation`, `requestheader` |
  * | `gatehouse/rule` | the rule that decided; absent when the default decided |
  * | `gatehouse/wouldDeny`, `gatehouse/wouldAllow` | rules in `mode: shadow` that would have denied or allowed it, comma-separated |

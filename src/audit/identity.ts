@@ -1,5 +1,5 @@
 /** The parts of an event that are the same for all requests of a user, and are built only once. */
-import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
+import type { Authentication, UnassertedGroups, UserInfo } from '../authentication/authenticator.ts'
 import { jsonMembers } from './json-members.ts'
 import { redactIdentityValue, truncate } from './redaction.ts'
 
@@ -34,11 +34,20 @@ export function originMembers(authentication: Authentication): string {
       prefixed(key),
       truncate(redactIdentityValue(key, value), MAX_ANNOTATION_LENGTH),
     ])
-    const method = ['gatehouse/method', authentication.method]
-    json = `${jsonMembers(Object.fromEntries([...shown, method]) as object)},`
+    const own = {
+      'gatehouse/method': authentication.method,
+      'gatehouse/unassertedGroups': shownGroups(authentication.user.unassertedGroups),
+    }
+    json = `${jsonMembers(Object.fromEntries([...shown, ...Object.entries(own)]) as object)},`
     origins.set(authentication, json)
   }
   return json
+}
+
+/** A JSON list, since a name may contain any separator. */
+function shownGroups(groups: UnassertedGroups | undefined): string | undefined {
+  if (groups === undefined || groups === 'unknown') return groups
+  return truncate(JSON.stringify(groups), MAX_ANNOTATION_LENGTH)
 }
 
 function prefixed(key: string): string {

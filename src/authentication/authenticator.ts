@@ -7,8 +7,17 @@ export interface UserInfo {
   readonly uid: string
   /** Without duplicates. `system:authenticated` is added by the union. */
   readonly groups: readonly string[]
+  /**
+   * Present when the user may be in more groups than are asserted: `unknown` when the credential does
+   * not state its groups. Deny rules count them, allow rules do not, and the API server does not see
+   * them.
+   */
+  readonly unassertedGroups?: UnassertedGroups
   readonly extra: Readonly<Record<string, readonly string[]>>
 }
+
+/** Names of groups, or `unknown`: it may be any group. */
+export type UnassertedGroups = 'unknown' | readonly string[]
 
 /** The only parts of a request that an authenticator may look at. */
 export interface Credentials {

@@ -59,9 +59,25 @@ function checkUpstream(raw: object, add: AddProblem): void {
 function checkAuthentication(raw: object, add: AddProblem): void {
   const authentication = valueAt(raw, ['authentication'])
   if (typeof authentication !== 'object' || authentication === null) return
+  checkIssuers(authentication, add)
   if (SIGN_IN_FIELDS.some((field) => has(authentication, field))) return
   const message = 'no authentication method is configured'
   add(['authentication'], message, `set one or more of ${SIGN_IN_FIELDS.join(', ')}`)
+}
+
+/** Options that are for no issuer, or whose entry another one hides, would silently do nothing. */
+function checkIssuers(authentication: object, add: AddProblem): void {
+  const issuers = valueAt(authentication, ['issuers'])
+  if (!Array.isArray(issuers) || issuers.length === 0) return
+  if (!has(authentication, 'configFile')) {
+    add(['authentication', 'issuers'], 'has no effect without configFile', 'remove it')
+  }
+  const urls = issuers.map((_, i) => valueAt(issuers, [i, 'url']))
+  urls.forEach((url, i) => {
+    if (typeof url !== 'string' || urls.indexOf(url) === i) return
+    const message = `${JSON.stringify(url)} is listed twice`
+    add(['authentication', 'issuers', i, 'url'], message, 'write one entry for each issuer')
+  })
 }
 
 function checkSinks(raw: object, add: AddProblem): void {

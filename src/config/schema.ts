@@ -212,9 +212,31 @@ const signInMethods = {
     .optional(),
 }
 
+const issuerOptions = z.strictObject({
+  url: z
+    .string()
+    .min(1, 'is empty')
+    .describe('issuer that the options are for; must be the url of an issuer in configFile'),
+  missingGroups: choice(
+    'what happens to a token without the claim that `claimMappings.groups` names. unknown: the user ' +
+      'is accepted with no groups, every deny rule for groups applies, and no allow rule for groups ' +
+      'does. refuse: the token is refused (401)',
+    ['unknown', 'refuse'],
+  ).default('unknown'),
+})
+
 const authentication = z
   .strictObject({
     ...signInMethods,
+    issuers: z
+      .array(issuerOptions)
+      .default([])
+      .meta({
+        description:
+          "options of single issuers, for which Kubernetes' AuthenticationConfiguration format has " +
+          'no field; must be a list of issuers',
+        examples: [[{ url: 'https://login.example.com/realms/company', missingGroups: 'refuse' }]],
+      }),
     systemIdentities: z
       .strictObject({
         users: z

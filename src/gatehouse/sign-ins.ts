@@ -12,7 +12,10 @@ import { createOidcSignIn } from '../authentication/oidc/oidc.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { loadClientTrust, type ClientTrust } from '../authentication/x509/client-ca.ts'
 import { createX509SignIn } from '../authentication/x509/x509.ts'
+import type { Source } from '../config/document.ts'
 import type { ConfigurationReading } from '../config/load.ts'
+import type { Path } from '../config/path.ts'
+import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration, SignInField } from '../config/schema.ts'
 import type { ClientConnection } from '../http/exchange.ts'
 import type { Log } from '../log.ts'
@@ -86,20 +89,50 @@ const x509: SignInKind<ClientTrust> = {
 }
 
 const oidc: SignInKind<AuthenticationConfiguration> = {
-  part({ fileAt }) {
-    const file = fileAt(['authentication', 'configFile'])
+  part(reading) {
+    const file = reading.fileAt(['authentication', 'configFile'])
     if (file === undefined) return undefined
+    const { issuers = [] } = reading.configuration?.authentication ?? {}
+    const unusedOptions = (of: AuthenticationConfiguration) =>
+      findUnusedOptions(issuers, of, reading.source)
+    let isStart = true
     return {
       what: 'authentication configuration',
       files: () => [file],
-      load: () => loadAuthenticationConfiguration(file),
-      report: () => ({ warnings: [] }),
+      load() {
+        const configuration = loadAuthenticationConfiguration(file, { issuers })
+        // At a reload they are only warned of: removing an issuer must not wait for a restart.
+        const problems = isStart ? unusedOptions(configuration) : []
+        if (problems.length > 0) throw new ConfigError(problems)
+        isStart = false
+        return configuration
+      },
+      report: (configuration) => ({ warnings: unusedOptions(configuration) }),
     }
   },
   create({ tokenCacheSize }, { log, revoked }) {
     const signIn = createOidcSignIn({ tokenCacheSize }, { log, onRevoked: revoked })
     return { signIn, update: (next) => signIn.update(next) }
   },
+}
+
+/** Entries of `authentication.issuers` that do nothing. */
+function findUnusedOptions(
+  options: AuthenticationOptions['issuers'],
+  { issuers }: AuthenticationConfiguration,
+  source: Source,
+): ConfigProblem[] {
+  return options.flatMap(({ url, missingGroups }, i) => {
+    const at = (field: string): Path => ['authentication', 'issuers', i, field]
+    const issuer = issuers.find((one) => one.url === url)
+    if (issuer === undefined) {
+      const message = `${JSON.stringify(url)} is not an issuer in authentication.configFile`
+      return [source.problem(at('url'), message, 'write the exact url of the issuer, or remove it')]
+    }
+    if (missingGroups !== 'refuse' || issuer.claimMappings.groups !== undefined) return []
+    const message = 'has no effect: claimMappings.groups of the issuer is not set'
+    return [source.problem(at('missingGroups'), message, 'set claimMappings.groups, or remove it')]
+  })
 }
 
 type LoadSignIn = (reading: ConfigurationReading, load: LoadPart) => LoadedSignIn | undefined

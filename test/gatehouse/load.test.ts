@@ -412,3 +412,49 @@ test('what every file held is known to the watcher, those of the kubeconfig too'
   expect(credential.value.files).toEqual([at('up.kubeconfig'), at('token')])
   expect(['serving.crt', 'rules.yaml', 'token'].map(isSame)).toEqual([true, true, false])
 })
+
+describe('options of issuers', () => {
+  const issuer = (url: string, groups?: object) => ({
+    issuer: { url, audiences: ['kubernetes'] },
+    claimMappings: { username: { claim: 'sub', prefix: `${url}#` }, groups },
+  })
+  const groups = { claim: 'groups', prefix: 'a:' }
+
+  async function withIssuers(jwt: readonly object[], options: string): Promise<void> {
+    const head = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AuthenticationConfiguration' }
+    await writeFile(at('authentication.yaml'), JSON.stringify({ ...head, jwt }))
+    await configure(
+      '  x509: { clientCAFile: ca.crt }',
+      `  configFile: authentication.yaml\n  x509: { clientCAFile: ca.crt }\n  issuers: ${options}`,
+    )
+  }
+
+  test('for an issuer that is not configured are a problem', async () => {
+    const options = '[{ url: https://a.example/, missingGroups: refuse }]'
+    await withIssuers([issuer('https://a.example', groups)], options)
+    expect(problems()).toEqual([
+      'gatehouse.yaml:10:15: authentication.issuers[0].url: "https://a.example/" is not an issuer in ' +
+        'authentication.configFile (write the exact url of the issuer, or remove it)',
+    ])
+  })
+
+  test('that require groups of an issuer without groups are a problem', async () => {
+    const options = '[{ url: https://a.example, missingGroups: refuse }]'
+    await withIssuers([issuer('https://a.example')], options)
+    expect(problems()).toEqual([
+      'gatehouse.yaml:10:39: authentication.issuers[0].missingGroups: has no effect: claimMappings.groups ' +
+        'of the issuer is not set (set claimMappings.groups, or remove it)',
+    ])
+  })
+
+  test('are listed once', async () => {
+    const options = '[{ url: https://a.example }, { url: https://a.example }]'
+    await withIssuers([issuer('https://a.example', groups)], options)
+    expect(problems()).toEqual([expect.stringContaining('"https://a.example" is listed twice')])
+  })
+
+  test('are of no use without a configFile', async () => {
+    await configure('  x509', '  issuers: [{ url: https://a.example }]\n  x509')
+    expect(problems()).toEqual([expect.stringContaining('has no effect without configFile')])
+  })
+})

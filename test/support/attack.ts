@@ -94,7 +94,7 @@ export async function startAttack(options: AttackOptions = {}): Promise<Attack> 
     api.handler = undefined
     try {
       connection.write(
-        `GET ${path} HTTP/1.1\r\nHost: gatehouse\r\n${await bearer({ sub: 'probe' })}\r\n`,
+        `GET ${path} HTTP/1.1\r\nHost: gatehouse\r\n${await bearer({ sub: 'probe', groups: [] })}\r\n`,
       )
       const response = await connection.read((received, ended) =>
         received.length > 0 || ended ? { value: received.length > 0, bytes: 0 } : undefined,

@@ -58,6 +58,8 @@ export interface TestGatehouseOptions {
   readonly rules?: unknown
   /** Merged into the configuration, member by member. */
   readonly configuration?: Readonly<Record<string, unknown>>
+  /** Options of the issuer in `authentication.issuers`. */
+  readonly issuerOptions?: Readonly<Record<string, unknown>>
   /** Authentication methods that are not configured. */
   readonly without?: readonly ('x509' | 'oidc')[]
 }
@@ -135,7 +137,10 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
     writeFile(file('authentication.yaml'), stringify(authenticationOf(issuer))),
     writeFile(file('upstream.kubeconfig'), await kubeconfigOf(options.upstream)),
   ])
-  const configuration = overlay(baseConfiguration(options.without ?? []), options.configuration)
+  const { issuerOptions } = options
+  const issuers = issuerOptions === undefined ? [] : [{ url: issuer.url, ...issuerOptions }]
+  const base = overlay(baseConfiguration(options.without ?? []), { authentication: { issuers } })
+  const configuration = overlay(base, options.configuration)
   await writeFile(file('gatehouse.yaml'), stringify(configuration))
 
   const lines: string[] = []

@@ -1,5 +1,6 @@
 import { readDocument } from '../../config/document.ts'
 import { ConfigError } from '../../config/problem.ts'
+import type { Configuration } from '../../config/schema.ts'
 import { checkAcrossFields } from './authentication-checks.ts'
 import {
   authenticationConfigurationSchema,
@@ -28,23 +29,37 @@ export interface Issuer {
   readonly claimMappings: ClaimMappings
 }
 
+/** The options of gatehouse.yaml that concern issuers. */
+export interface IssuerOptions {
+  readonly issuers: Configuration['authentication']['issuers']
+}
+
+const NO_OPTIONS: IssuerOptions = { issuers: [] }
+
 /**
  * Reads a Kubernetes `AuthenticationConfiguration` (apiserver.config.k8s.io/v1 and v1beta1) as
  * strictly as kube-apiserver does. Fields that need CEL are refused.
  *
  * @throws ConfigError with every problem found
  */
-export function loadAuthenticationConfiguration(file: string): AuthenticationConfiguration {
+export function loadAuthenticationConfiguration(
+  file: string,
+  options = NO_OPTIONS,
+): AuthenticationConfiguration {
   const reading = readDocument(file, authenticationConfigurationSchema)
   const problems = [...reading.problems, ...checkAcrossFields(reading)]
   if (reading.value === undefined || problems.length > 0) throw new ConfigError(problems)
-  return { issuers: reading.value.jwt.map(toIssuer) }
+  return { issuers: reading.value.jwt.map((jwt) => toIssuer(jwt, options)) }
 }
 
 type Jwt = AuthenticationConfigurationFile['jwt'][number]
 
-function toIssuer({ issuer, claimValidationRules, claimMappings }: Jwt): Issuer {
+function toIssuer(
+  { issuer, claimValidationRules, claimMappings }: Jwt,
+  { issuers }: IssuerOptions,
+): Issuer {
   const { username, groups, uid } = claimMappings
+  const own = issuers.find(({ url }) => url === issuer.url)
   return {
     url: issuer.url,
     discoveryUrl: issuer.discoveryURL,
@@ -59,7 +74,11 @@ function toIssuer({ issuer, claimValidationRules, claimMappings }: Jwt): Issuer 
       groups:
         groups?.claim === undefined
           ? undefined
-          : { claim: groups.claim, prefix: groups.prefix ?? '' },
+          : {
+              claim: groups.claim,
+              prefix: groups.prefix ?? '',
+              isRequired: own?.missingGroups === 'refuse',
+            },
       uidClaim: uid?.claim,
     },
   }

@@ -8,10 +8,15 @@ export interface PrefixedClaim {
   readonly prefix: string
 }
 
+export interface GroupsClaim extends PrefixedClaim {
+  /** Whether a token without the claim is refused; otherwise the groups of its user are unknown. */
+  readonly isRequired: boolean
+}
+
 export interface ClaimMappings {
   readonly username: PrefixedClaim
   /** Undefined: users of this issuer do not have groups. */
-  readonly groups: PrefixedClaim | undefined
+  readonly groups: GroupsClaim | undefined
   /** Undefined: users of this issuer do not have a uid. */
   readonly uidClaim: string | undefined
 }
@@ -47,7 +52,7 @@ export function mapClaims(claims: JsonObject, mappings: ClaimMappings): UserInfo
   return {
     username: mapUsername(claims, mappings.username),
     uid: mapUid(claims, mappings.uidClaim),
-    groups: mapGroups(claims, mappings.groups),
+    ...mapGroups(claims, mappings.groups),
     extra: mapExtra(claims),
   }
 }
@@ -74,11 +79,24 @@ function mapUid(claims: JsonObject, claim: string | undefined): string {
   throw unauthorized(`the uid claim ${claim} is missing, empty or not a string`)
 }
 
-function mapGroups(claims: JsonObject, mapping: PrefixedClaim | undefined): readonly string[] {
-  if (mapping === undefined) return []
-  const { claim, prefix } = mapping
-  const value = ownMember(claims, claim) ?? []
+type Groups = Pick<UserInfo, 'groups' | 'unassertedGroups'>
+
+/**
+ * A token without the claim does not say that its user has no groups: often the bearer decides, by the
+ * scopes of the sign-in, whether the issuer includes the claim. `null` states no groups either. An
+ * empty list does.
+ */
+function mapGroups(claims: JsonObject, mapping: GroupsClaim | undefined): Groups {
+  if (mapping === undefined) return { groups: [] }
+  const { claim, prefix, isRequired } = mapping
   refuseDistributedGroups(claims, claim)
+  const value = ownMember(claims, claim) ?? undefined
+  if (value === undefined) {
+    if (!isRequired) return { groups: [], unassertedGroups: 'unknown' }
+    throw unauthorized(
+      `the token has no groups claim ${claim}, which authentication.issuers requires: request the scope for groups`,
+    )
+  }
   const groups: unknown[] = Array.isArray(value) ? value : [value]
   const names = new Set<string>()
   for (const group of groups) {
@@ -87,7 +105,7 @@ function mapGroups(claims: JsonObject, mapping: PrefixedClaim | undefined): read
     }
     if (group !== '') names.add(prefix + group)
   }
-  return [...names]
+  return { groups: [...names] }
 }
 
 /**

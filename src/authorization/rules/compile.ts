@@ -7,6 +7,7 @@ import { compileRule } from './compile-rule.ts'
 import type { Condition } from './conditions/condition.ts'
 import { createRuleIndex } from './rule-index.ts'
 import type { AccessRule, AccessRules } from './schema.ts'
+import { explainUnasserted } from './unasserted-groups.ts'
 
 const NO_SHADOW: readonly ShadowDecision[] = []
 
@@ -51,7 +52,11 @@ export function compileRules(file: Pick<AccessRules, 'default' | 'rules'>): Auth
 
   return (attributes) => {
     const matches = findMatches(rules, index.candidates(attributes), attributes)
-    const decided = rules[matches.deny]?.decision ?? rules[matches.allow]?.decision ?? byDefault
+    const deny = rules[matches.deny]
+    let decided = deny?.decision ?? rules[matches.allow]?.decision ?? byDefault
+    if (attributes.user.unassertedGroups !== undefined) {
+      decided = explainUnasserted(decided, deny?.matches, attributes)
+    }
     if (matches.shadow.length === 0) return decided
     const shadow = shadowDecisions(rules, matches.shadow, decided)
     return shadow.length === 0 ? decided : { ...decided, shadow }

@@ -24,6 +24,8 @@ export function createRuleIndex(rules: readonly AccessRule[]): RuleIndex {
     DIMENSIONS.map((dimension) => [dimension, new PatternIndex<number>()]),
   ) as Record<Dimension, PatternIndex<number>>
   const everywhere: number[] = []
+  /** Deny rules that are indexed by a group, for users whose groups are unknown. */
+  const deniesByGroup: number[] = []
 
   const sharedWith = (place: Place): number =>
     Math.max(...place.map(({ dimension, pattern }) => indexes[dimension].count(pattern)))
@@ -33,6 +35,9 @@ export function createRuleIndex(rules: readonly AccessRule[]): RuleIndex {
     const best = places.toSorted((a, b) => sharedWith(a) - sharedWith(b))[0]
     if (best === undefined) everywhere.push(position)
     else for (const { dimension, pattern } of best) indexes[dimension].add(pattern, position)
+    if (rule.effect === 'deny' && best?.some(({ dimension }) => dimension === 'group') === true) {
+      deniesByGroup.push(position)
+    }
   })
 
   return {
@@ -40,6 +45,10 @@ export function createRuleIndex(rules: readonly AccessRule[]): RuleIndex {
       const found = [...everywhere]
       indexes.user.find(user.username, found)
       for (const group of user.groups) indexes.group.find(group, found)
+      if (user.unassertedGroups === 'unknown') found.push(...deniesByGroup)
+      else if (user.unassertedGroups !== undefined) {
+        for (const group of user.unassertedGroups) indexes.group.find(group, found)
+      }
       if (info.isResourceRequest) {
         indexes.namespace.find(info.namespace, found)
         indexes.name.find(info.name, found)

@@ -90,7 +90,7 @@ describe('a valid file', () => {
         ],
         claimMappings: {
           username: { claim: 'sub', prefix: '' },
-          groups: { claim: 'roles', prefix: 'g:' },
+          groups: { claim: 'roles', prefix: 'g:', isRequired: false },
           uidClaim: 'sub',
         },
       },

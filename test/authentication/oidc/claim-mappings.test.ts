@@ -5,7 +5,7 @@ import { refusalOf } from './issuer.ts'
 
 const bySub: ClaimMappings = {
   username: { claim: 'sub', prefix: 'oidc:' },
-  groups: { claim: 'groups', prefix: 'g:' },
+  groups: { claim: 'groups', prefix: 'g:', isRequired: false },
   uidClaim: undefined,
 }
 const byEmail: ClaimMappings = { ...bySub, username: { claim: 'email', prefix: '' } }
@@ -65,17 +65,31 @@ describe('the username', () => {
 
 describe('the groups', () => {
   test.for<[string, string, string[]]>([
-    ['absent', '', []],
-    ['null', ',"groups":null', []],
     ['an empty list', ',"groups":[]', []],
     ['a string', ',"groups":"dev"', ['g:dev']],
     ['a string with commas', ',"groups":"a,b"', ['g:a,b']],
     ['an empty string', ',"groups":""', []],
     ['a list with a duplicate', ',"groups":["a","b","a"]', ['g:a', 'g:b']],
     ['a list with an empty name', ',"groups":["a",""]', ['g:a']],
-    ['in another case', ',"Groups":["a"]', []],
-  ])('are mapped from a claim that is %s', ([, json, groups]) => {
-    expect(map(`{"sub":"ada"${json}}`).groups).toEqual(groups)
+  ])('are known from a claim that is %s', ([, json, groups]) => {
+    const user = map(`{"sub":"ada"${json}}`)
+    expect(user.groups).toEqual(groups)
+    expect(user).not.toHaveProperty('unassertedGroups')
+  })
+
+  test.for<[string, string]>([
+    ['absent', ''],
+    ['null', ',"groups":null'],
+    ['in another case', ',"Groups":["a"]'],
+    ['replaced by an indication that there are too many', ',"hasgroups":true'],
+  ])('are unknown if the claim is %s, or the token is refused', async ([, json]) => {
+    const claims = `{"sub":"ada"${json}}`
+    expect(map(claims)).toMatchObject({ groups: [], unassertedGroups: 'unknown' })
+    const required = { ...bySub, groups: { claim: 'groups', prefix: 'g:', isRequired: true } }
+    expect(await refusalOf(() => map(claims, required))).toMatch(
+      /the token has no groups claim groups/,
+    )
+    expect(map('{"sub":"ada","groups":[]}', required).groups).toEqual([])
   })
 
   test.for([
@@ -107,7 +121,9 @@ describe('the groups', () => {
   })
 
   test('are empty without a mapping for groups', () => {
-    expect(map('{"sub":"ada","groups":["a"]}', { ...bySub, groups: undefined }).groups).toEqual([])
+    const user = map('{"sub":"ada","groups":["a"]}', { ...bySub, groups: undefined })
+    expect(user).toMatchObject({ groups: [] })
+    expect(user).not.toHaveProperty('unassertedGroups')
   })
 })
 

@@ -137,7 +137,7 @@ export function issuerConfiguration(issuer: TestIssuer, overrides: Partial<Issue
     requiredClaims: [],
     claimMappings: {
       username: { claim: 'sub', prefix: 'oidc:' },
-      groups: { claim: 'groups', prefix: 'oidc:' },
+      groups: { claim: 'groups', prefix: 'oidc:', isRequired: false },
       uidClaim: undefined,
     },
     ...overrides,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 
 import { stringify } from 'yaml'
 
+import type { UserInfo } from '../../../src/authentication/authenticator.ts'
 import type { Decision } from '../../../src/authorization/authorizer.ts'
 import { compileRules } from '../../../src/authorization/rules/compile.ts'
 import { loadRules, type LoadedRules } from '../../../src/authorization/rules/load.ts'
@@ -11,17 +12,26 @@ import { rulesSchema } from '../../../src/authorization/rules/schema.ts'
 import { ConfigError, formatProblem } from '../../../src/config/problem.ts'
 import { infoOf, user } from '../fixtures.ts'
 
-/** Decides on a request such as `GET /api/v1/pods`; the user is `ada` by default. */
-export type Ask = (request: string, groups?: readonly string[], username?: string) => Decision
+/** Decides on a request of a user. */
+export function askingAs(user: UserInfo, rules: readonly unknown[], byDefault = 'deny') {
+  const authorize = compileRules(parse(rules, byDefault))
+  return (request: string) => authorize({ user, info: infoOf(request) }) as Decision
+}
 
-export function asking(rules: readonly unknown[], byDefault = 'deny'): Ask {
-  const file = rulesSchema.parse({
+function parse(rules: readonly unknown[], byDefault: string) {
+  return rulesSchema.parse({
     apiVersion: 'gatehouse/v1',
     kind: 'AccessRules',
     default: byDefault,
     rules,
   })
-  const authorize = compileRules(file)
+}
+
+/** Decides on a request such as `GET /api/v1/pods`; the user is `ada` by default. */
+export type Ask = (request: string, groups?: readonly string[], username?: string) => Decision
+
+export function asking(rules: readonly unknown[], byDefault = 'deny'): Ask {
+  const authorize = compileRules(parse(rules, byDefault))
   return (request, groups = [], username = 'ada') =>
     authorize({ user: user(username, groups), info: infoOf(request) }) as Decision
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 
+import type { UserInfo } from '../../../src/authentication/authenticator.ts'
 import type { Decision } from '../../../src/authorization/authorizer.ts'
 import { compileRule } from '../../../src/authorization/rules/compile-rule.ts'
 import { compileRules } from '../../../src/authorization/rules/compile.ts'
@@ -55,9 +56,13 @@ test('the index finds every rule that a linear search finds', () => {
       fc.constantFrom(...requests),
       fc.constantFrom('a', 'team-a', 'x'),
       fc.subarray(['b', 'team-b', 'y']),
-      (parts, request, username, groups) => {
+      fc.constantFrom('unknown' as const, [], ['team-a'], ['z', 'a'], undefined),
+      (parts, request, username, groups, unassertedGroups) => {
         const rules = parts.map((part, i) => ({ ...part, name: `r${i}` })) as AccessRule[]
-        const attributes = { user: user(username, groups), info: infoOf(request) }
+        const attributes = {
+          user: withoutUndefined({ ...user(username, groups), unassertedGroups }) as UserInfo,
+          info: infoOf(request),
+        }
         const matching = rules.filter((rule) => compileRule(rule)(attributes))
         const enforced = matching.filter(({ mode }) => mode === 'enforce')
         const expected = enforced.find(({ effect }) => effect === 'deny') ?? enforced[0]

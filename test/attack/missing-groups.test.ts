@@ -1,0 +1,85 @@
+/** A token without its groups claim: its bearer must not pass a deny rule for a group that way. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { headerValues } from '../support/api-server.ts'
+import { startAttack, type Attack } from '../support/attack.ts'
+import { ALLOW_ALL } from '../support/gatehouse.ts'
+
+const SECRETS = '/api/v1/namespaces/d/secrets'
+const PODS = '/api/v1/namespaces/d/pods'
+
+const RULES = {
+  ...ALLOW_ALL,
+  rules: [
+    ...ALLOW_ALL.rules,
+    {
+      name: 'no-secrets-for-contractors',
+      effect: 'deny',
+      subjects: { groups: ['oidc:contractors'] },
+      verbs: ['*'],
+      resources: [{ apiGroups: [''], resources: ['secrets'] }],
+    },
+  ],
+}
+
+let attack: Attack
+
+async function get(path: string, claims: Readonly<Record<string, unknown>>) {
+  const fields = await attack.bearer(claims)
+  const bytes = `GET ${path} HTTP/1.1\r\nHost: gatehouse\r\n${fields}\r\n`
+  const { value, received, events } = await attack.watching(
+    async () => (await attack.send(bytes)).response,
+  )
+  return { ...value, received, event: events[0]! }
+}
+
+describe('by default', () => {
+  beforeAll(async () => {
+    attack = await startAttack({ rules: RULES })
+  })
+  afterAll(async () => {
+    await attack.expectNoSecretLeaked()
+    await attack.close()
+  })
+
+  test.for([
+    ['without the claim', {}],
+    ['with null in its place', { groups: null }],
+  ] as const)('a token %s is denied what a group is denied', async ([, claims]) => {
+    const { status, body, received, event } = await get(SECRETS, claims)
+    expect(status).toBe(403)
+    expect(received).toEqual([])
+    const { message } = JSON.parse(body) as { message: string }
+    expect(message).toContain('the token has no groups claim')
+    expect(message).toContain('request the scope for groups')
+    expect(event.annotations).toMatchObject({
+      'gatehouse/rule': 'no-secrets-for-contractors',
+      'gatehouse/unassertedGroups': 'unknown',
+    })
+    expect(event.annotations['authorization.k8s.io/reason']).toContain('has no groups claim')
+  })
+
+  test('the user is let in where no rule asks for groups, with no groups', async () => {
+    const { status, received, event } = await get(PODS, {})
+    expect(status).toBe(200)
+    expect(headerValues(received[0]!, 'impersonate-group')).toEqual(['system:authenticated'])
+    expect(event.annotations['gatehouse/unassertedGroups']).toBe('unknown')
+  })
+
+  test('an empty list is known to be empty', async () => {
+    const { status, event } = await get(SECRETS, { groups: [] })
+    expect(status).toBe(200)
+    expect(event.annotations).not.toHaveProperty('gatehouse/unassertedGroups')
+  })
+})
+
+test('missingGroups: refuse refuses such a token, and accepts one with an empty list', async () => {
+  attack = await startAttack({ issuerOptions: { missingGroups: 'refuse' } })
+  const { status, body, received, event } = await get(PODS, {})
+  expect(status).toBe(401)
+  expect(received).toEqual([])
+  expect(JSON.parse(body)).toMatchObject({ message: 'Unauthorized' })
+  expect(event.annotations['gatehouse/cause']).toContain('the token has no groups claim groups')
+  expect((await get(PODS, { groups: [] })).status).toBe(200)
+  await attack.close()
+})
