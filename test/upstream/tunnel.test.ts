@@ -1,0 +1,166 @@
+import { once } from 'node:events'
+import { request } from 'node:https'
+import { Duplex } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+import { joinTunnel } from '../../src/upstream/tunnel.ts'
+import { startApiServer, type ApiServer } from '../support/api-server.ts'
+import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
+
+const EXEC = '/api/v1/namespaces/team-a/pods/web/exec?command=sh'
+const PATIENCE = { timeout: 10_000, interval: 20 }
+/** More than the buffers on the way hold. */
+const FLOOD = Buffer.alloc(4_000_000)
+
+let api: ApiServer
+let gatehouse: TestGatehouse
+
+beforeAll(async () => {
+  api = await startApiServer()
+  gatehouse = await startTestGatehouse({ upstream: upstreamOf(api) })
+})
+
+afterAll(async () => {
+  await gatehouse.close()
+  await api.close()
+})
+
+beforeEach(() => {
+  api.upgradeHandler = undefined
+})
+
+/** The API server's side of a tunnel behind the handshake. */
+function onTunnel(handler: (socket: Duplex) => void): void {
+  api.upgradeHandler = (_, socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n')
+    socket.write('X-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n')
+    handler(socket)
+  }
+}
+
+async function openTunnel(): Promise<Duplex> {
+  const client = request(`${gatehouse.url}${EXEC}`, {
+    ca: gatehouse.ca,
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${await gatehouse.token()}`,
+      connection: 'Upgrade',
+      upgrade: 'SPDY/3.1',
+      'x-stream-protocol-version': 'v4.channel.k8s.io',
+    },
+  })
+  client.end()
+  const [, socket] = (await once(client, 'upgrade')) as [unknown, Duplex]
+  return socket
+}
+
+/** Everything that a socket receives, however it ends. */
+function received(socket: Duplex): Promise<string> {
+  return new Promise((resolve) => {
+    let text = ''
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')))
+    socket.on('error', () => undefined)
+    socket.once('end', () => resolve(text))
+    socket.once('close', () => resolve(text))
+  })
+}
+
+/** What the sender's kernel has sent when it closes; the rest would be lost on the way. */
+const LENGTHS = [16, 10_000, 60_000]
+
+describe('an API server that closes with input that it has not read', () => {
+  /** As a command that ends early: its last words, then the end, which resets the connection. */
+  function speakAndLeave(length: number): void {
+    onTunnel((socket) => {
+      socket.once('data', () => {
+        socket.pause()
+        socket.write(Buffer.alloc(length, 'w'))
+        socket.write('exit code 3', () => socket.destroy())
+      })
+    })
+  }
+
+  test.for(LENGTHS)('has the last %i bytes that it sent delivered, each time', async (length) => {
+    speakAndLeave(length)
+    for (let run = 0; run < 10; run++) {
+      const client = await openTunnel()
+      const all = received(client)
+      client.write(FLOOD)
+      client.write(FLOOD)
+      expect(`run ${run}: ${(await all).slice(length)}`).toBe(`run ${run}: exit code 3`)
+      client.destroy()
+    }
+  })
+
+  test('leaves no connection and no open record behind', async () => {
+    speakAndLeave(16)
+    const open = api.connections.open
+    const client = await openTunnel()
+    const all = received(client)
+    client.write(FLOOD)
+    await all
+    client.end()
+    await expect.poll(() => api.connections.open, PATIENCE).toBeLessThanOrEqual(open)
+    await gatehouse.eventsWhere(({ stage }) => stage === 'ResponseComplete')
+  })
+})
+
+describe('a client that closes with output that it has not read', () => {
+  test.for(LENGTHS)('has the last %i bytes that it sent delivered', async (length) => {
+    const { promise, resolve } = Promise.withResolvers<string>()
+    onTunnel((socket) => {
+      resolve(received(socket))
+      socket.write(FLOOD)
+    })
+    const client = await openTunnel()
+    client.on('error', () => undefined)
+    client.pause()
+    client.write(Buffer.alloc(length, 'w'))
+    client.write('last words', () => client.destroy())
+    expect((await promise).slice(length)).toBe('last words')
+  })
+})
+
+/** One side of a tunnel, whose peer may be slow to read. */
+class FakeSocket extends Duplex {
+  written = ''
+  isSlow = false
+  pending: (() => void) | undefined
+
+  constructor() {
+    super({ highWaterMark: 4 })
+  }
+
+  override _read(): void {
+    // The test pushes.
+  }
+
+  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
+    this.written += chunk.toString()
+    if (this.isSlow) this.pending = callback
+    else callback()
+  }
+
+  override _final(callback: () => void): void {
+    callback()
+  }
+}
+
+test('what was read of a side before it was reset is delivered to a slow other side', async () => {
+  const [client, upstream] = [new FakeSocket(), new FakeSocket()]
+  const { done } = joinTunnel(client, upstream)
+  client.isSlow = true
+  upstream.push('first,')
+  await turn()
+  upstream.push('last words')
+  upstream.destroy(new Error('read ECONNRESET'))
+  await turn()
+  client.isSlow = false
+  client.pending?.()
+  await turn()
+  expect(client.written).toBe('first,last words')
+  client.push(null)
+  expect(await done).toMatchObject({ bytesToClient: 16, endedBy: 'upstream', clean: false })
+})
