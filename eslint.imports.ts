@@ -5,6 +5,8 @@ export const openToAll: readonly string[] = [
   'status',
   'log',
   'log-throttle',
+  'lossy-output',
+  'output',
   'metrics',
   'tally',
   'lru',

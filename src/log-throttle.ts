@@ -1,3 +1,5 @@
+import type { Log } from './log.ts'
+
 /**
  * Limits the log lines that clients or the API server can cause: a number of lines of each kind per
  * interval. The result is undefined when the line is suppressed; else it is the number of lines of its
@@ -37,4 +39,37 @@ export function createLogThrottle(
     known.suppressed += 1
     return undefined
   }
+}
+
+/** Lines of one message per second: enough to see a problem. */
+const LINES = 20
+const INTERVAL_MS = 1_000
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** Logs what clients can cause. Messages must be constants: each is a kind of its own. */
+export interface ThrottledLog {
+  warn(fields: Fields, message: string): void
+  error(fields: Fields, message: string): void
+}
+
+const throttledLogs = new WeakMap<Log, ThrottledLog>()
+
+/** A log of at most 20 lines of each message per second. Its parts share the limits. */
+export function throttledLog(log: Log): ThrottledLog {
+  let throttled = throttledLogs.get(log)
+  if (throttled === undefined) {
+    const throttle = createLogThrottle({ interval: INTERVAL_MS, lines: LINES })
+    const write = (level: 'warn' | 'error', fields: Fields, message: string): void => {
+      const suppressed = throttle(message)
+      if (suppressed === undefined) return
+      log[level]({ ...fields, ...(suppressed > 0 ? { suppressed } : {}) }, message)
+    }
+    throttled = {
+      warn: (fields, message) => write('warn', fields, message),
+      error: (fields, message) => write('error', fields, message),
+    }
+    throttledLogs.set(log, throttled)
+  }
+  return throttled
 }

@@ -1,6 +1,9 @@
 /** The operational log: JSON lines on stderr. The audit log is separate (`audit/`). */
 import { pino, type Logger } from 'pino'
 
+import { createLossyOutput, type LossyOutput } from './lossy-output.ts'
+import { standardOutput } from './output.ts'
+
 export type Log = Logger
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
@@ -8,15 +11,32 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export interface LogOptions {
   readonly level: LogLevel
-  /** Where lines are written; stderr by default. */
+  /** Where lines are written; {@link createStderr} by default. */
   readonly destination?: { write(line: string): void }
+}
+
+/**
+ * Standard error, for the log and for plain text. It is asynchronous and limited: lines that nobody reads
+ * are dropped and counted, and never delay the process.
+ */
+export function createStderr(): LossyOutput {
+  const reportDropped = (dropped: number): string =>
+    `${JSON.stringify({
+      level: 'warn',
+      time: new Date().toISOString(),
+      dropped,
+      msg: 'log lines were dropped: standard error was not read fast enough',
+    })}\n`
+  // Opened with the first line.
+  const output = { write: (bytes: Buffer) => standardOutput(2).write(bytes) }
+  return createLossyOutput({ reportDropped }, { output })
 }
 
 /**
  * Creates the logger. No log line may contain a credential; the paths below are redacted in case an
  * error object of a library contains a request.
  */
-export function createLog({ level, destination }: LogOptions): Log {
+export function createLog({ level, destination = createStderr() }: LogOptions): Log {
   const options = {
     level,
     base: null,
@@ -28,9 +48,7 @@ export function createLog({ level, destination }: LogOptions): Log {
       censor: '[redacted]',
     },
   }
-  return destination === undefined
-    ? pino(options, pino.destination({ fd: 2, sync: true }))
-    : pino(options, destination)
+  return pino(options, destination)
 }
 
 interface DescribedError {

@@ -38,8 +38,14 @@ export function verbLabel(verb: string): string {
   return KNOWN_VERBS.has(verb) ? verb : 'other'
 }
 
+export interface MetricsOptions {
+  readonly processMetrics: boolean
+  /** How many lines of the operational log were dropped since the start; 0 by default. */
+  readonly droppedLogLines?: () => number
+}
+
 /** Creates the metrics with their own registry, so that two Gatehouses can run in one process. */
-export function createMetrics(options: { readonly processMetrics: boolean }): Metrics {
+export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry()
   const registers = [registry]
   if (options.processMetrics) collectDefaultMetrics({ register: registry })
@@ -60,6 +66,16 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
   }
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Gauge({ name: `gatehouse_${name}`, help, labelNames, registers })
+  const droppedLogLines = options.droppedLogLines ?? (() => 0)
+  new Counter({
+    name: 'gatehouse_log_lines_dropped_total',
+    help: 'Lines of the operational log that were dropped since nobody read standard error.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(droppedLogLines())
+    },
+  })
   const inFlight = new Tally(['class'])
   new Gauge({
     name: 'gatehouse_requests_in_flight',

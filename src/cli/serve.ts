@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { InClusterEnvironment } from '../config/environment.ts'
 import { ConfigError, formatProblem } from '../config/problem.ts'
 import { startGatehouse, type Gatehouse } from '../gatehouse/serve.ts'
+import type { LossyOutput } from '../lossy-output.ts'
 
 export interface ServeOptions {
   readonly configFile: string
@@ -10,9 +11,14 @@ export interface ServeOptions {
 }
 
 export interface ServeEffects {
-  readonly stderr: { write(text: string): unknown }
+  /** The caller flushes it before the process exits. */
+  readonly stderr: LossyOutput
   /** Registers the handler of SIGTERM and SIGINT; a second signal skips the waits of the shutdown. */
   readonly onSignal: (handler: () => void) => void
+  /** Registers the handler of SIGHUP, which must not end the process from the start on. */
+  readonly onHangup: (handler: () => void) => void
+  /** Registers the handler of Node's own warnings, in place of the one that writes synchronously. */
+  readonly onWarning: (handler: (warning: Error) => void) => void
   /** Registers the handler of uncaught exceptions. */
   readonly onCrash: (handler: (error: unknown) => void) => void
 }
@@ -21,14 +27,23 @@ export interface ServeEffects {
 const CRASH_DEADLINE_MS = 5_000
 
 /**
- * Runs until a signal. Exit codes: 0 for a clean shutdown, 1 if it could not start or crashed, 2 for a
+ * Runs until a signal; SIGHUP reloads. Exit codes: 0 for a clean shutdown, 1 if it could not start or crashed, 2 for a
  * configuration that is not valid. After an uncaught exception no state can be relied on, so Gatehouse
  * writes its audit records and exits.
  */
 export async function serve(options: ServeOptions, effects: ServeEffects): Promise<number> {
+  let started: Gatehouse | undefined
+  effects.onHangup(() => {
+    started?.log.info({ signal: 'SIGHUP' }, 'reloading files that changed')
+    started?.reload()
+  })
+  effects.onWarning((warning) => {
+    started?.log.warn({ err: warning }, 'Node.js reported a warning')
+  })
   let gatehouse: Gatehouse
   try {
-    gatehouse = await startGatehouse(options)
+    gatehouse = await startGatehouse({ ...options, stderr: effects.stderr })
+    started = gatehouse
   } catch (error) {
     effects.stderr.write(describeStartError(error))
     return error instanceof ConfigError ? 2 : 1

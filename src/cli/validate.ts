@@ -23,9 +23,9 @@ export async function validate(
 ): Promise<number> {
   try {
     const { warnings } = loadAll(options.configFile, options.inCluster)
-    for (const warning of warnings) {
-      effects.stderr.write(`warning: ${formatProblem(warning)}\n`)
-    }
+    // In one text, which is taken whatever its length.
+    const text = warnings.map((warning) => `warning: ${formatProblem(warning)}\n`).join('')
+    if (text !== '') effects.stderr.write(text)
     effects.stdout.write(`${options.configFile} is valid\n`)
     return 0
   } catch (error) {

@@ -9,7 +9,9 @@ import {
   type ListenerLimits,
   type ListenerOptions,
 } from '../listener/listener.ts'
-import { createLog, type Log } from '../log.ts'
+import { throttledLog } from '../log-throttle.ts'
+import { createLog, createStderr, type Log } from '../log.ts'
+import type { LossyOutput } from '../lossy-output.ts'
 import { createMetrics, type Metrics } from '../metrics.ts'
 import { createFrame } from '../pipeline/frame.ts'
 import { createHandlerChain } from '../pipeline/handler-chain.ts'
@@ -28,6 +30,8 @@ export interface GatehouseOptions {
   readonly inCluster: InClusterEnvironment
   /** Replaces the log to stderr at the configured level. */
   readonly log?: Log
+  /** Where the log is written at the configured level; whoever passes it flushes it. */
+  readonly stderr?: LossyOutput
   /** Whether metrics of the Node process are served; only for a process with one Gatehouse. */
   readonly processMetrics?: boolean
 }
@@ -57,9 +61,13 @@ export interface Gatehouse {
 export async function startGatehouse(options: GatehouseOptions): Promise<Gatehouse> {
   const loaded = loadAll(options.configFile, options.inCluster)
   const { configuration } = loaded
-  const log = options.log ?? createLog(configuration.log)
+  const stderr = options.stderr ?? createStderr()
+  const log = options.log ?? createLog({ ...configuration.log, destination: stderr })
   logWarnings(loaded.warnings, log)
-  const metrics = createMetrics({ processMetrics: options.processMetrics ?? true })
+  const metrics = createMetrics({
+    processMetrics: options.processMetrics ?? true,
+    droppedLogLines: () => stderr.dropped,
+  })
 
   const live = createLiveRequests()
   const listenerTls = createListenerTlsParts(configuration.listener.tls)
@@ -110,7 +118,8 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
           void frame
             .serve(exchange, handlerChain)
             .catch((error: unknown) => {
-              log.error({ err: error }, 'unhandled error outside the request pipeline')
+              const message = 'unhandled error outside the request pipeline'
+              throttledLog(log).error({ err: error }, message)
               exchange.response.destroy()
             })
             .finally(() => (open -= 1))

@@ -2,6 +2,7 @@
  * Callbacks of node run in a guard: an exception there closes that client's connection, and is logged
  * and counted. It never ends the process, and with it the connections of all other clients.
  */
+import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 
@@ -35,7 +36,7 @@ export function guarded<A extends readonly unknown[]>(
       callback(...args)
     } catch (error) {
       metrics.connectionsRefused.inc({ reason: 'exception' })
-      log.error({ err: error }, 'unexpected error on a client connection; closing it')
+      throttledLog(log).error({ err: error }, 'unexpected error on a client connection; closing it')
       destroy(() => connectionOf(args[0], args[1]), log)
     }
   }
@@ -50,6 +51,6 @@ function destroy(connectionOf: () => Destroyable, log: Log): void {
   try {
     connectionOf().destroy()
   } catch (error) {
-    log.error({ err: error }, 'a client connection could not be closed')
+    throttledLog(log).error({ err: error }, 'a client connection could not be closed')
   }
 }

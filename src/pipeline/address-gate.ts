@@ -7,6 +7,7 @@ import { createRefusalSummary, type SuppressedRefusals } from '../audit/refusal-
 import type { ClientConnection } from '../http/exchange.ts'
 import { addressKey } from '../limits/address-key.ts'
 import type { Limiter } from '../limits/limiter.ts'
+import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import { StatusError } from '../status.ts'
 import { malformedRequest } from './malformed-request.ts'
@@ -64,7 +65,8 @@ export function createAddressGate(
       return true
     } catch (error) {
       const { address, count } = refusals
-      log.warn({ err: error, address, count }, 'summary of refusals could not be recorded')
+      const message = 'summary of refusals could not be recorded'
+      throttledLog(log).warn({ err: error, address, count }, message)
       return false
     }
   }

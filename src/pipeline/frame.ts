@@ -7,6 +7,7 @@ import type { AuditRecord, Outcome } from '../audit/record.ts'
 import type { Decision } from '../authorization/authorizer.ts'
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
 import { asStatusError, causeOf, writeRefusal } from '../http/refusal.ts'
+import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import { verbLabel, type Metrics } from '../metrics.ts'
 import type { RequestClass } from '../request/types.ts'
@@ -66,6 +67,7 @@ export function createFrame(
   { log, metrics }: FrameEffects,
 ): Frame {
   const gate = createAddressGate({ stages }, { log })
+  const throttled = throttledLog(log)
 
   async function serve(exchange: Exchange, handler: Handler): Promise<void> {
     const receivedAt = performance.now()
@@ -100,12 +102,13 @@ export function createFrame(
   function refuse(exchange: Exchange, record: AuditRecord | undefined, error: unknown): number {
     const refusal = asStatusError(error)
     const panic = !(error instanceof StatusError)
-    if (panic) log.error({ err: error, auditID: record?.auditID }, 'request failed unexpectedly')
+    if (panic)
+      throttled.error({ err: error, auditID: record?.auditID }, 'request failed unexpectedly')
     try {
       if (exchange.response.headersSent) exchange.response.destroy()
       else writeRefusal(exchange, refusal, ownHeaders(record))
     } catch (writeError) {
-      log.error({ err: writeError, auditID: record?.auditID }, 'refusal could not be written')
+      throttled.error({ err: writeError, auditID: record?.auditID }, 'refusal could not be written')
       exchange.response.destroy()
     }
     record?.close({
@@ -136,7 +139,7 @@ export function createFrame(
         malformed.close({ code, reason, message, bytesReceived: 0, bytesSent: 0 })
       }
     } catch (error) {
-      log.warn({ err: error }, 'malformed input could not be recorded')
+      throttled.warn({ err: error }, 'malformed input could not be recorded')
     }
     metrics.requests.inc({ verb: verbLabel(''), code: String(code), decision: 'none' })
   }

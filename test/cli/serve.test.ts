@@ -1,9 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
@@ -154,6 +156,83 @@ describe('gatehouse serve', () => {
         '(stop the process that listens there, or choose another listener.port)\n',
     )
   })
+})
+
+describe('an output that nobody reads', () => {
+  async function freePort(): Promise<number> {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    server.close()
+    await once(server, 'close')
+    return port
+  }
+
+  /** A handshake that fails, which logs a line at level debug. */
+  async function failHandshake(port: number): Promise<void> {
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined)
+    socket.end('not a handshake\r\n\r\n')
+    await once(socket, 'close')
+  }
+
+  /** Never reads stderr. */
+  function start(...args: string[]) {
+    const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+    return { child, exit: once(child, 'exit') as Promise<[number | null, string | null]> }
+  }
+
+  test('neither stops requests after hundreds of log lines, nor the exit on SIGTERM', async () => {
+    const port = await freePort()
+    const probes = { port: await freePort() }
+    const listener = { ...configuration.listener, port }
+    const audit = { file: { path: file('unread-audit.log') } }
+    const log = { level: 'debug' }
+    await writeFile(
+      file('unread.yaml'),
+      stringify({ ...configuration, listener, probes, audit, log }),
+    )
+    const { child, exit } = start('serve', '--config', file('unread.yaml'))
+    const isServing = async () => (await askAsAda(port).catch(() => undefined))?.status
+    await expect.poll(isServing, { timeout: 15_000 }).toBe(200)
+    // A pipe holds 64 KiB.
+    for (let n = 0; n < 600; n++) await failHandshake(port)
+    expect((await askAsAda(port)).status).toBe(200)
+    const metrics = await fetch(`http://127.0.0.1:${probes.port}/metrics`)
+    expect(await metrics.text()).toContain('gatehouse_log_lines_dropped_total 0\n')
+    child.kill('SIGTERM')
+    expect(await exit).toEqual([0, null])
+    const unread = await text(child.stderr)
+    expect(unread.length).toBeGreaterThan(40_000)
+    expect(unread).not.toContain('"msg":"stopped"')
+  })
+
+  test('does not keep a start error or a validation from exiting', async () => {
+    const rules = Array.from({ length: 3_000 }, (_, n) => ({ name: `rule ${n}`, efect: 'allow' }))
+    await writeFile(file('long-rules.yaml'), stringify({ ...ALLOW_ALL, rules }))
+    const bad = { ...configuration, authorization: { rulesFile: 'long-rules.yaml' } }
+    await writeFile(file('long.yaml'), stringify(bad))
+    for (const name of ['serve', 'validate']) {
+      const { exit } = start(name, '--config', file('long.yaml'))
+      expect(await exit).toEqual([2, null])
+    }
+    const args = [main, 'validate', '--config', file('long.yaml')]
+    expect((await command(process.execPath, args)).stderr).toMatch(/\d+ problems in the conf.*\n$/)
+  })
+})
+
+test('SIGHUP reloads, and ends neither a starting nor a running Gatehouse', async () => {
+  await writeFile(file('hangup-rules.yaml'), stringify(ALLOW_ALL))
+  const authorization = { rulesFile: 'hangup-rules.yaml' }
+  await writeFile(file('hangup.yaml'), stringify({ ...configuration, authorization }))
+  const { child, listening, exit, stdout } = serve(file('hangup.yaml'))
+  const { port } = await listening
+  expect((await askAsAda(port)).status).toBe(200)
+  await writeFile(file('hangup-rules.yaml'), stringify({ ...ALLOW_ALL, rules: [] }))
+  child.kill('SIGHUP')
+  await expect.poll(async () => (await askAsAda(port)).status, { interval: 10 }).toBe(403)
+  child.kill('SIGTERM')
+  expect(await exit).toBe(0)
+  expect(stdout.length).toBeGreaterThan(1)
 })
 
 describe('gatehouse validate', () => {
