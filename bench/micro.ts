@@ -83,6 +83,7 @@ export async function microbenchmarks(): Promise<Microbenchmark[]> {
     name: 'none',
     write: () => true,
     failure: () => undefined,
+    room: () => Infinity,
     flush: async () => undefined,
     close: async () => undefined,
   }

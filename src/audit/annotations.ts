@@ -7,6 +7,7 @@
  * | `gatehouse/cause` | the cause that the response omits: of a rejected credential or an upstream failure |
  * | `gatehouse/method` | how the user authenticated: `x509`, `oidc` |
  * | `gatehouse/unassertedGroups` | groups that only deny rules count: `unknown` if the token does not state them |
+ * | `gatehouse/omittedIdentity` | how many groups and extras of the user the event omits, and the SHA-256 of the whole user |
  * | `gatehouse/identity` | how the user was asserted upstream: `impersonation`, `requestheader` |
  * | `gatehouse/rule` | the rule that decided; absent when the default decided |
  * | `gatehouse/wouldDeny`, `gatehouse/wouldAllow` | rules in `mode: shadow` that would have denied or allowed it, comma-separated |
@@ -60,6 +61,11 @@ function identityMember(mode: string | undefined): string {
     lastMode = mode
   }
   return lastIdentityMember
+}
+
+/** What a decision adds to an event. */
+export function decisionBytes(decision: Decision): number {
+  return Buffer.byteLength(decisionMembers(decision))
 }
 
 /** Each member ends with a comma. */

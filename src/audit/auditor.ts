@@ -3,7 +3,7 @@ import type { Metrics } from '../metrics.ts'
 import { StatusError } from '../status.ts'
 import { createWallClock } from './clock.ts'
 import type { AuditSink, Auditor } from './record.ts'
-import { RequestRecord, type RecordContext } from './request-record.ts'
+import { RequestRecord, UNAUTHENTICATED_EVENT_BYTES, type RecordContext } from './request-record.ts'
 
 /** Lost events are logged at most once in this time. */
 const LOSS_LOG_INTERVAL_MS = 5_000
@@ -49,6 +49,8 @@ export function createAuditor(
     metrics.auditEvents.inc({ sink: sink.name, result: 'lost' }, 0)
   let countTimer: NodeJS.Timeout | undefined
   let lossLoggedAt = -Infinity
+  /** Bytes of the events that open records may still write. */
+  let reserved = 0
 
   const context: RecordContext = {
     now,
@@ -57,11 +59,22 @@ export function createAuditor(
       effects.now === undefined ? Date.now : undefined,
     ),
     emit,
+    reserve(bytes) {
+      if (onFailure === 'refuse') requireRoom(bytes)
+      reserved += bytes
+    },
+    release(bytes) {
+      reserved -= bytes
+    },
   }
 
-  function emit(line: string): void {
+  function emit(line: string, shorter: () => string): void {
+    const bytes = Buffer.byteLength(line)
     for (const destination of destinations) {
-      if (destination.sink.write(line)) destination.written++
+      const { sink } = destination
+      // Long texts must not take the room of other records.
+      const isLong = sink.room() < reserved + bytes
+      if (sink.write(isLong ? shorter() : line)) destination.written++
       else lose(destination)
     }
     countTimer ??= setTimeout(countWritten, COUNT_INTERVAL_MS).unref()
@@ -88,11 +101,28 @@ export function createAuditor(
     }
   }
 
-  /** The failures of all sinks; undefined while at least one sink takes records. */
-  function failure(): string | undefined {
+  /** @throws StatusError 503 when no sink has room for events of `bytes` bytes */
+  function requireRoom(bytes: number): void {
+    const reasons = failure(bytes)
+    if (reasons === undefined) return
+    throw new StatusError(
+      'ServiceUnavailable',
+      'the audit log cannot be written, and no request is served without an audit record',
+      { cause: new Error(reasons) },
+    )
+  }
+
+  function failureOf(sink: AuditSink, bytes: number): string | undefined {
+    const reason = sink.failure()
+    if (reason !== undefined || sink.room() >= reserved + bytes) return reason
+    return `too many requests are open: ${reserved} bytes are reserved for their events`
+  }
+
+  /** Why no sink has room for `bytes` more; undefined while at least one has. */
+  function failure(bytes: number): string | undefined {
     let reasons: string | undefined
     for (const { sink } of destinations) {
-      const reason = sink.failure()
+      const reason = failureOf(sink, bytes)
       if (reason === undefined) return undefined
       const text = `${sink.name}: ${reason}`
       reasons = reasons === undefined ? text : `${reasons}; ${text}`
@@ -102,20 +132,10 @@ export function createAuditor(
 
   return {
     open(request, receivedAt) {
-      if (onFailure === 'refuse') {
-        const reasons = failure()
-        if (reasons !== undefined) {
-          throw new StatusError(
-            'ServiceUnavailable',
-            'the audit log cannot be written, and no request is served without an audit record',
-            { cause: new Error(reasons) },
-          )
-        }
-      }
       return new RequestRecord(context, request, receivedAt)
     },
     // With `count`, requests are served without records: failing readiness would defeat that.
-    healthy: () => (onFailure === 'refuse' ? failure() : undefined),
+    healthy: () => (onFailure === 'refuse' ? failure(UNAUTHENTICATED_EVENT_BYTES) : undefined),
     async close() {
       await Promise.all(destinations.map(({ sink }) => sink.close()))
       countWritten()

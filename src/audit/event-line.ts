@@ -17,6 +17,7 @@ const MAX_MESSAGE_LENGTH = 2_048
 /** Bytes, in events of unauthenticated clients, which can cause as many events as they like. */
 const MAX_UNAUTHENTICATED_URI_BYTES = 512
 const MAX_UNAUTHENTICATED_USER_AGENT_BYTES = 128
+const MAX_UNAUTHENTICATED_MESSAGE_BYTES = 512
 
 /** The event's line including its newline, with fields in kube-apiserver's order. */
 export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
@@ -40,7 +41,7 @@ export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
     `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"${facts.auditID}",` +
     `"stage":"${stageFacts.stage}",${jsonMembers(requested)},` +
     `"user":${userJson(facts.authentication?.user)},${jsonMembers(caller)},` +
-    `"responseStatus":{${responseStatus(stageFacts)}},` +
+    `"responseStatus":{${responseStatus(stageFacts, isAuthenticated)}},` +
     `"requestReceivedTimestamp":"${formatMicroTime(facts.receivedAt)}",` +
     `"stageTimestamp":"${formatMicroTime(stageFacts.at)}",` +
     `"annotations":{${annotationMembers(facts, stageFacts)}}}\n`
@@ -53,15 +54,22 @@ function shortUserAgent(userAgent: string | undefined): string | undefined {
     : truncateJson(userAgent, MAX_UNAUTHENTICATED_USER_AGENT_BYTES)
 }
 
+function shownMessage(message: string, isAuthenticated: boolean): string {
+  const shown = redactJws(message)
+  return isAuthenticated
+    ? truncate(shown, MAX_MESSAGE_LENGTH)
+    : truncateJson(shown, MAX_UNAUTHENTICATED_MESSAGE_BYTES)
+}
+
 /** As kube-apiserver: always the code; status, message and reason when the response is a `metav1.Status`. */
-function responseStatus({ code, outcome }: StageFacts): string {
+function responseStatus({ code, outcome }: StageFacts, isAuthenticated: boolean): string {
   const message = outcome?.message
   const reason = outcome?.reason
   if (message === undefined && reason === undefined) return `"metadata":{},"code":${code}`
   return jsonMembers({
     metadata: {},
     status: 'Failure',
-    message: message === undefined ? undefined : truncate(redactJws(message), MAX_MESSAGE_LENGTH),
+    message: message === undefined ? undefined : shownMessage(message, isAuthenticated),
     reason,
     code,
   })

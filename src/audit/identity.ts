@@ -1,11 +1,28 @@
 /** The parts of an event that are the same for all requests of a user, and are built only once. */
+import { createHash } from 'node:crypto'
+
 import type { Authentication, UnassertedGroups, UserInfo } from '../authentication/authenticator.ts'
 import { jsonMembers } from './json-members.ts'
 import { redactIdentityValue, truncate } from './redaction.ts'
+import { truncateJson } from './truncate-json.ts'
 
 const MAX_ANNOTATION_LENGTH = 1_024
+/**
+ * Bytes as JSON. A user with many large groups writes one of them into each event of each request: with
+ * the longest headers, 500 watches that end together would write 30 MB.
+ */
+const MAX_NAME_BYTES = 1_024
+const MAX_GROUPS_BYTES = 4_096
+const MAX_EXTRA_BYTES = 2_048
 
-const users = new WeakMap<UserInfo, string>()
+/** A user as an event shows it. */
+interface ShownUser {
+  readonly json: string
+  /** What the event omits, in words; undefined when it omits nothing. */
+  readonly omitted: string | undefined
+}
+
+const users = new WeakMap<UserInfo, ShownUser>()
 const origins = new WeakMap<Authentication, string>()
 
 /**
@@ -13,13 +30,62 @@ const origins = new WeakMap<Authentication, string>()
  * `{}` for an unauthenticated client.
  */
 export function userJson(user: UserInfo | undefined): string {
-  if (user === undefined) return '{}'
-  let json = users.get(user)
-  if (json === undefined) {
-    json = `{${jsonMembers(redactUser(user))}}`
-    users.set(user, json)
+  return user === undefined ? '{}' : shownUser(user).json
+}
+
+/** What the identity adds to an event. */
+export function identityBytes(authentication: Authentication): number {
+  return (
+    Buffer.byteLength(userJson(authentication.user)) +
+    Buffer.byteLength(originMembers(authentication))
+  )
+}
+
+function shownUser(user: UserInfo): ShownUser {
+  let shown = users.get(user)
+  if (shown === undefined) {
+    shown = limitUser(redactUser(user))
+    users.set(user, shown)
   }
-  return json
+  return shown
+}
+
+/** Keeps what fits, in its order; the rest is counted, and known by the digest of the whole. */
+function limitUser(user: Partial<UserInfo>): ShownUser {
+  const { username = '', uid, groups = [], extra = {} } = user
+  const extras = Object.entries(extra)
+  const shownGroups = fitting(groups, MAX_GROUPS_BYTES)
+  const shownExtras = fitting(extras, MAX_EXTRA_BYTES)
+  const shown = {
+    username: truncateJson(username, MAX_NAME_BYTES),
+    ...(uid === undefined ? {} : { uid: truncateJson(uid, MAX_NAME_BYTES) }),
+    ...(shownGroups.length === 0 ? {} : { groups: shownGroups }),
+    ...(shownExtras.length === 0 ? {} : { extra: Object.fromEntries(shownExtras) }),
+  }
+  const isWhole =
+    shown.username === username &&
+    shown.uid === uid &&
+    shownGroups.length === groups.length &&
+    shownExtras.length === extras.length
+  if (isWhole) return { json: `{${jsonMembers(user)}}`, omitted: undefined }
+  const digest = createHash('sha256').update(JSON.stringify(user)).digest('hex')
+  const count = (what: string, some: number, all: number): string =>
+    `${all - some} of ${all} ${what}, `
+  const omitted =
+    count('groups', shownGroups.length, groups.length) +
+    count('extras', shownExtras.length, extras.length) +
+    `sha256:${digest}`
+  return { json: `{${jsonMembers(shown)}}`, omitted }
+}
+
+/** The items at the start that take at most `bytes` as JSON together. */
+function fitting<T>(items: readonly T[], bytes: number): readonly T[] {
+  let left = bytes
+  for (const [index, item] of items.entries()) {
+    left -= Buffer.byteLength(jsonMembers([item])) + 1
+    if (left < 0) return items.slice(0, index)
+  }
+  return items
 }
 
 /**
@@ -37,8 +103,9 @@ export function originMembers(authentication: Authentication): string {
     const own = {
       'gatehouse/method': authentication.method,
       'gatehouse/unassertedGroups': shownGroups(authentication.user.unassertedGroups),
+      'gatehouse/omittedIdentity': shownUser(authentication.user).omitted,
     }
-    json = `${jsonMembers(Object.fromEntries([...shown, ...Object.entries(own)]) as object)},`
+    json = `${jsonMembers({ ...(Object.fromEntries(shown) as object), ...own })},`
     origins.set(authentication, json)
   }
   return json

@@ -34,7 +34,8 @@ export interface Outcome {
 export interface AuditRecord {
   /** A UUID generated here, sent upstream and returned as `Audit-ID`. */
   readonly auditID: string
-  // Each of these ends a stage: the time since the previous one is the stage's latency.
+  // Each of these ends a stage: the time since the previous one is the stage's latency. What makes the
+  // record's events longer reserves room for them, and throws a StatusError 503 when there is none.
   /** Ends `limits`, which a request passes twice: by address, and by user. */
   admitted(): void
   /** Ends `request`; a second call adds to it. */
@@ -75,6 +76,8 @@ export interface AuditSink {
   write(line: string): boolean
   /** Undefined when a record can be taken, else the reason why not. */
   failure(): string | undefined
+  /** How many bytes of lines it can still take. */
+  room(): number
   flush(): Promise<void>
   close(): Promise<void>
 }

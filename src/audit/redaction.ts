@@ -5,8 +5,9 @@
  */
 
 /** Longest `requestURI`, in characters. */
-const MAX_URI_LENGTH = 4_096
-const MAX_USER_AGENT_LENGTH = 1_024
+export const MAX_URI_LENGTH = 4_096
+/** Longest `userAgent`, in characters. */
+export const MAX_USER_AGENT_LENGTH = 1_024
 
 const TRUNCATED = '...TRUNCATED'
 const REDACTED = '[redacted]'

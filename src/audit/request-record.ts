@@ -5,20 +5,41 @@ import type { Decision } from '../authorization/authorizer.ts'
 import type { ClientRequest } from '../http/exchange.ts'
 import { isLongRunning } from '../request/long-running.ts'
 import type { RequestInfo, Target } from '../request/types.ts'
+import { decisionBytes } from './annotations.ts'
 import type { WallClock } from './clock.ts'
 import { eventLine } from './event-line.ts'
 import type { Latencies, RecordFacts, StageFacts } from './facts.ts'
+import { identityBytes } from './identity.ts'
 import type { AuditRecord, Outcome, PipelineStage } from './record.ts'
-import { userAgentOf } from './redaction.ts'
+import { MAX_URI_LENGTH, MAX_USER_AGENT_LENGTH, userAgentOf } from './redaction.ts'
+import { MAX_UNIT_BYTES, truncateJson } from './truncate-json.ts'
+
+/** Bytes of a message or a cause in a shortened event. */
+const SHORT_TEXT_BYTES = 256
 
 /** Shared by the records of one auditor. */
 export interface RecordContext {
   /** Milliseconds, monotonic. */
   readonly now: () => number
   readonly clock: WallClock
-  /** Writes a line to the sinks; never throws. */
-  readonly emit: (line: string) => void
+  /**
+   * Writes a line to the sinks; never throws.
+   *
+   * @param shorter the line without long texts, which the record has room for in any case
+   */
+  readonly emit: (line: string, shorter: () => string) => void
+  /**
+   * Reserves room for a later event.
+   *
+   * @throws StatusError 503 when there is none and `onFailure` is `refuse`
+   */
+  readonly reserve: (bytes: number) => void
+  /** Gives room back. */
+  readonly release: (bytes: number) => void
 }
+
+/** The most that a shortened event of an unauthenticated client takes, and any event without its texts. */
+export const UNAUTHENTICATED_EVENT_BYTES = 3_072
 
 /**
  * The record of one request. It keeps only what the events contain, never the request headers, so that
@@ -49,10 +70,15 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   #lastMark: number
   #started = false
   #closed = false
+  /** The most that one shortened event of this record takes. */
+  #eventBytes = 0
+  /** How many events are still to come. */
+  #eventsLeft = 1
 
   /** @param receivedAt monotonic milliseconds */
   constructor(context: RecordContext, request: ClientRequest, receivedAt: number) {
     this.#context = context
+    this.#reserve(UNAUTHENTICATED_EVENT_BYTES)
     this.#start = receivedAt
     this.#lastMark = receivedAt
     this.receivedAt = context.clock.microsecondsAt(receivedAt)
@@ -73,12 +99,15 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   }
 
   authenticated(authentication: Authentication): void {
+    this.#reserve(this.#bytesOf(authentication))
     this.authentication = authentication
     this.#endStage('authentication')
   }
 
   decided(decision: Decision): void {
+    this.#reserve(decisionBytes(decision))
     this.decision = decision
+    if (this.info !== undefined && isLongRunning(this.info)) this.#expectEvent()
     this.#endStage('authorization')
   }
 
@@ -97,7 +126,31 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   close(outcome: Outcome): void {
     if (this.#closed) return
     this.#closed = true
+    // Events that did not come, because no response started, leave their room to others.
+    this.#context.release(this.#eventBytes * (this.#eventsLeft - 1))
+    this.#eventsLeft = 1
     this.#emit(outcome.panic === true ? 'Panic' : 'ResponseComplete', outcome.code, outcome)
+  }
+
+  /** Reserves room for this many bytes in each event to come. */
+  #reserve(bytes: number): void {
+    this.#context.reserve(bytes * this.#eventsLeft)
+    this.#eventBytes += bytes
+  }
+
+  /** Reserves room for one more event. */
+  #expectEvent(): void {
+    this.#context.reserve(this.#eventBytes)
+    this.#eventsLeft += 1
+  }
+
+  /** What is only in the events of a user, at most. The path is in `requestURI` and in `objectRef`. */
+  #bytesOf(authentication: Authentication): number {
+    return (
+      identityBytes(authentication) +
+      2 * jsonBytes(this.rawTarget, MAX_URI_LENGTH) +
+      (this.userAgent === undefined ? 0 : jsonBytes(this.userAgent, MAX_USER_AGENT_LENGTH))
+    )
   }
 
   #endStage(stage: PipelineStage): void {
@@ -109,6 +162,29 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   #emit(stage: StageFacts['stage'], code: number, outcome: Outcome | undefined): void {
     const now = this.#context.now()
     const at = this.#context.clock.microsecondsAt(now)
-    this.#context.emit(eventLine(this, { stage, at, duration: now - this.#start, code, outcome }))
+    const facts = { stage, at, duration: now - this.#start, code, outcome }
+    this.#context.release(this.#eventBytes)
+    this.#eventsLeft -= 1
+    this.#context.emit(eventLine(this, facts), () => eventLine(this, shortened(facts)))
   }
+}
+
+function shortened(facts: StageFacts): StageFacts {
+  const { outcome } = facts
+  if (outcome === undefined) return facts
+  const { message, cause } = outcome
+  return {
+    ...facts,
+    outcome: {
+      ...outcome,
+      ...(message === undefined ? {} : { message: truncateJson(message, SHORT_TEXT_BYTES) }),
+      ...(cause === undefined ? {} : { cause: truncateJson(cause, SHORT_TEXT_BYTES) }),
+    },
+  }
+}
+
+/** The most that the first `length` characters of a text take as JSON; cheap for ASCII. */
+function jsonBytes(text: string, length: number): number {
+  const characters = Math.min(text.length, length)
+  return characters * (Buffer.byteLength(text) === text.length ? 2 : MAX_UNIT_BYTES)
 }

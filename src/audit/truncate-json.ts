@@ -2,7 +2,7 @@ import { jsonMembers } from './json-members.ts'
 import { truncate } from './redaction.ts'
 
 /** The maximum number of bytes that one UTF-16 unit takes in JSON: `\u202e`. */
-const MAX_UNIT_BYTES = 6
+export const MAX_UNIT_BYTES = 6
 const QUOTES = 2
 
 /**

@@ -37,6 +37,7 @@ export function memorySink(name = 'memory'): MemorySink {
     failure() {
       return this.broken
     },
+    room: () => Infinity,
     flush: () => Promise.resolve(),
     close: () => Promise.resolve(),
   }

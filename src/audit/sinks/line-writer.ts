@@ -32,8 +32,8 @@ export interface LineWriterOptions {
   /** Name of the sink, in metric labels and messages. */
   readonly name: string
   /**
-   * Bytes that are buffered at most. Beyond half of it `failure()` reports a problem, so that the
-   * records of requests in progress can still close.
+   * Bytes that are buffered at most. Beyond half of it `failure()` reports a problem. The auditor opens
+   * no record whose events would not fit, so this also limits how many requests can be open.
    */
   readonly maxBufferBytes?: number | undefined
   /** Bytes of a batch at most, except for a single longer line. */
@@ -61,7 +61,7 @@ export function createLineWriter(
   { device, log }: LineWriterEffects,
 ): AuditSink {
   const { name } = options
-  const maxBufferBytes = options.maxBufferBytes ?? 16 * 1_048_576
+  const maxBufferBytes = options.maxBufferBytes ?? 64 * 1_048_576
   const flushDelay = options.flushDelay ?? 5
   const retryDelay = options.retryDelay ?? 100
   const maxRetryDelay = options.maxRetryDelay ?? 5_000
@@ -78,7 +78,7 @@ export function createLineWriter(
   let waiting: (() => void)[] = []
 
   function write(line: string): boolean {
-    if (ended || buffer.bytes + line.length > maxBufferBytes) return false
+    if (ended || buffer.bytes + Buffer.byteLength(line) > maxBufferBytes) return false
     buffer.append(line)
     if (error !== undefined || draining) return true
     if (buffer.hasFull) void drain()
@@ -195,7 +195,9 @@ export function createLineWriter(
     await within(closeTimeout, device.close())
   }
 
-  return { name, write, failure, flush, close: () => (closing ??= finish()) }
+  const room = (): number => (ended ? 0 : maxBufferBytes - buffer.bytes)
+
+  return { name, write, failure, room, flush, close: () => (closing ??= finish()) }
 }
 
 /** Waits for `promise`, for at most `ms` milliseconds: a disk may hang. */
