@@ -3,6 +3,7 @@
  * are known not to carry a secret: not for the command of an exec, for tokens that a client put into
  * the URL, or for parameters of a proxied backend.
  */
+import { createHash } from 'node:crypto'
 
 /** Longest `requestURI`, in characters. */
 export const MAX_URI_LENGTH = 4_096
@@ -11,6 +12,8 @@ export const MAX_USER_AGENT_LENGTH = 1_024
 
 const TRUNCATED = '...TRUNCATED'
 const REDACTED = '[redacted]'
+/** Hexadecimal digits of a digest: 128 bits. */
+const DIGEST_LENGTH = 32
 
 /** Parameters of the API (metav1 and core/v1 `*Options`) whose values are safe and useful to log. */
 const SHOWN_PARAMETERS: ReadonlySet<string> = new Set(
@@ -93,14 +96,33 @@ function startOfJws(run: string): number {
 
 function withoutJws(run: string): string {
   const start = startOfJws(run)
-  return start === -1 ? run : run.slice(0, start) + REDACTED
+  return start === -1 ? run : run.slice(0, start) + hidden(run.slice(start))
+}
+
+/**
+ * A token leaves no trace. A name that only looks like one, so that its object would vanish from the
+ * audit log, is still known by its digest.
+ */
+function hidden(text: string): string {
+  if (hasJoseHeader(text)) return REDACTED
+  return `[sha256:${createHash('sha256').update(text).digest('hex').slice(0, DIGEST_LENGTH)}]`
+}
+
+/** Whether the text up to its first dot is a JOSE header: a JSON object in base64url (RFC 7515). */
+function hasJoseHeader(text: string): boolean {
+  try {
+    const json = Buffer.from(text.slice(0, text.indexOf('.')), 'base64url').toString()
+    return typeof JSON.parse(json) === 'object'
+  } catch {
+    return false
+  }
 }
 
 function mayHoldJws(text: string): boolean {
   return text.length > MIN_TOKEN_LENGTH && text.includes('eyJ')
 }
 
-/** Redacts signed tokens (JWS). Call it before truncating: a truncated token is not recognized. */
+/** Redacts signed tokens (JWS), and writes the digest of what only looks like one. Call it before truncating: a truncated token is not recognized. */
 export function redactJws(text: string): string {
   return mayHoldJws(text) ? text.replace(TOKEN_RUN, withoutJws) : text
 }

@@ -174,3 +174,37 @@ describe('the line of an event', () => {
     expect((JSON.parse(line) as { user: object }).user).toEqual({ username: 'bob' })
   })
 })
+
+describe('a name that looks like a signed token', () => {
+  function nameOf(name: string): string {
+    const sink = memorySink()
+    const auditor = auditorInto(sink)
+    const rawTarget = `/apis/rbac.authorization.k8s.io/v1/clusterroles/${name}`
+    const record = auditor.open(clientRequest({ rawTarget }), 0)
+    record.resolved(...resolved('GET', rawTarget))
+    record.authenticated(ada)
+    record.close({ code: 200, bytesReceived: 0, bytesSent: 0 })
+    const [event] = sink.events
+    expect(event?.requestURI.endsWith(`/${event.objectRef?.name}`)).toBe(true)
+    return event?.objectRef?.name ?? ''
+  }
+
+  test('is redacted when its header decodes as one', () => {
+    expect(nameOf(JWT)).toBe('[redacted]')
+    expect(nameOf(`a${JWT}`)).toBe('a[redacted]')
+  })
+
+  test('is written as a digest otherwise, so that the object cannot vanish from the log', () => {
+    const names = ['eyJ', 'eyK'].map(
+      (start) => `${start}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbb.cccc`,
+    )
+    expect(nameOf(names[0]!)).toMatch(/^\[sha256:[0-9a-f]{32}\]$/)
+    expect(nameOf(names[0]!)).toBe(nameOf(names[0]!))
+    expect(nameOf(names[0]!)).not.toBe(nameOf(`${names[0]!}c`))
+    expect(nameOf(names[1]!)).toBe(names[1])
+  })
+
+  test('hides a token that follows something that only looks like one', () => {
+    expect(nameOf(`eyJaaaaaaaaaaaa.${JWT}`)).toMatch(/^\[sha256:[0-9a-f]{32}\]$/)
+  })
+})
