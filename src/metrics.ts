@@ -117,10 +117,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
       'Decisions that a rule in shadow mode would have changed.',
       ['rule', 'effect'],
     ),
-    auditEvents: counter('audit_events_total', 'Audit events written and lost, by sink.', [
-      'sink',
-      'result',
-    ]),
+    auditEvents: counter(
+      'audit_events_total',
+      'Audit events written, summarized in another one, and lost, by sink.',
+      ['sink', 'result'],
+    ),
     reloads: counter('reloads_total', 'Reloads of configuration files.', ['what', 'result']),
     lastReloadSuccessful: gauge(
       'config_last_reload_successful',

@@ -2,8 +2,14 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { StatusError } from '../status.ts'
 import { createWallClock } from './clock.ts'
+import { malformedRequest } from './malformed-request.ts'
 import type { AuditSink, Auditor } from './record.ts'
+import type { SuppressedRefusals } from './refusal-summary.ts'
 import { RequestRecord, UNAUTHENTICATED_EVENT_BYTES, type RecordContext } from './request-record.ts'
+import {
+  createUnauthenticatedEvents,
+  type UnauthenticatedEventsOptions,
+} from './unauthenticated-events.ts'
 
 /** Lost events are logged at most once in this time. */
 const LOSS_LOG_INTERVAL_MS = 5_000
@@ -15,6 +21,8 @@ export interface AuditorOptions {
   readonly sinks: readonly AuditSink[]
   /** When no sink can take a record: refuse the request, or serve it and count the loss. */
   readonly onFailure: 'refuse' | 'count'
+  /** The budget for events of unauthenticated clients; unlimited by default. */
+  readonly unauthenticated?: UnauthenticatedEventsOptions
 }
 
 export interface AuditorEffects {
@@ -38,7 +46,7 @@ interface Destination {
  * @throws Error when there is no sink: running without an audit log is not supported
  */
 export function createAuditor(
-  { sinks, onFailure }: AuditorOptions,
+  { sinks, onFailure, unauthenticated }: AuditorOptions,
   effects: AuditorEffects,
 ): Auditor {
   const { metrics, log, now = () => performance.now() } = effects
@@ -49,6 +57,8 @@ export function createAuditor(
     metrics.auditEvents.inc({ sink: sink.name, result: 'lost' }, 0)
   let countTimer: NodeJS.Timeout | undefined
   let lossLoggedAt = -Infinity
+  /** Events that were not written, but counted in another one. */
+  let summarized = 0
   /** Bytes of the events that open records may still write. */
   let reserved = 0
 
@@ -63,9 +73,43 @@ export function createAuditor(
       if (onFailure === 'refuse') requireRoom(bytes)
       reserved += bytes
     },
+    admitUnauthenticated(address, bytes, outcome) {
+      const count = outcome.suppressedEvents ?? 1
+      if (events === undefined || events.admit(address, bytes, outcome.code, count)) return true
+      summarized += 1
+      countTimer ??= setTimeout(countWritten, COUNT_INTERVAL_MS).unref()
+      return false
+    },
     release(bytes) {
       reserved -= bytes
     },
+  }
+
+  const events =
+    unauthenticated && createUnauthenticatedEvents(unauthenticated, { write: summarize, now })
+  const unlimited: RecordContext = { ...context, admitUnauthenticated: () => true }
+
+  /** Writes the event that stands for others of an address. */
+  function summarize({ address, count, codes, since }: SuppressedRefusals): boolean {
+    try {
+      const request = malformedRequest({
+        ...{ remoteAddress: address ?? '', remotePort: 0, peerCertificate: undefined },
+        retire: () => undefined,
+      })
+      new RequestRecord(unlimited, request, since).close({
+        code: 401,
+        reason: 'Unauthorized',
+        message:
+          `${count} more unauthenticated requests of ${address ?? 'other addresses'} are beyond the ` +
+          `budget of audit.unauthenticated: ${codes}`,
+        suppressedEvents: count,
+        ...{ bytesReceived: 0, bytesSent: 0 },
+      })
+      return true
+    } catch {
+      // There is no room: it is written later.
+      return false
+    }
   }
 
   function emit(line: string, shorter: () => string): void {
@@ -94,11 +138,16 @@ export function createAuditor(
     clearTimeout(countTimer)
     countTimer = undefined
     for (const destination of destinations) {
+      if (summarized > 0) {
+        const labels = { sink: destination.sink.name, result: 'summarized' }
+        metrics.auditEvents.inc(labels, summarized)
+      }
       if (destination.written === 0) continue
       const labels = { sink: destination.sink.name, result: 'written' }
       metrics.auditEvents.inc(labels, destination.written)
       destination.written = 0
     }
+    summarized = 0
   }
 
   /** @throws StatusError 503 when no sink has room for events of `bytes` bytes */
@@ -137,6 +186,7 @@ export function createAuditor(
     // With `count`, requests are served without records: failing readiness would defeat that.
     healthy: () => (onFailure === 'refuse' ? failure(UNAUTHENTICATED_EVENT_BYTES) : undefined),
     async close() {
+      events?.close()
       await Promise.all(destinations.map(({ sink }) => sink.close()))
       countWritten()
     },

@@ -37,11 +37,12 @@ export interface RefusalSummary {
    * Counts a refusal.
    *
    * @param key identifies the address; `address` is what the summary names
+   * @param count how many refusals it stands for; 1 by default
    * @returns true when the refusal needs an event of its own, false when the summary includes it
    */
-  add(key: string, address: string, code: number): boolean
-  /** Ends the window and writes its summary. */
-  end(): void
+  add(key: string, address: string, code: number, count?: number): boolean
+  /** Ends the window and writes its summary; false: a part of it could not be written. */
+  end(): boolean
 }
 
 interface Refused {
@@ -71,16 +72,17 @@ export function createRefusalSummary(
     return refused
   }
 
-  const end = (): void => {
+  const end = (): boolean => {
     began = -Infinity
     for (const [key, refused] of addresses) {
       if (report(refused, write)) addresses.delete(key)
     }
     if (others !== undefined && report(others, write)) others = undefined
+    return addresses.size === 0 && others === undefined
   }
 
   return {
-    add(key, address, code) {
+    add(key, address, code, count = 1) {
       if (began === -Infinity) began = now()
       else if (now() - began >= window) {
         end()
@@ -91,7 +93,7 @@ export function createRefusalSummary(
         refused.full += 1
         return true
       }
-      refused.codes.set(code, (refused.codes.get(code) ?? 0) + 1)
+      refused.codes.set(code, (refused.codes.get(code) ?? 0) + count)
       return false
     },
     end,

@@ -34,6 +34,8 @@ export interface RecordContext {
    * @throws StatusError 503 when there is none and `onFailure` is `refuse`
    */
   readonly reserve: (bytes: number) => void
+  /** Whether the budget of unauthenticated clients allows an event of this length. */
+  readonly admitUnauthenticated: (address: string, bytes: number, outcome: Outcome) => boolean
   /** Gives room back. */
   readonly release: (bytes: number) => void
 }
@@ -165,7 +167,12 @@ export class RequestRecord implements AuditRecord, RecordFacts {
     const facts = { stage, at, duration: now - this.#start, code, outcome }
     this.#context.release(this.#eventBytes)
     this.#eventsLeft -= 1
-    this.#context.emit(eventLine(this, facts), () => eventLine(this, shortened(facts)))
+    const line = eventLine(this, facts)
+    if (this.authentication === undefined && outcome !== undefined) {
+      const bytes = Buffer.byteLength(line)
+      if (!this.#context.admitUnauthenticated(this.remoteAddress, bytes, outcome)) return
+    }
+    this.#context.emit(line, () => eventLine(this, shortened(facts)))
   }
 }
 

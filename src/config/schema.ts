@@ -353,6 +353,19 @@ const audit = z
         'lost events counted',
       ['refuse', 'count'],
     ).default('refuse'),
+    unauthenticated: z
+      .strictObject({
+        bytesPerSecond: count('bytes that are added each second').default(512),
+        burstBytes: wholeNumber('bytes that can be spent at once', 65_536, 1_000_000_000).default(
+          8_388_608,
+        ),
+      })
+      .describe(
+        'Budget for the events of unauthenticated clients, so that they cannot rotate the history of ' +
+          'users away. One address gets a quarter of the burst and half of the rate. Beyond it, one ' +
+          'event per address and minute says how many requests there were.',
+      )
+      .prefault({}),
     ...sinks,
   })
   .describe(

@@ -6,6 +6,7 @@ import type { Authorizer } from '../authorization/authorizer.ts'
 import { createAuthorizerUnion } from '../authorization/union.ts'
 import { createReviewClient, type ReviewClient } from '../cluster/review-client.ts'
 import type { Configuration } from '../config/schema.ts'
+import { addressKey } from '../limits/address-key.ts'
 import { createMemoryLimiter } from '../limits/memory.ts'
 import { peerChain } from '../listener/client-connection.ts'
 import type { Log } from '../log.ts'
@@ -48,6 +49,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     {
       sinks: openSinks(configuration.audit, log),
       onFailure: configuration.audit.onFailure,
+      unauthenticated: { ...configuration.audit.unauthenticated, addressKey },
     },
     { metrics, log },
   )

@@ -2,6 +2,7 @@
  * The limit of an address, checked before anything else of a request, and the audit of requests
  * beyond it: a limited number of events, whatever the clients send.
  */
+import { malformedRequest } from '../audit/malformed-request.ts'
 import type { Auditor } from '../audit/record.ts'
 import { createRefusalSummary, type SuppressedRefusals } from '../audit/refusal-summary.ts'
 import type { ClientConnection } from '../http/exchange.ts'
@@ -10,7 +11,6 @@ import type { Limiter } from '../limits/limiter.ts'
 import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import { StatusError } from '../status.ts'
-import { malformedRequest } from './malformed-request.ts'
 
 /** One address writes at most 11 events in a window, and all addresses together about 11,000. */
 const WINDOW_MS = 60_000

@@ -3,6 +3,7 @@
  * address, an audit record that is closed exactly once, a refusal that the client can read, and
  * metrics.
  */
+import { malformedRequest } from '../audit/malformed-request.ts'
 import type { AuditRecord, Outcome } from '../audit/record.ts'
 import type { Decision } from '../authorization/authorizer.ts'
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
@@ -13,7 +14,6 @@ import { verbLabel, type Metrics } from '../metrics.ts'
 import type { RequestClass } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import { createAddressGate, type AddressGateStages } from './address-gate.ts'
-import { malformedRequest } from './malformed-request.ts'
 
 /** What a handler learns of a request, for the metrics at its end. */
 export interface Observed {

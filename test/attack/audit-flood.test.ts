@@ -154,3 +154,26 @@ test('other clients are served and audited meanwhile', async () => {
   expect(own).toMatchObject({ requestURI: '/version', responseStatus: { code: 200 } })
   expect(own?.userAgent).toHaveLength(1_024 + '...TRUNCATED'.length)
 })
+
+test('below the limit of its address, a client fills no more than its budget, and every request is counted', async () => {
+  await attack.close()
+  attack = await startAttack({
+    configuration: { audit: { unauthenticated: { bytesPerSecond: 1, burstBytes: 65_536 } } },
+  })
+  for (let i = 0; i < 200; i++) {
+    const one = await attack.connect(ATTACKER)
+    one.write(i % 2 === 0 ? REQUEST : REQUEST.replace('/a', '/../%00'))
+    await readResponse(one)
+    one.destroy()
+  }
+  await attack.send(
+    `GET /version HTTP/1.1\r\nHost: x\r\n${await attack.bearer()}Connection: close\r\n\r\n`,
+  )
+  const { size, events } = await closeAndRead()
+  expect(size).toBeLessThan(65_536 / 4 + 2 * 2_048)
+  const counts = suppressed(events)
+  expect(counts).toHaveLength(1)
+  expect(counts[0]?.[0]).toBe('127.0.0.2')
+  expect(events.length - 2 + (counts[0]?.[1] ?? 0)).toBe(200)
+  expect(events.filter(({ user }) => user.username === 'oidc:ada')).toHaveLength(1)
+})
