@@ -13,6 +13,10 @@ export type ProxyHeader =
 
 /** Section 2.1: the longest header of version 1, with its CRLF. */
 const MAX_V1_BYTES = 107
+const V1_ADDRESSES = new Map<string, (text: string) => boolean>([
+  ['TCP4', isIPv4],
+  ['TCP6', isPlainIPv6],
+])
 const V1_START = Buffer.from('PROXY ')
 
 const V2_SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
@@ -49,16 +53,25 @@ function version1(bytes: Buffer): Decision<ProxyHeader> | undefined {
     return bytes.length < MAX_V1_BYTES ? undefined : invalid('the version 1 header does not end')
   }
   const consumed = end + 2
-  const [, protocol, source = '', destination = '', port = '', destinationPort = '', ...rest] =
-    bytes.toString('latin1', 0, end).split(' ')
+  const [, protocol = '', ...fields] = bytes.toString('latin1', 0, end).split(' ')
   // Whatever follows UNKNOWN is to be ignored.
   if (protocol === 'UNKNOWN') return { value: { client: undefined }, consumed }
-  const isAddress = protocol === 'TCP4' ? isIPv4 : protocol === 'TCP6' ? isPlainIPv6 : undefined
+  const isAddress = V1_ADDRESSES.get(protocol)
   if (isAddress === undefined) return invalid('the version 1 header has an unknown protocol')
-  const isValid =
-    isAddress(source) && isAddress(destination) && isPort(port) && isPort(destinationPort)
-  if (!isValid || rest.length > 0) return invalid('the version 1 header has an invalid address')
-  return { value: { client: clientAddress(source, Number(port)) }, consumed }
+  const client = fields.length === 4 ? version1Client(fields, isAddress) : undefined
+  return client === undefined
+    ? invalid('the version 1 header has an invalid address')
+    : { value: { client }, consumed }
+}
+
+/** Source and destination address, then the two ports. */
+function version1Client(
+  [source = '', destination = '', port = '', destinationPort = '']: readonly string[],
+  isAddress: (text: string) => boolean,
+): ClientAddress | undefined {
+  const areAddresses = isAddress(source) && isAddress(destination)
+  if (!areAddresses || !isPort(port) || !isPort(destinationPort)) return undefined
+  return clientAddress(source, Number(port))
 }
 
 /** Without a zone, which means nothing on another machine. */

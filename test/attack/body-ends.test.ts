@@ -51,7 +51,7 @@ describe.each(ENDINGS)(
   'over HTTP/2, a request whose body ends with %s',
   (_name, ending, body, more) => {
     test.for(TARGETS)('gets its response in one packet: %s %s', async ([method, path]) => {
-      const fields = await fieldsFor(method, path, more as Fields)
+      const fields = await fieldsFor(method, path, more)
       const connection = await attack.connectHttp2()
       const { value: response, received } = await attack.watching(async () => {
         connection.send(headers(1, fields, FLAG.END_HEADERS), ...ending(1))

@@ -36,7 +36,9 @@ async function start(): Promise<void> {
 async function refused(): Promise<Record<string, number>> {
   const { values } = await bare.metrics.connectionsRefused.get()
   return Object.fromEntries(
-    values.filter(({ value }) => value > 0).map(({ labels, value }) => [labels.reason, value]),
+    values
+      .filter(({ value }) => value > 0)
+      .map(({ labels, value }) => [String(labels.reason), value]),
   )
 }
 
