@@ -13,7 +13,7 @@ export interface SystemIdentities {
 }
 
 /** The group of every authenticated user. It is always added, so a credential may name it. */
-const AUTHENTICATED = 'system:authenticated'
+export const AUTHENTICATED = 'system:authenticated'
 
 /** Longest user name, uid, group, extra key or extra value, in bytes of UTF-8. */
 const MAX_NAME_BYTES = 1_024
@@ -99,6 +99,7 @@ function checkSize({ groups, extra }: UserInfo): void {
   }
 }
 
-function rejected(message: string): StatusError {
+/** A 403 that names what is wrong with an identity. */
+export function rejected(message: string): StatusError {
   return new StatusError('Forbidden', `identity rejected: ${message}`)
 }

@@ -1,5 +1,5 @@
 import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
-import type { Authentication } from './authenticator.ts'
+import type { Authentication, UserInfo } from './authenticator.ts'
 
 /** The one credential of a request. */
 export type Credential =
@@ -37,6 +37,11 @@ export interface SignIn {
    * and keys, ignoring expiry; undefined when it would still be accepted, as the same user.
    */
   recheck(authentication: Authentication, connection: ClientConnection): string | undefined
+  /**
+   * Why a user whom another method recognized must not have this identity: its name or one of its groups
+   * is of the name space of this method. Called with every request.
+   */
+  reserves(user: UserInfo): string | undefined
   /** What `/readyz` checks; empty for a method that depends on nothing outside of Gatehouse. */
   readiness(): readonly SignInCheck[]
   /** Ends fetches and timers. */

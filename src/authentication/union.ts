@@ -2,7 +2,7 @@
 import { StatusError } from '../status.ts'
 import type { Authentication, Authenticator, Credentials, UserInfo } from './authenticator.ts'
 import { bearerToken, unauthorized } from './bearer.ts'
-import { guardIdentity, type SystemIdentities } from './identity-guard.ts'
+import { guardIdentity, rejected, type SystemIdentities } from './identity-guard.ts'
 import type { Credential, SignIn } from './sign-in.ts'
 
 export interface SignInUnionOptions {
@@ -31,7 +31,12 @@ export function createSignInUnion(
   // Methods return the same object for the same credential, so each user is guarded once.
   const guarded = new WeakMap<UserInfo, Authentication>()
 
-  function guard(authentication: Authentication): Authentication {
+  function guard(authentication: Authentication, method: SignIn): Authentication {
+    // Not remembered, since a reload may change what the other methods reserve.
+    for (const other of signIns) {
+      const problem = other === method ? undefined : other.reserves(authentication.user)
+      if (problem !== undefined) throw rejected(problem)
+    }
     let result = guarded.get(authentication.user)
     if (result === undefined) {
       result = { ...authentication, user: guardIdentity(authentication.user, systemIdentities) }
@@ -51,8 +56,10 @@ export function createSignInUnion(
       try {
         const result = signIn.authenticate(credential)
         if (result === undefined) continue
-        if (!(result instanceof Promise)) return guard(result)
-        return result.then(guard).catch((error: unknown) => refuse(signIn, error))
+        if (!(result instanceof Promise)) return guard(result, signIn)
+        return result
+          .then((authentication) => guard(authentication, signIn))
+          .catch((error: unknown) => refuse(signIn, error))
       } catch (error) {
         return refuse(signIn, error)
       }

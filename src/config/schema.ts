@@ -223,6 +223,11 @@ const issuerOptions = z.strictObject({
       'does. refuse: the token is refused (401)',
     ['unknown', 'refuse'],
   ).default('unknown'),
+  sharesNames: flag(
+    'whether users of this issuer may have the names and groups of client certificates, and of other ' +
+      'issuers with `sharesNames: true`. Whoever controls one of them can then act as a user of the ' +
+      'others. By default, prefixes that overlap are refused',
+  ).default(false),
 })
 
 const authentication = z

@@ -131,7 +131,7 @@ function recheckSignIn(signIn: SignIn, { live, log }: Pick<BuildEffects, 'live' 
   const ended = live.recheckSignIn(({ authentication, connection }) =>
     authentication.method === signIn.method
       ? signIn.recheck(authentication, connection)
-      : undefined,
+      : signIn.reserves(authentication.user),
   )
   if (ended > 0)
     log.info({ streams: ended }, 'ended streams whose credential is no longer accepted')

@@ -92,7 +92,12 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
   part(reading) {
     const file = reading.fileAt(['authentication', 'configFile'])
     if (file === undefined) return undefined
-    const { issuers = [] } = reading.configuration?.authentication ?? {}
+    const authentication = reading.configuration?.authentication
+    const { issuers = [] } = authentication ?? {}
+    const options = authentication && {
+      issuers,
+      hasCertificates: authentication.x509 !== undefined,
+    }
     const unusedOptions = (of: AuthenticationConfiguration) =>
       findUnusedOptions(issuers, of, reading.source)
     let isStart = true
@@ -100,7 +105,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
       what: 'authentication configuration',
       files: () => [file],
       load() {
-        const configuration = loadAuthenticationConfiguration(file, { issuers })
+        const configuration = loadAuthenticationConfiguration(file, options)
         // At a reload they are only warned of: removing an issuer must not wait for a restart.
         const problems = isStart ? unusedOptions(configuration) : []
         if (problems.length > 0) throw new ConfigError(problems)

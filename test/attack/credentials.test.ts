@@ -481,3 +481,25 @@ test('a client certificate is refused if x509 is not configured', async () => {
   expect(value.response.status).toBe(401)
   expect(received).toEqual([])
 })
+
+describe('a certificate with a name of an issuer', () => {
+  test.for([
+    ['as its common name', { commonName: 'oidc:ada' }, 'user name \\"oidc:ada\\"'],
+    ['as a bare prefix', { commonName: 'oidc:' }, 'user name \\"oidc:\\"'],
+    ['as an organization', { organizations: ['dev', 'oidc:dev'] }, 'group \\"oidc:dev\\"'],
+  ] as const)('%s is refused', async ([, subject, named]) => {
+    const certificate = await attack.gatehouse.certificate(subject)
+    const result = await tried(NONE, certificate)
+    expectRefused(result, 403)
+    expect(result.value.body).toContain(`identity rejected: ${named} begins with the prefix`)
+  })
+
+  test('is accepted where the issuer shares its names', async () => {
+    const sharing = await startAttack({ issuerOptions: { sharesNames: true } })
+    const certificate = await sharing.gatehouse.certificate({ commonName: 'oidc:ada' })
+    const { value, received } = await sharing.watching(() => sharing.send(NONE, certificate))
+    await sharing.close()
+    expect(value.response.status).toBe(200)
+    expect(headerValues(received[0]!, 'impersonate-user')).toEqual(['oidc:ada'])
+  })
+})

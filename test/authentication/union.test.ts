@@ -22,6 +22,7 @@ function signIn(
     method,
     authenticate: (credential) => (credential.kind === kind ? judge() : undefined),
     recheck: () => undefined,
+    reserves: () => undefined,
     readiness: () => [],
     close: () => undefined,
   }
@@ -79,6 +80,21 @@ test('methods are asked in their order, until one takes the credential for its o
   const recognized = await authenticate(credentials({ authorization: 'Bearer t' }))
   expect(recognized).toMatchObject({ method: 'oidc' })
   expect(results).toEqual(['oidc ok'])
+})
+
+test('a name that another method reserves is refused, also after it was accepted', async () => {
+  const reserved: string[] = []
+  const reserving = { ...oidc(), reserves: () => reserved[0] }
+  const { authenticate, results } = union([x509(), reserving])
+  const certificate = () => authenticate(credentials({ certificate: true }))
+  expect(await certificate()).toMatchObject({ user: { username: 'ada' } })
+  reserved.push('user name "ada" is taken')
+  expect(certificate).toThrow(
+    expect.objectContaining({ code: 403, message: 'identity rejected: user name "ada" is taken' }),
+  )
+  const token = await authenticate(credentials({ authorization: 'Bearer t' }))
+  expect(token).toMatchObject({ method: 'oidc' })
+  expect(results).toEqual(['x509 ok', 'x509 refused', 'oidc ok'])
 })
 
 test('no credential is nobody', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -451,6 +451,58 @@ describe('options of issuers', () => {
     const options = '[{ url: https://a.example }, { url: https://a.example }]'
     await withIssuers([issuer('https://a.example', groups)], options)
     expect(problems()).toEqual([expect.stringContaining('"https://a.example" is listed twice')])
+  })
+
+  describe('and name spaces', () => {
+    const named = (url: string, username: string, groupPrefix?: string) => ({
+      ...issuer(url),
+      claimMappings: {
+        username: { claim: 'sub', prefix: username },
+        ...(groupPrefix === undefined ? {} : { groups: { claim: 'groups', prefix: groupPrefix } }),
+      },
+    })
+    const [a, b] = ['https://a.example', 'https://b.example']
+    const OVERLAP =
+      /^authentication.yaml:1:\d+: jwt\[1\]\.claimMappings\.(username|groups)\.prefix: .* overlaps/
+
+    test.for([
+      ['the same prefix', named(a, 'x:'), named(b, 'x:'), 'username'],
+      ['a prefix that begins with another', named(a, 'x:'), named(b, 'x:y:'), 'username'],
+      ['a prefix with which another begins', named(a, 'x:y:'), named(b, 'x:'), 'username'],
+      ['the same prefix of groups', named(a, 'x:', 'g:'), named(b, 'y:', 'g:'), 'groups'],
+    ] as const)('%s of two issuers is a problem', async ([, first, second, field]) => {
+      await withIssuers([first, second], '[]')
+      expect(problems()).toEqual([expect.stringMatching(OVERLAP)])
+      expect(problems()[0]).toContain(`${field}.prefix`)
+      await withIssuers([first, second], `[{ url: ${a}, sharesNames: true }]`)
+      expect(problems()).toEqual([expect.stringMatching(OVERLAP)])
+    })
+
+    test('that overlap can be accepted for both issuers', async () => {
+      const options = `[{ url: ${a}, sharesNames: true }, { url: ${b}, sharesNames: true }]`
+      await withIssuers([named(a, 'x:', ''), named(b, 'x:y:', '')], options)
+      expect(problems()).toEqual([])
+    })
+
+    test('user names and groups are different name spaces', async () => {
+      await withIssuers([named(a, 'x:', 'g:'), named(b, 'g:', 'x:')], '[]')
+      expect(problems()).toEqual([])
+    })
+
+    test('an empty prefix beside client certificates is a problem, unless it is accepted', async () => {
+      await withIssuers([named(a, 'x:', '')], '[]')
+      expect(problems()).toEqual([
+        expect.stringMatching(
+          /jwt\[0\]\.claimMappings\.groups\.prefix: is empty, so groups of this issuer may be those of client certificates/,
+        ),
+      ])
+      await withIssuers([named(a, '', '')], `[{ url: ${a}, sharesNames: true }]`)
+      expect(problems()).toEqual([])
+      await withIssuers([named(a, '', '')], '[]')
+      const text = await readFile(at('gatehouse.yaml'), 'utf8')
+      await writeFile(at('gatehouse.yaml'), text.replace(/ {2}x509: .*\n/, ''))
+      expect(problems()).toEqual([])
+    })
   })
 
   test('are of no use without a configFile', async () => {

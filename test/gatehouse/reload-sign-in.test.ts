@@ -298,3 +298,24 @@ async function statusOf(token: string): Promise<number | undefined> {
   response.resume()
   return response.statusCode
 }
+
+test('a new prefix of an issuer ends the streams of certificates whose name begins with it', async () => {
+  const robot = { certificate: await gatehouse.certificate({ commonName: 'robot:ci' }) }
+  const ada = { certificate: await gatehouse.certificate() }
+  const taken = await openWatch(robot)
+  const other = await openWatch(ada)
+  await changeIssuers((yaml) => yaml.replaceAll(/prefix: "?oidc:"?/g, 'prefix: "robot:"'))
+  await taken.ended
+  expect(await causes(1)).toEqual([
+    expect.stringContaining(`${NOT_ACCEPTED}user name "robot:ci" begins with the prefix`),
+  ])
+  expect(other.isOpen()).toBe(true)
+  other.destroy()
+})
+
+test('an issuer whose prefix is not its own does not come into effect', async () => {
+  await changeIssuers((yaml) => yaml.replaceAll(/prefix: "?oidc:"?/g, 'prefix: ""'))
+  expect(gatehouse.log.join('')).toContain('may be those of client certificates')
+  const watch = await openWatch({ token: await gatehouse.token() })
+  watch.destroy()
+})

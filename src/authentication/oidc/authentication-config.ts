@@ -1,11 +1,11 @@
 import { readDocument } from '../../config/document.ts'
 import { ConfigError } from '../../config/problem.ts'
-import type { Configuration } from '../../config/schema.ts'
 import { checkAcrossFields } from './authentication-checks.ts'
 import {
   authenticationConfigurationSchema,
   type AuthenticationConfigurationFile,
 } from './authentication-schema.ts'
+import { checkNames, type IssuerOptions } from './authentication-names.ts'
 import type { ClaimMappings, RequiredClaim } from './claim-mappings.ts'
 
 /** The issuers whose tokens are accepted, and how their claims map to Kubernetes users. */
@@ -27,41 +27,42 @@ export interface Issuer {
   readonly audiences: readonly string[]
   readonly requiredClaims: readonly RequiredClaim[]
   readonly claimMappings: ClaimMappings
+  /** Whether its users may have the names of users of another source. */
+  readonly sharesNames: boolean
 }
-
-/** The options of gatehouse.yaml that concern issuers. */
-export interface IssuerOptions {
-  readonly issuers: Configuration['authentication']['issuers']
-}
-
-const NO_OPTIONS: IssuerOptions = { issuers: [] }
 
 /**
  * Reads a Kubernetes `AuthenticationConfiguration` (apiserver.config.k8s.io/v1 and v1beta1) as
  * strictly as kube-apiserver does. Fields that need CEL are refused.
  *
+ * @param options undefined when gatehouse.yaml is not valid: they are not checked then
  * @throws ConfigError with every problem found
  */
 export function loadAuthenticationConfiguration(
   file: string,
-  options = NO_OPTIONS,
+  options?: IssuerOptions,
 ): AuthenticationConfiguration {
   const reading = readDocument(file, authenticationConfigurationSchema)
-  const problems = [...reading.problems, ...checkAcrossFields(reading)]
+  const problems = [
+    ...reading.problems,
+    ...checkAcrossFields(reading),
+    ...(options === undefined ? [] : checkNames(reading, options)),
+  ]
   if (reading.value === undefined || problems.length > 0) throw new ConfigError(problems)
-  return { issuers: reading.value.jwt.map((jwt) => toIssuer(jwt, options)) }
+  return { issuers: reading.value.jwt.map((jwt) => toIssuer(jwt, options?.issuers)) }
 }
 
 type Jwt = AuthenticationConfigurationFile['jwt'][number]
 
 function toIssuer(
   { issuer, claimValidationRules, claimMappings }: Jwt,
-  { issuers }: IssuerOptions,
+  options: IssuerOptions['issuers'] = [],
 ): Issuer {
   const { username, groups, uid } = claimMappings
-  const own = issuers.find(({ url }) => url === issuer.url)
+  const own = options.find(({ url }) => url === issuer.url)
   return {
     url: issuer.url,
+    sharesNames: own?.sharesNames === true,
     discoveryUrl: issuer.discoveryURL,
     certificateAuthority: issuer.certificateAuthority,
     audiences: issuer.audiences,

@@ -12,6 +12,7 @@ import { readClaims, readCompactJws } from './compact-jws.ts'
 import { createJsonFetcher } from './json-fetch.ts'
 import { createKeySource, SYSTEM_TIMING, type KeySource, type Timing } from './jwks.ts'
 import { checkParties, checkRegisteredClaims } from './registered-claims.ts'
+import { createReservedNames, type ReservedNames } from './reserved-names.ts'
 import type { JsonObject } from './strict-json.ts'
 import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
 import { verifySignature, type VerifiedPayload } from './token-signature.ts'
@@ -63,6 +64,7 @@ export function createOidcSignIn(
   // Keyed by the annotations, since the identity guard keeps that object.
   const proofs = new WeakMap<Authentication['annotations'], Proof>()
   let issuers: ReadonlyMap<string, ActiveIssuer> = new Map()
+  let reserves: ReservedNames = () => undefined
 
   /** Issuers of the configuration by URL; key sources are reused from `before` where they match. */
   function activate(
@@ -137,6 +139,7 @@ export function createOidcSignIn(
       const proof = proofs.get(annotations)
       return proof === undefined ? 'the user did not authenticate with a token' : recheck(proof)
     },
+    reserves: (user) => reserves(user),
     readiness: () =>
       [...issuers.values()].map(({ configuration: { url }, keys }) => ({
         name: `jwks ${url}`,
@@ -146,6 +149,7 @@ export function createOidcSignIn(
     update(next) {
       const before = issuers
       issuers = activate(next, before)
+      reserves = createReservedNames(next.issuers)
       const kept = new Set([...issuers.values()].map(({ keys }) => keys))
       for (const { keys } of before.values()) if (!kept.has(keys)) keys.close()
       cache.clear()

@@ -54,6 +54,8 @@ export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Ef
       return authentication
     },
     recheck: (_authentication, connection) => recheck(chainOf(connection)),
+    // The names of certificates have no prefix.
+    reserves: () => undefined,
     // Judging a certificate depends on no other system.
     readiness: () => [],
     update(clientTrust) {

@@ -93,6 +93,7 @@ describe('a valid file', () => {
           groups: { claim: 'roles', prefix: 'g:', isRequired: false },
           uidClaim: 'sub',
         },
+        sharesNames: false,
       },
       {
         url: 'https://b.example/',
@@ -105,6 +106,7 @@ describe('a valid file', () => {
           groups: undefined,
           uidClaim: undefined,
         },
+        sharesNames: false,
       },
     ])
   })

@@ -140,6 +140,7 @@ export function issuerConfiguration(issuer: TestIssuer, overrides: Partial<Issue
       groups: { claim: 'groups', prefix: 'oidc:', isRequired: false },
       uidClaim: undefined,
     },
+    sharesNames: false,
     ...overrides,
   }
 }
