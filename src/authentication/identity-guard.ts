@@ -25,13 +25,15 @@ const MAX_TOTAL_BYTES = 24_576
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]/
 
 /**
- * Invisible characters and bidirectional controls: a name that contains one looks like another name
- * in rules and logs. U+200C and U+200D are allowed, since Persian and Indic scripts need them.
- * U+FFFD is included because decoders put it in place of invalid bytes, so that different names
- * would become equal.
+ * Characters that are not visible, or that look like another one, so that a name that contains one looks
+ * like another name in rules and logs: control, format, private and unassigned code points, all that
+ * Unicode lets a renderer ignore, blanks other than U+0020 and the ideographic space, and those that only
+ * their glyph makes invisible (U+2800 braille blank, U+16FE4 Khitan filler, U+1D159 null notehead).
+ * U+200C and U+200D are allowed, since Persian and Indic scripts need them. U+FFFC and U+FFFD stand for
+ * what could not be shown or decoded, so that different names would become equal.
  */
 const INVISIBLE =
-  /[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufff9-\ufffd\u{e0000}-\u{e007f}]/u
+  /[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}[\u{16fe4}]\u2800\ufffc\ufffd\u{1d159}]--[ \u3000\u200c\u200d]]/v
 
 /**
  * Returns the user with `system:authenticated` added to the groups if it is missing.
@@ -75,11 +77,11 @@ function checkName(what: string, value: string): void {
   if (value === '') throw rejected(`${what} is empty`)
   if (CONTROL.test(value)) throw rejected(`${what} ${quote(value)} contains control characters`)
   if (!value.isWellFormed()) throw rejected(`${what} is not valid Unicode`)
-  if (INVISIBLE.test(value)) {
-    throw rejected(`${what} ${quote(value)} contains invisible characters`)
-  }
   if (value !== value.trim()) {
     throw rejected(`${what} ${quote(value)} begins or ends with whitespace`)
+  }
+  if (INVISIBLE.test(value)) {
+    throw rejected(`${what} ${quote(value)} contains invisible characters`)
   }
   if (Buffer.byteLength(value) > MAX_NAME_BYTES) {
     throw rejected(`${what} is longer than ${MAX_NAME_BYTES} bytes`)

@@ -97,6 +97,32 @@ test.for([
   ['a right-to-left override', 'ada\u202emoc.elpmaxe'],
   ['an isolate', 'ada\u2066'],
   ['a right-to-left mark', '\u200fada'],
+  ['a combining grapheme joiner', 'ad\u034fa'],
+  ['a Hangul choseong filler', 'ad\u115fa'],
+  ['a Hangul jungseong filler', 'ad\u1160a'],
+  ['a Khmer inherent vowel', 'ad\u17b4a'],
+  ['another Khmer inherent vowel', 'ad\u17b5a'],
+  ['a Mongolian variation selector', 'ad\u180ba'],
+  ['the last Mongolian variation selector', 'ad\u180da'],
+  ['the fourth Mongolian variation selector', 'ad\u180fa'],
+  ['a braille blank', 'ad\u2800a'],
+  ['a Hangul filler', 'ad\u3164a'],
+  ['a halfwidth Hangul filler', 'ad\uffa0a'],
+  ['a variation selector', 'ad\ufe00a'],
+  ['the variation selector of emoji', 'ad\ufe0fa'],
+  ['an unassigned code point that is ignored', 'ad\ufff0a'],
+  ['the last of these', 'ad\ufff8a'],
+  ['an object replacement character', 'ad\ufffca'],
+  ['a shorthand format control', 'ad\u{1bca0}a'],
+  ['a musical null notehead', 'ad\u{1d159}a'],
+  ['a musical format control', 'ad\u{1d173}a'],
+  ['a Khitan filler', 'ad\u{16fe4}a'],
+  ['a supplementary variation selector', 'ad\u{e0100}a'],
+  ['the last ignorable code point', 'ad\u{e0fff}a'],
+  ['a private code point', 'ad\ue000a'],
+  ['an unassigned code point', 'ad\u0378a'],
+  ['a no-break space within', 'ad\u00a0a'],
+  ['a hair space within', 'ad\u200aa'],
   ['a tag character outside the Basic Multilingual Plane', 'ada\u{e0041}'],
   ['a replacement character, which decoders put in place of invalid bytes', 'ad\ufffd'],
 ] as const)('a name with %s is refused in every field', ([, name]) => {
@@ -116,16 +142,40 @@ test.for([
   }
 })
 
-test.for(['علی‌رضا', 'क्‍ष', 'Zoë', 'zoe\u0308', '李', '👩‍💻', 'ada@example.com', 'a b', "o'neil"])(
-  'the name %s is accepted unchanged',
-  (name) => {
-    const identity = user({ username: name, groups: [name] })
-    expect(guardIdentity(identity, NONE_ALLOWED)).toMatchObject({
-      username: name,
-      groups: [name, 'system:authenticated'],
-    })
-  },
-)
+test.for([
+  'علی‌رضا',
+  'क्‍ष',
+  'Zoë',
+  'zoe\u0308',
+  '李',
+  '👩‍💻',
+  'ada@example.com',
+  'a b',
+  "o'neil",
+  '開発\u3000部',
+  'กุ้ง',
+])('the name %s is accepted unchanged', (name) => {
+  const identity = user({ username: name, groups: [name] })
+  expect(guardIdentity(identity, NONE_ALLOWED)).toMatchObject({
+    username: name,
+    groups: [name, 'system:authenticated'],
+  })
+})
+
+test('every code point that Unicode lets a renderer ignore is refused, except ZWNJ and ZWJ', () => {
+  const accepted: number[] = []
+  for (let code = 0x80; code <= 0x10_ff_ff; code++) {
+    const character = String.fromCodePoint(code)
+    if (!/\p{Default_Ignorable_Code_Point}/u.test(character)) continue
+    try {
+      guardIdentity(user({ username: `a${character}a` }), NONE_ALLOWED)
+      accepted.push(code)
+    } catch {
+      // Refused, as it should be.
+    }
+  }
+  expect(accepted).toEqual([0x20_0c, 0x20_0d])
+})
 
 test('system identities that the administrator allows are accepted, and no others', () => {
   const allowed = { users: ['system:serviceaccount:ci:runner'], groups: ['system:ci'] }
