@@ -2,6 +2,7 @@
  * Reads bearer tokens from a request (RFC 6750 section 2.1; apiserver request/bearertoken,
  * request/websocket).
  */
+import { listItems } from '../http/list-header.ts'
 import { StatusError } from '../status.ts'
 
 /** Longest token that is accepted, in characters. */
@@ -11,7 +12,7 @@ export const MAX_TOKEN_LENGTH = 16_384
  * Prefix of the WebSocket subprotocol that carries a token (apiserver
  * request/websocket/protocol.go).
  */
-export const BEARER_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.'
+const BEARER_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.'
 
 /**
  * Returns the token of `Authorization: Bearer TOKEN`, undefined without the header.
@@ -31,8 +32,17 @@ export function bearerToken(authorization: string | undefined): string | undefin
 }
 
 /**
+ * Whether a subprotocol carries a token, or text that only differs from one that does by its case: neither
+ * may reach the API server.
+ */
+export function isBearerSubprotocol(protocol: string): boolean {
+  return protocol.slice(0, BEARER_SUBPROTOCOL.length).toLowerCase() === BEARER_SUBPROTOCOL
+}
+
+/**
  * Returns the token in `Sec-WebSocket-Protocol`, decoded, undefined when there is none. Browsers
- * send it there because they cannot set `Authorization` on a WebSocket.
+ * send it there because they cannot set `Authorization` on a WebSocket. On any other request it is no
+ * credential, as in kube-apiserver.
  *
  * @param values the values of the header, one for each field line
  * @throws StatusError 401 when there are several tokens, no other subprotocol, or when the token is
@@ -40,7 +50,7 @@ export function bearerToken(authorization: string | undefined): string | undefin
  */
 export function webSocketToken(values: readonly string[]): string | undefined {
   if (values.length === 0) return undefined
-  const protocols = values.flatMap((value) => value.split(',')).map((protocol) => protocol.trim())
+  const protocols = listItems(values)
   const carriers = protocols.filter((protocol) => protocol.startsWith(BEARER_SUBPROTOCOL))
   const [carrier] = carriers
   if (carrier === undefined) return undefined

@@ -69,7 +69,9 @@ export function createHandlerChain(
     const recognized = stages.authenticate({
       connection: request.connection,
       authorization: headers.authorization,
-      webSocketToken: webSocketToken(headers.webSocketProtocols),
+      webSocketToken: isWebSocketUpgrade(exchange)
+        ? webSocketToken(headers.webSocketProtocols)
+        : undefined,
     })
     const authentication = recognized instanceof Promise ? await recognized : recognized
     if (authentication === undefined) throw unauthorized('no credential')
@@ -134,6 +136,11 @@ export function createHandlerChain(
       slot.release()
     }
   }
+}
+
+/** As in kube-apiserver, a subprotocol is a credential only then. */
+function isWebSocketUpgrade(exchange: Exchange): boolean {
+  return exchange.request.isUpgrade && exchange.header('upgrade')?.toLowerCase() === 'websocket'
 }
 
 function limitHeaders({ state }: Slot): readonly string[] {

@@ -4,8 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 
-import { BEARER_SUBPROTOCOL } from '../authentication/bearer.ts'
+import { isBearerSubprotocol } from '../authentication/bearer.ts'
 import type { RawHeaders } from '../http/exchange.ts'
+import { listItems } from '../http/list-header.ts'
 import { isUpgradable } from '../request/long-running.ts'
 import type { RequestInfo } from '../request/types.ts'
 import { StatusError } from '../status.ts'
@@ -69,7 +70,7 @@ function webSocketHandshake(method: string, values: (name: string) => string[]):
   }
   // Authentication has read the client's token, which must not reach the API server.
   const offered = list(values('sec-websocket-protocol')).filter(
-    (protocol) => !protocol.startsWith(BEARER_SUBPROTOCOL),
+    (protocol) => !isBearerSubprotocol(protocol),
   )
   return {
     protocol: 'websocket',
@@ -155,7 +156,7 @@ function headerValues(rawHeaders: RawHeaders, name: string): string[] {
 }
 
 function list(values: readonly string[]): string[] {
-  const items = values.flatMap((value) => value.split(',')).map((item) => item.trim())
+  const items = listItems(values)
   const bad = items.find((item) => !TOKEN_LIST_ITEM.test(item))
   if (bad !== undefined) throw badHandshake('the handshake contains an invalid protocol name')
   return items

@@ -371,6 +371,41 @@ describe('a token among WebSocket subprotocols', () => {
     expectRefused(await tried(upgrade(await lines(await carrier()))), 401)
   })
 
+  test.for([
+    ['an ordinary request', ''],
+    ['an Upgrade that Connection does not name', 'Upgrade: websocket\r\n'],
+    [
+      'an upgrade to SPDY',
+      'Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n',
+    ],
+    ['an upgrade to two protocols', 'Connection: Upgrade\r\nUpgrade: websocket, foo\r\n'],
+  ] as const)('is no credential on %s', async ([, fields]) => {
+    const line = `Sec-WebSocket-Protocol: ${await carrier()}, v5.channel.k8s.io\r\n`
+    const result = await tried(withFields(fields + line, `${PATH}/p/exec?command=ls`))
+    expectRefused(result, 401)
+    expect(result.events[0]!.annotations['gatehouse/cause']).toBe('no credential')
+  })
+
+  test('is no second credential without an upgrade, and is not forwarded', async () => {
+    const line = `Sec-WebSocket-Protocol: ${await carrier({ sub: 'eve' })}, v5.channel.k8s.io\r\n`
+    const certificate = await attack.gatehouse.certificate({ commonName: 'grace' })
+    for (const result of [
+      await tried(withFields(line + (await attack.bearer({ sub: 'grace' })))),
+      await tried(withFields(line), certificate),
+    ]) {
+      expect(result.value.status).toBe(200)
+      expect(headerValues(result.received[0]!, 'impersonate-user')[0]).toMatch(/grace$/)
+      expect(headerValues(result.received[0]!, 'sec-websocket-protocol')).toEqual([])
+    }
+  })
+
+  test('behind a blank that is none in HTTP reaches nothing', async () => {
+    const protocols = `v5.channel.k8s.io, \u00a0${await carrier()}`
+    const lines = `Sec-WebSocket-Protocol: ${protocols}\r\n`
+    expectRefused(await tried(upgrade(lines)), 401)
+    expectRefused(await tried(upgrade(lines, await attack.bearer())), 400)
+  })
+
   test('beside a client certificate is refused', async () => {
     const certificate = await attack.gatehouse.certificate()
     const lines = `Sec-WebSocket-Protocol: ${await carrier()}, v5.channel.k8s.io\r\n`

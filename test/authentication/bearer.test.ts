@@ -38,6 +38,14 @@ test('a token among the subprotocols is read from one field line or several', ()
   expect(webSocketToken([])).toBeUndefined()
 })
 
+test('whitespace around a subprotocol is space and tab only, as in HTTP', () => {
+  expect(webSocketToken([`\t a ,\t ${carrier('t')} \t`])).toBe('t')
+  for (const blank of ['\u00a0', '\v', '\f', '\ufeff', '\u2003']) {
+    expect(webSocketToken([`a, ${blank}${carrier('t')}`])).toBeUndefined()
+    expect(() => webSocketToken([`a, ${carrier('t')}${blank}`])).toThrow('Unauthorized')
+  }
+})
+
 test.for([
   { name: 'that is the only subprotocol', values: [carrier('t')] },
   { name: 'beside another token', values: ['v5.channel.k8s.io', carrier('a'), carrier('b')] },

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { resolveRequestInfo } from '../../src/request/request-info.ts'
@@ -117,4 +118,31 @@ describe('a 101 response', () => {
   ])('is refused when it has %j', (change) => {
     expect(() => checkSwitchingProtocols(requested, { ...good, ...change })).toThrow(StatusError)
   })
+})
+
+test('no token in a subprotocol reaches the API server, however it is written', () => {
+  const prefix = 'base64url.bearer.authorization.k8s.io.'
+  const piece = fc.constantFrom(
+    ...[prefix, prefix.toUpperCase(), 'Base64Url.bearer.authorization.k8s.io.', 'dG9rZW4'],
+    ...[',', ' ', '\t', '\u00a0', '\v', '\f', '\u0085', 'v5.channel.k8s.io', 'a', ''],
+  )
+  const value = fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join(''))
+  fc.assert(
+    fc.property(fc.array(value, { minLength: 1, maxLength: 3 }), (values) => {
+      const lines = values.flatMap((one) => ['Sec-WebSocket-Protocol', one])
+      let sent: readonly string[] = []
+      try {
+        sent = handshakeOf('GET', [...webSocket, ...lines]).headers
+      } catch (error) {
+        if (!(error instanceof StatusError)) throw error
+      }
+      // Several readers trim more than HTTP allows, and compare in any case.
+      const read = sent
+        .join(',')
+        .split(',')
+        .map((one) => one.trim().toLowerCase())
+      expect(read.filter((protocol) => protocol.startsWith(prefix))).toEqual([])
+    }),
+    { numRuns: 2_000 },
+  )
 })
