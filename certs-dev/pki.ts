@@ -69,6 +69,8 @@ export interface AuthorityOptions {
   readonly commonName: string
   /** Validity, as in {@link CertificateRequest}. Default: 30. */
   readonly days?: number
+  /** False: without key usages, as `openssl req -x509` makes it. Default: it only signs. */
+  readonly hasKeyUsages?: boolean
 }
 
 /** Creates a self-signed certificate authority. */
@@ -80,7 +82,7 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     name: subjectOf(options),
     keys,
     signingAlgorithm,
-    extensions: await authorityExtensions(keys.publicKey),
+    extensions: await authorityExtensions(keys.publicKey, options),
   })
   return authorityOf(certificate, keys.privateKey, await pair(certificate, keys.privateKey))
 }
@@ -139,7 +141,7 @@ function authorityOf(
         subject: subjectOf(options),
         publicKey: keys.publicKey,
         extensions: [
-          ...(await authorityExtensions(keys.publicKey)),
+          ...(await authorityExtensions(keys.publicKey, options)),
           await x509.AuthorityKeyIdentifierExtension.create(certificate.publicKey),
         ],
       })
@@ -171,10 +173,20 @@ function subjectOf({ commonName, organizations = [], uid }: Subject): x509.Name 
   ])
 }
 
-async function authorityExtensions(publicKey: CryptoKey): Promise<x509.Extension[]> {
+async function authorityExtensions(
+  publicKey: CryptoKey,
+  { hasKeyUsages = true }: AuthorityOptions,
+): Promise<x509.Extension[]> {
   return [
     new x509.BasicConstraintsExtension(true, undefined, true),
-    new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+    ...(hasKeyUsages
+      ? [
+          new x509.KeyUsagesExtension(
+            x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+            true,
+          ),
+        ]
+      : []),
     await x509.SubjectKeyIdentifierExtension.create(publicKey),
   ]
 }

@@ -10,6 +10,8 @@ export interface PeerCertificate {
   readonly subject: Readonly<Record<string, string | readonly string[]>>
   /** Extended key usages by OID; absent when the certificate has no such extension. */
   readonly extKeyUsage: readonly string[] | undefined
+  /** Whether it is the certificate of a CA (basicConstraints, RFC 5280 section 4.2.1.9). */
+  readonly isCA: boolean
   /** SHA-256 of the DER, lower-case hex. */
   readonly sha256: string
   /** Milliseconds since the epoch, as is `notAfter`. */

@@ -93,6 +93,7 @@ function peerCertificate(
   return {
     subject: legacy.subject as unknown as PeerCertificate['subject'],
     extKeyUsage: legacy.ext_key_usage,
+    isCA: certificate.ca,
     sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
     notBefore: certificate.validFromDate.getTime(),
     notAfter: certificate.validToDate.getTime(),

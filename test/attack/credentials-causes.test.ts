@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createAuthority, type KeyPair } from '../../certs-dev/pki.ts'
 import { headerValues } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
+import { replaceFile } from '../support/files.ts'
 
 const PATH = '/api/v1/namespaces/d/pods'
 
@@ -62,6 +63,26 @@ describe('the audit record has the cause, and the client gets Unauthorized only:
       'the token is for another audience (aud): "other", "third"',
     ],
     [
+      'a token that was issued to another client',
+      async () => ({ fields: await attack.bearer({ azp: 'grafana' }) }),
+      'the token was issued to another client (azp), which is not listed in audiences: "grafana"',
+    ],
+    [
+      'a token that was issued in the future',
+      async () => ({ fields: await attack.bearer({ iat: 9_000_000_000, exp: 9_000_000_060 }) }),
+      'the token was issued in the future (iat): 2255-03-14T16:00:00.000Z; compare the clocks',
+    ],
+    [
+      'the certificate of a CA below the client CA',
+      async () => ({
+        certificate: await attack.gatehouse.clientAuthority.createIntermediate({
+          commonName: 'ada',
+          hasKeyUsages: false,
+        }),
+      }),
+      'client certificate: it is the certificate of a CA, not of a user',
+    ],
+    [
       'an expired token',
       async () => ({ fields: await attack.bearer({ exp: 1_000_000_000 }) }),
       'the token has expired (exp): 2001-09-09T01:46:40.000Z',
@@ -115,6 +136,17 @@ describe('the audit record has the cause, and the client gets Unauthorized only:
     const { cause } = await causeOf({ fields: await attack.bearer({ aud: inner }) })
     expect(cause).toBe('[redacted]')
   })
+})
+
+test('the certificate of the client CA itself is refused with its cause', async () => {
+  const authority = await createAuthority({ commonName: 'ada', hasKeyUsages: false })
+  await replaceFile(
+    attack.gatehouse.file('client-ca.crt'),
+    attack.gatehouse.clientAuthority.certificatePem + authority.certificatePem,
+  )
+  attack.gatehouse.gatehouse.reload()
+  const { cause } = await causeOf({ certificate: authority })
+  expect(cause).toBe('client certificate: it is the certificate of a CA, not of a user')
 })
 
 describe('the largest accepted identity arrives complete', () => {

@@ -3,7 +3,7 @@ import { quote } from '../quote.ts'
 import { ownMember, type JsonObject } from './strict-json.ts'
 
 /** How far the issuer's clock may be ahead. It does not extend a token's lifetime. */
-const NOT_BEFORE_LEEWAY_MS = 60_000
+const LEEWAY_MS = 60_000
 /** Audiences in one message; a token may be for hundreds. */
 const MAX_SHOWN = 4
 /** Last second that an ECMAScript `Date` can represent, in the year 275760. */
@@ -18,17 +18,17 @@ export interface Expected {
 }
 
 /**
- * Checks `iss`, `aud`, `exp` and `nbf` (RFC 7519 section 4.1) of verified claims, and returns the
- * expiry in milliseconds since the epoch. Like kube-apiserver's OIDC authenticator, it does not
- * check `azp`, `iat`, `nonce` and `typ`; unlike it, it requires times to be numbers. Throws
- * StatusError 401.
+ * Checks `iss`, `aud`, `azp`, `exp`, `nbf` and `iat` (RFC 7519 section 4.1, OpenID Connect Core
+ * section 3.1.3.7) of verified claims, and returns the expiry in milliseconds since the epoch. Like
+ * kube-apiserver's OIDC authenticator, it does not check `nonce` and `typ`; unlike it, it checks `azp` and
+ * `iat`, and requires times to be numbers. Throws StatusError 401.
  */
 export function checkRegisteredClaims(claims: JsonObject, expected: Expected): number {
   checkParties(claims, expected)
   return checkTimes(claims, expected.now)
 }
 
-/** Checks issuer (`iss`) and audience (`aud`). Throws StatusError 401. */
+/** Checks issuer (`iss`), audience (`aud`) and authorized party (`azp`). Throws StatusError 401. */
 export function checkParties(claims: JsonObject, expected: Omit<Expected, 'now'>): void {
   if (ownMember(claims, 'iss') !== expected.issuer) {
     throw unauthorized('the issuer (iss) is not the one whose keys verified the token')
@@ -37,6 +37,12 @@ export function checkParties(claims: JsonObject, expected: Omit<Expected, 'now'>
   if (!audiences.some((audience) => expected.audiences.includes(audience))) {
     throw unauthorized(`the token is for another audience (aud): ${listed(audiences)}`)
   }
+  const party = ownMember(claims, 'azp') ?? undefined
+  if (party === undefined) return
+  if (typeof party === 'string' && expected.audiences.includes(party)) return
+  throw unauthorized(
+    `the token was issued to another client (azp), which is not listed in audiences: ${quote(party)}`,
+  )
 }
 
 function checkTimes(claims: JsonObject, now: number): number {
@@ -46,8 +52,14 @@ function checkTimes(claims: JsonObject, now: number): number {
     throw unauthorized(`the token has expired (exp): ${new Date(expiresAt).toISOString()}`)
   }
   const notBefore = readTime(claims, 'nbf')
-  if (notBefore !== undefined && now + NOT_BEFORE_LEEWAY_MS < notBefore) {
+  if (notBefore !== undefined && now + LEEWAY_MS < notBefore) {
     throw unauthorized(`the token is not valid yet (nbf): ${new Date(notBefore).toISOString()}`)
+  }
+  const issuedAt = readTime(claims, 'iat')
+  if (issuedAt !== undefined && now + LEEWAY_MS < issuedAt) {
+    throw unauthorized(
+      `the token was issued in the future (iat): ${new Date(issuedAt).toISOString()}; compare the clocks`,
+    )
   }
   return expiresAt
 }
@@ -66,7 +78,7 @@ function readAudiences(aud: unknown): readonly string[] {
 }
 
 /** A NumericDate in milliseconds since the epoch; undefined when the claim is missing. */
-function readTime(claims: JsonObject, name: 'exp' | 'nbf'): number | undefined {
+function readTime(claims: JsonObject, name: 'exp' | 'nbf' | 'iat'): number | undefined {
   const value = ownMember(claims, name)
   if (value === undefined) return undefined
   if (typeof value !== 'number') throw unauthorized(`the claim ${name} is not a number`)

@@ -84,6 +84,10 @@ function checkVerdict(certificate: PeerCertificate, generation: number, now: num
     const problem = timeProblem(certificate.notBefore, certificate.notAfter, now)
     throw unauthorized(`client certificate: ${problem ?? 'its validity period cannot be parsed'}`)
   }
+  // kube-apiserver accepts it: a CA without extended key usage may be used for anything.
+  if (certificate.isCA) {
+    throw unauthorized('client certificate: it is the certificate of a CA, not of a user')
+  }
   // Go's x509.Verify: without the extension every usage is allowed; kube-apiserver requires clientAuth.
   const usages = extKeyUsage ?? [CLIENT_AUTH]
   if (!usages.includes(CLIENT_AUTH) && !usages.includes(ANY_EXTENDED_KEY_USAGE)) {

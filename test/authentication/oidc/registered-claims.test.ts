@@ -55,3 +55,31 @@ test.for<[unknown, RegExp]>([
     expectation,
   )
 })
+
+test.for<[unknown, RegExp]>([
+  [1_060, /^not refused$/],
+  [1_060.5, /issued in the future \(iat\): 1970-01-01T00:17:40\.500Z/],
+  [0, /^not refused$/],
+  [undefined, /^not refused$/],
+  [1e300, /iat is out of range/],
+  ['1000', /iat is not a number/],
+])('an iat of %j gives %s', async ([iat, expectation]) => {
+  expect(await refusalOf(() => checkRegisteredClaims({ ...good, iat }, expected))).toMatch(
+    expectation,
+  )
+})
+
+test.for<[unknown, RegExp]>([
+  ['a', /^not refused$/],
+  ['b', /^not refused$/],
+  [undefined, /^not refused$/],
+  [null, /^not refused$/],
+  ['c', /issued to another client \(azp\), which is not listed in audiences: "c"/],
+  ['A', /another client/],
+  ['', /another client/],
+  [['a'], /another client .*: a list/],
+])('an azp of %j gives %s', async ([azp, expectation]) => {
+  expect(await refusalOf(() => checkRegisteredClaims({ ...good, azp }, expected))).toMatch(
+    expectation,
+  )
+})

@@ -10,6 +10,7 @@ function certificate(overrides: Partial<PeerCertificate> = {}): PeerCertificate 
   return {
     subject: { CN: 'ada', O: ['dev', 'ops'] },
     extKeyUsage: ['1.3.6.1.5.5.7.3.2'],
+    isCA: false,
     sha256: 'abcd',
     notBefore: NOW - 1_000,
     notAfter: NOW + 1_000,
@@ -96,6 +97,11 @@ describe('the x509 authenticator', () => {
       name: 'a certificate that is not valid yet',
       overrides: { notBefore: NOW + 1 },
       cause: 'the certificate is not valid before 2026-01-01T00:00:00.001Z',
+    },
+    {
+      name: 'the certificate of a CA',
+      overrides: { isCA: true, extKeyUsage: undefined },
+      cause: 'it is the certificate of a CA, not of a user',
     },
     {
       name: 'a server certificate',
