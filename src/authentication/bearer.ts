@@ -3,7 +3,7 @@
  * request/websocket).
  */
 import { listItems } from '../http/list-header.ts'
-import { StatusError } from '../status.ts'
+import { StatusError, type StatusErrorOptions } from '../status.ts'
 
 /** Longest token that is accepted, in characters. */
 export const MAX_TOKEN_LENGTH = 16_384
@@ -79,6 +79,9 @@ function decodeToken(encoded: string): string {
  * Creates a 401 whose message is `Unauthorized`, as kube-apiserver's; only logs and the audit record
  * get `cause`.
  */
-export function unauthorized(cause: string): StatusError {
-  return new StatusError('Unauthorized', 'Unauthorized', { cause: new Error(cause) })
+export function unauthorized(
+  cause: string,
+  options: Pick<StatusErrorOptions, 'closeConnection'> = {},
+): StatusError {
+  return new StatusError('Unauthorized', 'Unauthorized', { ...options, cause: new Error(cause) })
 }

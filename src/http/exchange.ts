@@ -19,6 +19,11 @@ export interface PeerCertificate {
   readonly notAfter: number
   /** OpenSSL's error code for the chain, such as `CERT_HAS_EXPIRED`; undefined when it verified. */
   readonly verifyError: string | undefined
+  /**
+   * When the first certificate or revocation list expires that the verdict relies on, in milliseconds
+   * since the epoch.
+   */
+  readonly verdictEndsAt: number
   /** The load of the client CA bundle and CRL that `verifyError` is based on; an older one is void. */
   readonly generation: number
 }

@@ -32,13 +32,14 @@ export function peerOf(socket: Socket): ClientAddress {
 /**
  * Reads the peer certificate, if the client sent one, and the result of OpenSSL's verification.
  *
- * @param tls the current TLS configuration, which distinguishes two verification errors
+ * @param tls the current TLS configuration, which distinguishes two verification errors and knows how long
+ *   a verdict holds
  * @param retire makes this connection finish what runs and take no new requests
  */
 export function describeConnection(
   socket: TLSSocket,
   { client, generation }: AcceptedFacts,
-  tls: Pick<ListenerTls, 'isOfClientCA'>,
+  tls: Pick<ListenerTls, 'isOfClientCA' | 'verdictEnd'>,
   retire: () => void,
 ): ClientConnection {
   const connection: ClientConnection = {
@@ -85,11 +86,12 @@ export function canonicalAddress(address: string): string {
 function peerCertificate(
   socket: TLSSocket,
   generation: number,
-  tls: Pick<ListenerTls, 'isOfClientCA'>,
+  tls: Pick<ListenerTls, 'isOfClientCA' | 'verdictEnd'>,
 ): PeerCertificate | undefined {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return undefined
   const legacy = certificate.toLegacyObject()
+  const error = verifyError(socket, tls)
   return {
     subject: legacy.subject as unknown as PeerCertificate['subject'],
     extKeyUsage: legacy.ext_key_usage,
@@ -97,7 +99,9 @@ function peerCertificate(
     sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
     notBefore: certificate.validFromDate.getTime(),
     notAfter: certificate.validToDate.getTime(),
-    verifyError: verifyError(socket, tls),
+    verifyError: error,
+    // Signatures of foreign CAs are not verified for it.
+    verdictEndsAt: error === undefined ? tls.verdictEnd(sentChain(socket)) : -Infinity,
     generation,
   }
 }

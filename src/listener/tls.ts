@@ -8,6 +8,7 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 
 import { createIssuerSearch } from '../authentication/x509/certificate-recheck.ts'
 import type { ClientTrust } from '../authentication/x509/client-ca.ts'
+import { createVerdictEnd, type VerdictEnd } from '../authentication/x509/verdict-end.ts'
 import { opensslCiphers } from './cipher-suites.ts'
 
 /** A certificate and its key as PEM, with the server names that select it. */
@@ -34,6 +35,8 @@ export interface ListenerTls {
   contextFor(serverName: string): SecureContext | undefined
   /** Whether a CA of the client CA bundle issued one of the certificates that a client sent. */
   readonly isOfClientCA: (chain: readonly X509Certificate[]) => boolean
+  /** How long the verdict on a chain holds that these options have accepted. */
+  readonly verdictEnd: VerdictEnd
 }
 
 /**
@@ -57,6 +60,7 @@ export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
     contextFor: (serverName) =>
       exact.get(serverName.toLowerCase()) ?? exact.get(wildcard(serverName)),
     isOfClientCA: createIssuerSearch(tls.clientTrust?.ca ?? ''),
+    verdictEnd: createVerdictEnd(tls.clientTrust ?? { ca: '', crl: undefined }),
   }
 }
 

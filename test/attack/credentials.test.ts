@@ -7,6 +7,7 @@ import { createHmac } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -467,6 +468,36 @@ describe('trust that changes while connections are open', () => {
     resumed.write(NONE)
     expect((await readResponse(resumed)).status).toBe(401)
     resumed.destroy()
+  })
+
+  test('a certificate is refused on open connections when the revocation list of its CA expires', async () => {
+    const soon = () => new Date(Date.now() + 4_000)
+    await put('ca.crl', await first.revoke([], { nextUpdate: soon() }))
+    changing.gatehouse.gatehouse.reload()
+    const connection = await changing.connect({ certificate })
+    const session = await changing.connectHttp2({ certificate })
+    const fields = (await changing.fields(PATH)).filter(([name]) => name !== 'authorization')
+    expect(await askAgain(connection)).toBe(200)
+    session.send(headers(1, fields))
+    expect((await session.response(1)).status).toBe(200)
+    await sleep(5_000)
+    const { events } = await changing.watching(async () => {
+      expect(await askAgain(connection)).toBe(401)
+      session.send(headers(3, fields))
+      expect((await session.response(3)).status).toBe(401)
+    })
+    for (const { annotations } of events) {
+      expect(annotations['gatehouse/cause']).toMatch(/a revocation list, has expired since/)
+    }
+    // The client has to connect again, which gives it the current verdict.
+    expect(
+      await connection.read((_, ended) => (ended ? { value: true, bytes: 0 } : undefined)),
+    ).toBe(true)
+    connection.destroy()
+    session.raw.destroy()
+    await put('ca.crl', await first.revoke([]))
+    changing.gatehouse.gatehouse.reload()
+    expect((await changing.send(NONE, certificate)).response.status).toBe(200)
   })
 
   test('a revoked certificate is refused on an open HTTP/2 session', async () => {

@@ -84,6 +84,12 @@ function checkVerdict(certificate: PeerCertificate, generation: number, now: num
     const problem = timeProblem(certificate.notBefore, certificate.notAfter, now)
     throw unauthorized(`client certificate: ${problem ?? 'its validity period cannot be parsed'}`)
   }
+  if (!(now <= certificate.verdictEndsAt)) {
+    throw unauthorized(
+      'client certificate: a CA above it, or a revocation list, has expired since the connection was opened',
+      { closeConnection: true },
+    )
+  }
   // kube-apiserver accepts it: a CA without extended key usage may be used for anything.
   if (certificate.isCA) {
     throw unauthorized('client certificate: it is the certificate of a CA, not of a user')

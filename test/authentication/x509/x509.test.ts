@@ -15,6 +15,7 @@ function certificate(overrides: Partial<PeerCertificate> = {}): PeerCertificate 
     notBefore: NOW - 1_000,
     notAfter: NOW + 1_000,
     verifyError: undefined,
+    verdictEndsAt: NOW + 1_000,
     generation: 1,
     ...overrides,
   }
@@ -97,6 +98,16 @@ describe('the x509 authenticator', () => {
       name: 'a certificate that is not valid yet',
       overrides: { notBefore: NOW + 1 },
       cause: 'the certificate is not valid before 2026-01-01T00:00:00.001Z',
+    },
+    {
+      name: 'a certificate whose CA or revocation list has expired since the handshake',
+      overrides: { verdictEndsAt: NOW - 1 },
+      cause: 'a CA above it, or a revocation list, has expired since the connection was opened',
+    },
+    {
+      name: 'a verdict whose end is not known',
+      overrides: { verdictEndsAt: Number.NaN },
+      cause: 'has expired since',
     },
     {
       name: 'the certificate of a CA',
