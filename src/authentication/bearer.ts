@@ -41,8 +41,8 @@ export function isBearerSubprotocol(protocol: string): boolean {
 
 /**
  * Returns the token in `Sec-WebSocket-Protocol`, decoded, undefined when there is none. Browsers
- * send it there because they cannot set `Authorization` on a WebSocket. On any other request it is no
- * credential, as in kube-apiserver.
+ * send it there because they cannot set `Authorization` on a WebSocket. On any other request it does
+ * not count, as in kube-apiserver.
  *
  * @param values the values of the header, one for each field line
  * @throws StatusError 401 when there are several tokens, no other subprotocol, or when the token is

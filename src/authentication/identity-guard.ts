@@ -35,57 +35,87 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]/
 const INVISIBLE =
   /[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}[\u{16fe4}]\u2800\ufffc\ufffd\u{1d159}]--[ \u3000\u200c\u200d]]/v
 
+export interface GuardOptions {
+  readonly systemIdentities: SystemIdentities
+  /** What a group whose name cannot be sent unchanged costs: the whole identity, or only the group. */
+  readonly unusableGroups: 'refuse' | 'drop'
+}
+
 /**
- * Returns the user with `system:authenticated` added to the groups if it is missing.
+ * Returns the user with `system:authenticated` added to the groups if it is missing. Groups that are
+ * dropped become `unassertedGroups`, as they are and without the blanks at their ends, so that deny rules
+ * still count them.
  *
  * @throws StatusError 403 that names the rejected value: a `system:` identity that the
  * administrator did not allow, an empty name, whitespace at either end (header parsers trim it, so
  * `" system:masters"` would arrive as `system:masters`), control or invisible characters, or a
  * value, a number of groups or a total size over the limit
  */
-export function guardIdentity(user: UserInfo, allowed: SystemIdentities): UserInfo {
+export function guardIdentity(user: UserInfo, options: GuardOptions): UserInfo {
   checkName('user name', user.username)
-  if (isReserved(user.username) && !allowed.users.includes(user.username)) {
-    throw rejected(`user name ${quote(user.username)} is reserved for Kubernetes`)
-  }
+  checkReserved('user name', user.username, options.systemIdentities.users)
   if (user.uid !== '') checkName('uid', user.uid)
-  for (const group of user.groups) {
-    checkName('group', group)
-    if (isReserved(group) && group !== AUTHENTICATED && !allowed.groups.includes(group)) {
-      throw rejected(`group ${quote(group)} is reserved for Kubernetes`)
-    }
-  }
+  const dropped = unusableGroups(user, options)
   for (const [key, values] of Object.entries(user.extra)) {
     checkName('extra key', key)
     for (const value of values) checkName('extra value', value)
   }
   checkSize(user)
-  return user.groups.includes(AUTHENTICATED)
-    ? user
-    : { ...user, groups: [...user.groups, AUTHENTICATED] }
+  const guarded = dropped === undefined ? user : withoutGroups(user, dropped)
+  return guarded.groups.includes(AUTHENTICATED)
+    ? guarded
+    : { ...guarded, groups: [...guarded.groups, AUTHENTICATED] }
+}
+
+/** The groups to drop, also without the blanks at their ends; undefined when all groups are usable. */
+function unusableGroups({ groups }: UserInfo, options: GuardOptions): Set<string> | undefined {
+  let dropped: Set<string> | undefined
+  for (const group of groups) {
+    const problem = nameProblem('group', group)
+    if (problem === undefined) {
+      if (group !== AUTHENTICATED) {
+        checkReserved('group', group, options.systemIdentities.groups)
+      }
+      continue
+    }
+    if (options.unusableGroups === 'refuse') throw rejected(problem)
+    dropped ??= new Set()
+    dropped.add(group).add(group.trim())
+  }
+  return dropped
+}
+
+function withoutGroups(user: UserInfo, dropped: ReadonlySet<string>): UserInfo {
+  const groups = user.groups.filter((group) => nameProblem('group', group) === undefined)
+  // A trimmed name may be one that the user is in anyway.
+  const unassertedGroups = [...dropped].filter((group) => group !== '' && !groups.includes(group))
+  return { ...user, groups, unassertedGroups }
 }
 
 /**
  * Kubernetes compares names case-sensitively; other spellings of the prefix are reserved too, since
  * they only imitate it.
  */
-function isReserved(name: string): boolean {
-  return name.slice(0, 7).toLowerCase() === 'system:'
+function checkReserved(what: string, name: string, allowed: readonly string[]): void {
+  if (name.slice(0, 7).toLowerCase() !== 'system:' || allowed.includes(name)) return
+  throw rejected(`${what} ${quote(name)} is reserved for Kubernetes`)
 }
 
 function checkName(what: string, value: string): void {
-  if (value === '') throw rejected(`${what} is empty`)
-  if (CONTROL.test(value)) throw rejected(`${what} ${quote(value)} contains control characters`)
-  if (!value.isWellFormed()) throw rejected(`${what} is not valid Unicode`)
-  if (value !== value.trim()) {
-    throw rejected(`${what} ${quote(value)} begins or ends with whitespace`)
-  }
-  if (INVISIBLE.test(value)) {
-    throw rejected(`${what} ${quote(value)} contains invisible characters`)
-  }
+  const problem = nameProblem(what, value)
+  if (problem !== undefined) throw rejected(problem)
+}
+
+function nameProblem(what: string, value: string): string | undefined {
+  if (value === '') return `${what} is empty`
+  if (CONTROL.test(value)) return `${what} ${quote(value)} contains control characters`
+  if (!value.isWellFormed()) return `${what} is not valid Unicode`
+  if (value !== value.trim()) return `${what} ${quote(value)} begins or ends with whitespace`
+  if (INVISIBLE.test(value)) return `${what} ${quote(value)} contains invisible characters`
   if (Buffer.byteLength(value) > MAX_NAME_BYTES) {
-    throw rejected(`${what} is longer than ${MAX_NAME_BYTES} bytes`)
+    return `${what} is longer than ${MAX_NAME_BYTES} bytes`
   }
+  return undefined
 }
 
 function checkSize({ groups, extra }: UserInfo): void {

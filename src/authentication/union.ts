@@ -2,18 +2,19 @@
 import { StatusError } from '../status.ts'
 import type { Authentication, Authenticator, Credentials, UserInfo } from './authenticator.ts'
 import { bearerToken, unauthorized } from './bearer.ts'
-import { guardIdentity, rejected, type SystemIdentities } from './identity-guard.ts'
+import { guardIdentity, rejected, type GuardOptions } from './identity-guard.ts'
 import type { Credential, SignIn } from './sign-in.ts'
 
-export interface SignInUnionOptions {
+export interface SignInUnionOptions extends GuardOptions {
   /** Asked in this order. */
   readonly signIns: readonly SignIn[]
-  readonly systemIdentities: SystemIdentities
 }
 
 export interface SignInUnionEffects {
   /** `method` is `none` for a credential that no method accepts. */
   readonly onResult: (method: string, result: 'ok' | 'refused') => void
+  /** A user was accepted without these groups, whose names cannot be sent to the API server. */
+  readonly onGroupsDropped: (user: UserInfo, groups: readonly string[]) => void
 }
 
 /** The `method` of the metric for a credential that no method accepts. */
@@ -25,9 +26,10 @@ const NO_METHOD = 'none'
  * and users do not see that order. A kubeconfig has one credential.
  */
 export function createSignInUnion(
-  { signIns, systemIdentities }: SignInUnionOptions,
-  { onResult }: SignInUnionEffects,
+  options: SignInUnionOptions,
+  { onResult, onGroupsDropped }: SignInUnionEffects,
 ): Authenticator {
+  const { signIns } = options
   // Methods return the same object for the same credential, so each user is guarded once.
   const guarded = new WeakMap<UserInfo, Authentication>()
 
@@ -39,7 +41,12 @@ export function createSignInUnion(
     }
     let result = guarded.get(authentication.user)
     if (result === undefined) {
-      result = { ...authentication, user: guardIdentity(authentication.user, systemIdentities) }
+      const user = guardIdentity(authentication.user, options)
+      const { unassertedGroups = [] } = user
+      if (typeof unassertedGroups !== 'string' && unassertedGroups.length > 0) {
+        onGroupsDropped(user, unassertedGroups)
+      }
+      result = { ...authentication, user }
       guarded.set(authentication.user, result)
     }
     onResult(authentication.method, 'ok')

@@ -258,6 +258,13 @@ const authentication = z
           'is rejected (403) unless the name is listed here.',
       )
       .prefault({}),
+    unusableGroups: choice(
+      'what happens to a user with a group whose name cannot be sent to the API server unchanged: ' +
+        'blanks at an end, control or invisible characters, or too long. refuse: the user is rejected ' +
+        '(403). drop: the user is accepted without that group, which only deny rules count, and a ' +
+        'warning in the log names it',
+      ['refuse', 'drop'],
+    ).default('refuse'),
     tokenCacheSize: count('verified tokens that are cached until they expire').default(10_000),
   })
   .describe(

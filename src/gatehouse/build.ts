@@ -1,5 +1,7 @@
 /** Builds the stages, and puts everything that was loaded into effect. Nothing listens yet. */
 import { createAuditor } from '../audit/auditor.ts'
+import type { UserInfo } from '../authentication/authenticator.ts'
+import { quote } from '../authentication/quote.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createSignInUnion } from '../authentication/union.ts'
 import type { Authorizer } from '../authorization/authorizer.ts'
@@ -9,6 +11,7 @@ import type { Configuration } from '../config/schema.ts'
 import { addressKey } from '../limits/address-key.ts'
 import { createMemoryLimiter } from '../limits/memory.ts'
 import { peerChain } from '../listener/client-connection.ts'
+import { createLogThrottle } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Cluster } from '../pipeline/cluster.ts'
@@ -38,6 +41,7 @@ export interface Built {
   readonly reviewClient: ReviewClient
 }
 
+const MAX_LOGGED_GROUPS = 10
 const REVIEW_TIMEOUT_MS = 5_000
 
 /** @throws ConfigError when an audit sink cannot be opened */
@@ -66,8 +70,11 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   )
   const signIns = started.map(({ signIn }) => signIn)
   const authenticate = createSignInUnion(
-    { signIns, systemIdentities: configuration.authentication.systemIdentities },
-    { onResult: (method, result) => metrics.authentications.inc({ method, result }) },
+    { signIns, ...configuration.authentication },
+    {
+      onResult: (method, result) => metrics.authentications.inc({ method, result }),
+      onGroupsDropped: warnOfDroppedGroups(log),
+    },
   )
 
   const { cluster, reviewClient, reloadables } = startCluster(loaded, effects)
@@ -78,6 +85,19 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     signIns,
     reloadables: [serving, ...started.map(({ reloadable }) => reloadable), ...reloadables],
     reviewClient,
+  }
+}
+
+/** Each sign-in of such a user would log a line. */
+function warnOfDroppedGroups(log: Log): (user: UserInfo, groups: readonly string[]) => void {
+  const throttle = createLogThrottle({ interval: 60_000, lines: 10 })
+  return ({ username }, groups) => {
+    const suppressed = throttle('groups')
+    if (suppressed === undefined) return
+    log.warn(
+      { username, groups: groups.slice(0, MAX_LOGGED_GROUPS).map(quote), suppressed },
+      'dropped groups whose names cannot be sent to the API server; rename them at the issuer or CA',
+    )
   }
 }
 

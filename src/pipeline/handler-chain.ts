@@ -69,9 +69,7 @@ export function createHandlerChain(
     const recognized = stages.authenticate({
       connection: request.connection,
       authorization: headers.authorization,
-      webSocketToken: isWebSocketUpgrade(exchange)
-        ? webSocketToken(headers.webSocketProtocols)
-        : undefined,
+      webSocketToken: upgradeToken(exchange, headers.webSocketProtocols),
     })
     const authentication = recognized instanceof Promise ? await recognized : recognized
     if (authentication === undefined) throw unauthorized('no credential')
@@ -138,9 +136,12 @@ export function createHandlerChain(
   }
 }
 
-/** As in kube-apiserver, a subprotocol is a credential only then. */
-function isWebSocketUpgrade(exchange: Exchange): boolean {
-  return exchange.request.isUpgrade && exchange.header('upgrade')?.toLowerCase() === 'websocket'
+/** As in kube-apiserver, a subprotocol is a credential only on a WebSocket upgrade. */
+function upgradeToken(exchange: Exchange, protocols: readonly string[]): string | undefined {
+  if (!exchange.request.isUpgrade) return undefined
+  return exchange.header('upgrade')?.toLowerCase() === 'websocket'
+    ? webSocketToken(protocols)
+    : undefined
 }
 
 function limitHeaders({ state }: Slot): readonly string[] {

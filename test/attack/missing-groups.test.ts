@@ -1,4 +1,7 @@
-/** A token without its groups claim: its bearer must not pass a deny rule for a group that way. */
+/**
+ * A token without its groups claim, and groups whose names cannot be asserted: neither passes a deny rule for
+ * a group.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { headerValues } from '../support/api-server.ts'
@@ -81,5 +84,34 @@ test('missingGroups: refuse refuses such a token, and accepts one with an empty 
   expect(JSON.parse(body)).toMatchObject({ message: 'Unauthorized' })
   expect(event.annotations['gatehouse/cause']).toContain('the token has no groups claim groups')
   expect((await get(PODS, { groups: [] })).status).toBe(200)
+  await attack.close()
+})
+
+test('unusableGroups: drop lets a user with such a group in, except where a deny rule counts it', async () => {
+  attack = await startAttack({
+    rules: RULES,
+    configuration: { authentication: { unusableGroups: 'drop' } },
+  })
+  const groups = ['dev', 'contractors ']
+  const { status, received, event } = await get(PODS, { groups })
+  expect(status).toBe(200)
+  const asserted = headerValues(received[0]!, 'impersonate-group')
+  expect(asserted).toEqual(['oidc:dev', 'system:authenticated'])
+  const unasserted = '["oidc:contractors ","oidc:contractors"]'
+  expect(event.annotations['gatehouse/unassertedGroups']).toBe(unasserted)
+  const denied = await get(SECRETS, { groups })
+  expect(denied.status).toBe(403)
+  expect(denied.body).toContain('only deny rules count it')
+  const warning = attack.gatehouse.log.find((line) => line.includes('dropped groups'))
+  expect(JSON.parse(warning ?? '{}')).toMatchObject({ level: 'warn', username: 'oidc:ada' })
+  expect(warning).toContain('contractors ')
+  await attack.close()
+})
+
+test('by default a user with such a group is rejected, and the refusal names the group', async () => {
+  attack = await startAttack()
+  const { status, body } = await get(PODS, { groups: ['contractors '] })
+  expect(status).toBe(403)
+  expect(body).toContain('begins or ends with whitespace')
   await attack.close()
 })

@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest'
 
 import type { UserInfo } from '../../src/authentication/authenticator.ts'
-import { guardIdentity } from '../../src/authentication/identity-guard.ts'
+import { guardIdentity, type GuardOptions } from '../../src/authentication/identity-guard.ts'
 
-const NONE_ALLOWED = { users: [], groups: [] }
+const NONE_ALLOWED: GuardOptions = {
+  systemIdentities: { users: [], groups: [] },
+  unusableGroups: 'refuse',
+}
 
 function user(overrides: Partial<UserInfo>): UserInfo {
   return { username: 'ada', uid: '', groups: [], extra: {}, ...overrides }
@@ -178,7 +181,10 @@ test('every code point that Unicode lets a renderer ignore is refused, except ZW
 })
 
 test('system identities that the administrator allows are accepted, and no others', () => {
-  const allowed = { users: ['system:serviceaccount:ci:runner'], groups: ['system:ci'] }
+  const allowed: GuardOptions = {
+    ...NONE_ALLOWED,
+    systemIdentities: { users: ['system:serviceaccount:ci:runner'], groups: ['system:ci'] },
+  }
   const identity = user({ username: 'system:serviceaccount:ci:runner', groups: ['system:ci'] })
   expect(guardIdentity(identity, allowed).groups).toContain('system:ci')
   expect(() => guardIdentity(user({ groups: ['system:masters'] }), allowed)).toThrow('reserved')
@@ -187,4 +193,41 @@ test('system identities that the administrator allows are accepted, and no other
 test('names that only resemble system identities are accepted', () => {
   const identity = user({ username: 'xsystem:a', groups: ['my-system:b', 'systems'] })
   expect(guardIdentity(identity, NONE_ALLOWED).username).toBe('xsystem:a')
+})
+
+describe('with unusableGroups: drop', () => {
+  const dropping: GuardOptions = { ...NONE_ALLOWED, unusableGroups: 'drop' }
+  const groupsOf = (groups: readonly string[]) => {
+    const { groups: asserted, unassertedGroups } = guardIdentity(user({ groups }), dropping)
+    return { asserted, unassertedGroups }
+  }
+
+  test.for(['dev ', ' dev', 'dev\t', 'dev\u00a0'])(
+    'the group %j is dropped, and deny rules count it with and without blanks',
+    (group) => {
+      expect(groupsOf(['ops', group])).toEqual({
+        asserted: ['ops', 'system:authenticated'],
+        unassertedGroups: [group, 'dev'],
+      })
+    },
+  )
+
+  test('a group with invisible or control characters, or an empty or long one, is dropped', () => {
+    const long = 'g'.repeat(1_025)
+    expect(groupsOf(['a\u200bb', 'a\0b', '', long, 'ops'])).toEqual({
+      asserted: ['ops', 'system:authenticated'],
+      unassertedGroups: ['a\u200bb', 'a\0b', long],
+    })
+  })
+
+  test('a blank does not make a reserved group usable', () => {
+    expect(groupsOf([' system:masters']).asserted).toEqual(['system:authenticated'])
+    expect(() => groupsOf(['system:masters', 'dev '])).toThrow('reserved')
+  })
+
+  test('user names, uids and extra values are refused as before', () => {
+    for (const identity of [{ username: 'ada ' }, { uid: 'a ' }, { extra: { key: ['a '] } }]) {
+      expect(() => guardIdentity(user(identity), dropping)).toThrow('whitespace')
+    }
+  })
 })

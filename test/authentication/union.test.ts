@@ -36,8 +36,12 @@ const oidc = (
 function union(signIns: readonly SignIn[] = [x509(), oidc()]) {
   const results: string[] = []
   const authenticate = createSignInUnion(
-    { signIns, systemIdentities: { users: [], groups: [] } },
-    { onResult: (method, result) => results.push(`${method} ${result}`) },
+    { signIns, systemIdentities: { users: [], groups: [] }, unusableGroups: 'drop' },
+    {
+      onResult: (method, result) => results.push(`${method} ${result}`),
+      onGroupsDropped: ({ username }, groups) =>
+        results.push(`${username} ${JSON.stringify(groups)}`),
+    },
   )
   return { authenticate, results }
 }
@@ -95,6 +99,18 @@ test('a name that another method reserves is refused, also after it was accepted
   const token = await authenticate(credentials({ authorization: 'Bearer t' }))
   expect(token).toMatchObject({ method: 'oidc' })
   expect(results).toEqual(['x509 ok', 'x509 refused', 'oidc ok'])
+})
+
+test('dropped groups are reported once for a user', async () => {
+  const user = { username: 'ada', uid: '', groups: ['dev ', 'ops'], extra: {} }
+  const known = { user, method: 'oidc', annotations: {} }
+  const { authenticate, results } = union([oidc(() => known)])
+  for (let i = 0; i < 2; i++) {
+    expect(await authenticate(credentials({ authorization: 'Bearer t' }))).toMatchObject({
+      user: { groups: ['ops', 'system:authenticated'] },
+    })
+  }
+  expect(results).toEqual(['ada ["dev ","dev"]', 'oidc ok', 'oidc ok'])
 })
 
 test('no credential is nobody', async () => {
