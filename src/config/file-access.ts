@@ -30,23 +30,21 @@ export function unwritable(
   if (!isDirectory(directory)) {
     return [`the directory ${directory} does not exist`, 'create it, or correct the path']
   }
-  const exists = statSync(file, { throwIfNoEntry: false }) !== undefined
-  const needed: readonly (readonly [string, number, string])[] = [
-    [directory, constants.W_OK | constants.X_OK, `the directory ${directory}`],
-    ...(exists ? [[file, constants.W_OK, file] as const] : []),
-  ]
-  for (const [path, mode, name] of needed) {
-    try {
-      access(path, mode)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      return [
-        `${name} cannot be written: ${code ?? 'unknown error'}`,
-        'grant write permission to the user that Gatehouse runs as, or choose another path',
-      ]
-    }
+  let name = `the directory ${directory}`
+  try {
+    access(directory, constants.W_OK | constants.X_OK)
+    name = file
+    // A link that loops, or a name that is too long, throws.
+    const exists = statSync(file, { throwIfNoEntry: false }) !== undefined
+    if (exists) access(file, constants.W_OK)
+    return undefined
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return [
+      `${name} cannot be written: ${code ?? 'unknown error'}`,
+      'grant write permission to the user that Gatehouse runs as, or choose another path',
+    ]
   }
-  return undefined
 }
 
 function isDirectory(path: string): boolean {

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -13,6 +13,7 @@ const FIX = 'grant write permission to the user that Gatehouse runs as, or choos
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gatehouse-files-'))
   await writeFile(join(folder, 'old.log'), '')
+  await symlink('loop.log', join(folder, 'loop.log'))
 })
 
 afterAll(() => rm(folder, { recursive: true }))
@@ -41,4 +42,13 @@ test('an existing file cannot be written without permission for it', () => {
 test('a file that does not exist yet needs only a writable directory', () => {
   const file = join(folder, 'new.log')
   expect(unwritable(file, noWriteAccessTo(file))).toBeUndefined()
+})
+
+test.for([
+  { name: 'a symbolic link to itself', path: 'loop.log', code: 'ELOOP' },
+  { name: 'a name that is too long', path: 'x'.repeat(300), code: 'ENAMETOOLONG' },
+  { name: 'a name with a null byte', path: 'a\0b', code: 'ERR_INVALID_ARG_VALUE' },
+])('a file that cannot be looked at is a problem, not an exception: $name', ({ path, code }) => {
+  const file = join(folder, path)
+  expect(unwritable(file)).toEqual([`${file} cannot be written: ${code}`, FIX])
 })
