@@ -30,8 +30,9 @@ export function createSignInUnion(
   { onResult, onGroupsDropped }: SignInUnionEffects,
 ): Authenticator {
   const { signIns } = options
-  // Methods return the same object for the same credential, so each user is guarded once.
-  const guarded = new WeakMap<UserInfo, Authentication>()
+  // Methods return the same object for the same credential, so each is guarded once. The key is not
+  // its user: two methods may share one, and a recheck asks the method that accepted the credential.
+  const guarded = new WeakMap<Authentication, Authentication>()
 
   function guard(authentication: Authentication, method: SignIn): Authentication {
     // Not remembered, since a reload may change what the other methods reserve.
@@ -39,7 +40,7 @@ export function createSignInUnion(
       const problem = other === method ? undefined : other.reserves(authentication.user)
       if (problem !== undefined) throw rejected(problem)
     }
-    let result = guarded.get(authentication.user)
+    let result = guarded.get(authentication)
     if (result === undefined) {
       const user = guardIdentity(authentication.user, options)
       const { unassertedGroups = [] } = user
@@ -47,7 +48,7 @@ export function createSignInUnion(
         onGroupsDropped(user, unassertedGroups)
       }
       result = { ...authentication, user }
-      guarded.set(authentication.user, result)
+      guarded.set(authentication, result)
     }
     onResult(authentication.method, 'ok')
     return result

@@ -124,6 +124,16 @@ test('the same user of an authenticator is the same object afterwards', async ()
   expect(await authenticate(credentials({ authorization: 'Bearer t' }))).toBe(first)
 })
 
+test('a user that two methods share keeps the method and annotations of the one that accepted', async () => {
+  const { user } = authentication('x509')
+  const byCertificate = { user, method: 'x509', annotations: { from: 'certificate' } }
+  const byToken = { user, method: 'oidc', annotations: { from: 'token' } }
+  const { authenticate } = union([x509(() => byCertificate), oidc(() => byToken)])
+  await authenticate(credentials({ certificate: true }))
+  const second = await authenticate(credentials({ authorization: 'Bearer t' }))
+  expect(second).toMatchObject({ method: 'oidc', annotations: { from: 'token' } })
+})
+
 describe('is refused', () => {
   const cases: { name: string; given: Parameters<typeof credentials>[0]; cause: string }[] = [
     {
