@@ -36,7 +36,7 @@ export interface LiveRequests {
    * @returns how many it ended; a promise only if an authorizer has returned one
    */
   recheckAuthorization(): number | Promise<number>
-  /** Ends those whose credential is no longer accepted; returns how many. */
+  /** Ends those whose credential is no longer accepted, or whose check fails; returns how many. */
   recheckSignIn(recheck: SignInRecheck): number
 }
 
@@ -114,7 +114,7 @@ export function createLiveRequests(): LiveRequests {
     recheckSignIn(recheck) {
       let ended = 0
       for (const entry of live.snapshot()) {
-        const why = recheck(entry.value.request)
+        const why = problemOf(entry.value.request, recheck)
         if (why === undefined) continue
         const because = `the credential is no longer accepted: ${why}`
         end(entry, unauthorized(because), because)
@@ -122,6 +122,15 @@ export function createLiveRequests(): LiveRequests {
       }
       return ended
     },
+  }
+}
+
+/** Fails closed, too: what cannot be rechecked is not accepted, and the other requests are rechecked. */
+function problemOf(request: LiveRequest, recheck: SignInRecheck): string | undefined {
+  try {
+    return recheck(request)
+  } catch {
+    return 'the recheck failed'
   }
 }
 

@@ -168,6 +168,20 @@ test('a recheck of sign-ins ends what it names; the client reads no more than 40
   ])
 })
 
+test('a recheck of sign-ins that fails ends the request, and the others are still rechecked', () => {
+  const live = createLiveRequests()
+  const [ada, grace] = [requestOf('ada'), requestOf('grace')]
+  const [removeAda] = [live.add(ada), live.add(grace)]
+  const recheck = ({ authentication }: LiveRequest) => {
+    if (authentication.user.username === 'ada') throw new Error('broken')
+    return 'her CA is gone'
+  }
+  expect(live.recheckSignIn(recheck)).toBe(2)
+  expect(ada.reasons).toMatchObject([{ code: 401, message: 'Unauthorized' }])
+  expect(grace.reasons).toMatchObject([{ code: 401, message: 'Unauthorized' }])
+  expect(removeAda()).toBe('the credential is no longer accepted: the recheck failed')
+})
+
 test('what ended a request first is the reason', () => {
   const live = createLiveRequests()
   const remove = live.add(requestOf('ada', { authorize: allowOnly('nobody') }))
