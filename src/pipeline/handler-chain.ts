@@ -16,10 +16,11 @@ import type { Metrics } from '../metrics.ts'
 import { requestClass } from '../request/long-running.ts'
 import { isQueryLong, resolveRequestInfo, resolveWithoutQuery } from '../request/request-info.ts'
 import { parseTarget } from '../request/target.ts'
+import type { StatusError } from '../status.ts'
 import type { Cluster } from './cluster.ts'
 import { refuseCrossSite, type OriginPolicy } from './cross-site.ts'
 import type { Frame, Handled, Handler, Observed } from './frame.ts'
-import type { LiveRequests } from './live-requests.ts'
+import type { LiveRequest, LiveRequests } from './live-requests.ts'
 import { refuseImpersonation, refuseOtherExpectations } from './unsupported.ts'
 
 /** Read anew for every request: a reload replaces a member, and the next request sees it. */
@@ -83,6 +84,9 @@ export function createHandlerChain(
     observed.requestClass = classOf
     const admission = stages.limiter.admitUser(user, classOf)
     let slot = admission instanceof Promise ? await admission : admission
+    let remove: ReturnType<LiveRequests['add']> | undefined
+    let cut: LiveRequest['cut'] | undefined
+    let endedBy: StatusError | undefined
     try {
       if (isLong) {
         // Charged first, as what the request is without its query: parsing it may take milliseconds.
@@ -104,13 +108,25 @@ export function createHandlerChain(
         record.decided(decision)
         for (const shadow of decision.shadow) metrics.shadowDecisions.inc({ ...shadow })
       }
-      const admitted = admit({ user, info }, cluster.authorize, onDecision)
+      const attributes = { user, info }
+      // In the list before the decision: a reload may come while the authorizer takes time.
+      remove = live.add({
+        cluster,
+        attributes,
+        authentication,
+        connection: request.connection,
+        cut(reason) {
+          endedBy ??= reason
+          cut?.(reason)
+        },
+      })
+      const admitted = admit(attributes, cluster.authorize, onDecision)
       const authorized = admitted instanceof Promise ? await admitted : admitted
+      if (endedBy !== undefined) throw endedBy
       record.identityAsserted(cluster.upstream.identityMode)
 
       const inFlight = { class: classOf }
       metrics.requestsInFlight.inc(inFlight)
-      let remove: ReturnType<LiveRequests['add']> | undefined
       try {
         const outcome = await cluster.upstream.forward({
           exchange,
@@ -119,18 +135,18 @@ export function createHandlerChain(
           auditID: record.auditID,
           ownHeaders: [...ownHeaders(record), ...limitHeaders(slot)],
           onHead: (status) => record.responseStarted(status),
-          onCut(cut) {
-            const { connection } = request
-            remove = live.add({ cluster, attributes: authorized, authentication, connection, cut })
+          onCut(end) {
+            cut = end
+            if (endedBy !== undefined) end(endedBy)
           },
         })
-        const cause = outcome.abortedBy === 'gatehouse' ? remove?.() : undefined
+        const cause = outcome.abortedBy === 'gatehouse' ? remove() : undefined
         return cause === undefined ? outcome : { ...outcome, cause }
       } finally {
-        remove?.()
         metrics.requestsInFlight.dec(inFlight)
       }
     } finally {
+      remove?.()
       slot.release()
     }
   }

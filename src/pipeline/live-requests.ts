@@ -1,4 +1,4 @@
-/** The requests being forwarded at present, so that a shutdown or a reload can end them. */
+/** The running requests of authenticated users, so that a shutdown or a reload can end them. */
 import type { Authentication } from '../authentication/authenticator.ts'
 import { unauthorized } from '../authentication/bearer.ts'
 import { forbidden, type Attributes, type Decision } from '../authorization/authorizer.ts'
@@ -9,7 +9,7 @@ import type { Cluster } from './cluster.ts'
 
 export interface LiveRequest {
   readonly cluster: Pick<Cluster, 'authorize'>
-  /** All that the authorizer was given when the request was admitted. */
+  /** All that the authorizer is given. */
   readonly attributes: Attributes
   readonly authentication: Authentication
   readonly connection: ClientConnection

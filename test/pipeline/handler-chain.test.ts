@@ -281,6 +281,37 @@ describe('a request under way', () => {
     expect(live.size).toBe(0)
   })
 
+  test.for([
+    { name: 'new rules', code: 403, recheck: 'recheckAuthorization' as const },
+    { name: 'a sign-in that is withdrawn', code: 401, recheck: 'recheckSignIn' as const },
+  ])('is refused by $name while its authorizer takes time', async ({ code, recheck }) => {
+    const earlier = Promise.withResolvers<Decision>()
+    const { audit, live, cluster, steps, serve } = setup({ authorize: () => earlier.promise })
+    const served = serve()
+    await expect.poll(() => steps).toContain('authorize')
+    cluster.authorize = () => DENY
+    expect(live[recheck](() => 'its CA is gone')).toBe(1)
+    earlier.resolve(ALLOW)
+    await served
+    expect(audit.closed).toMatchObject([{ code }])
+    expect(steps).not.toContain('forward')
+    expect(live.size).toBe(0)
+  })
+
+  test('is refused by new rules before its forwarding can be ended', async () => {
+    const connecting = Promise.withResolvers<undefined>()
+    const { audit, live, cluster, steps, serve } = setup({
+      forward: (options) => connecting.promise.then(() => untilCut(options)),
+    })
+    const served = serve()
+    await expect.poll(() => steps).toContain('forward')
+    cluster.authorize = () => DENY
+    expect(live.recheckAuthorization()).toBe(1)
+    connecting.resolve(undefined)
+    await served
+    expect(audit.closed).toMatchObject([{ code: 403, abortedBy: 'gatehouse' }])
+  })
+
   test('is judged again with every attribute that it was admitted with', async () => {
     const seen: Attributes[] = []
     const { live, cluster, serve } = setup({
