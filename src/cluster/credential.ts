@@ -8,3 +8,11 @@ export interface UpstreamCredential {
   /** The files that this was read from; a change of one is a reason to reload. */
   readonly files: readonly string[]
 }
+
+/** What is wrong with a text that is not a bearer token; the text, or its file, is the subject. */
+export const NOT_A_TOKEN = 'contains whitespace or characters other than ASCII'
+
+/** Whether a text can be sent as a bearer token: with any other, every request would fail. */
+export function isBearerToken(text: string): boolean {
+  return /^[\x21-\x7e]+$/.test(text)
+}

@@ -3,8 +3,9 @@ import { resolve } from 'node:path'
 
 import { ConfigError, fileProblem, type ConfigProblem } from '../config/problem.ts'
 import { readText } from '../config/read-text.ts'
-import type { UpstreamCredential } from './credential.ts'
+import { isBearerToken, NOT_A_TOKEN, type UpstreamCredential } from './credential.ts'
 import { endpointOf } from './endpoint.ts'
+import { isCertificate } from './kubeconfig-reader.ts'
 
 /** What the kubelet provides in every pod. */
 export interface InCluster {
@@ -30,14 +31,15 @@ export function loadInCluster({ host, port, folder }: InCluster): UpstreamCreden
     )
     throw new ConfigError(problems)
   }
-  const read = (name: string): string => {
+  const read = (name: string, isValid: (text: string) => boolean, fault: string): string => {
     const file = resolve(folder, name)
     const text = readText(file, (...problem) => add(file, ...problem), SERVICE_ACCOUNT)?.trim()
     if (text === '') add(file, 'is empty', SERVICE_ACCOUNT)
+    else if (text !== undefined && !isValid(text)) add(file, fault, SERVICE_ACCOUNT)
     return text ?? ''
   }
-  const token = read('token')
-  const ca = read('ca.crt')
+  const token = read('token', isBearerToken, NOT_A_TOKEN)
+  const ca = read('ca.crt', isCertificate, 'is not valid PEM')
   if (problems.length > 0) throw new ConfigError(problems)
   const authority = host.includes(':') ? `[${host}]` : host
   return {

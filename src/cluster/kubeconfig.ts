@@ -5,7 +5,7 @@
 import { loadDocument } from '../config/document.ts'
 import type { Path } from '../config/path.ts'
 import { ConfigError, fileProblem } from '../config/problem.ts'
-import type { UpstreamCredential } from './credential.ts'
+import { isBearerToken, NOT_A_TOKEN, type UpstreamCredential } from './credential.ts'
 import { endpointOf } from './endpoint.ts'
 import {
   belongsTo,
@@ -179,12 +179,19 @@ function refuseUnsupported(user: User, path: Path, reader: KubeconfigReader): bo
 function readToken(user: User, path: Path, reader: KubeconfigReader): string | undefined {
   // As in client-go, tokenFile takes precedence over token.
   if (user.tokenFile === undefined) {
-    if (user.token === '') reader.problem([...path, 'token'], 'is empty', 'set the token')
-    return user.token
+    const { token } = user
+    if (token === '') reader.problem([...path, 'token'], 'is empty', 'set the token')
+    else if (token !== undefined && !isBearerToken(token)) {
+      reader.problem([...path, 'token'], NOT_A_TOKEN, 'set the token alone')
+    }
+    return token
   }
-  const token = reader.file([...path, 'tokenFile'], user.tokenFile)?.trim()
-  if (token === '')
-    reader.problem([...path, 'tokenFile'], 'the file is empty', 'write the token to the file')
+  const at = [...path, 'tokenFile']
+  const token = reader.file(at, user.tokenFile)?.trim()
+  if (token === '') reader.problem(at, 'the file is empty', 'write the token to the file')
+  else if (token !== undefined && !isBearerToken(token)) {
+    reader.problem(at, `the file ${NOT_A_TOKEN}`, 'write only the token to the file')
+  }
   return token
 }
 
