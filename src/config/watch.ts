@@ -10,8 +10,12 @@ export interface WatchedFiles {
   readonly what: string
   /** Called at each poll, since a kubeconfig may name other files after a change. */
   readonly files: () => readonly string[]
-  /** Throws when the new content is not valid; the last good version then stays in effect. */
-  readonly reload: () => void
+  /**
+   * Throws, or returns a promise that rejects, when the new content is not valid; the last good version
+   * then stays in effect.
+   * `isStopped` says whether the watcher was stopped while a promise was pending.
+   */
+  readonly reload: (isStopped: () => boolean) => unknown
 }
 
 export interface Watcher {
@@ -53,6 +57,8 @@ interface Watched extends WatchedFiles {
   pause: number
   /** Polls in a row that found other content. */
   unsettled: number
+  /** Whether a reload is under way; the next one waits for its end. */
+  isLoading: boolean
 }
 
 /**
@@ -66,23 +72,46 @@ export function watchFiles({ watched, loaded }: WatchOptions, effects: WatchEffe
   const atStart = (file: string): string => loaded?.get(file) ?? digestOfFile(file)
   const states = watched.map((entry): Watched => {
     const digest = digestOf(entry.files(), atStart)
-    return { ...entry, digest, seen: digest, wait: 0, pause: 0, unsettled: 0 }
+    return { ...entry, digest, seen: digest, wait: 0, pause: 0, unsettled: 0, isLoading: false }
   })
+
+  let stopped = false
+
+  const noteSuccess = (state: Watched): void => {
+    state.pause = 0
+    failures.delete(state.what)
+    effects.onReloaded(state.what)
+  }
+
+  const noteFailure = (state: Watched, isChanged: boolean, error: unknown): void => {
+    state.pause = isChanged ? 1 : Math.min(MAX_PAUSE, state.pause * 2)
+    state.wait = state.pause
+    const message = error instanceof Error ? error.message : String(error)
+    const isNew = isChanged || failures.get(state.what) !== message
+    failures.set(state.what, message)
+    if (isNew) effects.onFailed(state.what, error)
+  }
 
   const reload = (state: Watched, isChanged: boolean): void => {
     try {
       // The next poll sees changes made during the load, and files that are named since then.
-      state.reload()
-      state.pause = 0
-      failures.delete(state.what)
-      effects.onReloaded(state.what)
+      const loading = state.reload(() => stopped)
+      if (loading instanceof Promise) void settle(state, isChanged, loading)
+      else noteSuccess(state)
     } catch (error) {
-      state.pause = isChanged ? 1 : Math.min(MAX_PAUSE, state.pause * 2)
-      state.wait = state.pause
-      const message = error instanceof Error ? error.message : String(error)
-      const isNew = isChanged || failures.get(state.what) !== message
-      failures.set(state.what, message)
-      if (isNew) effects.onFailed(state.what, error)
+      noteFailure(state, isChanged, error)
+    }
+  }
+
+  const settle = async (state: Watched, isChanged: boolean, loading: Promise<unknown>) => {
+    state.isLoading = true
+    try {
+      await loading
+      if (!stopped) noteSuccess(state)
+    } catch (error) {
+      if (!stopped) noteFailure(state, isChanged, error)
+    } finally {
+      state.isLoading = false
     }
   }
 
@@ -96,6 +125,7 @@ export function watchFiles({ watched, loaded }: WatchOptions, effects: WatchEffe
 
   const poll = (mustSettle: boolean): void => {
     for (const state of states) {
+      if (state.isLoading) continue
       const digest = digestOf(state.files(), digestOfFile)
       const isSettled = digest === state.seen || !mustSettle
       state.seen = digest
@@ -114,7 +144,14 @@ export function watchFiles({ watched, loaded }: WatchOptions, effects: WatchEffe
 
   const timer = setInterval(poll, POLL_INTERVAL_MS, true)
   timer.unref()
-  return { failures: () => failures, poll: () => poll(false), stop: () => clearInterval(timer) }
+  return {
+    failures: () => failures,
+    poll: () => poll(false),
+    stop() {
+      stopped = true
+      clearInterval(timer)
+    },
+  }
 }
 
 function digestOf(files: readonly string[], digest: (file: string) => string): string {

@@ -6,6 +6,7 @@ import type { SignIn } from '../authentication/sign-in.ts'
 import { createSignInUnion } from '../authentication/union.ts'
 import type { Authorizer } from '../authorization/authorizer.ts'
 import { createAuthorizerUnion } from '../authorization/union.ts'
+import type { UpstreamCredential } from '../cluster/credential.ts'
 import { createReviewClient, type ReviewClient } from '../cluster/review-client.ts'
 import type { Configuration } from '../config/schema.ts'
 import { addressKey } from '../limits/address-key.ts'
@@ -17,7 +18,14 @@ import type { Metrics } from '../metrics.ts'
 import type { Cluster } from '../pipeline/cluster.ts'
 import type { Stages } from '../pipeline/handler-chain.ts'
 import type { LiveRequests } from '../pipeline/live-requests.ts'
+import { StatusError } from '../status.ts'
+import { checkIdentity } from '../upstream/checks.ts'
 import { createUpstream, type Upstream } from '../upstream/forward.ts'
+import {
+  createIdentityGate,
+  type IdentityFinding,
+  type IdentityGate,
+} from '../upstream/identity-gate.ts'
 import { IMPERSONATION, type IdentityNames } from '../upstream/identity.ts'
 import type { ListenerTlsParts } from './listener-tls.ts'
 import type { Loaded } from './load.ts'
@@ -39,6 +47,7 @@ export interface Built {
   /** Everything that is loaded again when its files change. */
   readonly reloadables: readonly Reloadable[]
   readonly reviewClient: ReviewClient
+  readonly identityGate: IdentityGate
 }
 
 const MAX_LOGGED_GROUPS = 10
@@ -77,14 +86,14 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     },
   )
 
-  const { cluster, reviewClient, reloadables } = startCluster(loaded, effects)
+  const { reloadables, ...inCluster } = startCluster(loaded, effects)
+  const { cluster } = inCluster
   const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
   return {
     stages: { auditor, limiter, authenticate, clusterOf: () => cluster },
-    cluster,
+    ...inCluster,
     signIns,
     reloadables: [serving, ...started.map(({ reloadable }) => reloadable), ...reloadables],
-    reviewClient,
   }
 }
 
@@ -106,31 +115,70 @@ function startCluster(
   { configuration, rules, credential }: Loaded,
   { log, metrics, live }: BuildEffects,
 ) {
-  const { identity, connections } = configuration.upstream
+  const { connections } = configuration.upstream
+  const identity = identityNames(configuration.upstream.identity)
+  const identityGate = createIdentityGate(
+    { mode: identity.mode },
+    { onIgnored: () => live.cutAll(new StatusError('ServiceUnavailable', IDENTITY_IGNORED)) },
+  )
   const upstream: Upstream = createUpstream(
-    { identity: identityNames(identity), limits: connections },
-    { log, metrics },
+    { identity, limits: connections },
+    { log, metrics, identityGate },
   )
   const cluster: Built['cluster'] = { name: 'default', authorize: denyAll, upstream }
-  const reviewClient = createReviewClient(
-    {
-      credential: credential.value,
-      timeout: REVIEW_TIMEOUT_MS,
-      idleTimeout: connections.idleTimeout,
-    },
-    { log },
-  )
+  const reviewClientFor = (used: UpstreamCredential): ReviewClient => {
+    const { idleTimeout } = connections
+    return createReviewClient(
+      { credential: used, timeout: REVIEW_TIMEOUT_MS, idleTimeout },
+      { log },
+    )
+  }
+  const reviewClient = reviewClientFor(credential.value)
+  let probed: IdentityFinding | undefined
   const reloadables = [
     startReloadable(rules, ({ authorize }) => {
       cluster.authorize = createAuthorizerUnion([authorize])
       recheckAuthorization(live, log)
     }),
-    startReloadable(credential, (next) => {
-      upstream.updateCredential(next)
-      reviewClient.updateCredential(next)
-    }),
+    startReloadable(
+      credential,
+      (next) => {
+        upstream.updateCredential(next)
+        reviewClient.updateCredential(next)
+        identityGate.replaced(probed)
+      },
+      async (next) => {
+        probed = await probeCredential(reviewClientFor(next), identity)
+      },
+    ),
   ]
-  return { cluster, reviewClient, reloadables }
+  return { cluster, reviewClient, identityGate, reloadables }
+}
+
+const IDENTITY_IGNORED = "the API server no longer takes users' requests for theirs"
+
+/**
+ * Tries a credential that was read by a reload before it comes into effect. In impersonation mode only
+ * an API server that ignores the identity is a reason to keep the earlier one; what else fails there
+ * fails every request by itself.
+ *
+ * @throws Error when the API server does not take users' identities with it
+ */
+async function probeCredential(
+  reviewClient: ReviewClient,
+  identity: IdentityNames,
+): Promise<IdentityFinding> {
+  try {
+    const finding = await checkIdentity({ reviewClient, identity })
+    const { verdict, problem } = finding
+    const isStrict = identity.mode === 'requestheader'
+    if (verdict === 'ignored' || (isStrict && verdict !== 'asserted')) {
+      throw new Error(`the new credential was tried and is not used: ${problem ?? verdict}`)
+    }
+    return finding
+  } finally {
+    await reviewClient.close()
+  }
 }
 
 /** Until rules are in effect. */

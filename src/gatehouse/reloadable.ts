@@ -28,6 +28,7 @@ export interface LoadedPart<T> {
 export interface Reloadable {
   readonly what: string
   readonly files: () => readonly string[]
+  /** A promise where what was read has to be tried before it may come into effect. */
   readonly load: () => unknown
   /** Puts what was loaded into effect; when that fails, it throws and the previous value stays. */
   readonly apply: (next: unknown) => void
@@ -35,17 +36,25 @@ export interface Reloadable {
   readonly report: (now: number) => PartReport
 }
 
-/** Puts a loaded part into effect, for the first time. */
+/**
+ * Puts a loaded part into effect, for the first time.
+ *
+ * @param probe tries what a reload has read; when it rejects, the previous value stays
+ */
 export function startReloadable<T>(
   { part, value }: LoadedPart<T>,
   apply: (next: T) => void,
+  probe?: (next: T) => Promise<void>,
 ): Reloadable {
   let current = value
   apply(value)
   return {
     what: part.what,
     files: () => part.files(current),
-    load: part.load,
+    load() {
+      const next = part.load()
+      return probe === undefined ? next : probe(next).then(() => next)
+    },
     apply(next) {
       // The value always comes from `load` of the same part.
       apply(next as T)

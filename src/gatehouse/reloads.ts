@@ -33,11 +33,18 @@ export function startReloads(
   const watched = reloadables.map(({ what, files, load, apply, report }) => ({
     what,
     files,
-    reload() {
-      apply(load())
-      const now = report(Date.now())
-      logWarnings(now.warnings, log)
-      recordExpirations(metrics, now)
+    reload(isStopped: () => boolean) {
+      const put = (next: unknown): void => {
+        if (isStopped()) return
+        apply(next)
+        const now = report(Date.now())
+        logWarnings(now.warnings, log)
+        recordExpirations(metrics, now)
+      }
+      const next = load()
+      if (next instanceof Promise) return next.then(put)
+      put(next)
+      return undefined
     },
   }))
   return watchFiles(

@@ -94,7 +94,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
       identity: identityNames(configuration.upstream.identity),
       tolerateAnonymousAuth: configuration.upstream.tolerateAnonymousAuth,
     }),
-    { log },
+    { log, identityGate: built.identityGate },
   )
   let listener: Listener | undefined
   let reloads: Watcher | undefined

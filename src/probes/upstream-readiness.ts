@@ -5,6 +5,7 @@ import {
   type UpstreamCheckOptions,
   type UpstreamChecks,
 } from '../upstream/checks.ts'
+import type { IdentityGate } from '../upstream/identity-gate.ts'
 
 export interface UpstreamReadiness {
   /** The results of the last check; before the first one, every check fails. */
@@ -19,10 +20,16 @@ const FAILING_INTERVAL_MS = 1_000
 
 const NOT_YET = 'not checked yet'
 
+export interface UpstreamReadinessEffects {
+  readonly log: Log
+  /** Learns what every check finds. */
+  readonly identityGate: Pick<IdentityGate, 'begin'>
+}
+
 /** Checks soon, then every 10 seconds, or every second while a check fails. */
 export function watchUpstream(
   options: () => UpstreamCheckOptions,
-  { log }: { readonly log: Log },
+  { log, identityGate }: UpstreamReadinessEffects,
 ): UpstreamReadiness {
   let last: UpstreamChecks = {
     reachable: NOT_YET,
@@ -37,8 +44,11 @@ export function watchUpstream(
   const check = async (): Promise<void> => {
     if (running) return
     running = true
-    last = await checkUpstream(options())
+    const conclude = identityGate.begin()
+    const checked = await checkUpstream(options())
+    last = checked
     running = false
+    conclude(checked.identity)
     const problems = [last.reachable, last.rejectsAnonymous, last.assertsIdentity].filter(
       (problem) => problem !== undefined,
     )

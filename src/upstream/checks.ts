@@ -7,6 +7,7 @@
 import type { UserInfo } from '../authentication/authenticator.ts'
 import type { ReviewClient, ReviewError, ReviewResponse } from '../cluster/review-client.ts'
 import { upstreamReason } from './errors.ts'
+import type { IdentityFinding } from './identity-gate.ts'
 import { identityHeaders, type IdentityNames } from './identity.ts'
 
 /** What each check found wrong; undefined when it passed. */
@@ -14,6 +15,11 @@ export interface UpstreamChecks {
   readonly reachable: string | undefined
   readonly rejectsAnonymous: string | undefined
   readonly assertsIdentity: string | undefined
+}
+
+/** The last check in full too, for the identity gate. */
+export interface CheckedUpstream extends UpstreamChecks {
+  readonly identity: IdentityFinding
 }
 
 export interface UpstreamCheckOptions {
@@ -30,25 +36,41 @@ const PROBE_USER: UserInfo = { username: 'gatehouse:readyz', uid: '', groups: []
 const UNKNOWN = 'unknown while the API server is unreachable'
 
 /** Runs all three checks; never rejects. */
-export async function checkUpstream(options: UpstreamCheckOptions): Promise<UpstreamChecks> {
+export async function checkUpstream(options: UpstreamCheckOptions): Promise<CheckedUpstream> {
   const { reviewClient, identity, tolerateAnonymousAuth } = options
   const [anonymous, probe] = await Promise.all([
     settle(reviewClient.post({ kind: 'SelfSubjectReview', as: 'anonymous' })),
-    settle(
-      reviewClient.post({
-        kind: 'SelfSubjectReview',
-        as: { identityHeaders: identityHeaders(PROBE_USER, identity) },
-      }),
-    ),
+    probeIdentity(options),
   ])
+  const finding = identityFinding(probe, identity)
   return {
     reachable:
       probe instanceof Error
         ? `the API server cannot be reached: ${upstreamReason(probe)}`
         : undefined,
     rejectsAnonymous: tolerateAnonymousAuth ? undefined : anonymousProblem(anonymous, probe),
-    assertsIdentity: identityProblem(probe, identity),
+    assertsIdentity: finding.problem,
+    identity: finding,
   }
+}
+
+/** Checks only whether the API server takes the asserted identity for the user; never rejects. */
+export async function checkIdentity(
+  options: Pick<UpstreamCheckOptions, 'reviewClient' | 'identity'>,
+): Promise<IdentityFinding> {
+  return identityFinding(await probeIdentity(options), options.identity)
+}
+
+function probeIdentity({
+  reviewClient,
+  identity,
+}: Pick<UpstreamCheckOptions, 'reviewClient' | 'identity'>): Promise<Settled> {
+  return settle(
+    reviewClient.post({
+      kind: 'SelfSubjectReview',
+      as: { identityHeaders: identityHeaders(PROBE_USER, identity) },
+    }),
+  )
 }
 
 type Settled = ReviewResponse | ReviewError
@@ -64,18 +86,28 @@ function anonymousProblem(anonymous: Settled, probe: Settled): string | undefine
   )
 }
 
-function identityProblem(probe: Settled, identity: IdentityNames): string | undefined {
-  if (probe instanceof Error) return UNKNOWN
-  if (probe.status === 401) return "the API server does not accept Gatehouse's own credential"
-  if (probe.status !== 201) {
-    return `the API server refused the asserted identity (status ${probe.status}): ${statusMessage(probe)}`
+function identityFinding(probe: Settled, identity: IdentityNames): IdentityFinding {
+  if (probe instanceof Error) return { verdict: 'unknown', problem: UNKNOWN }
+  const { status } = probe
+  if (status === 401) {
+    const problem = "the API server does not accept Gatehouse's own credential"
+    return { verdict: 'refused', problem }
+  }
+  if (status !== 201) {
+    return {
+      // An API server that is overloaded or starting has not judged the identity.
+      verdict: status === 429 || status >= 500 ? 'unknown' : 'refused',
+      problem: `the API server refused the asserted identity (status ${status}): ${statusMessage(probe)}`,
+    }
   }
   const username = recognizedUser(probe)
-  if (username === PROBE_USER.username) return undefined
-  return (
-    `the API server ignored the asserted identity (${identity.mode}): ` +
-    `it recognized the user ${JSON.stringify(username)}`
-  )
+  if (username === PROBE_USER.username) return { verdict: 'asserted', problem: undefined }
+  return {
+    verdict: 'ignored',
+    problem:
+      `the API server ignored the asserted identity (${identity.mode}): ` +
+      `it recognized the user ${JSON.stringify(username)}`,
+  }
 }
 
 async function settle(response: Promise<ReviewResponse>): Promise<Settled> {

@@ -13,6 +13,7 @@ import type { Target } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import { createUpstreamFailures, type UpstreamFailures } from './failures.ts'
 import { upstreamHeaders } from './headers.ts'
+import type { IdentityGate } from './identity-gate.ts'
 import { createIdentityWriter, type IdentityNames } from './identity.ts'
 import type { ForwardOutcome } from './outcome.ts'
 import { createPoolTransport } from './pool.ts'
@@ -65,6 +66,7 @@ export interface UpstreamOptions {
 export interface UpstreamEffects {
   readonly log: Log
   readonly metrics: Metrics
+  readonly identityGate: Pick<IdentityGate, 'check'>
 }
 
 interface Transports {
@@ -112,14 +114,15 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       // A reload replaces `transports`; one request uses one credential.
       const current = transports
       if (current === undefined) throw new StatusError('ServiceUnavailable', NO_CREDENTIAL)
-      const headers = headersFor(forward, current)
       try {
+        effects.identityGate.check()
+        const headers = headersFor(forward, current)
         const work: Promise<ForwardOutcome> = forward.exchange.request.isUpgrade
           ? upgrade(forward, current, headers, limits)
           : relay(forward, current, headers, { stalls, failures, bodyTimeout })
         return work.catch(recordAndThrow)
       } catch (error) {
-        // A transport whose queue is full throws at once.
+        // A transport whose queue is full throws at once, and so does the gate.
         return recordAndThrow(error)
       }
     },

@@ -19,7 +19,7 @@ import { createAuthority, loadAuthority } from '../../certs-dev/pki.ts'
 import { freePort } from '../../dev/parts/free-ports.ts'
 import { GATEHOUSE_USERNAME, startCluster, type Cluster } from '../support/cluster.ts'
 import { replaceFile } from '../support/files.ts'
-import { startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
+import { kubeconfigOf, startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
 import { base64 } from '../support/kubeconfig-user.ts'
 import type { RunningProgram } from '../support/program.ts'
 import { CREDENTIALS, SIGN_IN, withCertificate, withToken, type User } from '../support/users.ts'
@@ -69,6 +69,47 @@ describe.skipIf(!inject('hasParts'))('the connection to the API server', () => {
       expect(upstream.user).toMatchObject({ username: user.username, groups: user.groups })
       expect(upstream.impersonatedUser).toBeUndefined()
     })
+
+    test('forwards nothing with a certificate that the API server takes for a user of its own', async () => {
+      const { controlPlane } = cluster
+      const client = await certificateOfClusterCA()
+      const ca = await readFile(controlPlane.caFile, 'utf8')
+      const confused = await startTestGatehouse({
+        upstream: { url: controlPlane.url, ca, client },
+        configuration: { upstream: { identity: { mode: 'requestheader' } } },
+        waitsForReadiness: false,
+      })
+      onTestFinished(() => confused.close())
+      const { kubectl } = await withToken(controlPlane, confused)
+      const refused = await kubectl(['auth', 'whoami'])
+      expect(refused.code).toBe(1)
+      expect(refused.stderr).toContain('Gatehouse cannot make sure that the API server takes')
+      const readiness = await fetch(`${confused.probesUrl}/readyz`)
+      expect(await readiness.text()).toContain('recognized the user "front-proxy-client"')
+    })
+
+    test('keeps the earlier certificate when a reload brings such a one', async () => {
+      const user = await withToken(cluster.controlPlane, fronted)
+      const file = fronted.file('upstream.kubeconfig')
+      const text = await readFile(file, 'utf8')
+      onTestFinished(() => replaceFile(file, text))
+      const { url, caFile } = cluster.controlPlane
+      const client = await certificateOfClusterCA()
+      const ca = await readFile(caFile, 'utf8')
+      await replaceFile(file, await kubeconfigOf({ url, ca, client }))
+      fronted.gatehouse.reload()
+      const failures = () => fronted.log.filter((line) => line.includes('reload failed')).join('')
+      await expect.poll(failures, POLLING).toContain('the new credential was tried and is not used')
+      const whoami = await user.kubectl(['auth', 'whoami', '-o', 'json'])
+      expect(JSON.parse(whoami.stdout)).toMatchObject({
+        status: { userInfo: { username: user.username } },
+      })
+    })
+
+    async function certificateOfClusterCA() {
+      const authority = await loadAuthority(await readKeyPair(cluster.controlPlane.clientCA))
+      return authority.issue({ commonName: 'front-proxy-client', usages: ['client'] })
+    }
 
     test('carries the UID and the extra of a certificate', async () => {
       const { controlPlane } = cluster

@@ -174,6 +174,9 @@ test("Gatehouse's own credential is replaced without a restart", async () => {
       .replace(encode(certificatePem), encode(renewed.certificatePem))
       .replace(encode(keyPem), encode(renewed.keyPem)),
   )
+  // It is tried first.
+  const reloaded = () => gatehouse.log.filter((line) => line.includes('"reloaded"'))
+  await expect.poll(reloaded).toHaveLength(1)
   expect(await ask('/api/v1/pods')).toBe(200)
   expect(api.connections.total).toBeGreaterThan(opened)
 })

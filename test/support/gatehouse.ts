@@ -60,6 +60,8 @@ export interface TestGatehouseOptions {
   readonly configuration?: Readonly<Record<string, unknown>>
   /** Options of the issuer in `authentication.issuers`. */
   readonly issuerOptions?: Readonly<Record<string, unknown>>
+  /** Whether to wait until Gatehouse is ready; true by default. */
+  readonly waitsForReadiness?: boolean
   /** Authentication methods that are not configured. */
   readonly without?: readonly ('x509' | 'oidc')[]
 }
@@ -152,7 +154,7 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
     processMetrics: false,
   })
   const probesUrl = `http://127.0.0.1:${gatehouse.probes.port}`
-  await waitUntilReady(probesUrl)
+  if (options.waitsForReadiness !== false) await waitUntilReady(probesUrl)
 
   const events = async (): Promise<readonly AuditEvent[]> =>
     (await readFile(file('audit.log'), 'utf8'))

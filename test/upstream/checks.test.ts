@@ -48,6 +48,7 @@ test('an API server with a certificate of an unknown CA is reported once, with a
     ) as string,
     rejectsAnonymous: UNKNOWN,
     assertsIdentity: UNKNOWN,
+    identity: { verdict: 'unknown', problem: UNKNOWN },
   })
 })
 
@@ -60,5 +61,6 @@ test('an API server that does not listen is reported once', async () => {
     reachable: 'the API server cannot be reached: ECONNREFUSED',
     rejectsAnonymous: UNKNOWN,
     assertsIdentity: UNKNOWN,
+    identity: { verdict: 'unknown', problem: UNKNOWN },
   })
 })

@@ -1,0 +1,125 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { request as httpsRequest } from 'node:https'
+import type { IncomingMessage } from 'node:http'
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+
+import { startApiServer, type ApiServer } from '../support/api-server.ts'
+import { createClient } from '../support/client.ts'
+import { replaceFile } from '../support/files.ts'
+import {
+  kubeconfigOf,
+  startTestGatehouse,
+  upstreamOf,
+  type TestGatehouse,
+} from '../support/gatehouse.ts'
+
+const PATIENCE = { timeout: 10_000, interval: 50 }
+
+describe.each([
+  { mode: 'requestheader', userHeader: 'x-remote-user' },
+  { mode: 'impersonation', userHeader: 'impersonate-user' },
+])('an API server that ignores the asserted identity ($mode)', ({ mode, userHeader }) => {
+  let api: ApiServer
+  let gatehouse: TestGatehouse
+
+  beforeEach(async () => {
+    api = await startApiServer()
+    api.userHeader = userHeader
+    gatehouse = await startTestGatehouse({
+      upstream: upstreamOf(api),
+      configuration: { upstream: { identity: { mode } } },
+    })
+  }, 60_000)
+
+  afterEach(async () => {
+    await gatehouse.close()
+    await api.close()
+  })
+
+  async function get() {
+    const client = createClient({
+      url: gatehouse.url,
+      ca: gatehouse.ca,
+      token: await gatehouse.token(),
+    })
+    const { status, body } = await client.ask('/api/v1/pods')
+    await client.close()
+    return { status, body }
+  }
+
+  /** Any reload is followed by a check. */
+  async function checkAgain(): Promise<void> {
+    const rules = await readFile(gatehouse.file('rules.yaml'), 'utf8')
+    await replaceFile(gatehouse.file('rules.yaml'), `${rules}\n`)
+    gatehouse.gatehouse.reload()
+  }
+
+  async function openWatch(): Promise<IncomingMessage> {
+    api.handler = (request, response) => {
+      request.resume()
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.write('{"type":"ADDED"}\n')
+    }
+    const watch = httpsRequest(`${gatehouse.url}/api/v1/pods?watch=true`, {
+      ca: gatehouse.ca,
+      agent: false,
+      headers: { authorization: `Bearer ${await gatehouse.token()}` },
+    })
+    watch.end()
+    const [response] = (await once(watch, 'response')) as [IncomingMessage]
+    await once(response, 'data')
+    api.handler = undefined
+    return response
+  }
+
+  test('gets no request any more, and running streams end', async () => {
+    expect((await get()).status).toBe(200)
+    const watch = await openWatch()
+    const ended = once(watch, 'end')
+    api.userHeader = 'x-not-sent'
+    await checkAgain()
+    await ended
+    api.received.length = 0
+    const { status, body } = await get()
+    expect(status).toBe(503)
+    expect(JSON.parse(body)).toMatchObject({ kind: 'Status', reason: 'ServiceUnavailable' })
+    expect(api.received).toEqual([])
+    const [event] = await gatehouse.eventsWhere(
+      ({ responseStatus }) => responseStatus?.code === 503,
+    )
+    expect(event?.annotations['gatehouse/cause']).toContain('ignored the asserted identity')
+    api.userHeader = userHeader
+    await expect.poll(async () => (await get()).status, PATIENCE).toBe(200)
+  })
+
+  test('does not get a credential of a reload into force: the earlier one stays', async () => {
+    const other = await startApiServer()
+    try {
+      other.userHeader = 'x-not-sent'
+      await replaceFile(
+        gatehouse.file('upstream.kubeconfig'),
+        await kubeconfigOf(upstreamOf(other)),
+      )
+      gatehouse.gatehouse.reload()
+      const failures = () => gatehouse.log.filter((line) => line.includes('reload failed')).join('')
+      await expect
+        .poll(failures, PATIENCE)
+        .toContain('the new credential was tried and is not used')
+      expect((await get()).status).toBe(200)
+      expect(other.received).toEqual([])
+      expect(api.received).not.toEqual([])
+
+      // It is tried again, and comes into force when the API server accepts it.
+      other.userHeader = userHeader
+      const reached = async (): Promise<number> => {
+        await get()
+        return other.received.length
+      }
+      await expect.poll(reached, PATIENCE).toBeGreaterThan(0)
+    } finally {
+      await other.close()
+    }
+  })
+})
