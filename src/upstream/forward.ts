@@ -186,6 +186,7 @@ function relay(
   const receiver = new Relay({
     exchange,
     ownHeaders: forward.ownHeaders,
+    auditID: forward.auditID,
     isLongRunning: longRunning,
     isConnect: isConnect(authorized.info),
     onHead: forward.onHead,
@@ -243,6 +244,8 @@ async function upgrade(
     ),
     headers,
     ownHeaders: forward.ownHeaders,
+    // What is behind a proxy subresource writes the whole head of its response to an upgrade.
+    auditID: authorized.info.subresource === 'proxy' ? undefined : forward.auditID,
     isConnect: isConnect(authorized.info),
     onHead: forward.onHead,
     onCut: forward.onCut,

@@ -1,6 +1,7 @@
 /** Relays one response from a transport to the client, with back pressure and the end of either side. */
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
+import { checkAuditID } from './audit-id.ts'
 import { toUpstreamError, UpstreamError } from './errors.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
@@ -15,6 +16,8 @@ export interface RelayOptions {
   readonly exchange: Exchange
   /** Gatehouse's own response headers: Audit-ID, HSTS, RateLimit. */
   readonly ownHeaders: RawHeaders
+  /** That of the request; a response with another one is refused. */
+  readonly auditID: string
   /** Sends the head at once, without waiting for the first bytes of the body. */
   readonly isLongRunning: boolean
   readonly isConnect: boolean
@@ -144,7 +147,8 @@ export class Relay implements ResponseReceiver, Stallable {
       return
     }
     if (this.#settled) return
-    const { ownHeaders, isConnect, isLongRunning } = this.#options
+    const { ownHeaders, auditID, isConnect, isLongRunning } = this.#options
+    checkAuditID(headers, auditID)
     checkResponse(status, headers, isConnect)
     this.#heldStatus = status
     this.#heldHead = responseHeaders(headers, ownHeaders)

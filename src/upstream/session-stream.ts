@@ -1,6 +1,7 @@
 /** Adapts one HTTP/2 stream to the API server to a `ResponseReceiver`. */
 import { constants, type ClientHttp2Stream } from 'node:http2'
 
+import { ForeignResponseError } from './audit-id.ts'
 import type { ResponseReceiver } from './transport.ts'
 
 /**
@@ -25,6 +26,7 @@ export function relayStream(
     } catch (error) {
       failure = error as Error
       stream.close(constants.NGHTTP2_CANCEL)
+      if (error instanceof ForeignResponseError) stream.session?.destroy(error)
     }
   }
 

@@ -12,6 +12,7 @@ import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { closeWithin } from '../http/response-deadline.ts'
 import { StatusError } from '../status.ts'
+import { checkAuditID } from './audit-id.ts'
 import { toUpstreamError, UpstreamError } from './errors.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
@@ -33,6 +34,8 @@ export interface UpgradeOptions {
   /** From `headers.ts`. */
   readonly headers: readonly string[]
   readonly ownHeaders: RawHeaders
+  /** That of the request; a response with another one is refused. Undefined: not compared. */
+  readonly auditID: string | undefined
   readonly isConnect: boolean
   readonly onHead: (status: number) => void
   /** Called with a function that ends the pending handshake or the tunnel. */
@@ -88,6 +91,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
         return
       }
       try {
+        if (options.auditID !== undefined) checkAuditID(message.headers, options.auditID)
         checkSwitchingProtocols(handshake, message.headers)
         tunnel = join(options, message, socket, head)
       } catch (error) {
@@ -103,6 +107,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
       if (settled) return
       let relayed: Promise<ForwardOutcome>
       try {
+        if (options.auditID !== undefined) checkAuditID(message.headers, options.auditID)
         if (message.statusCode === undefined || message.statusCode < 400) {
           throw new UpstreamError(
             'protocol',

@@ -286,13 +286,14 @@ describe('joined connections:', () => {
     connection.destroy()
   })
 
-  test('the head of the 101 is filtered: no cookie, no alternative service, no forged Audit-ID', async () => {
-    api.script = ({ take, write }) => {
+  test('the head of the 101 is filtered: no cookie, no alternative service, no second Audit-ID', async () => {
+    api.script = ({ request, take, write }) => {
       take()
+      const auditIDs = `Audit-Id: ${headerValues(request, 'audit-id')[0] ?? ''}\r\nAudit-Id: forged`
       write(
         SWITCH.replace(
           'Connection:',
-          'Set-Cookie: a=b\r\nAlt-Svc: h3=":1"\r\nAudit-Id: forged\r\nX-Ok: yes\r\nConnection:',
+          `Set-Cookie: a=b\r\nAlt-Svc: h3=":1"\r\n${auditIDs}\r\nX-Ok: yes\r\nConnection:`,
         ),
       )
     }
@@ -301,6 +302,7 @@ describe('joined connections:', () => {
     const response = await readResponse(connection)
     connection.destroy()
     expect(response.head).not.toMatch(/set-cookie|alt-svc|forged/i)
+    expect(response.head.match(/^audit-id: /gim)).toHaveLength(1)
     expect(response.head.match(/^upgrade: /gim)).toHaveLength(1)
     expect(response.head.match(/^connection: /gim)).toHaveLength(1)
     expect(responseHeader(response, 'x-ok')).toBe('yes')
