@@ -113,6 +113,7 @@ export async function microbenchmarks(): Promise<Microbenchmark[]> {
         rawHeaders,
         identity,
         identityNames: [],
+        additionalNames: new Set(),
         authorization: undefined,
         host: '127.0.0.1:40000',
         auditID: '0f0e0d0c-0b0a-4908-8706-050403020100',

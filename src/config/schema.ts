@@ -21,6 +21,7 @@ import {
   systemName,
   wholeNumber,
 } from './fields.ts'
+import { isReservedHeader } from './reserved-headers.ts'
 
 /** Defaults that checks across fields need as well. */
 export const DEFAULTS = {
@@ -430,6 +431,19 @@ const upstream = z
       })
       .describe("How the API server learns the user's identity.")
       .prefault({}),
+    additionalRequestHeaders: z
+      .array(
+        headerName("a client's request header").refine(
+          (name) => !isReservedHeader(name.toLowerCase()),
+          'is never forwarded',
+        ),
+      )
+      .default([])
+      .describe(
+        'request headers that are forwarded besides those that kube-apiserver reads, such as those ' +
+          'of a dashboard behind a proxy subresource. Name none from which something behind ' +
+          'Gatehouse takes the identity of the user; must be a list of header names',
+      ),
     connections: z
       .strictObject({
         maxConnections: count(

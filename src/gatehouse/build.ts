@@ -115,14 +115,14 @@ function startCluster(
   { configuration, rules, credential }: Loaded,
   { log, metrics, live }: BuildEffects,
 ) {
-  const { connections } = configuration.upstream
+  const { connections, additionalRequestHeaders } = configuration.upstream
   const identity = identityNames(configuration.upstream.identity)
   const identityGate = createIdentityGate(
     { mode: identity.mode },
     { onIgnored: () => live.cutAll(new StatusError('ServiceUnavailable', IDENTITY_IGNORED)) },
   )
   const upstream: Upstream = createUpstream(
-    { identity, limits: connections },
+    { identity, limits: connections, additionalHeaders: additionalRequestHeaders },
     { log, metrics, identityGate },
   )
   const cluster: Built['cluster'] = { name: 'default', authorize: denyAll, upstream }

@@ -21,7 +21,11 @@ import type { Cluster } from './cluster.ts'
 import { refuseCrossSite, type OriginPolicy } from './cross-site.ts'
 import type { Frame, Handled, Handler, Observed } from './frame.ts'
 import type { LiveRequest, LiveRequests } from './live-requests.ts'
-import { refuseImpersonation, refuseOtherExpectations } from './unsupported.ts'
+import {
+  refuseImpersonation,
+  refuseOtherExpectations,
+  refuseQueryCredential,
+} from './unsupported.ts'
 
 /** Read anew for every request: a reload replaces a member, and the next request sees it. */
 export interface Stages {
@@ -102,6 +106,7 @@ export function createHandlerChain(
         }
       }
       record.admitted()
+      refuseQueryCredential(target, info)
 
       const onDecision = (decision: Decision): void => {
         observed.decision = decision.decision

@@ -1,5 +1,6 @@
-/** Refuses what a client requests in a header and Gatehouse does not support, instead of ignoring it. */
+/** Refuses what a client requests and Gatehouse does not support, instead of ignoring it. */
 import type { Exchange } from '../http/exchange.ts'
+import type { RequestInfo, Target } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 
 /**
@@ -27,4 +28,33 @@ export function refuseOtherExpectations(exchange: Exchange): void {
   throw new StatusError('ExpectationFailed', 'the only supported expectation is 100-continue', {
     closeConnection: true,
   })
+}
+
+/** RFC 6750 section 2.3, and what other servers read. Names are compared unescaped, in lower case. */
+const CREDENTIAL_PARAMETERS: ReadonlySet<string> = new Set(['access_token', 'id_token', 'token'])
+
+/**
+ * Refuses a credential in the query: Gatehouse does not read it, and behind Gatehouse it may mean
+ * somebody else, or end up in a log. The query behind a proxy subresource belongs to the backend.
+ *
+ * @throws StatusError 400
+ */
+export function refuseQueryCredential({ rawQuery }: Target, { subresource }: RequestInfo): void {
+  if (rawQuery === '' || subresource === 'proxy' || !/token|%/i.test(rawQuery)) return
+  for (const pair of rawQuery.split('&')) {
+    const name = unescapeName(pair.split('=', 1)[0] ?? '')
+    if (!CREDENTIAL_PARAMETERS.has(name.toLowerCase())) continue
+    throw new StatusError(
+      'BadRequest',
+      `the query must not contain a credential (${name}): send it as "Authorization: Bearer TOKEN"`,
+    )
+  }
+}
+
+function unescapeName(name: string): string {
+  try {
+    return decodeURIComponent(name)
+  } catch {
+    return name
+  }
 }

@@ -61,6 +61,8 @@ export interface Upstream {
 export interface UpstreamOptions {
   readonly identity: IdentityNames
   readonly limits: ConnectionLimits
+  /** Names of request headers that are forwarded besides those in `headers.ts`. */
+  readonly additionalHeaders: readonly string[]
 }
 
 export interface UpstreamEffects {
@@ -87,6 +89,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     identity.mode === 'impersonation'
       ? []
       : [identity.user, identity.group, identity.uid, identity.extraPrefix]
+  const additionalNames = new Set(options.additionalHeaders.map((name) => name.toLowerCase()))
   let transports: Transports | undefined
   const stalls = createStalls({ timeout: limits.stallTimeout })
 
@@ -96,6 +99,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       rawHeaders: request.rawHeaders,
       identity: writeIdentity(forward.authorized.user),
       identityNames,
+      additionalNames,
       authorization: credential.token === undefined ? undefined : `Bearer ${credential.token}`,
       host: credential.endpoint.host,
       auditID: forward.auditID,

@@ -1,51 +1,38 @@
 /**
- * The only writer of upstream request headers: strips the client's, asserts the identity last, then
- * checks that exactly that identity is present (CVE-2021-31999, CVE-2021-36776).
+ * The only writer of upstream request headers: takes those of the client that are known to be harmless,
+ * asserts the identity last, then checks that exactly that identity is present (CVE-2021-31999,
+ * CVE-2021-36776). Names that mean identity to some component behind cannot be listed, so everything
+ * else is dropped.
  */
+import { HOP_BY_HOP, isReservedHeader } from '../config/reserved-headers.ts'
 import type { RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 
-/** RFC 9110 section 7.6.1, and fields that servers treat as hop-by-hop by convention. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-])
-
-/** Fields that Gatehouse writes itself, credentials, and statements about the client that only a proxy may make. */
-const RESERVED: ReadonlySet<string> = new Set([
-  'authorization',
-  'audit-id',
-  'client-cert',
-  'client-cert-chain',
-  'content-length',
-  'cookie',
-  'expect',
-  'forwarded',
-  'host',
-  'true-client-ip',
-  'via',
-  'x-client-cert',
-  'x-real-ip',
-  'x-ssl-client-cert',
-])
-
-const RESERVED_PREFIXES = ['impersonate-', 'x-remote-', 'x-forwarded-', 'x-original-', 'proxy-']
-
-/** Fields that kubectl and client-go send with every request; forwarded without further checks. */
+/** Fields that kube-apiserver, its aggregated servers or their tracing read. */
 const HARMLESS: ReadonlySet<string> = new Set([
   'accept',
   'accept-encoding',
+  'accept-language',
+  'access-control-request-headers',
+  'access-control-request-method',
+  'baggage',
+  'cache-control',
+  'content-encoding',
+  'content-language',
   'content-type',
   'kubectl-command',
   'kubectl-session',
+  'origin',
+  'pragma',
+  'range',
+  'traceparent',
+  'tracestate',
   'user-agent',
+  'x-requested-with',
 ])
+
+/** Content negotiation, conditional requests and what kubectl reports about itself. */
+const HARMLESS_PREFIXES = ['accept-', 'if-', 'kubectl-']
 
 export interface UpstreamHeaderOptions {
   /** The client's header fields, as received. */
@@ -54,6 +41,8 @@ export interface UpstreamHeaderOptions {
   readonly identity: RawHeaders
   /** Lower-case names or prefixes (with trailing `-`) that carry identity in the mode in use. */
   readonly identityNames: readonly string[]
+  /** Lower-case names that the administrator forwards as well. */
+  readonly additionalNames: ReadonlySet<string>
   /** Gatehouse's own credential; undefined with a client certificate. */
   readonly authorization: string | undefined
   /** The API server's `host[:port]`. */
@@ -70,14 +59,13 @@ export interface UpstreamHeaderOptions {
  * @throws StatusError 500 when the result does not contain exactly the given identity
  */
 export function upstreamHeaders(options: UpstreamHeaderOptions): string[] {
-  const { rawHeaders, identity, identityNames } = options
+  const { rawHeaders, identity } = options
   const dropped = connectionOptions(rawHeaders)
   const headers: string[] = ['host', options.host]
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = (rawHeaders[i] ?? '').toLowerCase()
     if (dropped?.has(name) === true) continue
-    if (!HARMLESS.has(name) && !isForwarded(name, identityNames)) continue
-    if (isHandshakeField(name)) continue
+    if (!isForwarded(name, options)) continue
     headers.push(name, rawHeaders[i + 1] ?? '')
   }
   headers.push('audit-id', options.auditID, 'x-forwarded-for', options.forwardedFor)
@@ -101,27 +89,20 @@ function connectionOptions(rawHeaders: RawHeaders): Set<string> | undefined {
   return options
 }
 
-function isForwarded(name: string, identityNames: readonly string[]): boolean {
-  // Some readers treat `_` and `-` as the same character (CGI).
-  const folded = name.includes('_') ? name.replaceAll('_', '-') : name
-  return !(
-    name === '' ||
-    HOP_BY_HOP.has(folded) ||
-    RESERVED.has(folded) ||
-    RESERVED_PREFIXES.some((prefix) => folded.startsWith(prefix)) ||
-    carriesIdentity(folded, identityNames)
-  )
+function isForwarded(
+  name: string,
+  { identityNames, additionalNames }: UpstreamHeaderOptions,
+): boolean {
+  if (HARMLESS.has(name)) return true
+  const isAllowed =
+    additionalNames.has(name) || HARMLESS_PREFIXES.some((prefix) => name.startsWith(prefix))
+  return isAllowed && !isReservedHeader(name) && !carriesIdentity(name, identityNames)
 }
 
 function carriesIdentity(name: string, identityNames: readonly string[]): boolean {
   return identityNames.some((known) =>
     known.endsWith('-') ? name.startsWith(known) : name === known,
   )
-}
-
-/** `upgrade-handshake.ts` writes these for an upgrade; one of them may carry the client's token. */
-function isHandshakeField(name: string): boolean {
-  return name.startsWith('sec-websocket-') || name === 'x-stream-protocol-version'
 }
 
 /** Independent of the code above: checks what is about to be sent, as Pinniped's impersonator does. */

@@ -106,6 +106,24 @@ describe('a missing or malformed credential:', () => {
     },
   )
 
+  test.for(['access_token=a', 'limit=1&id_token=a', 'access%5Ftoken=a', 'ACCESS_TOKEN=a', 'token'])(
+    'the query %s beside a credential is refused',
+    async (query) => {
+      expectRefused(await tried(withFields(await attack.bearer(), `${PATH}?${query}`)), 400)
+    },
+  )
+
+  test.for([
+    [PATH, 'fieldManager=token'],
+    ['/api/v1/namespaces/d/pods/p/proxy/', 'access_token=a'],
+    ['/api/v1/namespaces/d/services/s/proxy/page', 'token=a'],
+  ] as const)('the query of %s?%s is forwarded', async ([path, query]) => {
+    const target = `${path}?${query}`
+    const { value, received } = await tried(withFields(await attack.bearer(), target))
+    expect(value.status).toBe(200)
+    expect(received).toMatchObject([{ url: target }])
+  })
+
   test('a token in a cookie is not a credential', async () => {
     const token = (await attack.bearer()).slice('Authorization: Bearer '.length).trim()
     expectRefused(await tried(withFields(`Cookie: token=${token}\r\n`)), 401)

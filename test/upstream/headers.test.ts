@@ -12,6 +12,7 @@ function write(rawHeaders: string[], more: Partial<UpstreamHeaderOptions> = {}):
     rawHeaders,
     identity: identityHeaders(ada, IMPERSONATION),
     identityNames: [],
+    additionalNames: new Set(['x-custom', 'x-hop', 'x-stay']),
     authorization: 'Bearer gatehouse-own',
     host: 'kube.example:6443',
     auditID: 'id-1',
@@ -66,7 +67,53 @@ describe('a header that could carry identity or routing is not forwarded', () =>
   })
 })
 
-test('other headers are forwarded unchanged and in order', () => {
+test.for([
+  'Remote-User',
+  'X-Auth-Request-User',
+  'X-WEBAUTH-USER',
+  'X-User',
+  'SSL-Client-Cert',
+  'X-SSL-Client-S-DN',
+  'Proxy',
+  'X-Api-Key',
+  'X-Rewrite-URL',
+  'X-HTTP-Method-Override',
+  'X-Token',
+  'X-Not-Invented-Yet',
+])('%s, which nobody listed, is dropped', (name) => {
+  expect(write([name, 'evil'])).not.toContain('evil')
+})
+
+test.for([
+  'Accept',
+  'Accept-Language',
+  'Content-Type',
+  'Content-Encoding',
+  'If-None-Match',
+  'If-Modified-Since',
+  'Range',
+  'User-Agent',
+  'Origin',
+  'Kubectl-Command',
+  'Kubectl-Session',
+  'traceparent',
+  'tracestate',
+  'baggage',
+  'X-Requested-With',
+])('%s, which kube-apiserver or its tracing reads, is forwarded', (name) => {
+  expect(values(write([name, 'value']), name.toLowerCase())).toEqual(['value'])
+})
+
+test('a reserved header is dropped even if it is listed as an additional one', () => {
+  const names = ['authorization', 'cookie', 'impersonate-user', 'x-remote-user', 'x_remote_group']
+  const headers = write(
+    names.flatMap((name) => [name, 'evil']),
+    { additionalNames: new Set(names) },
+  )
+  expect(headers).not.toContain('evil')
+})
+
+test('headers that the administrator adds are forwarded unchanged and in order', () => {
   const headers = write([
     'User-Agent',
     'kubectl/v1',
