@@ -2,7 +2,10 @@
 import { errorOrigin } from '../cluster/error-origin.ts'
 import { StatusError, type StatusErrorOptions, type StatusReason } from '../status.ts'
 
-/** The `reason` label of `gatehouse_upstream_errors_total`, and of the log. */
+/**
+ * The `reason` label of `gatehouse_upstream_errors_total`, and of the log; `request` is a fault of the
+ * client and appears in neither.
+ */
 export type UpstreamErrorKind =
   'connect' | 'tls' | 'timeout' | 'reset' | 'protocol' | 'request' | 'queue' | 'credential'
 
@@ -35,8 +38,9 @@ const CONNECT_CODES: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 
-/** The HTTP library refused to write a header of the client; nothing was sent. */
+/** The HTTP library refused to write what the client sent. */
 const REQUEST_CODES: ReadonlySet<string> = new Set([
+  'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
   'UND_ERR_INVALID_ARG',
   'UND_ERR_NOT_SUPPORTED',
   'ERR_HTTP2_HEADER_SINGLE_VALUE',
@@ -86,7 +90,7 @@ export function toUpstreamError(cause: unknown): UpstreamError {
   if (cause instanceof UpstreamError) return cause
   const { code, syscall } = errorOrigin(cause)
   if (REQUEST_CODES.has(code)) {
-    return new UpstreamError('request', 'BadRequest', 'a request header cannot be forwarded', {
+    return new UpstreamError('request', 'BadRequest', 'the request cannot be forwarded', {
       cause,
     })
   }
@@ -119,4 +123,10 @@ export function toUpstreamError(cause: unknown): UpstreamError {
       'the request may or may not have been carried out',
     { cause },
   )
+}
+
+/** Any client can send what cannot be forwarded: it must not look like a failing API server. */
+export function isOfClient(error: unknown): boolean {
+  if (error instanceof StatusError && !(error instanceof UpstreamError)) return true
+  return toUpstreamError(error).kind === 'request'
 }

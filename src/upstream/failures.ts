@@ -2,11 +2,10 @@
 import { createLogThrottle } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { StatusError } from '../status.ts'
-import { toUpstreamError, UpstreamError, type UpstreamErrorKind } from './errors.ts'
+import { isOfClient, toUpstreamError, UpstreamError, type UpstreamErrorKind } from './errors.ts'
 
 export interface UpstreamFailures {
-  /** A request without a response from the API server; does nothing for a refusal of Gatehouse's own. */
+  /** A request without a response from the API server; does nothing for a refusal of Gatehouse's own, and for a client's fault. */
   failed: (error: unknown) => void
   /** A response that ended early, after its head was sent to the client. */
   truncated: (error: Error) => void
@@ -36,11 +35,12 @@ export function createUpstreamFailures(effects: UpstreamFailureEffects): Upstrea
 
   return {
     failed(error) {
-      if (error instanceof StatusError && !(error instanceof UpstreamError)) return
+      if (isOfClient(error)) return
       const cause = error instanceof UpstreamError ? (error.cause ?? error) : error
       record(toUpstreamError(error).kind, cause, 'request to the API server failed')
     },
     truncated(error) {
+      if (isOfClient(error)) return
       record(toUpstreamError(error).kind, error, 'the API server ended a response early')
     },
   }

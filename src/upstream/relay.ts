@@ -2,7 +2,7 @@
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 import { checkAuditID } from './audit-id.ts'
-import { toUpstreamError, UpstreamError } from './errors.ts'
+import { isOfClient, toUpstreamError, UpstreamError } from './errors.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
@@ -184,7 +184,9 @@ export class Relay implements ResponseReceiver, Stallable {
     }
     // Too late for a Status: the client must see that the response is incomplete.
     exchange.response.destroy(error)
-    this.#settle({ code: this.#status, abortedBy: 'upstream', cause: error.message })
+    // A body that turned out to be malformed after an early response.
+    const abortedBy = isOfClient(error) ? 'client' : 'upstream'
+    this.#settle({ code: this.#status, abortedBy, cause: error.message })
     this.#options.onTruncated(error)
   }
 

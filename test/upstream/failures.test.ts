@@ -105,10 +105,19 @@ describe('the record of failures', () => {
     { name: 'the shutdown', error: new StatusError('ServiceUnavailable', 'shutting down') },
     { name: 'a client that stalled', error: new StatusError('Timeout', 'stopped reading') },
     { name: 'an invalid upgrade handshake', error: new StatusError('BadRequest', 'no') },
+    { name: 'a malformed request body', error: new StatusError('BadRequest', 'malformed') },
+    { name: 'a header that cannot be written', error: withCode('ERR_INVALID_CHAR') },
+    { name: 'a header that undici refuses', error: withCode('UND_ERR_INVALID_ARG') },
+    {
+      name: 'a body of another length than announced',
+      error: withCode('UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'),
+    },
   ])('does not include $name', async ({ error }) => {
     const { log, lines } = memoryLog()
     const metrics = createMetrics({ processMetrics: false })
-    createUpstreamFailures({ log, metrics }).failed(error)
+    const failures = createUpstreamFailures({ log, metrics })
+    failures.failed(error)
+    failures.truncated(error)
     expect(lines).toEqual([])
     expect((await metrics.upstreamErrors.get()).values).toEqual([])
   })
@@ -130,6 +139,10 @@ describe('the record of failures', () => {
     ])
   })
 })
+
+function withCode(code: string): Error {
+  return Object.assign(new Error(code), { code })
+}
 
 test('the log throttle reports how many lines of a kind were suppressed', () => {
   let now = 0
