@@ -3,6 +3,7 @@ import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 import { checkAuditID } from './audit-id.ts'
 import { isOfClient, toUpstreamError, UpstreamError } from './errors.ts'
+import { createFrameEnds, type FrameEnds } from './frame-ends.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
@@ -28,8 +29,6 @@ export interface RelayOptions {
   readonly stalls: Stalls | undefined
 }
 
-const NEWLINE = 0x0a
-
 /**
  * One exchange. `done` resolves when it has ended, in whatever way; it rejects with a `StatusError` as
  * long as nothing was sent to the client.
@@ -50,7 +49,8 @@ export class Relay implements ResponseReceiver, Stallable {
   #clientGone: Error | undefined
   #cutReason: StatusError | undefined
   #settled = false
-  #atLineEnd = true
+  /** Of a stream, once its head has arrived. */
+  #frames: FrameEnds | undefined
   /** Whether the response waits for the client to read. */
   #isFull = false
   #resolve!: (outcome: ForwardOutcome) => void
@@ -92,11 +92,11 @@ export class Relay implements ResponseReceiver, Stallable {
   }
 
   /**
-   * Ends the exchange from Gatehouse's side (shutdown, reload). Between two lines, which watches and
+   * Ends the exchange from Gatehouse's side (shutdown, reload). Between two frames, which watches and
    * logs consist of, the response ends cleanly, as kube-apiserver ends a watch: clients reconnect.
    */
   cut(reason: StatusError): void {
-    this.#end(reason, this.#atLineEnd)
+    this.#end(reason, this.#frames?.isAtEnd === true)
   }
 
   /** Ends an exchange whose client has stalled, and the upstream connection that it holds. */
@@ -153,6 +153,8 @@ export class Relay implements ResponseReceiver, Stallable {
     this.#heldStatus = status
     this.#heldHead = responseHeaders(headers, ownHeaders)
     if (!isLongRunning) return
+    const type = headers['content-type']
+    this.#frames = createFrameEnds(typeof type === 'string' ? type : type?.[0])
     this.#sendHead()
     this.#options.exchange.response.flushHead()
   }
@@ -160,7 +162,7 @@ export class Relay implements ResponseReceiver, Stallable {
   onData(chunk: Buffer): void {
     if (this.#settled) return
     if (this.#status === 0 && !this.#trySendHead()) return
-    if (this.#options.isLongRunning) this.#atLineEnd = chunk[chunk.length - 1] === NEWLINE
+    this.#frames?.add(chunk)
     if (this.#options.exchange.response.write(chunk)) return
     this.#isFull = true
     this.#control?.pause()

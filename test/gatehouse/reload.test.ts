@@ -67,11 +67,15 @@ const denyPods = {
 }
 
 /** A watch that the stand-in keeps open. */
-async function openWatch(path: string): Promise<IncomingMessage> {
+async function openWatch(
+  path: string,
+  contentType = 'application/json',
+  event: string | Buffer = '{"type":"ADDED"}\n',
+): Promise<IncomingMessage> {
   api.handler = (request, response) => {
     request.resume()
-    response.writeHead(200, { 'content-type': 'application/json' })
-    response.write('{"type":"ADDED"}\n')
+    response.writeHead(200, { 'content-type': contentType })
+    response.write(event)
   }
   const watch = httpsRequest(gatehouse.url + path, {
     ca: gatehouse.ca,
@@ -95,6 +99,26 @@ test('new rules are in effect at once; a stream that they forbid ends, another g
   expect(allowed.destroyed).toBe(false)
   allowed.destroy()
 })
+
+test.for([
+  ['application/vnd.kubernetes.protobuf;stream=watch', '000000020a', '000000020a01'],
+  ['application/cbor-seq', 'a1616141', 'a161614101'],
+] as const)(
+  'a watch in %s that new rules forbid ends properly between two events, and only there',
+  async ([contentType, half, whole]) => {
+    const watches = [
+      await openWatch('/api/v1/pods?watch=true', contentType, Buffer.from(half, 'hex')),
+      await openWatch('/api/v1/pods?watch=true', contentType, Buffer.from(whole, 'hex')),
+    ]
+    const ends = watches.map(async (watch) => {
+      watch.on('error', () => undefined)
+      await new Promise((resolve) => watch.once('close', resolve))
+      return watch.complete
+    })
+    await replace('rules.yaml', stringify(denyPods))
+    expect(await Promise.all(ends)).toEqual([false, true])
+  },
+)
 
 test('rules with a mistake change nothing, and readiness, log and metric say so', async () => {
   await replace('rules.yaml', stringify(denyPods).replace('effect: deny', 'efect: deny'))

@@ -1,0 +1,162 @@
+/**
+ * Finds out whether a stream is between two frames, where it may end without a watcher seeing half an
+ * event: lines of JSON or of a log, length-delimited protobuf
+ * (apimachinery/pkg/util/framer/framer.go), and sequences of CBOR items (RFC 8742, KEP-4222).
+ */
+
+export interface FrameEnds {
+  /** Whether nothing was received behind the end of a frame. */
+  readonly isAtEnd: boolean
+  add(chunk: Buffer): void
+}
+
+/** @param contentType of the response; undefined: lines */
+export function createFrameEnds(contentType: string | undefined): FrameEnds {
+  const type = contentType?.toLowerCase() ?? ''
+  if (type.startsWith('application/vnd.kubernetes.protobuf')) return new LengthDelimitedFrames()
+  if (type.startsWith('application/cbor')) return new CborSequence()
+  return new Lines()
+}
+
+const NEWLINE = 0x0a
+
+class Lines implements FrameEnds {
+  isAtEnd = true
+
+  add(chunk: Buffer): void {
+    if (chunk.length > 0) this.isAtEnd = chunk[chunk.length - 1] === NEWLINE
+  }
+}
+
+/** Bytes of the length before each frame, a big-endian number. */
+const LENGTH_BYTES = 4
+
+class LengthDelimitedFrames implements FrameEnds {
+  /** Bytes of the length that were received, and its value so far. */
+  #lengthBytes = 0
+  #length = 0
+  /** Bytes left of the frame. */
+  #left = 0
+
+  get isAtEnd(): boolean {
+    return this.#lengthBytes === 0 && this.#left === 0
+  }
+
+  add(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length;) {
+      if (this.#left > 0) {
+        const skipped = Math.min(this.#left, chunk.length - at)
+        this.#left -= skipped
+        at += skipped
+        continue
+      }
+      this.#length = this.#length * 256 + (chunk[at] ?? 0)
+      this.#lengthBytes += 1
+      at += 1
+      if (this.#lengthBytes < LENGTH_BYTES) continue
+      this.#left = this.#length
+      this.#length = 0
+      this.#lengthBytes = 0
+    }
+  }
+}
+
+/** Items left of a container that ends by a `break`. */
+const INDEFINITE = -1
+const BREAK = 0xff
+/** Kubernetes' objects are far flatter (its own limit is 64). */
+const MAX_DEPTH = 512
+
+/** Follows the structure of CBOR (RFC 8949 section 3) without decoding it. */
+class CborSequence implements FrameEnds {
+  isAtEnd = true
+  /** Items left in each open container, the innermost last. */
+  readonly #open: number[] = []
+  /** Whether what was received is not CBOR: then no end can be found any more. */
+  #isBroken = false
+  #major = 0
+  /** Bytes left of the argument of an item's head, and its value so far. */
+  #argumentLeft = 0
+  #argument = 0
+  /** Bytes left of a string. */
+  #stringLeft = 0
+
+  add(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length && !this.#isBroken;) {
+      this.isAtEnd = false
+      if (this.#stringLeft > 0) {
+        const skipped = Math.min(this.#stringLeft, chunk.length - at)
+        this.#stringLeft -= skipped
+        at += skipped
+        if (this.#stringLeft === 0) this.#itemEnded()
+        continue
+      }
+      this.#addByte(chunk[at] ?? 0)
+      at += 1
+    }
+  }
+
+  #addByte(byte: number): void {
+    if (this.#argumentLeft > 0) {
+      this.#argument = this.#argument * 256 + byte
+      this.#argumentLeft -= 1
+      if (this.#argumentLeft === 0) this.#headEnded()
+      return
+    }
+    if (byte === BREAK) {
+      if (this.#open.pop() === INDEFINITE) this.#itemEnded()
+      else this.#isBroken = true
+      return
+    }
+    this.#major = byte >> 5
+    const additional = byte & 31
+    if (additional < 24) {
+      this.#argument = additional
+      this.#headEnded()
+    } else if (additional < 28) {
+      this.#argument = 0
+      this.#argumentLeft = 2 ** (additional - 24)
+    } else if (additional === 31 && this.#major >= 2 && this.#major <= 5) this.#begin(INDEFINITE)
+    else this.#isBroken = true
+  }
+
+  #headEnded(): void {
+    switch (this.#major) {
+      case 2:
+      case 3:
+        this.#stringLeft = this.#argument
+        if (this.#argument === 0) this.#itemEnded()
+        break
+      case 4:
+        this.#begin(this.#argument)
+        break
+      case 5:
+        this.#begin(this.#argument * 2)
+        break
+      case 6:
+        // A tag: the item that it is about follows.
+        break
+      default:
+        this.#itemEnded()
+    }
+  }
+
+  #begin(items: number): void {
+    if (items === 0) this.#itemEnded()
+    else if (this.#open.length >= MAX_DEPTH) this.#isBroken = true
+    else this.#open.push(items)
+  }
+
+  #itemEnded(): void {
+    for (;;) {
+      const left = this.#open.pop()
+      if (left === undefined) {
+        this.isAtEnd = true
+        return
+      }
+      if (left === 1) continue
+      this.#open.push(left === INDEFINITE ? INDEFINITE : left - 1)
+      return
+    }
+  }
+}
