@@ -75,9 +75,10 @@ program
     'check the configuration and every file that it names; exits with 2 if there are problems',
   )
   .requiredOption('--config <file>', 'path of the GatehouseConfiguration file')
-  .action(async ({ config }: { config: string }) => {
+  .option('--online', 'ask the API server and the issuers, too; exits with 1 if a check fails')
+  .action(async ({ config, online = false }: { config: string; online?: boolean }) => {
     const exitCode = await validate(
-      { configFile: configFile(config), inCluster: inClusterFrom(process.env) },
+      { configFile: configFile(config), inCluster: inClusterFrom(process.env), online },
       { stdout, stderr },
     )
     await exit(exitCode)

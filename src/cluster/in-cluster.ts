@@ -1,4 +1,5 @@
 /** Endpoint and credential of a pod's service account (client-go/rest InClusterConfig). */
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import { ConfigError, fileProblem, type ConfigProblem } from '../config/problem.ts'
@@ -16,6 +17,24 @@ export interface InCluster {
 }
 
 const SERVICE_ACCOUNT = 'run in a pod with a service account (automountServiceAccountToken: true)'
+
+/**
+ * Why there is no service account here to load, for a check that runs elsewhere than in the pod;
+ * undefined if there is one, good or not.
+ */
+export function missingServiceAccount({ host, folder }: InCluster): ConfigProblem | undefined {
+  const missing = (why: string): ConfigProblem =>
+    fileProblem(
+      folder,
+      `was not checked: ${why}`,
+      'run gatehouse validate --online in the pod to check it, too',
+      'upstream.inCluster',
+    )
+  if (host === '') return missing('not running in a pod, KUBERNETES_SERVICE_HOST is not set')
+  return existsSync(resolve(folder, 'token'))
+    ? undefined
+    : missing('this pod has no service account token')
+}
 
 /** @throws ConfigError with every problem found */
 export function loadInCluster({ host, port, folder }: InCluster): UpstreamCredential {

@@ -51,7 +51,8 @@ export interface Built {
 }
 
 const MAX_LOGGED_GROUPS = 10
-const REVIEW_TIMEOUT_MS = 5_000
+/** For a whole review, connecting included. */
+export const REVIEW_TIMEOUT_MS = 5_000
 
 /** @throws ConfigError when an audit sink cannot be opened */
 export function buildStages(loaded: Loaded, effects: BuildEffects): Built {

@@ -4,6 +4,7 @@
  */
 import { loadRules, type LoadedRules } from '../authorization/rules/load.ts'
 import type { UpstreamCredential } from '../cluster/credential.ts'
+import { missingServiceAccount } from '../cluster/in-cluster.ts'
 import { loadUpstreamCredential, type UpstreamSource } from '../cluster/load.ts'
 import { digestsOf, type FileDigests } from '../config/digests.ts'
 import type { InClusterEnvironment } from '../config/environment.ts'
@@ -40,6 +41,44 @@ export interface Loaded {
  * @throws ConfigError with the problems of all files
  */
 export function loadAll(configFile: string, inCluster: InClusterEnvironment): Loaded {
+  const parts = loadParts(configFile, inCluster, { needsPod: true })
+  const { configuration, certificates, rules, credential, problems } = parts
+  if (problems.length > 0 || !configuration || !certificates || !rules || !credential) {
+    throw new ConfigError(problems)
+  }
+  return { ...parts, configuration, certificates, rules, credential }
+}
+
+/**
+ * Loads everything but a pod's service account where there is none: a configuration for a cluster can
+ * be checked before it gets there. A warning says what was not checked.
+ *
+ * @returns the warnings
+ * @throws ConfigError with the problems of all files
+ */
+export function checkAll(
+  configFile: string,
+  inCluster: InClusterEnvironment,
+): readonly ConfigProblem[] {
+  const { problems, warnings } = loadParts(configFile, inCluster, { needsPod: false })
+  if (problems.length > 0) throw new ConfigError(problems)
+  return warnings
+}
+
+/** Everything that could be loaded; what is undefined is a problem, or was not wanted. */
+interface Parts extends Pick<Loaded, 'signIns' | 'warnings' | 'digests'> {
+  readonly configuration: Configuration | undefined
+  readonly certificates: LoadedPart<ServingCertificates> | undefined
+  readonly rules: LoadedPart<LoadedRules> | undefined
+  readonly credential: LoadedPart<UpstreamCredential> | undefined
+  readonly problems: readonly ConfigProblem[]
+}
+
+function loadParts(
+  configFile: string,
+  inCluster: InClusterEnvironment,
+  { needsPod }: { readonly needsPod: boolean },
+): Parts {
   const reading = readConfiguration(configFile)
   const { configuration, fileAt } = reading
   const digests = digestsOf(reading.files)
@@ -64,24 +103,28 @@ export function loadAll(configFile: string, inCluster: InClusterEnvironment): Lo
     problems.push(...checkServingPairs(reading).map(reading.place))
   }
   const source = upstreamSourceOf(reading, inCluster)
-  const credential = load(source && credentialPart(source, digests))
+  const missing =
+    needsPod || source === undefined || !('inCluster' in source)
+      ? undefined
+      : missingServiceAccount(source.inCluster)
+  const credential = load(
+    source && missing === undefined ? credentialPart(source, digests) : undefined,
+  )
 
-  if (problems.length > 0 || !configuration || !certificates || !rules || !credential) {
-    throw new ConfigError(problems)
-  }
   const now = Date.now()
   const found = [
-    reportOf(rules, now),
-    reportOf(certificates, now),
-    ...signIns.map((signIn) => signIn.report(now)),
-    reportOf(credential, now),
-  ].flatMap((report) => report.warnings)
+    ...reportOf(rules, now),
+    ...reportOf(certificates, now),
+    ...signIns.flatMap((signIn) => signIn.report(now).warnings),
+    ...reportOf(credential, now),
+    ...(missing === undefined ? [] : [missing]),
+  ]
   const warnings = [...reading.warnings, ...found.map(reading.place)]
-  return { configuration, certificates, signIns, rules, credential, warnings, digests }
+  return { configuration, certificates, signIns, rules, credential, problems, warnings, digests }
 }
 
-function reportOf<T>({ part, value }: LoadedPart<T>, now: number): PartReport {
-  return part.report(value, now)
+function reportOf<T>(loaded: LoadedPart<T> | undefined, now: number): PartReport['warnings'] {
+  return loaded === undefined ? [] : loaded.part.report(loaded.value, now).warnings
 }
 
 function rulesPart(file: string): Part<LoadedRules> {

@@ -1,0 +1,99 @@
+/**
+ * The checks of `/readyz` that reach outside of Gatehouse, run once without a listener: whether the API
+ * server can be reached, rejects anonymous requests and accepts the asserted identity, and whether
+ * users can sign in.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import type { SignIn } from '../authentication/sign-in.ts'
+import { createReviewClient } from '../cluster/review-client.ts'
+import type { Log } from '../log.ts'
+import { checkUpstream } from '../upstream/checks.ts'
+import { identityNames, REVIEW_TIMEOUT_MS } from './build.ts'
+import type { Loaded } from './load.ts'
+
+export interface OnlineCheck {
+  /** As in `/readyz?verbose`. */
+  readonly name: string
+  /** Undefined if the check passed. */
+  readonly problem: string | undefined
+}
+
+export interface OnlineCheckEffects {
+  readonly log: Log
+}
+
+/** Longer than the sign-in methods' own timeouts. */
+const SIGN_IN_DEADLINE_MS = 15_000
+const SIGN_IN_INTERVAL_MS = 20
+
+/** Runs all checks; none of them changes anything in the cluster. */
+export async function runOnlineChecks(
+  loaded: Loaded,
+  effects: OnlineCheckEffects,
+): Promise<readonly OnlineCheck[]> {
+  const checks = await Promise.all([checkSignIns(loaded, effects), checkApiServer(loaded, effects)])
+  return checks.flat()
+}
+
+async function checkApiServer(
+  { configuration: { upstream }, credential }: Loaded,
+  effects: OnlineCheckEffects,
+): Promise<OnlineCheck[]> {
+  const reviewClient = createReviewClient(
+    {
+      credential: credential.value,
+      timeout: REVIEW_TIMEOUT_MS,
+      idleTimeout: upstream.connections.idleTimeout,
+    },
+    effects,
+  )
+  try {
+    const found = await checkUpstream({
+      reviewClient,
+      identity: identityNames(upstream.identity),
+      tolerateAnonymousAuth: upstream.tolerateAnonymousAuth,
+    })
+    return [
+      { name: 'upstream-reachable', problem: found.reachable },
+      { name: 'upstream-rejects-anonymous', problem: found.rejectsAnonymous },
+      { name: 'upstream-asserts-identity', problem: found.assertsIdentity },
+    ]
+  } finally {
+    await reviewClient.close()
+  }
+}
+
+async function checkSignIns(
+  { configuration, signIns }: Loaded,
+  { log }: OnlineCheckEffects,
+): Promise<OnlineCheck[]> {
+  const started = signIns.map(
+    (signIn) =>
+      signIn.start(configuration.authentication, {
+        log,
+        trustClients: () => undefined,
+        trustGeneration: () => 0,
+        chainOf: () => [],
+        onRevoked: () => undefined,
+      }).signIn,
+  )
+  try {
+    return await settledChecks(started)
+  } finally {
+    for (const signIn of started) signIn.close()
+  }
+}
+
+async function settledChecks(
+  signIns: readonly Pick<SignIn, 'readiness'>[],
+): Promise<OnlineCheck[]> {
+  const deadline = performance.now() + SIGN_IN_DEADLINE_MS
+  for (;;) {
+    const checks = signIns.flatMap((signIn) => signIn.readiness())
+    if (checks.every(({ wasTried }) => wasTried) || performance.now() > deadline) {
+      return checks.map(({ name, problem }) => ({ name, problem }))
+    }
+    await sleep(SIGN_IN_INTERVAL_MS)
+  }
+}
