@@ -24,7 +24,7 @@ const INTRODUCTION = `<!-- Written by "npm run schema" from src/config/schema.ts
 
 \`gatehouse serve\` and \`gatehouse validate\` take the path of a GatehouseConfiguration with \`--config\`. It is a YAML file, usually named \`gatehouse.yaml\`, with the blocks below. Every field but the required ones can be left out. [config/gatehouse.yaml](../config/gatehouse.yaml) is an annotated example with every field, and [config/schema](../config/schema) has JSON Schemas for editors.
 
-An unknown field, a value of the wrong type or a missing file is an error. Gatehouse reports all errors at once, each with its line and a fix, and does not start.`
+An unknown field, a value of the wrong type or a missing file is an error, and so is a file that is not a regular file or is larger than 16 MiB. Gatehouse reports all errors at once, each with its line and a fix, and does not start.`
 
 const RELOADS = `The file \`gatehouse.yaml\` is read only at the start: a change takes effect after a restart. The files that it names are read again when their content changes, within two seconds and without a restart. If the new content is not valid, the last good version stays in effect, and the log, \`gatehouse_config_last_reload_successful\` and \`/readyz?verbose\` report it.
 

@@ -7,6 +7,8 @@ export interface UpstreamCredential {
   readonly token: string | undefined
   /** The files that this was read from; a change of one is a reason to reload. */
   readonly files: readonly string[]
+  /** Those of them that hold a private key or a token. */
+  readonly secretFiles: readonly string[]
 }
 
 /** What is wrong with a text that is not a bearer token; the text, or its file, is the subject. */

@@ -69,5 +69,6 @@ export function loadInCluster({ host, port, folder }: InCluster): UpstreamCreden
     ),
     token,
     files: [resolve(folder, 'token'), resolve(folder, 'ca.crt')],
+    secretFiles: [resolve(folder, 'token')],
   }
 }

@@ -2,6 +2,8 @@
  * Endpoint and credential from a kubeconfig. Settings that would weaken the connection to the API
  * server, or that Gatehouse cannot apply to every request, are refused.
  */
+import { dirname, resolve } from 'node:path'
+
 import { loadDocument } from '../config/document.ts'
 import type { Path } from '../config/path.ts'
 import { ConfigError, fileProblem } from '../config/problem.ts'
@@ -42,7 +44,17 @@ export function loadKubeconfig(source: {
     endpoint: endpointOf(url, { ca, cert, key }, cluster['tls-server-name']),
     token,
     files: [file, ...reader.files],
+    secretFiles: secretFiles(file, user),
   }
+}
+
+/** The kubeconfig itself if the secret is in it, and the files with secrets that it names. */
+function secretFiles(file: string, user: User): string[] {
+  const isInline = [user['client-key-data'], user.token].some((value) => (value ?? '') !== '')
+  const named = [user['client-key'], user.tokenFile].flatMap((name) =>
+    name === undefined || name === '' ? [] : [resolve(dirname(file), name)],
+  )
+  return isInline ? [file, ...named] : named
 }
 
 /**

@@ -1,6 +1,8 @@
 /** Digests of files. Asking again is cheap while `stat` shows that a file was not touched. */
 import { hash } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
+
+import { readRegularFile } from './read-file.ts'
 
 /** The digests of files at one time. */
 export interface FileDigests {
@@ -34,7 +36,7 @@ export function digestOfFile(file: string): string {
     const stat = `${dev}:${ino}:${size}:${ctimeNs}`
     const earlier = known.get(file)
     if (earlier?.stat === stat) return earlier.digest
-    const digest = hash('sha256', readFileSync(file), 'hex')
+    const digest = hash('sha256', readRegularFile(file), 'hex')
     if (Date.now() - Number(ctimeMs) > RACY_MS) known.set(file, { stat, digest })
     return digest
   } catch (error) {

@@ -2,17 +2,32 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-import { fileFault, IS_DIRECTORY, type FileFault } from './read-text.ts'
+import { unsuitable } from './read-file.ts'
+import { fileFault, type FileFault } from './read-text.ts'
 
 /** Why a file cannot be read; undefined when it can. */
 export function unreadable(file: string): FileFault | undefined {
   try {
-    if (statSync(file).isDirectory()) return IS_DIRECTORY
+    const error = unsuitable(statSync(file))
+    if (error !== undefined) return fileFault(error)
     accessSync(file, constants.R_OK)
     return undefined
   } catch (error) {
     return fileFault(error)
   }
+}
+
+/** The permission to read for users who are neither the owner nor in the group. */
+const READABLE_BY_OTHERS = 0o004
+
+/** That every user of the machine can read a file that holds a secret; undefined when they cannot. */
+export function readableByOthers(file: string): FileFault | undefined {
+  const stats = statSync(file, { throwIfNoEntry: false })
+  if (stats === undefined || (stats.mode & READABLE_BY_OTHERS) === 0) return undefined
+  return [
+    'holds a secret, and every user of this machine can read it',
+    'run chmod o= on it; in a pod, set defaultMode: 0440 for its volume',
+  ]
 }
 
 /**

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { MAX_FILE_BYTES, readRegularFile } from './read-file.ts'
 
 /** The parts of a ConfigProblem that say what is wrong with a file; the file is their subject. */
 export type FileFault = readonly [message: string, fix: string]
@@ -14,7 +14,7 @@ export function readText(
   fix?: string,
 ): string | undefined {
   try {
-    return readFileSync(file, 'utf8')
+    return readRegularFile(file).toString('utf8')
   } catch (error) {
     const [message, generalFix] = fileFault(error)
     addProblem(message, fix ?? generalFix)
@@ -22,11 +22,14 @@ export function readText(
   }
 }
 
-export const IS_DIRECTORY: FileFault = ['is a directory', 'name a file in it']
-
 const KNOWN: Readonly<Record<string, FileFault>> = {
   ENOENT: ['does not exist', 'create it, or correct the path'],
-  EISDIR: IS_DIRECTORY,
+  EISDIR: ['is a directory', 'name a file in it'],
+  NOT_REGULAR: ['is not a regular file', 'name a file, not a pipe, socket or device'],
+  TOO_LARGE: [
+    `is larger than ${MAX_FILE_BYTES / 1_048_576} MiB`,
+    'check that this is the file meant',
+  ],
 }
 
 /** What an error of `node:fs` means for a file that was to be read. */

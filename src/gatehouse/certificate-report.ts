@@ -1,6 +1,6 @@
 /**
- * The certificate report: which of the certificates in effect have expired or soon will, and whether
- * every client CA has the revocation list that OpenSSL requires.
+ * The certificate report: which of the certificates in effect have expired or soon will, whether every
+ * client CA has the revocation list that OpenSSL requires, and who can read the keys.
  */
 import { X509Certificate } from 'node:crypto'
 
@@ -12,6 +12,7 @@ import {
 } from '../authentication/x509/revocation.ts'
 import { formatTime } from '../authentication/x509/verify-errors.ts'
 import type { UpstreamCredential } from '../cluster/credential.ts'
+import { readableByOthers } from '../config/file-access.ts'
 import { fileProblem, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { ServingCertificates } from '../listener/serving-certificates.ts'
@@ -49,14 +50,21 @@ export function reportServing(
       datesOf(certFile, sni[i]?.certificate ?? '', ''),
     ),
   ]
-  return { warnings: warnOf(dated, now, SOON_MS), expirations: { serving: firstEnd(dated) } }
+  const keys = [tls, ...tls.sniCertificates].map(({ privateKeyFile }) => privateKeyFile)
+  return {
+    warnings: [...warnOf(dated, now, SOON_MS), ...warnOfReaders(keys)],
+    expirations: { serving: firstEnd(dated) },
+  }
 }
 
 export function reportUpstream(credential: UpstreamCredential, now: number): CertificateReport {
   const [file = ''] = credential.files
   const pem = credential.endpoint.tls.cert ?? ''
   const dated = datesOf(file, pem, 'the client certificate')
-  return { warnings: warnOf(dated, now, SOON_MS), expirations: { upstream: firstEnd(dated) } }
+  return {
+    warnings: [...warnOf(dated, now, SOON_MS), ...warnOfReaders(credential.secretFiles)],
+    expirations: { upstream: firstEnd(dated) },
+  }
 }
 
 export function reportClientTrust(
@@ -192,6 +200,14 @@ function warnOfCoverage(
         ),
       ),
   ]
+}
+
+/** @param files with private keys or tokens */
+function warnOfReaders(files: readonly string[]): ConfigProblem[] {
+  return [...new Set(files)].flatMap((file) => {
+    const fault = readableByOthers(file)
+    return fault === undefined ? [] : warning(file, ...fault)
+  })
 }
 
 function warning(file: string, message: string, fix: string): ConfigProblem[] {

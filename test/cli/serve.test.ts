@@ -14,7 +14,7 @@ import { createAuthority } from '../../certs-dev/pki.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { createClient } from '../support/client.ts'
 import { command } from '../support/command.ts'
-import { ALLOW_ALL, kubeconfigOf, upstreamOf } from '../support/gatehouse.ts'
+import { ALLOW_ALL, kubeconfigOf, SECRET, upstreamOf } from '../support/gatehouse.ts'
 
 const main = resolve(import.meta.dirname, '../../src/main.ts')
 let folder = ''
@@ -49,11 +49,11 @@ beforeAll(async () => {
   await Promise.all([
     writeFile(file('ca.crt'), ca.certificatePem),
     writeFile(file('serving.crt'), serving.certificatePem),
-    writeFile(file('serving.key'), serving.keyPem),
+    writeFile(file('serving.key'), serving.keyPem, SECRET),
     writeFile(file('ada.crt'), ada.certificatePem),
     writeFile(file('ada.key'), ada.keyPem),
     writeFile(file('rules.yaml'), stringify(ALLOW_ALL)),
-    writeFile(file('upstream.kubeconfig'), await kubeconfigOf(upstreamOf(api))),
+    writeFile(file('upstream.kubeconfig'), await kubeconfigOf(upstreamOf(api)), SECRET),
     writeFile(file('gatehouse.yaml'), stringify(configuration)),
   ])
 })

@@ -105,7 +105,7 @@ function credential({
   readonly at?: string
 }): UpstreamCredential {
   const tls = { ca, cert: pair?.certificatePem, key: pair?.keyPem }
-  return { endpoint: endpointOf(new URL(at), tls, undefined), token, files: [] }
+  return { endpoint: endpointOf(new URL(at), tls, undefined), token, files: [], secretFiles: [] }
 }
 
 function connect(options: Parameters<typeof credential>[0] = {}, timeout = 30_000): ReviewClient {

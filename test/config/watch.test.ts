@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   mkdirSync,
   mkdtempSync,
@@ -128,6 +129,18 @@ test('a file that changed between loading and the first poll is loaded again', (
   watching.poll()
   watching.poll()
   expect(reloads).toEqual(['rules'])
+})
+
+test('a FIFO in place of a file is a change, and does not stop the polls', () => {
+  writeFileSync(at('a'), '1')
+  const watching = watch(() => [at('a')])
+  rmSync(at('a'))
+  execFileSync('mkfifo', [at('a')])
+  watching.poll()
+  rmSync(at('a'))
+  writeFileSync(at('a'), '2')
+  watching.poll()
+  expect(reloads).toEqual(['rules', 'rules'])
 })
 
 test('a failed reload of unchanged files is retried at growing intervals', () => {

@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { chmod, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -8,7 +9,7 @@ import { stringify } from 'yaml'
 import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
 import { ConfigError, formatProblem } from '../../src/config/problem.ts'
 import { loadAll } from '../../src/gatehouse/load.ts'
-import { ALLOW_ALL } from '../support/gatehouse.ts'
+import { ALLOW_ALL, SECRET } from '../support/gatehouse.ts'
 
 const NO_CLUSTER = { host: '', port: '', folder: '/none' }
 
@@ -82,7 +83,7 @@ beforeEach(async () => {
     'up.kubeconfig': kubeconfig(),
     'gatehouse.yaml': CONFIGURATION,
   }
-  await Promise.all(Object.entries(files).map(([name, text]) => writeFile(at(name), text)))
+  await Promise.all(Object.entries(files).map(([name, text]) => writeFile(at(name), text, SECRET)))
 })
 
 afterEach(() => rm(folder, { recursive: true }))
@@ -106,6 +107,80 @@ const configure = (from: string, to: string): Promise<void> =>
 
 test('a good configuration has neither problems nor warnings', () => {
   expect(problems()).toEqual([])
+})
+
+describe('a private key or a token that every user of the machine can read is warned of', () => {
+  const WARNING =
+    'holds a secret, and every user of this machine can read it ' +
+    '(run chmod o= on it; in a pod, set defaultMode: 0440 for its volume)'
+
+  test('the serving key, with its field', async () => {
+    await chmod(at('serving.key'), 0o644)
+    expect(problems()).toEqual([
+      `gatehouse.yaml:6:5: listener.tls.privateKeyFile: serving.key ${WARNING}`,
+    ])
+  })
+
+  test('the key of an SNI certificate', async () => {
+    await writeFile(at('sni.crt'), serving.certificatePem)
+    await writeFile(at('sni.key'), serving.keyPem, { mode: 0o644 })
+    const sni = 'sniCertificates: [{ certFile: sni.crt, privateKeyFile: sni.key }]'
+    await configure('certFile: serving.crt', `${sni}\n    certFile: serving.crt`)
+    expect(problems()).toEqual([expect.stringContaining(`privateKeyFile: sni.key ${WARNING}`)])
+  })
+
+  test('a kubeconfig with the secret in it', async () => {
+    await chmod(at('up.kubeconfig'), 0o644)
+    expect(problems()).toEqual([
+      `gatehouse.yaml:12:3: upstream.kubeconfig: up.kubeconfig ${WARNING}`,
+    ])
+  })
+
+  test('the files that a kubeconfig names, and not a kubeconfig that only names them', async () => {
+    await writeFile(at('token'), 'secret', { mode: 0o644 })
+    await writeFile(at('up.kubeconfig'), kubeconfig({ user: { tokenFile: 'token' } }))
+    await chmod(at('up.kubeconfig'), 0o644)
+    expect(problems()).toEqual([`token: ${WARNING}`])
+  })
+
+  test("a pod's service account token", async () => {
+    await writeFile(at('token'), 'secret', { mode: 0o644 })
+    await configure('kubeconfig: up.kubeconfig', 'inCluster: true')
+    expect(problems({ host: '10.0.0.1', port: '443', folder })).toEqual([`token: ${WARNING}`])
+  })
+})
+
+describe('what is in place of a file is not read', () => {
+  const FIFO = 'is not a regular file (name a file, not a pipe, socket or device)'
+
+  test.for(['serving.crt', 'serving.key', 'ca.crt', 'rules.yaml', 'up.kubeconfig'])(
+    'a FIFO in place of %s',
+    async (name) => {
+      await rm(at(name))
+      execFileSync('mkfifo', [at(name)])
+      expect(problems()).toEqual([expect.stringContaining(`${name} ${FIFO}`)])
+    },
+  )
+
+  test('a FIFO in place of the configuration itself', async () => {
+    await rm(at('gatehouse.yaml'))
+    execFileSync('mkfifo', [at('gatehouse.yaml')])
+    expect(problems()).toEqual([`gatehouse.yaml: ${FIFO}`])
+  })
+
+  test('a FIFO in place of a file that the kubeconfig names', async () => {
+    execFileSync('mkfifo', [at('token')])
+    await writeFile(at('up.kubeconfig'), kubeconfig({ user: { tokenFile: 'token' } }))
+    expect(problems()).toEqual([expect.stringContaining(`token ${FIFO}`)])
+  })
+
+  test('600 MB in place of the rules', async () => {
+    await truncate(at('rules.yaml'), 600_000_000)
+    expect(problems()).toEqual([
+      'gatehouse.yaml:9:18: authorization.rulesFile: rules.yaml is larger than 16 MiB ' +
+        '(check that this is the file meant)',
+    ])
+  })
 })
 
 describe('of certificates whose time is over, or not yet here, warnings tell', () => {

@@ -110,6 +110,9 @@ export const ALLOW_ALL = {
   ],
 }
 
+/** The mode of files with a private key or a token: Gatehouse warns of others. */
+export const SECRET = { mode: 0o600 } as const
+
 /** The upstream for a fake API server. */
 export function upstreamOf(api: ApiServer): TestUpstream {
   return { url: api.url, ca: api.authority.certificatePem, client: api.gatehouse }
@@ -133,11 +136,11 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
   })
   await Promise.all([
     writeFile(file('serving.crt'), serving.certificatePem),
-    writeFile(file('serving.key'), serving.keyPem),
+    writeFile(file('serving.key'), serving.keyPem, SECRET),
     writeFile(file('client-ca.crt'), clientAuthority.certificatePem),
     writeFile(file('rules.yaml'), stringify(options.rules ?? ALLOW_ALL)),
     writeFile(file('authentication.yaml'), stringify(authenticationOf(issuer))),
-    writeFile(file('upstream.kubeconfig'), await kubeconfigOf(options.upstream)),
+    writeFile(file('upstream.kubeconfig'), await kubeconfigOf(options.upstream), SECRET),
   ])
   const { issuerOptions } = options
   const issuers = issuerOptions === undefined ? [] : [{ url: issuer.url, ...issuerOptions }]

@@ -24,7 +24,11 @@ async function check(url: string): Promise<UpstreamChecks> {
   const tls = { ca: certificatePem, cert: undefined, key: undefined }
   const endpoint = endpointOf(new URL(url), tls, undefined)
   const reviewClient = createReviewClient(
-    { credential: { endpoint, token: 't', files: [] }, timeout: 30_000, idleTimeout: 1_000 },
+    {
+      credential: { endpoint, token: 't', files: [], secretFiles: [] },
+      timeout: 30_000,
+      idleTimeout: 1_000,
+    },
     { log: memoryLog().log },
   )
   try {
