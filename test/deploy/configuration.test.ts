@@ -9,6 +9,14 @@ import { find, podTemplate, readManifests, writeConfigVolume } from '../support/
 
 const shippedRules = resolve(import.meta.dirname, '../../config/rules.yaml')
 
+/** The fields of a NetworkPolicy that are read here. */
+interface Egress {
+  readonly egress?: readonly {
+    readonly to: readonly { readonly namespaceSelector?: object }[]
+    readonly ports: readonly { readonly port: number }[]
+  }[]
+}
+
 /** deploy/kubernetes, as Gatehouse sees it in its pod. */
 describe('the configuration of the manifests', () => {
   let folder: string
@@ -57,6 +65,16 @@ describe('the configuration of the manifests', () => {
     const { delay, gracePeriod } = loaded.configuration.shutdown
     const { terminationGracePeriodSeconds } = podTemplate(await readManifests()).spec
     expect(terminationGracePeriodSeconds * 1_000).toBeGreaterThan(delay + gracePeriod)
+  })
+
+  test('reaches an issuer in the cluster at the usual ports of Dex and Keycloak', async () => {
+    const policies = (await readManifests()).filter(({ kind }) => kind === 'NetworkPolicy')
+    const egress = policies.flatMap(({ spec }) => (spec as Egress | undefined)?.egress ?? [])
+    const toAnyPod = egress.filter(({ to }) =>
+      to.some(({ namespaceSelector }) => JSON.stringify(namespaceSelector) === '{}'),
+    )
+    const ports = toAnyPod.flatMap((rule) => rule.ports.map(({ port }) => port))
+    expect(ports).toEqual([5554, 5556, 8443])
   })
 
   test('has the same rules as config/rules.yaml', async () => {
