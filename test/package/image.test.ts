@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { chmod, copyFile, cp, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises'
+import { chmod, chown, copyFile, cp, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -32,6 +32,13 @@ describe('the Dockerfile', () => {
       devDependencies: { node: string }
     }
     expect(dockerfile).toContain(`ARG NODE_IMAGE=node:${devDependencies.node}-`)
+  })
+
+  test('starts Node without the debugger that a signal would open', () => {
+    const [, entrypoint = '[]'] = /^ENTRYPOINT (.*)$/m.exec(dockerfile) ?? []
+    expect(JSON.parse(entrypoint)).toEqual([
+      ...['node', '--disable-sigusr1', '/opt/gatehouse/dist/main.js'],
+    ])
   })
 
   test('runs as a numeric user that is not root', () => {
@@ -80,16 +87,19 @@ async function installInto(image: string): Promise<void> {
   await output(process.execPath, build, { cwd: root })
 }
 
-/** Makes files readable for all: keys are created for their owner only, but the kubelet mounts them for the group. */
+/** Makes files readable for the group of the image, as the kubelet mounts them (fsGroup, mode 0440). */
 async function openToReaders(directory: string): Promise<void> {
   await chmod(directory, 0o755)
   for (const entry of await readdir(directory, { withFileTypes: true })) {
-    if (entry.isFile()) await chmod(join(directory, entry.name), 0o444)
+    if (!entry.isFile()) continue
+    const { gid } = imageUser()
+    if (gid !== undefined) await chown(join(directory, entry.name), 0, gid)
+    await chmod(join(directory, entry.name), 0o440)
   }
   await chmod(join(directory, 'image', 'node'), 0o755)
 }
 
 /** The user of the image if the tests run as root, else the user of the tests, who is not root either. */
-function imageUser(): { uid: number; gid: number } | Record<string, never> {
+function imageUser(): { readonly uid?: number; readonly gid?: number } {
   return process.getuid?.() === 0 ? { uid: 65_532, gid: 65_532 } : {}
 }

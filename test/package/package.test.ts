@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { stringify } from 'yaml'
 import { createSigningKey, startIssuer, type TestIssuer } from '../authentication/oidc/issuer.ts'
@@ -49,6 +50,26 @@ describe('the tarball of npm pack', () => {
 })
 
 describe('gatehouse installed globally', () => {
+  test('is where the systemd unit looks for it, and serves as the unit starts it', async () => {
+    const unit = await readFile(join(root, 'deploy/systemd/gatehouse@.service'), 'utf8')
+    const [, line = ''] = /^ExecStart=(.*)$/m.exec(unit) ?? []
+    const { good } = await writeConfigurations(folder)
+    const text = await readFile(good, 'utf8')
+    await writeFile(join(folder, 'one.yaml'), text.concat('probes: { port: 0 }\n'))
+    const args = line
+      .replaceAll('/usr/local/lib', join(prefix(), 'lib'))
+      .replace('/etc/gatehouse/%i.yaml', join(folder, 'one.yaml'))
+      .split(' ')
+      .slice(1)
+    const serving = startProgram(process.execPath, args, { cwd: folder, env })
+    await serving.until(/"msg":"listening"/)
+    void serving.stop('SIGUSR1')
+    await sleep(500)
+    const end = await serving.stop('SIGTERM')
+    expect(end.code).toBe(0)
+    expect(end.stderr).not.toContain('Debugger')
+  })
+
   test('prints its version', async () => {
     expect(await gatehouse('--version')).toEqual({
       code: 0,
