@@ -61,6 +61,17 @@ interface DescribedError {
 
 const MAX_CAUSES = 5
 
+/** What Node adds to the message for an unknown CA. Gatehouse never uses the CAs of the system there. */
+const NODE_ADVICE =
+  /; if the root CA is installed locally, try running Node\.js with --use-system-ca$/
+
+/**
+ * Codes that name the cause by themselves: system errors, timeouts and closed sockets of undici, and
+ * certificates and handshakes that fail. Their stacks show only where the event loop was.
+ */
+const CLEAR_CODE =
+  /^E[A-Z0-9]+$|^UND_ERR_(?:SOCKET|\w+_TIMEOUT)$|CERT|SELF_SIGNED|^UNABLE_TO|^ERR_TLS|^ERR_SSL/
+
 /**
  * The properties of an error that are logged. Libraries add others, such as the bytes that a parser
  * rejected, and those may contain a credential that a server echoed.
@@ -70,7 +81,7 @@ function describeError(error: unknown, depth = 0): DescribedError {
   const { code } = error as NodeJS.ErrnoException
   return {
     type: error.name,
-    message: error.message,
+    message: error.message.replace(NODE_ADVICE, ''),
     ...(typeof code === 'string' ? { code } : {}),
     ...(error.stack === undefined || isClearWithoutStack(error) ? {} : { stack: error.stack }),
     ...(error.cause === undefined || depth >= MAX_CAUSES
@@ -79,10 +90,11 @@ function describeError(error: unknown, depth = 0): DescribedError {
   }
 }
 
-/** A configuration problem names its place in a file; a system error names its call and address. */
+/** A configuration problem names its place in a file; other errors have a code that names the cause. */
 function isClearWithoutStack(error: Error): boolean {
   const { code, syscall, needsNoStack } = error as NodeJS.ErrnoException & StacklessError
-  return needsNoStack === true || (typeof code === 'string' && typeof syscall === 'string')
+  if (needsNoStack === true) return true
+  return typeof code === 'string' && (typeof syscall === 'string' || CLEAR_CODE.test(code))
 }
 
 /** An error whose message is sufficient: it is logged without its stack. */

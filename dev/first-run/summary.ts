@@ -4,8 +4,10 @@ import type { Environment } from './environment.ts'
 
 /** One line of JSON, for programs. */
 export function jsonSummary(environment: Environment): string {
-  const { url, ca, probes, rules, audit, users } = environment
+  const { url, ca, probes, rules, audit, users, notReady } = environment
   return JSON.stringify({
+    ready: notReady.length === 0,
+    notReady,
     url,
     ca,
     probes,

@@ -109,7 +109,7 @@ async function handleResource(
     writeLog(store.get(route), query, response)
     return
   }
-  if (request.method === 'GET' && isTrue(query.get('watch'))) {
+  if (request.method === 'GET' && route.name === '' && isTrue(query.get('watch'))) {
     const matches = selectorOf(query)
     response.setHeader('content-type', 'application/json;stream=watch')
     response.flushHeaders()

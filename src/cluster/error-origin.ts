@@ -4,6 +4,16 @@ export interface ErrorOrigin {
   readonly syscall: string
 }
 
+/** OpenSSL's codes for a chain that ends in none of the given CAs. */
+export const UNKNOWN_CA_CODES: ReadonlySet<string> = new Set([
+  'CERT_SIGNATURE_FAILURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
+
 /** Code for undici's parser errors without one, such as for an SSH banner. */
 const NOT_HTTP = 'HPE_UNKNOWN'
 

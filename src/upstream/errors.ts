@@ -1,5 +1,6 @@
 /** Errors of the API server and of the connection to it, as refusals that kubectl shows. */
-import { errorOrigin } from '../cluster/error-origin.ts'
+import { errorOrigin, UNKNOWN_CA_CODES } from '../cluster/error-origin.ts'
+import type { StacklessError } from '../log.ts'
 import { StatusError, type StatusErrorOptions, type StatusReason } from '../status.ts'
 
 /**
@@ -13,8 +14,9 @@ export type UpstreamErrorKind =
  * A request that has no usable response from the API server. Other refusals that end a forwarded
  * request (rules, authentication, shutdown, a malformed body) are plain `StatusError`s and not counted.
  */
-export class UpstreamError extends StatusError {
+export class UpstreamError extends StatusError implements StacklessError {
   readonly kind: UpstreamErrorKind
+  readonly needsNoStack = true
 
   constructor(
     kind: UpstreamErrorKind,
@@ -56,16 +58,6 @@ const PROTOCOL_CODES: ReadonlySet<string> = new Set([
 
 /** OpenSSL's and Node's codes for a certificate that does not verify, and for a failed handshake. */
 const TLS_CODE = /CERT|SELF_SIGNED|^UNABLE_TO|^ERR_TLS|^ERR_SSL|^EPROTO$/
-
-/** OpenSSL's codes for a chain that ends in none of the given CAs. */
-const UNKNOWN_CA_CODES: ReadonlySet<string> = new Set([
-  'CERT_SIGNATURE_FAILURE',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-])
 
 const UNKNOWN_CA =
   'its certificate is not signed by a CA in the certificate-authority of the upstream kubeconfig ' +

@@ -65,6 +65,11 @@ describe('streams', () => {
     expect(await next()).toBe('DELETED watched')
   })
 
+  test('a name with watch=true is the object, as at kube-apiserver', async () => {
+    const response = await playground.call(`${CONFIG_MAPS}/welcome?watch=true`)
+    expect(response.json()).toMatchObject({ kind: 'ConfigMap', metadata: { name: 'welcome' } })
+  })
+
   test('a watch from a resource version sends the changes after it', async () => {
     const before = (await playground.call(CONFIG_MAPS)).json() as {
       metadata: { resourceVersion: string }

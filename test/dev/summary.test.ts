@@ -26,7 +26,16 @@ test('the JSON summary is one line with the documented members only', () => {
   const line = jsonSummary(environment)
   expect(line).not.toContain('\n')
   const { url, ca, probes, rules, audit, users } = environment
-  expect(JSON.parse(line)).toEqual({ url, ca, probes, rules, audit, users })
+  const ready = { ready: true, notReady: [] }
+  expect(JSON.parse(line)).toEqual({ ...ready, url, ca, probes, rules, audit, users })
+})
+
+test('the JSON summary says whether Gatehouse is ready, and what is not', () => {
+  const notReady = ['[-]upstream-reachable failed: why']
+  expect(JSON.parse(jsonSummary({ ...environment, notReady }))).toMatchObject({
+    ready: false,
+    notReady,
+  })
 })
 
 test('commands can be pasted into a shell, whatever the path', async () => {

@@ -1,3 +1,4 @@
+import { errorOrigin, UNKNOWN_CA_CODES } from '../../cluster/error-origin.ts'
 import type { Log } from '../../log.ts'
 import { discoverJwksUri } from './discovery.ts'
 import type { JsonFetcher } from './json-fetch.ts'
@@ -180,7 +181,11 @@ function nextDelay(failures: number, random: () => number): number {
 function describeFailure(error: unknown, fetchTimeout: number): string {
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError') return `no response within ${fetchTimeout / 1000} s`
+  const { code } = errorOrigin(error)
+  // Node's message suggests an option of Node that does not help here.
+  if (UNKNOWN_CA_CODES.has(code)) {
+    return `the issuer's certificate is not signed by a trusted CA: set certificateAuthority for this issuer (${code})`
+  }
   // undici's connection errors have an empty message when several addresses were tried.
-  const code = (error as NodeJS.ErrnoException).code
-  return error.message === '' ? (code ?? error.name) : error.message
+  return error.message === '' ? code || error.name : error.message
 }

@@ -100,6 +100,17 @@ async function loaded(): Promise<KeySource> {
   return source
 }
 
+test('an unknown CA of the issuer is described by what to configure, not by an option of Node', async () => {
+  world.failure = Object.assign(
+    new Error('unable to verify; try running Node.js with --use-system-ca'),
+    { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' },
+  )
+  expect((await loaded()).problem()).toBe(
+    "the issuer's certificate is not signed by a trusted CA: set certificateAuthority for this issuer " +
+      '(UNABLE_TO_VERIFY_LEAF_SIGNATURE)',
+  )
+})
+
 test('an unusable key is logged once, and the other keys are used', async () => {
   const weak = {
     kty: 'RSA',
