@@ -7,6 +7,8 @@ export const NODE_NAME = 'playground'
 /** A new object as it would look shortly after its creation. */
 export function withDefaults(kind: string, object: Json): Json {
   switch (kind) {
+    case 'Deployment':
+      return deployment(object)
     case 'Namespace':
       return { ...object, status: { phase: 'Active' } }
     case 'Pod':
@@ -17,6 +19,20 @@ export function withDefaults(kind: string, object: Json): Json {
       return service(object)
     default:
       return object
+  }
+}
+
+/** It never has pods: nothing runs here. */
+function deployment(object: Json): Json {
+  const spec = { replicas: 1, ...objectAt(object, 'spec') }
+  const { replicas } = spec
+  return {
+    ...object,
+    spec,
+    status: {
+      ...{ replicas, updatedReplicas: replicas, readyReplicas: replicas },
+      availableReplicas: replicas,
+    },
   }
 }
 

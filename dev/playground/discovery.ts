@@ -1,5 +1,5 @@
 /** The playground's discovery documents: version, groups, resources, and a minimum of OpenAPI. */
-import { kinds, type Kind } from './kinds.ts'
+import { apiVersionOf, kinds, type Kind } from './kinds.ts'
 import type { Json } from './objects.ts'
 
 /** The version, which identifies the playground wherever it is shown. */
@@ -20,7 +20,13 @@ const reviews = [
   },
 ] as const
 
-const groups = [...new Set(reviews.map(({ group }) => group))]
+const groups = ['apps', ...new Set(reviews.map(({ group }) => group))]
+
+/** The resources of a group, stored or not. */
+const resourcesOf = (group: string): Json[] => [
+  ...kinds.filter((kind) => kind.group === group).map(resourceOf),
+  ...reviews.filter((review) => review.group === group).map(reviewResource),
+]
 
 const allVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 
@@ -45,23 +51,14 @@ const documents = new Map<string, Json>([
   ['/version', version],
   ['/api', { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] }],
   ['/apis', { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(groupDocument) }],
-  ['/api/v1', resourceList('v1', [...kinds.map(resourceOf), podLog()])],
+  ['/api/v1', resourceList('v1', [...resourcesOf(''), podLog()])],
   ...groups.flatMap((group): [string, Json][] => [
     [`/apis/${group}`, { kind: 'APIGroup', apiVersion: 'v1', ...groupDocument(group) }],
-    [
-      `/apis/${group}/v1`,
-      resourceList(
-        `${group}/v1`,
-        reviews.filter((review) => review.group === group).map(reviewResource),
-      ),
-    ],
+    [`/apis/${group}/v1`, resourceList(`${group}/v1`, resourcesOf(group))],
   ]),
   ['/openapi/v3', openApiIndex()],
-  ['/openapi/v3/api/v1', openApi(kinds.map(({ kind }) => ({ group: '', kind })))],
-  ...groups.map((group): [string, Json] => [
-    `/openapi/v3/apis/${group}/v1`,
-    openApi(reviews.filter((review) => review.group === group)),
-  ]),
+  ['/openapi/v3/api/v1', openApi('')],
+  ...groups.map((group): [string, Json] => [`/openapi/v3/apis/${group}/v1`, openApi(group)]),
 ])
 
 function groupDocument(name: string): Json {
@@ -104,12 +101,17 @@ function openApiIndex(): Json {
 }
 
 /**
- * An OpenAPI document without schemas. It only declares the parameter `fieldValidation` for every
- * kind, because kubectl checks for that before it leaves validation to the server
- * (kubectl/pkg/util/openapi, QueryParamVerifierV3).
+ * An OpenAPI document with what kubectl looks for: the parameter `fieldValidation` of every kind, before
+ * it leaves validation to the server (kubectl/pkg/util/openapi, QueryParamVerifierV3), and for
+ * `kubectl explain` a schema of every kind, found by the group, version and kind of a path's `get`
+ * (kubectl/pkg/explain/v2). The schemas do not go below the first fields.
  */
-function openApi(of: readonly { group: string; kind: string }[]): Json {
-  const patch = of.map(({ group, kind }): [string, Json] => [
+function openApi(group: string): Json {
+  const own = kinds.filter((kind) => kind.group === group)
+  const all = [...own, ...reviews.filter((review) => review.group === group)]
+  const gvkOf = (kind: string): Json => ({ group, version: 'v1', kind })
+  const prefix = `/${group === '' ? 'api' : `apis/${group}`}/v1/`
+  const patches = all.map(({ kind }): [string, Json] => [
     `/${group}/${kind}`,
     {
       patch: {
@@ -120,14 +122,47 @@ function openApi(of: readonly { group: string; kind: string }[]): Json {
         })),
         responses: {},
         'x-kubernetes-action': 'patch',
-        'x-kubernetes-group-version-kind': { group, version: 'v1', kind },
+        'x-kubernetes-group-version-kind': gvkOf(kind),
+      },
+    },
+  ])
+  const gets = own.map(({ kind, resource, namespaced }): [string, Json] => [
+    `${prefix}${namespaced ? 'namespaces/{namespace}/' : ''}${resource}/{name}`,
+    {
+      get: {
+        responses: {},
+        'x-kubernetes-action': 'get',
+        'x-kubernetes-group-version-kind': gvkOf(kind),
       },
     },
   ])
   return {
     openapi: '3.0.0',
     info: { title: 'Gatehouse playground', version: GIT_VERSION },
-    paths: Object.fromEntries(patch),
-    components: {},
+    paths: Object.fromEntries([...patches, ...gets]),
+    components: {
+      schemas: Object.fromEntries(
+        own.map((kind) => [
+          `playground.${kind.kind}`,
+          { ...schemaOf(kind), 'x-kubernetes-group-version-kind': [gvkOf(kind.kind)] },
+        ]),
+      ),
+    },
+  }
+}
+
+function schemaOf(kind: Kind): Json {
+  const field = (type: string, description: string): Json => ({ type, description })
+  return {
+    type: 'object',
+    description: `A ${kind.kind} of the playground, which knows only these fields. A real cluster ("npm start -- --cluster") has the whole documentation.`,
+    properties: {
+      apiVersion: field('string', `Always ${apiVersionOf(kind)}.`),
+      kind: field('string', `Always ${kind.kind}.`),
+      metadata: field('object', 'Name, namespace, labels and annotations.'),
+      spec: field('object', 'What is wanted. The playground stores it and does nothing with it.'),
+      data: field('object', 'The data of a ConfigMap or Secret.'),
+      status: field('object', 'What would be observed, if anything ran here.'),
+    },
   }
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { discoveryDocument } from './discovery.ts'
 import { userOf, type UserInfo } from './identity.ts'
 import { writeLog } from './logs.ts'
+import { apiVersionOf } from './kinds.ts'
 import type { Json, KubernetesObject } from './objects.ts'
 import { jsonOf, parseBody } from './patch.ts'
 import { perform, type ResourceRequest, type ResourceResponse } from './resources.ts'
@@ -146,7 +147,7 @@ function sendResult(
     sendJson(response, 200, table(route, result.objects, resourceVersion, query))
   } else {
     const { kind } = route
-    const list = { kind: `${kind.kind}List`, apiVersion: kind.version }
+    const list = { kind: `${kind.kind}List`, apiVersion: apiVersionOf(kind) }
     sendJson(response, 200, { ...list, metadata: { resourceVersion }, items: result.objects })
   }
 }

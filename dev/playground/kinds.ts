@@ -10,8 +10,8 @@ export interface Column {
 
 /** A resource of the API. */
 export interface Kind {
-  readonly group: ''
-  readonly version: 'v1'
+  /** `''` for the core group. The version is always `v1`. */
+  readonly group: '' | 'apps'
   readonly resource: string
   readonly kind: string
   readonly shortNames: readonly string[]
@@ -29,15 +29,15 @@ const column = (name: string, value: Column['value'], priority: 0 | 1 = 0): Colu
 const name = column('Name', ({ metadata }) => metadata.name)
 const age = column('Age', ({ metadata }) => ageOf(metadata.creationTimestamp))
 
-const core = (
+const kindIn = (
+  group: Kind['group'],
   resource: string,
   kind: string,
   shortNames: readonly string[],
   columns: readonly Column[],
   more: { namespaced?: boolean; inAll?: boolean } = {},
 ): Kind => ({
-  group: '',
-  version: 'v1',
+  group,
   resource,
   kind,
   shortNames,
@@ -46,13 +46,29 @@ const core = (
   columns: [name, ...columns, age],
 })
 
-/** All kinds; they all belong to the core group. */
+const core = (
+  ...kind: Parameters<typeof kindIn> extends [unknown, ...infer Rest] ? Rest : never
+): Kind => kindIn('', ...kind)
+
+/** All kinds. */
 export const kinds: readonly Kind[] = [
   core(
     'configmaps',
     'ConfigMap',
     ['cm'],
     [column('Data', (o) => Object.keys(objectAt(o, 'data')).length)],
+  ),
+  kindIn(
+    'apps',
+    'deployments',
+    'Deployment',
+    ['deploy'],
+    [
+      column('Ready', (o) => `${replicas(o, 'readyReplicas')}/${replicas(o, 'replicas')}`),
+      column('Up-to-date', (o) => replicas(o, 'updatedReplicas')),
+      column('Available', (o) => replicas(o, 'availableReplicas')),
+    ],
+    { inAll: true },
   ),
   core(
     'namespaces',
@@ -110,17 +126,25 @@ export const kinds: readonly Kind[] = [
   ),
 ]
 
-const byResource = new Map(kinds.map((kind) => [kind.resource, kind]))
+/** The kind of a resource, by its group and its plural name in lower case. */
+export function kindOf(group: string, resource: string): Kind | undefined {
+  return kinds.find((kind) => kind.group === group && kind.resource === resource)
+}
 
-/** The kind of a resource, by its plural name in lower case. */
-export function kindOf(resource: string): Kind | undefined {
-  return byResource.get(resource)
+/** `v1`, or the group and `v1`. */
+export function apiVersionOf({ group }: Pick<Kind, 'group'>): string {
+  return group === '' ? 'v1' : `${group}/v1`
 }
 
 function readyContainers(pod: KubernetesObject): string {
   const statuses = listAt(pod, 'status', 'containerStatuses')
   const ready = statuses.filter((status) => isJson(status) && status['ready'] === true)
   return `${ready.length}/${listAt(pod, 'spec', 'containers').length}`
+}
+
+function replicas(deployment: KubernetesObject, field: string): number {
+  const count = objectAt(deployment, 'status')[field]
+  return typeof count === 'number' ? count : 0
 }
 
 function servicePorts(service: KubernetesObject): string {

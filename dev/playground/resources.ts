@@ -1,6 +1,7 @@
 /** The verbs of the API: reads and changes the objects of a route. */
 import { randomBytes } from 'node:crypto'
 import { withDefaults } from './defaults.ts'
+import { apiVersionOf } from './kinds.ts'
 import { isJson, objectAt, stringAt, type Json, type KubernetesObject } from './objects.ts'
 import { APPLY_PATCH, applyPatchTo, jsonOf, parseBody } from './patch.ts'
 import { decodeProtobuf, PROTOBUF } from './protobuf.ts'
@@ -121,11 +122,11 @@ function objectOf({ mediaType, body }: ResourceRequest): Json {
 }
 
 function checkObject(object: Json, { kind, namespace, name }: Key): void {
-  if (object['kind'] !== kind.kind || object['apiVersion'] !== kind.version) {
+  if (object['kind'] !== kind.kind || object['apiVersion'] !== apiVersionOf(kind)) {
     const got = `${String(object['apiVersion'])} ${String(object['kind'])}`
     throw new Refusal(
       'BadRequest',
-      `the object is a ${got}, but must be a ${kind.version} ${kind.kind}`,
+      `the object is a ${got}, but must be a ${apiVersionOf(kind)} ${kind.kind}`,
     )
   }
   const metadata = objectAt(object, 'metadata')

@@ -31,6 +31,17 @@ const objects: readonly Json[] = [
   pod('default', 'worker'),
   pod('team-a', 'api'),
   {
+    kind: 'Deployment',
+    metadata: { namespace: 'default', name: 'web', annotations: { playground: NOTE } },
+    spec: {
+      selector: { matchLabels: { app: 'web' } },
+      template: {
+        metadata: { labels: { app: 'web' } },
+        spec: { containers: [{ name: 'main', image: 'none.invalid/nothing-runs-here' }] },
+      },
+    },
+  },
+  {
     kind: 'Service',
     metadata: { namespace: 'default', name: 'web' },
     spec: { selector: { app: 'web' }, ports: [{ name: 'http', port: 80 }] },

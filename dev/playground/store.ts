@@ -1,6 +1,6 @@
 /** All objects of the playground, in memory, with a history for watches. */
 import { randomUUID } from 'node:crypto'
-import { kindOf, type Kind } from './kinds.ts'
+import { apiVersionOf, kindOf, type Kind } from './kinds.ts'
 import {
   objectAt,
   timestamp,
@@ -52,7 +52,8 @@ export interface Store {
 /** How many changes are kept for watches that start at an earlier version. */
 const HISTORY_LENGTH = 1_000
 
-const keyOf = ({ kind, namespace, name }: Key): string => `${kind.resource}/${namespace}/${name}`
+const keyOf = ({ kind, namespace, name }: Key): string =>
+  `${kind.group}/${kind.resource}/${namespace}/${name}`
 
 /** Creates an empty store. */
 export function createStore(): Store {
@@ -97,12 +98,14 @@ export function createStore(): Store {
     list: (kind, namespace) =>
       [...objects.keys()]
         .filter((key) =>
-          key.startsWith(`${kind.resource}/${namespace === '' ? '' : `${namespace}/`}`),
+          key.startsWith(
+            `${kind.group}/${kind.resource}/${namespace === '' ? '' : `${namespace}/`}`,
+          ),
         )
         .sort()
         .flatMap((key) => objects.get(key) ?? []),
     create: (key, object, dryRun = false) => {
-      if (key.kind.namespaced && !objects.has(`namespaces//${key.namespace}`)) {
+      if (key.kind.namespaced && !objects.has(`/namespaces//${key.namespace}`)) {
         throw notFound('namespaces', key.namespace)
       }
       if (store.find(key) !== undefined) {
@@ -130,7 +133,8 @@ export function createStore(): Store {
       const before = store.get(key)
       if (key.kind.resource === 'namespaces') {
         for (const [inside, object] of [...objects]) {
-          const kind = kindOf(inside.slice(0, inside.indexOf('/')))
+          const [group = '', resource = ''] = inside.split('/')
+          const kind = kindOf(group, resource)
           if (object.metadata.namespace !== key.name || kind === undefined) continue
           drop({ kind, namespace: key.name, name: object.metadata.name }, object)
         }
@@ -160,7 +164,7 @@ function storedForm(
 ): KubernetesObject {
   return {
     ...object,
-    apiVersion: kind.version,
+    apiVersion: apiVersionOf(kind),
     kind: kind.kind,
     metadata: {
       ...objectAt(object, 'metadata'),

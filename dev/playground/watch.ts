@@ -1,5 +1,6 @@
 /** `watch=true`: the existing objects, then every change, one JSON object per line. */
 import type { Writable } from 'node:stream'
+import { apiVersionOf } from './kinds.ts'
 import type { Json, KubernetesObject } from './objects.ts'
 import type { Route } from './route.ts'
 import type { Matches } from './selectors.ts'
@@ -59,7 +60,7 @@ function matcher({ route, matches }: WatchOptions): Matches {
 function bookmark({ store, route }: WatchOptions): Json {
   return {
     kind: route.kind.kind,
-    apiVersion: route.kind.version,
+    apiVersion: apiVersionOf(route.kind),
     metadata: {
       resourceVersion: String(store.version),
       annotations: { 'k8s.io/initial-events-end': 'true' },

@@ -31,6 +31,24 @@ describe('discovery', () => {
     expect((await playground.call(path)).json()).toMatchObject(has)
   })
 
+  test('every stored kind has a schema for kubectl explain, and a path that leads to it', async () => {
+    for (const [path, kind] of [
+      ['api/v1', 'Pod'],
+      ['apis/apps/v1', 'Deployment'],
+    ]) {
+      const { paths, components } = (await playground.call(`/openapi/v3/${path}`)).json() as {
+        paths: Record<string, { get?: Record<string, unknown> }>
+        components: { schemas: Record<string, Record<string, unknown>> }
+      }
+      const GVK = 'x-kubernetes-group-version-kind'
+      const found = Object.values(components.schemas).find((schema) =>
+        JSON.stringify(schema[GVK]).includes(`"kind":"${kind}"`),
+      )
+      const gets = Object.values(paths).flatMap(({ get }) => (get === undefined ? [] : [get[GVK]]))
+      expect([gets]).toContainEqual(expect.arrayContaining(found?.[GVK] as unknown[]))
+    }
+  })
+
   test('every path of the OpenAPI index exists', async () => {
     const index = (await playground.call('/openapi/v3')).json() as {
       paths: Record<string, { serverRelativeURL: string }>
@@ -40,19 +58,39 @@ describe('discovery', () => {
         async ({ serverRelativeURL }) => (await playground.call(serverRelativeURL)).code,
       ),
     )
-    expect(codes).toEqual([200, 200, 200])
+    expect(codes).toEqual([200, 200, 200, 200])
   })
 
-  test.for(['/', '/apis/apps/v1', '/api/v1/widgets', '/api/v1/pods/web', '/api/v2', `${PODS}/%zz`])(
-    '%s does not exist',
-    async (path) => {
-      const response = await playground.call(path)
-      expect([response.code, response.json()['reason']]).toEqual([404, 'NotFound'])
-    },
-  )
+  test.for([
+    '/',
+    '/apis/batch/v1',
+    '/api/v1/widgets',
+    '/api/v1/pods/web',
+    '/api/v2',
+    `${PODS}/%zz`,
+  ])('%s does not exist', async (path) => {
+    const response = await playground.call(path)
+    expect([response.code, response.json()['reason']]).toEqual([404, 'NotFound'])
+  })
 })
 
 describe('objects', () => {
+  test('of the group apps are deployments', async () => {
+    const path = '/apis/apps/v1/namespaces/default/deployments'
+    expect((await playground.call(path)).json()).toMatchObject({
+      kind: 'DeploymentList',
+      apiVersion: 'apps/v1',
+      items: [{ kind: 'Deployment', apiVersion: 'apps/v1', metadata: { name: 'web' } }],
+    })
+    const scaled = await playground.call(`${path}/web`, {
+      method: 'PATCH',
+      headers: [...asGrace, 'content-type', 'application/merge-patch+json'],
+      body: JSON.stringify({ spec: { replicas: 3 } }),
+    })
+    expect(scaled.json()).toMatchObject({ spec: { replicas: 3 } })
+    expect((await playground.call('/api/v1/namespaces/default/deployments')).code).toBe(404)
+  })
+
   test('are listed as objects or as a table, in one namespace or in all', async () => {
     const list = (await playground.call('/api/v1/pods')).json() as {
       kind: string
