@@ -34,11 +34,12 @@ export function writeRefusal(
   deadline = REFUSAL_DEADLINE_MS,
 ): void {
   const { request, response } = exchange
-  const body = statusBody(error)
+  const asText = readsOnlyText(exchange, error)
+  const body = asText ? `${error.message}\n` : statusBody(error)
   const headers = [
     ...ownHeaders,
     'Content-Type',
-    'application/json',
+    asText ? 'text/plain; charset=utf-8' : 'application/json',
     'Cache-Control',
     'no-cache, private',
     'X-Content-Type-Options',
@@ -57,6 +58,23 @@ export function writeRefusal(
   if (!isHttp1 && (error.closeConnection || error.reason === 'Unauthorized')) {
     request.connection.retire()
   }
+}
+
+const DISCOVERY_ROOT = /^\/apis?(?:\?|$)/
+
+/**
+ * Whether the client is client-go's discovery client, with which kubectl begins when its cache is empty.
+ * That client does not decode a Status: kubectl would print `unknown` in place of the message. It prints
+ * the text of a `text/*` response (client-go/discovery/discovery_client.go, rest/request.go
+ * newUnstructuredResponseError). No other client asks for this document. A 401 has words of kubectl's own.
+ */
+function readsOnlyText({ request }: Exchange, error: StatusError): boolean {
+  if (error.reason === 'Unauthorized' || !DISCOVERY_ROOT.test(request.rawTarget)) return false
+  const { rawHeaders } = request
+  return rawHeaders.some(
+    (value, i) =>
+      value.includes('as=APIGroupDiscoveryList') && rawHeaders[i - 1]?.toLowerCase() === 'accept',
+  )
 }
 
 /** Describes a cause for the audit record: the message, after the code if the message lacks it. */
