@@ -55,8 +55,8 @@ describe('a configuration for a pod', () => {
     const file = await configurationWith({ inCluster: true })
     const { code, stdout, stderr } = await run(file)
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${file} is valid\n` })
-    expect(stderr).toBe(
-      `warning: ${file}:22:3: upstream.inCluster: /nowhere was not checked: ` +
+    expect(stderr.replace(/:\d+:\d+:/, ':LINE:')).toBe(
+      `warning: ${file}:LINE: upstream.inCluster: /nowhere was not checked: ` +
         'not running in a pod, KUBERNETES_SERVICE_HOST is not set ' +
         '(run gatehouse validate --online in the pod to check it, too)\n',
     )
