@@ -147,7 +147,8 @@ function unknownFieldFix(key: string, known: readonly string[]): string {
   return known.length === 0 ? 'remove it' : `remove it; the fields are: ${known.join(', ')}`
 }
 
-function nearest(word: string, known: readonly string[]): string | undefined {
+/** The known word that is at most one edit away; case does not matter. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
   return known.find((candidate) => isNear(candidate.toLowerCase(), word.toLowerCase()))
 }
 

@@ -3,7 +3,7 @@
  * one dimension that it shares with the fewest other rules.
  */
 import type { Attributes } from '../authorizer.ts'
-import { effectiveSubresource } from './conditions/resources.ts'
+import { effectiveSubresource, proxiedName } from './conditions/resources.ts'
 import { PatternIndex } from './pattern-index.ts'
 import type { AccessRule } from './schema.ts'
 
@@ -52,6 +52,8 @@ export function createRuleIndex(rules: readonly AccessRule[]): RuleIndex {
       if (info.isResourceRequest) {
         indexes.namespace.find(info.namespace, found)
         indexes.name.find(info.name, found)
+        const proxied = proxiedName(info)
+        if (proxied !== info.name) indexes.name.find(proxied, found)
         indexes.resource.find(resourceKey(info.resource, effectiveSubresource(info)), found)
       } else {
         indexes.path.find(info.path, found)

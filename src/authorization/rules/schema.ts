@@ -41,8 +41,8 @@ const ruleSchema = z.strictObject({
       'users that the rule applies to; set users, groups or both (either match is enough), or omit it for every user',
     ),
   verbs: nonEmpty(
-    'verbs that the rule applies to; RBAC verbs, connect (exec, attach, portforward, proxy) or "*"',
-  ),
+    'verbs that the rule applies to, which only a deny rule for paths may omit to deny all methods; RBAC verbs, connect (exec, attach, portforward, proxy) or "*"',
+  ).optional(),
   resources: z
     .array(resourceRule)
     .min(1, 'is empty')

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { core, decisionsOn } from '../fixtures.ts'
+import { allowAll, asking, core, decisionsOn } from '../fixtures.ts'
 
 test.for([
   {
@@ -60,4 +60,31 @@ test.for([
 ])('$name', ({ rule, yes, no }) => {
   expect(decisionsOn(yes, rule)).toEqual(yes.map((request) => [request, 'allow']))
   expect(decisionsOn(no, rule)).toEqual(no.map((request) => [request, 'noOpinion']))
+})
+
+test.for(['web', 'web:80', 'https:web:443', ':web:http'])(
+  'a deny of the proxy of one service matches the name in any form: %s',
+  (segment) => {
+    const [entry] = core('services/proxy')
+    const deny = (name: string) =>
+      asking([
+        allowAll,
+        {
+          name: 'no',
+          effect: 'deny',
+          verbs: ['*'],
+          resources: [{ ...entry, resourceNames: [name] }],
+        },
+      ])(`GET /api/v1/namespaces/a/services/${segment}/proxy/`).decision
+    expect(deny('web')).toBe('deny')
+    expect(deny('we*')).toBe('deny')
+    expect(deny('other')).toBe('allow')
+  },
+)
+
+test('an allow of the proxy of one service names it as requests do', () => {
+  const [entry] = core('services/proxy')
+  const rule = { verbs: ['connect'], resources: [{ ...entry, resourceNames: ['web'] }] }
+  const request = 'GET /api/v1/namespaces/a/services/web:80/proxy/'
+  expect(decisionsOn([request], rule)).toEqual([[request, 'noOpinion']])
 })

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest'
 
-import { core, good, load } from './fixtures.ts'
+import { core, good, load } from '../fixtures.ts'
 
 test.for([
-  ['', 'secret', 'secrets'],
+  ['*', 'secret', 'secrets'],
   ['*', 'pod/log', 'pods/log'],
-  ['apps', 'deployment', 'deployments'],
+  ['*', 'deployment', 'deployments'],
   ['networking.k8s.io', 'networkpolicy', 'networkpolicies'],
   ['storage.k8s.io', 'storageclass', 'storageclasses'],
-  ['', 'endpoint', 'endpoints'],
+  ['*', 'endpoint', 'endpoints'],
 ] as const)('a singular resource name is warned of: %j %s', ([group, singular, plural]) => {
   const resources = (name: string) => [{ apiGroups: [group], resources: [name] }]
   const { warnings } = load([{ ...good, resources: resources(singular) }])
@@ -86,7 +86,7 @@ describe('a deny rule with a gap left by another verb', () => {
 
   test('is not warned of for subresources alone', () => {
     expect(warningsOf(['get', 'create'], 'pods/log', 'serviceaccounts/token')).toEqual([])
-    expect(warningsOf(['get'], 'pods/log', 'pods')).toHaveLength(1)
+    expect(warningsOf(['get'], 'pods/log', 'configmaps')).toHaveLength(1)
   })
 
   test('is not warned of if the rule is an allow rule', () => {

@@ -1,0 +1,66 @@
+/** Finds what is wrong with the rules of a file: problems that keep it from loading, and warnings. */
+import type { ConfigProblem } from '../../../config/problem.ts'
+import type { AccessRule } from '../schema.ts'
+import { findDenialGaps } from './denial-gaps.ts'
+import { compileDenials } from './denials.ts'
+import { at, certain, type Finding, type RulesDocument } from './finding.ts'
+import { findNames } from './names.ts'
+import { findPaths } from './paths.ts'
+import { findResources } from './resources.ts'
+import { findVerbs } from './verbs.ts'
+
+/** Problems of the rules, one by one; a file that has any does not load. */
+export function findProblems(document: RulesDocument): ConfigProblem[] {
+  const { rules } = document.value
+  const names = new Set<string>()
+  const found = rules.flatMap((rule, i) => {
+    const own = [...findRepeatedName(rule, names), ...findUnsupported(rule), ...findInRule(rule)]
+    return own.filter(({ isCertain }) => isCertain).map((finding) => within(i, finding))
+  })
+  return found.map(place(document))
+}
+
+/** Warns of rules without problems that load but may not do what was intended. */
+export function warnOfRules(document: RulesDocument): ConfigProblem[] {
+  const { rules } = document.value
+  const denials = compileDenials(rules)
+  return rules
+    .flatMap((rule, i) =>
+      [...findInRule(rule), ...findDenialGaps(rule, denials)].map((finding) => within(i, finding)),
+    )
+    .map(place(document))
+}
+
+function findInRule(rule: AccessRule): Finding[] {
+  return [...findVerbs(rule), ...findNames(rule), ...findPaths(rule), ...findResources(rule)]
+}
+
+function findRepeatedName({ name }: AccessRule, names: Set<string>): Finding[] {
+  if (!names.has(name)) {
+    names.add(name)
+    return []
+  }
+  const message = `the name ${JSON.stringify(name)} is used more than once`
+  return at(['name'], certain(message, 'give each rule a unique name'))
+}
+
+function findUnsupported({ when, resources, nonResourceURLs }: AccessRule): Finding[] {
+  const found: Finding[] = []
+  if (when !== undefined) {
+    const message = 'conditions are not supported by this version'
+    found.push(...at(['when'], certain(message, 'remove the field')))
+  }
+  if (resources === undefined && nonResourceURLs === undefined) {
+    const fix = 'set resources, nonResourceURLs or both'
+    found.push(...at([], certain('matches no request', fix)))
+  }
+  return found
+}
+
+function within(position: number, finding: Finding): Finding {
+  return { ...finding, path: ['rules', position, ...finding.path] }
+}
+
+function place(document: RulesDocument): (finding: Finding) => ConfigProblem {
+  return ({ path, message, fix }) => document.problem(path, message, fix)
+}
