@@ -2,7 +2,12 @@
  * Reloads files whose content changed. They are polled every second instead of watched by inotify, so
  * that renames, symlink swaps (ConfigMaps, Secrets) and network file systems all work. A changed file
  * is loaded once the next poll finds it unchanged, so that it is not loaded while it is being written.
+ *
+ * A file that is only the beginning of the version in effect is loaded after 30 seconds without a
+ * change: it was probably cut off, and a part of a good file may be a good file, such as rules without
+ * the last ones.
  */
+import { findCutOff, readContents, unchangedContents, type Contents } from './contents.ts'
 import { digestOfFile, type FileDigests } from './digests.ts'
 
 export interface WatchedFiles {
@@ -16,6 +21,8 @@ export interface WatchedFiles {
    * `isStopped` says whether the watcher was stopped while a promise was pending.
    */
   readonly reload: (isStopped: () => boolean) => unknown
+  /** Throws when the new content is not valid; puts nothing into effect. */
+  readonly check: () => void
 }
 
 export interface Watcher {
@@ -36,6 +43,8 @@ export interface WatchEffects {
   readonly onReloaded: (what: string) => void
   /** Not called again when a retry fails in the same way. */
   readonly onFailed: (what: string, error: unknown) => void
+  /** A file looks cut off, and is not loaded yet. */
+  readonly onHeld: (what: string, file: string) => void
 }
 
 const POLL_INTERVAL_MS = 1_000
@@ -45,6 +54,9 @@ const MAX_PAUSE = 64
 
 /** After this many polls in a row that find other content, the reload counts as failed. */
 const MAX_UNSETTLED = 30
+
+/** How long a file that looks cut off must stay the same until it is loaded. */
+const HOLD_MS = 30_000
 
 interface Watched extends WatchedFiles {
   /** The digest of the last load, failed or not. */
@@ -59,6 +71,10 @@ interface Watched extends WatchedFiles {
   unsettled: number
   /** Whether a reload is under way; the next one waits for its end. */
   isLoading: boolean
+  /** What is in effect. */
+  contents: Contents
+  /** A version that looks cut off and waits to be loaded. */
+  held: { readonly digest: string; readonly since: number } | undefined
 }
 
 /**
@@ -71,13 +87,26 @@ export function watchFiles({ watched, loaded }: WatchOptions, effects: WatchEffe
   const failures = new Map<string, string>()
   const atStart = (file: string): string => loaded?.get(file) ?? digestOfFile(file)
   const states = watched.map((entry): Watched => {
-    const digest = digestOf(entry.files(), atStart)
-    return { ...entry, digest, seen: digest, wait: 0, pause: 0, unsettled: 0, isLoading: false }
+    const files = entry.files()
+    const digest = digestOf(files, atStart)
+    const contents = unchangedContents(readContents(files), (file) => loaded?.get(file))
+    return {
+      ...entry,
+      digest,
+      seen: digest,
+      wait: 0,
+      pause: 0,
+      unsettled: 0,
+      contents,
+      held: undefined,
+      isLoading: false,
+    }
   })
 
   let stopped = false
 
-  const noteSuccess = (state: Watched): void => {
+  const noteSuccess = (state: Watched, contents: Contents): void => {
+    state.contents = contents
     state.pause = 0
     failures.delete(state.what)
     effects.onReloaded(state.what)
@@ -94,25 +123,43 @@ export function watchFiles({ watched, loaded }: WatchOptions, effects: WatchEffe
 
   const reload = (state: Watched, isChanged: boolean): void => {
     try {
+      const contents = readContents(state.files())
       // The next poll sees changes made during the load, and files that are named since then.
       const loading = state.reload(() => stopped)
-      if (loading instanceof Promise) void settle(state, isChanged, loading)
-      else noteSuccess(state)
+      if (loading instanceof Promise) void settle(state, isChanged, contents, loading)
+      else noteSuccess(state, contents)
     } catch (error) {
       noteFailure(state, isChanged, error)
     }
   }
 
-  const settle = async (state: Watched, isChanged: boolean, loading: Promise<unknown>) => {
+  const settle = async (
+    state: Watched,
+    isChanged: boolean,
+    contents: Contents,
+    loading: Promise<unknown>,
+  ) => {
     state.isLoading = true
     try {
       await loading
-      if (!stopped) noteSuccess(state)
+      if (!stopped) noteSuccess(state, contents)
     } catch (error) {
       if (!stopped) noteFailure(state, isChanged, error)
     } finally {
       state.isLoading = false
     }
+  }
+
+  /** Whether a changed version looks cut off, and has not been there for long enough. */
+  const isHeld = (state: Watched, digest: string): boolean => {
+    if (state.held?.digest !== digest) {
+      state.held = undefined
+      const file = findCutOff(state.contents, readContents(state.files()))
+      if (file === undefined || !isValid(state)) return false
+      state.held = { digest, since: performance.now() }
+      effects.onHeld(state.what, file)
+    }
+    return performance.now() - state.held.since < HOLD_MS
   }
 
   const reportUnsettled = ({ what }: Watched): void => {
@@ -135,8 +182,10 @@ export function watchFiles({ watched, loaded }: WatchOptions, effects: WatchEffe
         continue
       }
       const isChanged = digest !== state.digest || state.unsettled >= MAX_UNSETTLED
-      state.digest = digest
       state.unsettled = 0
+      if (isChanged && isHeld(state, digest)) continue
+      state.held = undefined
+      state.digest = digest
       if (isChanged) reload(state, true)
       else if (state.pause > 0 && --state.wait <= 0) reload(state, false)
     }
@@ -151,6 +200,16 @@ export function watchFiles({ watched, loaded }: WatchOptions, effects: WatchEffe
       stopped = true
       clearInterval(timer)
     },
+  }
+}
+
+/** What is not valid is not held, so that its problem is reported without delay. */
+function isValid({ check }: Watched): boolean {
+  try {
+    check()
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -131,7 +131,7 @@ function rulesPart(file: string): Part<LoadedRules> {
   return {
     what: 'rules',
     files: () => [file],
-    load: () => loadRules(file),
+    load: (current) => loadRules(file, current),
     report: ({ warnings }) => ({ warnings }),
   }
 }

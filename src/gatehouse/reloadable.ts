@@ -6,8 +6,11 @@ export interface Part<T> {
   readonly what: string
   /** The files to watch. `current` is what was loaded last: a kubeconfig may name other files. */
   readonly files: (current: T) => readonly string[]
-  /** @throws ConfigError with every problem found */
-  readonly load: () => T
+  /**
+   * @param current what is in effect; undefined at the start
+   * @throws ConfigError with every problem found
+   */
+  readonly load: (current?: T) => T
   /** Warnings, and what expires. `now` in milliseconds since the epoch. */
   readonly report: (value: T, now: number) => PartReport
 }
@@ -30,6 +33,8 @@ export interface Reloadable {
   readonly files: () => readonly string[]
   /** A promise where what was read has to be tried before it may come into effect. */
   readonly load: () => unknown
+  /** Throws as `load` does when what is in the files is not valid; nothing is tried or kept. */
+  readonly check: () => void
   /** Puts what was loaded into effect; when that fails, it throws and the previous value stays. */
   readonly apply: (next: unknown) => void
   /** Reports on what is in effect. `now` in milliseconds since the epoch. */
@@ -52,9 +57,10 @@ export function startReloadable<T>(
     what: part.what,
     files: () => part.files(current),
     load() {
-      const next = part.load()
+      const next = part.load(current)
       return probe === undefined ? next : probe(next).then(() => next)
     },
+    check: () => void part.load(current),
     apply(next) {
       // The value always comes from `load` of the same part.
       apply(next as T)

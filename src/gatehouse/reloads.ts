@@ -30,9 +30,10 @@ export function startReloads(
     recordSuccess(metrics, what)
     recordExpirations(metrics, report(Date.now()))
   }
-  const watched = reloadables.map(({ what, files, load, apply, report }) => ({
+  const watched = reloadables.map(({ what, files, load, check, apply, report }) => ({
     what,
     files,
+    check,
     reload(isStopped: () => boolean) {
       const put = (next: unknown): void => {
         if (isStopped()) return
@@ -60,6 +61,9 @@ export function startReloads(
         metrics.reloads.inc({ what, result: 'failed' })
         metrics.lastReloadSuccessful.set({ what }, 0)
         log.error({ what, err: error }, 'reload failed; the last good version stays in effect')
+      },
+      onHeld(what, file) {
+        log.warn({ what, file }, 'a changed file looks cut off; it is loaded in 30 s')
       },
     },
   )

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { digestsOf, type FileDigests } from '../../src/config/digests.ts'
 import { watchFiles, type Watcher } from '../../src/config/watch.ts'
@@ -20,12 +20,14 @@ let folder = ''
 let watcher: Watcher | undefined
 let reloads: string[]
 let failed: string[]
+let held: string[]
 const at = (name: string): string => join(folder, name)
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'gatehouse-watch-'))
   reloads = []
   failed = []
+  held = []
 })
 
 afterEach(() => {
@@ -38,13 +40,15 @@ function watch(
   files: () => readonly string[],
   reload: () => void = () => undefined,
   loaded?: FileDigests,
+  check: () => void = () => undefined,
 ): Watcher {
   const effects = {
     onReloaded: (what: string) => reloads.push(what),
     onFailed: (what: string) => failed.push(what),
+    onHeld: (_what: string, file: string) => held.push(file),
   }
   watcher = watchFiles(
-    { watched: [{ what: 'rules', files, reload }], ...(loaded && { loaded }) },
+    { watched: [{ what: 'rules', files, reload, check }], ...(loaded && { loaded }) },
     effects,
   )
   return watcher
@@ -230,4 +234,92 @@ test('files that keep changing are reported once as a failure, until they are lo
   for (let i = 0; i < 2; i += 1) pollWith('first')
   expect(reloads).toEqual(['rules'])
   expect([...watching.failures()]).toEqual([])
+})
+
+describe('a file that is only the beginning of the version in effect', () => {
+  const WHOLE = 'allow\ndeny\ntests\n'
+  const BEGINNING = 'allow\n'
+  let loaded: string[]
+  const pollWith = (content: string, seconds: number): void => {
+    writeFileSync(at('a'), content)
+    vi.advanceTimersByTime(seconds * 1_000)
+  }
+
+  beforeEach(() => {
+    vi.useFakeTimers()
+    writeFileSync(at('a'), WHOLE)
+    loaded = []
+  })
+
+  const watchLoads = (check?: () => void): Watcher =>
+    watch(
+      () => [at('a')],
+      () => void loaded.push(readFileSync(at('a'), 'utf8')),
+      undefined,
+      check,
+    )
+
+  test('is loaded only after 30 seconds without a change, and reported once before', () => {
+    watchLoads()
+    pollWith(BEGINNING, 31)
+    expect({ loaded, held }).toEqual({ loaded: [], held: [at('a')] })
+    vi.advanceTimersByTime(2_000)
+    expect({ loaded, held }).toEqual({ loaded: [BEGINNING], held: [at('a')] })
+    vi.advanceTimersByTime(60_000)
+    expect(loaded).toHaveLength(1)
+  })
+
+  test('is never loaded if the rest follows', () => {
+    watchLoads()
+    pollWith(BEGINNING, 20)
+    pollWith(WHOLE, 60)
+    expect({ loaded, held }).toEqual({ loaded: [], held: [at('a')] })
+  })
+
+  test('waits again after a change to another beginning', () => {
+    watchLoads()
+    pollWith(BEGINNING, 20)
+    pollWith('allow\ndeny\n', 25)
+    expect({ loaded, held }).toEqual({ loaded: [], held: [at('a'), at('a')] })
+    vi.advanceTimersByTime(10_000)
+    expect(loaded).toEqual(['allow\ndeny\n'])
+  })
+
+  test('does not delay another version', () => {
+    watchLoads()
+    pollWith(BEGINNING, 20)
+    pollWith(`${BEGINNING}# and no more\n`, 3)
+    expect(loaded).toEqual([`${BEGINNING}# and no more\n`])
+  })
+
+  test('is not loaded by a poll that does not wait for a second one', () => {
+    const watching = watchLoads()
+    writeFileSync(at('a'), BEGINNING)
+    watching.poll()
+    watching.poll()
+    expect({ loaded, held }).toEqual({ loaded: [], held: [at('a')] })
+  })
+
+  test('is compared with what was loaded last, not with what was there at the start', () => {
+    watchLoads()
+    pollWith('deny\nallow\n', 3)
+    expect(held).toEqual([])
+    pollWith('deny\n', 10)
+    expect({ loaded, held }).toEqual({ loaded: ['deny\nallow\n'], held: [at('a')] })
+  })
+
+  test('is a failure without delay if it is not valid', () => {
+    watch(
+      () => [at('a')],
+      () => {
+        throw new Error('cut off')
+      },
+      undefined,
+      () => {
+        throw new Error('cut off')
+      },
+    )
+    pollWith('al', 3)
+    expect({ failed, held }).toEqual({ failed: ['rules'], held: [] })
+  })
 })

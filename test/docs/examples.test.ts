@@ -44,9 +44,9 @@ test('the rule of everyday.md loads, in shadow and, with its test, enforced', as
   }
   const { mode, ...enforced } = rule as { mode: string }
   expect(mode).toBe('shadow')
-  const inShadow = { ...shipped, rules: [...shipped.rules, rule] }
+  const inShadow = { ...shipped, rules: [rule, ...shipped.rules] }
   expect((await loaded(inShadow)).warnings).toEqual([])
-  const inForce = { ...shipped, rules: [...shipped.rules, enforced], tests: [ruleTest] }
+  const inForce = { ...shipped, rules: [enforced, ...shipped.rules], tests: [ruleTest] }
   expect((await loaded(inForce)).warnings).toEqual([])
   await expect(loaded({ ...inShadow, tests: [ruleTest] })).rejects.toThrow('the decision is allow')
 })

@@ -204,3 +204,23 @@ test("Gatehouse's own credential is replaced without a restart", async () => {
   expect(await ask('/api/v1/pods')).toBe(200)
   expect(api.connections.total).toBeGreaterThan(opened)
 })
+
+test('rules cut off between two rules stay out of effect at first, and are warned of', async () => {
+  await replace('rules.yaml', stringify(denyPods))
+  expect(await ask('/api/v1/pods')).toBe(403)
+  const whole = stringify(denyPods)
+  const cut = whole.slice(0, whole.indexOf('  - name: no-pods'))
+  await replace('rules.yaml', cut)
+  expect(await ask('/api/v1/pods')).toBe(403)
+  const lines = gatehouse.log.filter((line) => line.includes('looks cut off'))
+  expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+    expect.objectContaining({
+      level: 'warn',
+      what: 'rules',
+      file: gatehouse.file('rules.yaml'),
+      msg: 'a changed file looks cut off; it is loaded in 30 s',
+    }),
+  ])
+  await replace('rules.yaml', stringify(ALLOW_ALL).replace('everything', 'everything-again'))
+  expect(await ask('/api/v1/pods')).toBe(200)
+})

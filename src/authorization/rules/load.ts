@@ -13,17 +13,33 @@ export interface LoadedRules {
   readonly authorize: Authorizer
   /** Rules that load but may not do what was intended. */
   readonly warnings: readonly ConfigProblem[]
+  /** How many tests the file has. */
+  readonly tests: number
 }
 
-/** @throws ConfigError with every problem found; failed tests of the file are problems, too */
-export function loadRules(file: string): LoadedRules {
+/**
+ * @param current the version in effect, to warn of a file that has lost all tests
+ * @throws ConfigError with every problem found; failed tests of the file are problems, too
+ */
+export function loadRules(file: string, current?: Pick<LoadedRules, 'tests'>): LoadedRules {
   const document = loadDocument(file, rulesSchema)
   const problems = findProblems(document)
   if (problems.length > 0) throw new ConfigError(problems)
   const authorize = compileRules(document.value)
   const failed = document.value.tests.flatMap((test, i) => runTest(test, i, authorize, document))
   if (failed.length > 0) throw new ConfigError(failed)
-  return { authorize, warnings: warnOfRules(document) }
+  const tests = document.value.tests.length
+  const warnings = [...warnOfLostTests(document, current), ...warnOfRules(document)]
+  return { authorize, warnings, tests }
+}
+
+function warnOfLostTests(
+  document: RulesDocument,
+  current: Pick<LoadedRules, 'tests'> | undefined,
+): ConfigProblem[] {
+  if (current === undefined || current.tests === 0 || document.value.tests.length > 0) return []
+  const message = `has no tests, but the version before it had ${current.tests}: it may be cut off`
+  return [document.problem(['tests'], message, 'restore the tests, or the whole file')]
 }
 
 function runTest(

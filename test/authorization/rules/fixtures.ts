@@ -53,14 +53,21 @@ export function decisionsOn(
 /** A rule without problems. */
 export const good = { name: 'r', effect: 'allow', verbs: ['get'], resources: core('pods') }
 
-/** Loads a rules file with these rules; `rest` has further fields of the document. */
-export function load(rules: readonly object[], rest: object = {}): LoadedRules {
+/**
+ * Loads a rules file with these rules; `rest` has further fields of the document, and `current` is what
+ * is in effect.
+ */
+export function load(
+  rules: readonly object[],
+  rest: object = {},
+  current?: LoadedRules,
+): LoadedRules {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-rules-'))
   try {
     const file = join(folder, 'rules.yaml')
     const document = { apiVersion: 'gatehouse/v1', kind: 'AccessRules', rules, ...rest }
     writeFileSync(file, stringify(document))
-    return loadRules(file)
+    return loadRules(file, current)
   } finally {
     rmSync(folder, { recursive: true })
   }

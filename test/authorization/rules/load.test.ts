@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { Decision } from '../../../src/authorization/authorizer.ts'
 import { loadRules } from '../../../src/authorization/rules/load.ts'
 import { infoOf, user } from '../fixtures.ts'
-import { core, good, problemsOf } from './fixtures.ts'
+import { core, good, load, problemsOf } from './fixtures.ts'
 
 const cases: { name: string; rules: object[]; problem: string }[] = [
   {
@@ -135,6 +135,49 @@ test('a failed test names the shadow rule that would have passed it', () => {
       'the decision is allow, made by rule "r"; rule "d" would deny it but is in mode: shadow (',
     ),
   ])
+})
+
+test('a file that has lost all its tests is warned of', () => {
+  const request = 'GET /api/v1/namespaces/a/pods/p'
+  const tests = [{ user: { username: 'ada' }, request, expect: 'allow' }]
+  const before = load([good], { tests })
+  const lost = (rest: object, current = before) =>
+    load([good], rest, current).warnings.filter(({ field }) => field === 'tests')
+  expect(lost({})).toMatchObject([
+    {
+      message: 'has no tests, but the version before it had 1: it may be cut off',
+      fix: 'restore the tests, or the whole file',
+    },
+  ])
+  expect(lost({ tests })).toEqual([])
+  expect(lost({}, load([good]))).toEqual([])
+})
+
+describe('deny rules behind an allow rule', () => {
+  const deny = (name: string) => ({
+    name,
+    effect: 'deny',
+    verbs: ['*'],
+    resources: core('secrets'),
+  })
+  const orderOf = (...rules: object[]) =>
+    load(rules)
+      .warnings.filter(({ message }) => message.includes('behind an allow rule'))
+      .map(({ field, message, fix }) => `${field}: ${message} (${fix})`)
+
+  test('are warned of, once for the file', () => {
+    expect(orderOf(good, deny('a'))).toEqual([
+      'rules[1]: the deny rule "a" is behind an allow rule: order does not matter, and a file that is cut off loses its end first (move deny rules before allow rules)',
+    ])
+    expect(orderOf(deny('a'), good, deny('b'), deny('c'))).toEqual([
+      expect.stringContaining('rules[2]: the deny rule "b" (and 1 more) is behind an allow rule: '),
+    ])
+  })
+
+  test('are not warned of if all deny rules come first', () => {
+    expect(orderOf(deny('a'), deny('b'), good)).toEqual([])
+    expect(orderOf(deny('a'))).toEqual([])
+  })
 })
 
 describe('the shipped rules', () => {

@@ -5,6 +5,7 @@ import { findDenialGaps } from './denial-gaps.ts'
 import { compileDenials } from './denials.ts'
 import { at, certain, type Finding, type RulesDocument } from './finding.ts'
 import { findNames } from './names.ts'
+import { findOrder } from './order.ts'
 import { findPaths } from './paths.ts'
 import { findResources } from './resources.ts'
 import { findVerbs } from './verbs.ts'
@@ -24,11 +25,12 @@ export function findProblems(document: RulesDocument): ConfigProblem[] {
 export function warnOfRules(document: RulesDocument): ConfigProblem[] {
   const { rules } = document.value
   const denials = compileDenials(rules)
-  return rules
-    .flatMap((rule, i) =>
+  return [
+    ...findOrder(rules),
+    ...rules.flatMap((rule, i) =>
       [...findInRule(rule), ...findDenialGaps(rule, denials)].map((finding) => within(i, finding)),
-    )
-    .map(place(document))
+    ),
+  ].map(place(document))
 }
 
 function findInRule(rule: AccessRule): Finding[] {
