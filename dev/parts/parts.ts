@@ -4,6 +4,7 @@ import { buildEtcd } from './etcd.ts'
 import { goIsSufficient } from './go-build.ts'
 import { goProgram, goProgramPath } from './go-program.ts'
 import { buildH2spec } from './h2spec.ts'
+import { buildHelm } from './helm.ts'
 import { findOrBuildKubectl } from './kubectl.ts'
 import { buildKubernetes } from './kubernetes.ts'
 import { OLDEST_GO, versions } from './versions.ts'
@@ -16,13 +17,16 @@ export const partNames = [
   'kubelet',
   'kubectl',
   'h2spec',
+  'helm',
 ] as const
 
 /** One of {@link partNames}. */
 export type PartName = (typeof partNames)[number]
 
 /** The parts of a control plane with a node, and kubectl. */
-export const controlPlaneParts: readonly PartName[] = partNames.filter((name) => name !== 'h2spec')
+export const controlPlaneParts: readonly PartName[] = partNames.filter(
+  (name) => name !== 'h2spec' && name !== 'helm',
+)
 
 interface Source {
   /** The path of the built binary, whether it exists or not. */
@@ -46,6 +50,7 @@ const sources: Record<PartName, Source> = {
   },
   etcd: { path: async () => binaryPath('etcd', versions.etcd), get: buildEtcd },
   h2spec: { path: async () => binaryPath('h2spec', versions.h2spec), get: buildH2spec },
+  helm: { path: async () => binaryPath('helm', versions.helm), get: buildHelm },
   kubelet: { path: () => goProgramPath('kubelet'), get: () => goProgram('kubelet') },
 }
 

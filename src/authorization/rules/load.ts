@@ -29,7 +29,7 @@ export function loadRules(file: string, current?: Pick<LoadedRules, 'tests'>): L
   const failed = document.value.tests.flatMap((test, i) => runTest(test, i, authorize, document))
   if (failed.length > 0) throw new ConfigError(failed)
   const tests = document.value.tests.length
-  const warnings = [...warnOfLostTests(document, current), ...warnOfRules(document)]
+  const warnings = [...warnOfLostTests(document, current), ...warnOfRules(document, authorize)]
   return { authorize, warnings, tests }
 }
 

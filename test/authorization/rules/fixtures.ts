@@ -73,6 +73,35 @@ export function load(
   }
 }
 
+/** What every client needs, as in config/rules.yaml. */
+export const BASICS = [
+  {
+    name: 'discovery',
+    effect: 'allow',
+    verbs: ['get'],
+    nonResourceURLs: ['/api', '/api/*', '/apis', '/apis/*', '/healthz', '/livez', '/readyz'].concat(
+      ['/openapi', '/openapi/*', '/version', '/version/'],
+    ),
+  },
+  {
+    name: 'self-reviews',
+    effect: 'allow',
+    verbs: ['create'],
+    resources: [
+      {
+        apiGroups: ['authorization.k8s.io'],
+        resources: ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'],
+      },
+      { apiGroups: ['authentication.k8s.io'], resources: ['selfsubjectreviews'] },
+    ],
+  },
+]
+
+/** The warnings about rules in a file that has {@link BASICS}, too. */
+export function warningsOf(...rules: object[]): LoadedRules['warnings'] {
+  return load([...rules, ...BASICS]).warnings
+}
+
 /** The problems of a rules file, as they are logged, behind the place of each. */
 export function problemsOf(rules: readonly object[], rest?: object): string[] {
   try {

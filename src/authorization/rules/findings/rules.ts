@@ -1,6 +1,8 @@
 /** Finds what is wrong with the rules of a file: problems that keep it from loading, and warnings. */
 import type { ConfigProblem } from '../../../config/problem.ts'
+import type { Authorizer } from '../../authorizer.ts'
 import type { AccessRule } from '../schema.ts'
+import { findMissingBasics } from './clients.ts'
 import { findDenialGaps } from './denial-gaps.ts'
 import { compileDenials } from './denials.ts'
 import { at, certain, type Finding, type RulesDocument } from './finding.ts'
@@ -22,11 +24,12 @@ export function findProblems(document: RulesDocument): ConfigProblem[] {
 }
 
 /** Warns of rules without problems that load but may not do what was intended. */
-export function warnOfRules(document: RulesDocument): ConfigProblem[] {
+export function warnOfRules(document: RulesDocument, authorize: Authorizer): ConfigProblem[] {
   const { rules } = document.value
   const denials = compileDenials(rules)
   return [
     ...findOrder(rules),
+    ...findMissingBasics(rules, authorize),
     ...rules.flatMap((rule, i) =>
       [...findInRule(rule), ...findDenialGaps(rule, denials)].map((finding) => within(i, finding)),
     ),

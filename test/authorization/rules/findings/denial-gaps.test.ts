@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { core, good, load } from '../fixtures.ts'
+import { core, good, load, warningsOf } from '../fixtures.ts'
 
 test.for([
   ['*', 'secret', 'secrets'],
@@ -11,7 +11,7 @@ test.for([
   ['*', 'endpoint', 'endpoints'],
 ] as const)('a singular resource name is warned of: %j %s', ([group, singular, plural]) => {
   const resources = (name: string) => [{ apiGroups: [group], resources: [name] }]
-  const { warnings } = load([{ ...good, resources: resources(singular) }])
+  const warnings = warningsOf({ ...good, resources: resources(singular) })
   expect(warnings).toMatchObject([
     {
       field: 'rules[0].resources[0].resources[0]',
@@ -19,17 +19,17 @@ test.for([
       fix: `did you mean ${plural}?`,
     },
   ])
-  expect(load([{ ...good, resources: resources(plural) }]).warnings).toEqual([])
+  expect(warningsOf({ ...good, resources: resources(plural) })).toEqual([])
 })
 
 test('a singular resource name of another group is not warned of', () => {
   const resources = [{ apiGroups: ['example.com'], resources: ['secret'] }]
-  expect(load([{ ...good, resources }]).warnings).toEqual([])
+  expect(warningsOf({ ...good, resources })).toEqual([])
 })
 
 describe('a deny rule with a gap left by another verb', () => {
-  const warningsOf = (verbs: readonly string[], ...resources: string[]): string[] =>
-    load([{ ...good, effect: 'deny', verbs, resources: core(...resources) }]).warnings.map(
+  const gapsOf = (verbs: readonly string[], ...resources: string[]): string[] =>
+    warningsOf({ ...good, effect: 'deny', verbs, resources: core(...resources) }).map(
       ({ field, message, fix }) => `${field}: ${message} (${fix})`,
     )
 
@@ -68,7 +68,7 @@ describe('a deny rule with a gap left by another verb', () => {
       'denies list but not watch: the objects can still be read (add watch to deny it, too)',
     ],
   ])('is warned of: %j', ([verbs, ...warnings]) => {
-    expect(warningsOf(verbs, 'configmaps')).toEqual(
+    expect(gapsOf(verbs, 'configmaps')).toEqual(
       warnings.map((warning) => `rules[0].verbs: ${warning}`),
     )
   })
@@ -81,16 +81,16 @@ describe('a deny rule with a gap left by another verb', () => {
     [['deletecollection']],
     [['*']],
   ] as const)('is not warned of when no gap is left: %j', ([verbs]) => {
-    expect(warningsOf(verbs, 'configmaps')).toEqual([])
+    expect(gapsOf(verbs, 'configmaps')).toEqual([])
   })
 
   test('is not warned of for subresources alone', () => {
-    expect(warningsOf(['get', 'create'], 'pods/log', 'serviceaccounts/token')).toEqual([])
-    expect(warningsOf(['get'], 'pods/log', 'configmaps')).toHaveLength(1)
+    expect(gapsOf(['get', 'create'], 'pods/log', 'serviceaccounts/token')).toEqual([])
+    expect(gapsOf(['get'], 'pods/log', 'configmaps')).toHaveLength(1)
   })
 
   test('is not warned of if the rule is an allow rule', () => {
-    expect(load([{ ...good, verbs: ['create', 'delete'] }]).warnings).toEqual([])
+    expect(warningsOf({ ...good, verbs: ['create', 'delete'] })).toEqual([])
   })
 })
 

@@ -1,7 +1,7 @@
 /** Rules that can match nothing: certain ones do not load, likely ones are warned of. */
 import { describe, expect, test } from 'vitest'
 
-import { core, good, load, problemsOf } from '../fixtures.ts'
+import { core, good, problemsOf, warningsOf } from '../fixtures.ts'
 
 const BOTH = ['allow', 'deny'] as const
 const paths = (verbs: string[], ...nonResourceURLs: string[]) => ({
@@ -318,7 +318,7 @@ const WARNINGS: readonly (readonly [what: string, rule: object, warning: string]
 
 describe.for(BOTH)('in a rule with the effect %s', (effect) => {
   test.for(WARNINGS)('%s is warned of', ([, rule, warning]) => {
-    const { warnings } = load([{ ...rule, effect }])
+    const warnings = warningsOf({ ...rule, effect })
     expect(warnings.map(({ field, message, fix }) => `${field}: ${message} (${fix})`)).toContain(
       `rules[0].${warning}`,
     )
@@ -349,5 +349,5 @@ test.for([
     },
   ],
 ] as const)('is not warned of: %s', ([, rule]) => {
-  expect(load([{ ...rule, effect: 'allow' }]).warnings).toEqual([])
+  expect(warningsOf({ ...rule, effect: 'allow' })).toEqual([])
 })
