@@ -20,7 +20,7 @@ import {
 } from '../listener/serving-certificates.ts'
 import { reportServing, reportUpstream } from './certificate-report.ts'
 import type { LoadedPart, Part, PartReport } from './reloadable.ts'
-import { loadSignIns, type LoadedSignIn } from './sign-ins.ts'
+import { loadSignIns, readSubjectNames, type LoadedSignIn } from './sign-ins.ts'
 
 export interface Loaded {
   readonly configuration: Configuration
@@ -96,7 +96,7 @@ function loadParts(
   }
 
   const rulesFile = fileAt(['authorization', 'rulesFile'])
-  const rules = load(rulesFile === undefined ? undefined : rulesPart(rulesFile))
+  const rules = load(rulesFile === undefined ? undefined : rulesPart(rulesFile, reading))
   const signIns = loadSignIns(reading, load)
   const certificates = load(configuration && servingPart(configuration.listener.tls))
   if (configuration === undefined) {
@@ -127,12 +127,15 @@ function reportOf<T>(loaded: LoadedPart<T> | undefined, now: number): PartReport
   return loaded === undefined ? [] : loaded.part.report(loaded.value, now).warnings
 }
 
-function rulesPart(file: string): Part<LoadedRules> {
+function rulesPart(file: string, reading: ConfigurationReading): Part<LoadedRules> {
   return {
     what: 'rules',
     files: () => [file],
     load: (current) => loadRules(file, current),
-    report: ({ warnings }) => ({ warnings }),
+    report({ warnings, warnOfSubjects }) {
+      const names = readSubjectNames(reading)
+      return { warnings: names === undefined ? warnings : [...warnings, ...warnOfSubjects(names)] }
+    },
   }
 }
 

@@ -13,6 +13,7 @@ import type { SignIn } from '../authentication/sign-in.ts'
 import { loadClientTrust, type ClientTrust } from '../authentication/x509/client-ca.ts'
 import { createX509SignIn } from '../authentication/x509/x509.ts'
 import type { Source } from '../config/document.ts'
+import type { SubjectNames } from '../authorization/rules/findings/subjects.ts'
 import type { ConfigurationReading } from '../config/load.ts'
 import type { Path } from '../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
@@ -157,6 +158,33 @@ export function loadSignIns(
   load: LoadPart,
 ): readonly LoadedSignIn[] {
   return Object.values(methods).flatMap((method) => method(reading, load) ?? [])
+}
+
+/**
+ * Which names users can have, by the files as they are now; undefined while these have problems, which
+ * are reported by themselves.
+ */
+export function readSubjectNames({
+  configuration,
+  fileAt,
+}: ConfigurationReading): SubjectNames | undefined {
+  if (configuration === undefined) return undefined
+  const { users, groups } = configuration.authentication.systemIdentities
+  const file = fileAt(['authentication', 'configFile'])
+  try {
+    const issuers = file === undefined ? [] : loadAuthenticationConfiguration(file).issuers
+    const mappings = issuers.map(({ claimMappings }) => claimMappings)
+    return {
+      userPrefixes: mappings.map(({ username }) => username.prefix),
+      groupPrefixes: mappings.flatMap((mapping) => mapping.groups?.prefix ?? []),
+      hasCertificates: configuration.authentication.x509 !== undefined,
+      systemUsers: users,
+      systemGroups: groups,
+    }
+  } catch (error) {
+    if (error instanceof ConfigError) return undefined
+    throw error
+  }
 }
 
 function loaderOf<T>(kind: SignInKind<T>): LoadSignIn {

@@ -585,3 +585,25 @@ describe('options of issuers', () => {
     expect(problems()).toEqual([expect.stringContaining('has no effect without configFile')])
   })
 })
+
+test('a subject of the rules without the prefix of any issuer is warned of', async () => {
+  await configure('x509: { clientCAFile: ca.crt }', 'configFile: authentication.yaml')
+  const mapping = { claim: 'sub', prefix: 'oidc:' }
+  const issuer = { url: 'https://issuer.example', audiences: ['kubernetes'] }
+  await writeFile(
+    at('authentication.yaml'),
+    stringify({
+      apiVersion: 'apiserver.config.k8s.io/v1',
+      kind: 'AuthenticationConfiguration',
+      jwt: [{ issuer, claimMappings: { username: mapping, groups: mapping } }],
+    }),
+  )
+  const [rule] = ALLOW_ALL.rules
+  const rules = [{ ...rule, subjects: { groups: ['engineers'] } }]
+  await writeFile(at('rules.yaml'), stringify({ ...ALLOW_ALL, rules }))
+  expect(problems()).toEqual([
+    expect.stringContaining(
+      'rules[0].subjects.groups[0]: no group has the name "engineers": each begins with the prefix of its issuer (did you mean "oidc:engineers"?)',
+    ),
+  ])
+})

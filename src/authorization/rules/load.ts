@@ -7,12 +7,15 @@ import type { Attributes, Authorizer, Decision } from '../authorizer.ts'
 import { compileRules } from './compile.ts'
 import type { RulesDocument } from './findings/finding.ts'
 import { findProblems, warnOfRules } from './findings/rules.ts'
+import { findSubjects, type SubjectNames } from './findings/subjects.ts'
 import { rulesSchema, type RuleTest } from './schema.ts'
 
 export interface LoadedRules {
   readonly authorize: Authorizer
   /** Rules that load but may not do what was intended. */
   readonly warnings: readonly ConfigProblem[]
+  /** Warns of subjects that nobody can be. */
+  readonly warnOfSubjects: (names: SubjectNames) => readonly ConfigProblem[]
   /** How many tests the file has. */
   readonly tests: number
 }
@@ -30,7 +33,11 @@ export function loadRules(file: string, current?: Pick<LoadedRules, 'tests'>): L
   if (failed.length > 0) throw new ConfigError(failed)
   const tests = document.value.tests.length
   const warnings = [...warnOfLostTests(document, current), ...warnOfRules(document, authorize)]
-  return { authorize, warnings, tests }
+  const warnOfSubjects = (names: SubjectNames): readonly ConfigProblem[] =>
+    findSubjects(document.value, names).map(({ path, message, fix }) =>
+      document.problem(path, message, fix),
+    )
+  return { authorize, warnings, warnOfSubjects, tests }
 }
 
 function warnOfLostTests(

@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest'
+
+import type { SubjectNames } from '../../../../src/authorization/rules/findings/subjects.ts'
+import { good, load } from '../fixtures.ts'
+
+const TOKENS: SubjectNames = {
+  userPrefixes: ['oidc:'],
+  groupPrefixes: ['oidc:'],
+  hasCertificates: false,
+  systemUsers: [],
+  systemGroups: ['system:listed'],
+}
+const BOTH = { ...TOKENS, hasCertificates: true }
+const CERTIFICATES = { ...BOTH, userPrefixes: [], groupPrefixes: [] }
+
+function warningsOf(names: SubjectNames, subjects: object, effect = 'allow'): string[] {
+  return load([{ ...good, subjects, effect }])
+    .warnOfSubjects(names)
+    .map(({ field, message, fix }) => `${field}: ${message} (${fix})`)
+}
+
+test.for(['allow', 'deny'])(
+  'with tokens alone, an %s for a name without a prefix is warned of',
+  (effect) => {
+    expect(
+      warningsOf(TOKENS, { users: ['oidc:ada', 'ada'], groups: ['engineers'] }, effect),
+    ).toEqual([
+      'rules[0].subjects.users[1]: no user has the name "ada": each begins with the prefix of its issuer (did you mean "oidc:ada"?)',
+      'rules[0].subjects.groups[0]: no group has the name "engineers": each begins with the prefix of its issuer (did you mean "oidc:engineers"?)',
+    ])
+  },
+)
+
+test('the prefixes of several issuers are offered', () => {
+  const names = { ...TOKENS, userPrefixes: ['a:', 'b:'] }
+  expect(warningsOf(names, { users: ['ada'] })[0]).toContain('did you mean "a:ada" or "b:ada"?')
+  expect(warningsOf(names, { users: ['b:ada'] })).toEqual([])
+})
+
+test('with certificates, only a deny that spares tokens is warned of', () => {
+  expect(warningsOf(BOTH, { groups: ['engineers'] }, 'allow')).toEqual([])
+  expect(warningsOf(BOTH, { groups: ['engineers'] }, 'deny')).toEqual([
+    'rules[0].subjects.groups[0]: "engineers" matches only certificates: every group of a token begins with a prefix (add "oidc:engineers" to deny them, too)',
+  ])
+  expect(warningsOf(BOTH, { groups: ['engineers', 'oidc:engineers'] }, 'deny')).toEqual([])
+  expect(warningsOf(BOTH, { groups: ['engineers', 'oidc:*'] }, 'deny')).toEqual([])
+  expect(warningsOf(CERTIFICATES, { groups: ['engineers'] }, 'deny')).toEqual([])
+})
+
+test.for([['*'], ['oidc:eng*'], ['oi*'], ['oidc:engineers']])(
+  'a name or pattern that may match a prefixed name is not warned of: %s',
+  ([pattern = '']) => {
+    expect(warningsOf(TOKENS, { users: [pattern], groups: [pattern] }, 'deny')).toEqual([])
+  },
+)
+
+test('an issuer without a prefix allows every name', () => {
+  expect(warningsOf({ ...TOKENS, userPrefixes: ['oidc:', ''] }, { users: ['ada'] })).toEqual([])
+})
+
+test('groups are warned of if no issuer has any', () => {
+  expect(warningsOf({ ...TOKENS, groupPrefixes: [] }, { groups: ['oidc:engineers'] })).toEqual([
+    'rules[0].subjects.groups[0]: no group has the name "oidc:engineers": no issuer has claimMappings.groups, and there are no client certificates (configure claimMappings in authentication.yaml, or remove it)',
+  ])
+})
+
+test('a name of Kubernetes that the configuration does not list is warned of', () => {
+  const groups = ['system:masters', 'system:authenticated', 'system:listed', 'system:l*']
+  for (const names of [TOKENS, BOTH]) {
+    expect(warningsOf(names, { groups })).toEqual([
+      'rules[0].subjects.groups[0]: no group has the name "system:masters": Gatehouse rejects "system:" names that are not listed (list it in authentication.systemIdentities.groups of gatehouse.yaml, or remove it)',
+    ])
+    expect(warningsOf(names, { users: ['system:serviceaccount:a:b'] })[0]).toContain(
+      'list it in authentication.systemIdentities.users of gatehouse.yaml',
+    )
+  }
+})
