@@ -1,15 +1,16 @@
 /** The contents of files in effect, to recognize a version that was cut off. */
 import { hash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+
+import { readRegularFile } from './read-file.ts'
 
 export type Contents = ReadonlyMap<string, Buffer>
 
-/** Reads files; those that cannot be read are left out. */
+/** Reads files; those that cannot be read, or are not regular files, are left out. */
 export function readContents(files: readonly string[]): Contents {
   const contents = new Map<string, Buffer>()
   for (const file of files) {
     try {
-      contents.set(file, readFileSync(file))
+      contents.set(file, readRegularFile(file))
     } catch {
       // Loading it reports why.
     }
