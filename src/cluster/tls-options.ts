@@ -6,6 +6,8 @@ import type { UpstreamTls } from './endpoint.ts'
 /** In the form that `node:tls`, `node:http2` and undici accept. */
 export interface UpstreamTlsOptions {
   readonly ca: string
+  /** As in Go, an intermediate CA is a trust anchor without its root. */
+  readonly allowPartialTrustChain: true
   readonly cert?: string
   readonly key?: string
   readonly minVersion: SecureVersion
@@ -25,6 +27,7 @@ export function tlsOptions(
 ): UpstreamTlsOptions {
   return {
     ca,
+    allowPartialTrustChain: true,
     ...(cert === undefined || !withCredential ? {} : { cert }),
     ...(key === undefined || !withCredential ? {} : { key }),
     minVersion: 'TLSv1.2',

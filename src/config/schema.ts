@@ -193,7 +193,7 @@ const signInMethods = {
     .strictObject({
       clientCAFile: inputFile('the CAs that sign client certificates, a PEM bundle', CLIENT_CA),
       crlFile: inputFile(
-        'revocation lists, a PEM bundle with one list for each CA. If unset, revocation is not checked',
+        'revocation lists, a PEM bundle with one list for each CA of clientCAFile, and for each CA below them. If unset, revocation is not checked',
         CLIENT_CA,
       ).optional(),
       allowedOrigins: z

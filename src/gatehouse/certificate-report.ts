@@ -6,8 +6,8 @@ import { X509Certificate } from 'node:crypto'
 
 import type { ClientTrust } from '../authentication/x509/client-ca.ts'
 import {
+  isListOf,
   parseRevocationLists,
-  subjectOf,
   type RevocationList,
 } from '../authentication/x509/revocation.ts'
 import { formatTime } from '../authentication/x509/verify-errors.ts'
@@ -178,28 +178,15 @@ function warnOfCoverage(
   lists: readonly RevocationList[],
 ): ConfigProblem[] {
   const authorities = parseAll(ca)
-  const subjects = new Set(authorities.map(subjectOf))
-  const issuers = new Set(lists.map(({ issuer }) => issuer))
-  return [
-    ...authorities
-      .filter((authority) => !issuers.has(subjectOf(authority)))
-      .flatMap(({ subject }) =>
-        warning(
-          crlFile,
-          `contains no revocation list of the client CA ${JSON.stringify(subject.replaceAll('\n', ', '))}: every certificate that it issued is refused`,
-          'provide one list for each CA, an empty one if nothing is revoked',
-        ),
+  return lists
+    .filter((list) => !authorities.some((authority) => isListOf(list, authority)))
+    .flatMap(({ issuerName }) =>
+      warning(
+        crlFile,
+        `contains a revocation list of ${JSON.stringify(issuerName)}, which is not a client CA`,
+        'remove it, unless that CA is below a client CA and its users send its certificate',
       ),
-    ...lists
-      .filter(({ issuer }) => !subjects.has(issuer))
-      .flatMap(({ issuerName }) =>
-        warning(
-          crlFile,
-          `contains a revocation list of ${JSON.stringify(issuerName)}, which is not a client CA`,
-          'remove it, or add the CA to authentication.x509.clientCAFile',
-        ),
-      ),
-  ]
+    )
 }
 
 /** @param files with private keys or tokens */

@@ -1,7 +1,7 @@
 /** The first part of a connection: from TCP accept to the end of the TLS handshake. */
 import { createServer, type Server, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import type { SecureContext, TLSSocket } from 'node:tls'
 
 import type { ClientConnection } from '../http/exchange.ts'
 import type { AcceptedSockets, AcceptRefusal } from './accepted-sockets.ts'
@@ -42,14 +42,29 @@ const KEEP_ALIVE = [60_000, 15_000, 9] as const
 /** Creates the server, which does not listen yet. */
 export function createTlsServer(options: TlsServerOptions): Server {
   const server = createServer(serverOptions(options))
+  setDefaultContext(server, options.tls().context)
   server.maxHeadersCount = options.limits.maxHeaders
   return server
+}
+
+/**
+ * Makes the server use this context for clients without a server name, such as those that dial an
+ * address; `SNICallback` is not called for them. `createServer` and `setSecureContext` ignore
+ * `allowPartialTrustChain` (Node 26), so the context itself is set, where Node keeps its own.
+ *
+ * @throws Error if this version of Node keeps it elsewhere: clients would be judged by other rules
+ */
+export function setDefaultContext(server: Server, context: SecureContext): void {
+  const holder = server as Server & { _sharedCreds?: SecureContext }
+  if (holder._sharedCreds === undefined) {
+    throw new Error('this version of Node has no default TLS context that can be set')
+  }
+  holder._sharedCreds = context
 }
 
 function serverOptions(options: TlsServerOptions): ServerOptions {
   const { limits, http2, requestClientCertificate, tls } = options
   return {
-    ...tls().options,
     ALPNProtocols: http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
     SNICallback: (serverName, callback) => callback(null, tls().contextFor(serverName)),
     requestCert: requestClientCertificate,

@@ -5,7 +5,6 @@ import type { TLSSocket } from 'node:tls'
 
 import { MAX_CHAIN } from '../authentication/x509/certificate-recheck.ts'
 import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
-import { USUAL_BYTES } from './handshake-budget.ts'
 import type { ListenerTls } from './tls.ts'
 
 /** What was known when the connection was accepted. */
@@ -32,14 +31,14 @@ export function peerOf(socket: Socket): ClientAddress {
 /**
  * Reads the peer certificate, if the client sent one, and the result of OpenSSL's verification.
  *
- * @param tls the current TLS configuration, which distinguishes two verification errors and knows how long
+ * @param tls the current TLS configuration, which has the revocation lists and knows how long
  *   a verdict holds
  * @param retire makes this connection finish what runs and take no new requests
  */
 export function describeConnection(
   socket: TLSSocket,
   { client, generation }: AcceptedFacts,
-  tls: Pick<ListenerTls, 'isOfClientCA' | 'verdictEnd'>,
+  tls: Pick<ListenerTls, 'revocationProblem' | 'verdictEnd'>,
   retire: () => void,
 ): ClientConnection {
   const connection: ClientConnection = {
@@ -86,7 +85,7 @@ export function canonicalAddress(address: string): string {
 function peerCertificate(
   socket: TLSSocket,
   generation: number,
-  tls: Pick<ListenerTls, 'isOfClientCA' | 'verdictEnd'>,
+  tls: Pick<ListenerTls, 'revocationProblem' | 'verdictEnd'>,
 ): PeerCertificate | undefined {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return undefined
@@ -106,20 +105,12 @@ function peerCertificate(
   }
 }
 
-/** OpenSSL's code for a missing revocation list, also used when the chain leads to no client CA. */
-const NO_LIST = 'UNABLE_TO_GET_CRL'
-const NO_ISSUER = 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
-
 /** `authorizationError` has type Error but is OpenSSL's code as a string (node:tls documentation). */
 function verifyError(
   socket: TLSSocket,
-  { isOfClientCA }: Pick<ListenerTls, 'isOfClientCA'>,
+  { revocationProblem }: Pick<ListenerTls, 'revocationProblem'>,
 ): string | undefined {
-  if (socket.authorized) return undefined
+  if (socket.authorized) return revocationProblem(() => sentChain(socket), Date.now())
   const error = socket.authorizationError as unknown
-  if (typeof error !== 'string') return 'CERT_NOT_VERIFIED'
-  if (error !== NO_LIST) return error
-  // Signatures of large keys are not verified again only for a more precise message.
-  const isUsual = chainBytes(socket) <= USUAL_BYTES
-  return isUsual && isOfClientCA(sentChain(socket)) ? error : NO_ISSUER
+  return typeof error === 'string' ? error : 'CERT_NOT_VERIFIED'
 }

@@ -8,7 +8,12 @@
 import type { Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
-import { acceptConnections, createTlsServer, type ServerLimits } from './accept.ts'
+import {
+  acceptConnections,
+  createTlsServer,
+  setDefaultContext,
+  type ServerLimits,
+} from './accept.ts'
 import { createAcceptedSockets, type AcceptLimits } from './accepted-sockets.ts'
 import type { Http2Limits } from './http2-server.ts'
 import { createNetworks } from './networks.ts'
@@ -79,7 +84,7 @@ export async function startListener(
     address: { host: bound.address, port: bound.port },
     generation,
     updateTls(next, trustChanged) {
-      server.setSecureContext(next.options)
+      setDefaultContext(server, next.context)
       current = next
       if (!trustChanged) return
       currentGeneration += 1

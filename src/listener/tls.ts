@@ -6,7 +6,7 @@ import { constants, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 
-import { createIssuerSearch } from '../authentication/x509/certificate-recheck.ts'
+import { createChainCheck } from '../authentication/x509/certificate-recheck.ts'
 import type { ClientTrust } from '../authentication/x509/client-ca.ts'
 import { createVerdictEnd, type VerdictEnd } from '../authentication/x509/verdict-end.ts'
 import { opensslCiphers } from './cipher-suites.ts'
@@ -31,12 +31,21 @@ export interface ListenerTlsOptions {
 
 /** The part of the TLS configuration that depends on files; replaced as a whole when one changes. */
 export interface ListenerTls {
-  readonly options: SecureContextOptions
+  /** For clients that send no server name, or an unknown one. */
+  readonly context: SecureContext
   contextFor(serverName: string): SecureContext | undefined
-  /** Whether a CA of the client CA bundle issued one of the certificates that a client sent. */
-  readonly isOfClientCA: (chain: readonly X509Certificate[]) => boolean
   /** How long the verdict on a chain holds that these options have accepted. */
   readonly verdictEnd: VerdictEnd
+  /**
+   * OpenSSL's code for what the revocation lists have against the certificates that a client sent, its
+   * own first, which OpenSSL has verified otherwise; undefined when nothing, or without lists.
+   *
+   * @param now milliseconds since the epoch
+   */
+  readonly revocationProblem: (
+    chain: () => readonly X509Certificate[],
+    now: number,
+  ) => string | undefined
 }
 
 /**
@@ -56,12 +65,18 @@ export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
     }
   }
   return {
-    options: contextOptions(tls, tls.serving),
+    context: createSecureContext(contextOptions(tls, tls.serving)),
     contextFor: (serverName) =>
       exact.get(serverName.toLowerCase()) ?? exact.get(wildcard(serverName)),
-    isOfClientCA: createIssuerSearch(tls.clientTrust?.ca ?? ''),
     verdictEnd: createVerdictEnd(tls.clientTrust ?? { ca: '', crl: undefined }),
+    revocationProblem: revocationProblem(tls.clientTrust),
   }
+}
+
+function revocationProblem(clientTrust: ClientTrust | undefined): ListenerTls['revocationProblem'] {
+  if (clientTrust?.crl === undefined) return () => undefined
+  const check = createChainCheck(clientTrust)
+  return (chain, now) => check(chain(), now)
 }
 
 function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): SecureContextOptions {
@@ -76,8 +91,9 @@ function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): Secu
     // after a change of the CA bundle or the CRL. client-go has no session cache, so nothing is lost.
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
     sessionIdContext: 'gatehouse',
-    ...(clientTrust === undefined ? {} : { ca: clientTrust.ca }),
-    ...(clientTrust?.crl === undefined ? {} : { crl: clientTrust.crl }),
+    // As in Go, an intermediate CA alone is a trust anchor. OpenSSL's own revocation checks do not
+    // work with that (authentication/x509/revocation.ts), so it is not given the lists.
+    ...(clientTrust === undefined ? {} : { ca: clientTrust.ca, allowPartialTrustChain: true }),
   }
 }
 

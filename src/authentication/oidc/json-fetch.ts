@@ -34,7 +34,9 @@ export function createJsonFetcher({ certificateAuthority }: JsonFetcherOptions):
     connect: {
       minVersion: 'TLSv1.2',
       rejectUnauthorized: true,
-      ...(certificateAuthority === undefined ? {} : { ca: certificateAuthority }),
+      ...(certificateAuthority === undefined
+        ? {}
+        : { ca: certificateAuthority, allowPartialTrustChain: true }),
     },
   })
   return {

@@ -1,12 +1,16 @@
 /**
- * Checks the certificates of running requests against a new client CA bundle, without a handshake.
- * OpenSSL verified the chain once; this looks only for what the new files may have taken away.
+ * Checks a client's certificates against a client CA bundle and its revocation lists, without a
+ * handshake: for running requests after a reload, and for revocation after each handshake.
  */
 import { X509Certificate } from 'node:crypto'
 
 import { certificateBlocks } from '../../pem.ts'
 import type { ClientTrust } from './client-ca.ts'
-import { readRevocationLists, type RevocationState } from './revocation.ts'
+import {
+  createRevocationCheck,
+  type RevocationCheck,
+  type RevocationProblem,
+} from './revocation.ts'
 
 /** Returns why a certificate is no longer accepted; undefined when it is. */
 export type CertificateRecheck = (chain: readonly X509Certificate[]) => string | undefined
@@ -14,97 +18,119 @@ export type CertificateRecheck = (chain: readonly X509Certificate[]) => string |
 /** Certificates of a client that are checked, its own included; usual chains have two or three. */
 export const MAX_CHAIN = 10
 
+const UNTRUSTED = 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
 const NO_CA = 'the certificate no longer chains to a client CA'
-const REVOKED: Readonly<Record<Exclude<RevocationState, 'good'>, string>> = {
-  revoked: 'the certificate, or a CA above it, is revoked',
-  unlisted: 'there is no revocation list of a CA above the certificate',
-}
+const REVOKED = 'the certificate, or a CA above it, is revoked'
+const UNLISTED = 'there is no revocation list of a CA above the certificate'
+
+/** OpenSSL's codes, as those of the handshake. */
+type ChainProblem = RevocationProblem | typeof UNTRUSTED
 
 /**
  * Creates the check from one loading of client CA and CRL. A chain (the user's certificate first, then
- * what the client sent with it) passes when signatures lead from it to a self-signed certificate of
- * the bundle, and no list names any of them. Validity periods are ignored: expiry does not end a
- * stream, only what an administrator takes away does. Never throws: what cannot be read is rejected.
+ * what the client sent with it) passes when signatures lead from it to a certificate of the bundle,
+ * and no list names any of them. Validity periods are ignored: expiry does not end a stream, only what
+ * an administrator takes away does. Never throws: what cannot be read is rejected.
  */
-export function createCertificateRecheck({ ca, crl }: ClientTrust): CertificateRecheck {
-  const bundle = certificatesOf(ca)
-  const roots = new Set(bundle.filter(isSelfSigned).map(({ fingerprint256 }) => fingerprint256))
-  const revocationOf = crl === undefined ? () => 'good' as const : lookUp(crl)
+export function createCertificateRecheck(trust: ClientTrust): CertificateRecheck {
+  const problemOf = createChainCheck(trust)
   // Many running requests share a certificate.
   const known = new Map<string, string | undefined>()
-
-  /** `tried` holds the certificates already visited: those of a client may form a cycle. */
-  function problemOf(
-    certificate: X509Certificate,
-    sent: readonly X509Certificate[],
-    tried: Set<string>,
-  ): string | undefined {
-    const state = revocationOf(certificate)
-    if (state !== 'good') return REVOKED[state]
-    if (roots.has(certificate.fingerprint256)) return undefined
-    let problem = NO_CA
-    for (const issuer of [...bundle, ...sent]) {
-      if (tried.has(issuer.fingerprint256) || !isIssuedBy(certificate, issuer)) continue
-      tried.add(issuer.fingerprint256)
-      const above = problemOf(issuer, sent, tried)
-      if (above === undefined) return undefined
-      problem = above
-    }
-    return problem
-  }
-
   return (chain) => {
-    const [certificate, ...sent] = chain.slice(0, MAX_CHAIN)
-    if (certificate === undefined) return NO_CA
     const key = chain.map(({ fingerprint256 }) => fingerprint256).join()
-    if (!known.has(key)) known.set(key, problemOf(certificate, sent, new Set()))
+    if (!known.has(key)) known.set(key, describe(problemOf(chain, undefined)))
     return known.get(key)
   }
 }
 
+function describe(problem: ChainProblem | undefined): string | undefined {
+  if (problem === undefined) return undefined
+  if (problem === UNTRUSTED) return NO_CA
+  return problem === 'CERT_REVOKED' ? REVOKED : UNLISTED
+}
+
 /**
- * Creates a search for whether signatures lead from a client's certificate, through the certificates
- * that it sent with it, to a CA of the bundle (PEM). It distinguishes a certificate of a foreign CA
- * from one whose CA has no revocation list: OpenSSL reports the missing list for both. Nothing about
- * the certificates is kept.
+ * Creates the search for the paths from a client's certificate to the bundle. Every certificate of the
+ * bundle is a trust anchor, as in Go, and nothing above it has to be there; if its issuer is in the
+ * bundle too, that issuer can revoke it. Every other certificate needs a list of its issuer. None of
+ * the paths may contain a revoked certificate: which one OpenSSL has verified is not known, and a
+ * client could send another one as well.
+ *
+ * @returns a function from a chain to OpenSSL's code for a problem. With `now` (milliseconds since the
+ * epoch), lists must be valid at that time
  */
-export function createIssuerSearch(ca: string): (chain: readonly X509Certificate[]) => boolean {
-  let bundle: readonly X509Certificate[] | undefined
-  return (chain) => {
-    bundle ??= certificatesOf(ca)
-    for (const [i, certificate] of chain.slice(0, MAX_CHAIN).entries()) {
-      const below = chain[i - 1]
-      if (below !== undefined && !isIssuedBy(below, certificate)) return false
-      if (bundle.some((issuer) => isIssuedBy(certificate, issuer))) return true
+export function createChainCheck({
+  ca,
+  crl,
+}: ClientTrust): (
+  chain: readonly X509Certificate[],
+  now: number | undefined,
+) => ChainProblem | undefined {
+  const bundle = certificateBlocks(ca).map((pem) => new X509Certificate(pem))
+  const anchors = new Set(bundle.map(({ fingerprint256 }) => fingerprint256))
+  const revocationOf = crl === undefined ? () => undefined : revocationIn(crl)
+
+  return (chain, now) => {
+    const [certificate, ...sent] = chain.slice(0, MAX_CHAIN)
+    if (certificate === undefined) return UNTRUSTED
+    const found = linksAbove(certificate, [...bundle, ...sent])
+    const trusted = trustedBy(found, anchors)
+    const links = found.filter(({ issuer }) => trusted.has(issuer.fingerprint256))
+    if (links.every((link) => link.certificate !== certificate)) {
+      // Nobody can say whether a CA without its issuer, which presents its own certificate, is revoked.
+      const isAnchor = anchors.has(certificate.fingerprint256)
+      if (!isAnchor) return UNTRUSTED
+      return crl === undefined ? undefined : 'UNABLE_TO_GET_CRL'
     }
-    return false
+    const problems = links.flatMap((link) => {
+      return revocationOf(link.certificate, link.issuer, now) ?? []
+    })
+    return problems.includes('CERT_REVOKED') ? 'CERT_REVOKED' : problems[0]
   }
 }
 
-function certificatesOf(bundle: string): X509Certificate[] {
-  return certificateBlocks(bundle).map((pem) => new X509Certificate(pem))
+interface Link {
+  readonly certificate: X509Certificate
+  readonly issuer: X509Certificate
 }
 
-function lookUp(crl: string): (certificate: X509Certificate) => RevocationState {
+/** Links from the certificate to each of its issuers, from those to theirs and so on. Clients may send cycles. */
+function linksAbove(
+  certificate: X509Certificate,
+  issuers: readonly X509Certificate[],
+): readonly Link[] {
+  const links: Link[] = []
+  const below = [certificate]
+  const seen = new Set([certificate.fingerprint256])
+  for (const current of below) {
+    for (const issuer of issuers) {
+      if (!isIssuedBy(current, issuer)) continue
+      links.push({ certificate: current, issuer })
+      if (!seen.has(issuer.fingerprint256)) below.push(issuer)
+      seen.add(issuer.fingerprint256)
+    }
+  }
+  return links
+}
+
+/** The fingerprints of the anchors, and of the certificates below them. */
+function trustedBy(links: readonly Link[], anchors: ReadonlySet<string>): ReadonlySet<string> {
+  const trusted = new Set(anchors)
+  for (let before = 0; before < trusted.size;) {
+    before = trusted.size
+    for (const { certificate, issuer } of links) {
+      if (trusted.has(issuer.fingerprint256)) trusted.add(certificate.fingerprint256)
+    }
+  }
+  return trusted
+}
+
+function revocationIn(crl: string): RevocationCheck {
   try {
-    const stateOf = readRevocationLists(crl)
-    return (certificate) => orUnlisted(() => stateOf(certificate))
+    return createRevocationCheck(crl)
   } catch {
-    return () => 'unlisted'
+    return () => 'UNABLE_TO_GET_CRL'
   }
-}
-
-/** OpenSSL accepts more than DER, and a client may have sent such a certificate as its CA. */
-function orUnlisted(state: () => RevocationState): RevocationState {
-  try {
-    return state()
-  } catch {
-    return 'unlisted'
-  }
-}
-
-function isSelfSigned(certificate: X509Certificate): boolean {
-  return isIssuedBy(certificate, certificate)
 }
 
 /** Whether a CA signed a certificate; false for what cannot be read. */

@@ -4,10 +4,11 @@ import { createSecureContext } from 'node:tls'
 
 import { ConfigError, fileProblem, type ConfigProblem } from '../../config/problem.ts'
 import { readText } from '../../config/read-text.ts'
-import { certificateBlocks, revocationLists } from '../../pem.ts'
+import { certificateBlocks } from '../../pem.ts'
+import { isListOf, parseRevocationLists, type RevocationList } from './revocation.ts'
 
 export interface ClientTrust {
-  /** PEM. */
+  /** PEM. Every certificate is a trust anchor, whether it is self-signed or not. */
   readonly ca: string
   /**
    * PEM. Undefined: revocation is not checked; otherwise a certificate whose issuer has no list is
@@ -31,7 +32,7 @@ export function loadClientTrust(clientCAFile: string, crlFile: string | undefine
   const authorities = certificateBlocks(ca)
   if (problems.length === 0) checkAuthorities(clientCAFile, authorities, add)
   if (problems.length === 0 && crl !== undefined && crlFile !== undefined) {
-    checkRevocationLists(crlFile, ca, crl, authorities.length, add)
+    checkRevocationLists(crlFile, crl, authorities, add)
   }
   if (problems.length > 0) throw new ConfigError(problems)
   return { ca, crl }
@@ -63,22 +64,37 @@ function checkAuthorities(file: string, blocks: readonly string[], add: Add): vo
 
 function checkRevocationLists(
   file: string,
-  ca: string,
   crl: string,
-  authorities: number,
+  authorities: readonly string[],
   add: Add,
 ): void {
-  const lists = revocationLists(crl).length
-  // OpenSSL refuses every certificate whose issuer has no list, so a missing one locks users out.
-  if (lists < authorities) {
-    const message = `contains ${lists} revocation lists for ${authorities} CAs`
-    add(file, message, 'provide one list for each CA, an empty one if nothing is revoked')
+  const lists = parseLists(crl)
+  if (typeof lists === 'string') {
+    const message = `contains an invalid revocation list: ${lists}`
+    add(file, message, 'provide complete PEM revocation lists')
     return
   }
+  for (const { issuerName, unsupported } of lists) {
+    if (unsupported === undefined) continue
+    const message = `contains a revocation list of ${JSON.stringify(issuerName)} that is not supported: ${unsupported}`
+    add(file, message, 'provide complete lists, each with all that its CA has revoked')
+  }
+  const usable = lists.filter(({ unsupported }) => unsupported === undefined)
+  for (const authority of authorities.map((pem) => new X509Certificate(pem))) {
+    // Every certificate whose issuer has no list is refused, so a missing one locks users out.
+    if (usable.some((list) => isListOf(list, authority))) continue
+    const message = `contains no revocation list that is signed by the client CA ${JSON.stringify(authority.subject.replaceAll('\n', ', '))}`
+    add(file, message, 'provide one list for each CA, an empty one if nothing is revoked')
+  }
+}
+
+/** The lists, or why one cannot be read. */
+function parseLists(crl: string): readonly RevocationList[] | string {
   try {
-    createSecureContext({ ca, crl })
+    // OpenSSL checks the structure; it is not given the lists for handshakes.
+    createSecureContext({ crl })
+    return parseRevocationLists(crl)
   } catch (error) {
-    const message = `contains an invalid revocation list: ${(error as Error).message}`
-    add(file, message, 'provide complete PEM revocation lists')
+    return (error as Error).message
   }
 }

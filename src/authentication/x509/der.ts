@@ -60,6 +60,16 @@ export function derTime({ tag, content }: DerElement): number {
   return Date.parse(`${fullYear}-${month}-${day}T${hour}:${minute}:${second}Z`)
 }
 
+/** @throws RangeError without an element */
+export function firstElement([element]: readonly DerElement[]): DerElement {
+  if (element === undefined) throw new RangeError('an empty SEQUENCE')
+  return element
+}
+
+export function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
+}
+
 function elementAt(bytes: Uint8Array, at: number): DerElement {
   const tag = bytes[at] ?? 0
   const first = bytes[at + 1]
