@@ -12,9 +12,9 @@ export interface KeySource {
    */
   current(): KeySet
   /**
-   * Fetches the keys again, for a token whose key is not known, and returns them. Joins a fetch that
-   * is in progress; starts one only if the last one that it started is at least 10 s ago, so that
-   * tokens with random key IDs cannot flood the issuer. Never rejects, and resolves within the fetch
+   * Fetches the keys again, for a token that no known key has verified, and returns them. Joins a
+   * fetch that is in progress; starts one only if the last one that it started is at least 10 s ago,
+   * so that invalid tokens cannot flood the issuer. Never rejects, and resolves within the fetch
    * timeout.
    */
   refetch(): Promise<KeySet>

@@ -19,9 +19,10 @@ export interface VerifiedPayload {
 const MAX_TRIED = 8
 
 /**
- * Verifies the signature with the issuer's keys and returns the payload. If that fails and no known
- * key has the token's kid, the keys are fetched again; an invalid signature under a known kid does
- * not cause a fetch.
+ * Verifies the signature with the issuer's keys and returns the payload. If that fails, the keys are
+ * fetched again, within the limits of `refetch`, and those that were not known are tried: an issuer
+ * may have put a new key under an old kid.
+ *
  * Rejects with StatusError 401.
  */
 export async function verifySignature(
@@ -32,10 +33,11 @@ export async function verifySignature(
   const known = source.current()
   const verified = await tryKeys(token, unverified, known)
   if (verified !== undefined) return verified
-  const isKeyKnown = known.some(({ kid }) => kid !== undefined && kid === unverified.kid)
-  const renewed = isKeyKnown ? known : await source.refetch()
-  const byRenewed = renewed === known ? undefined : await tryKeys(token, unverified, renewed)
-  if (byRenewed !== undefined) return byRenewed
+  const renewed = await source.refetch()
+  const tried = new Set(known.map(({ fingerprint }) => fingerprint))
+  const added = renewed.filter(({ fingerprint }) => !tried.has(fingerprint))
+  const byAdded = await tryKeys(token, unverified, added)
+  if (byAdded !== undefined) return byAdded
   throw unauthorized(refusalCause(unverified, renewed, source.problem()))
 }
 

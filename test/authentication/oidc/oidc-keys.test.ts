@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http'
 
 import type { JWK } from 'jose'
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { createAuthority } from '../../../certs-dev/pki.ts'
 import type { Issuer } from '../../../src/authentication/oidc/authentication-config.ts'
@@ -49,10 +49,15 @@ afterEach(async () => {
 let now = 0
 
 /** Starts an authenticator whose clock is `now` and whose timers never fire. */
-function start(overrides: Partial<Issuer> = {}, timing: Partial<Timing> = {}): TestOidc {
+function start(
+  overrides: Partial<Issuer> = {},
+  timing: Partial<Timing> = {},
+  onRevoked = (): void => undefined,
+): TestOidc {
   now = Date.now()
   const oidc = startOidc(configuration(issuerConfiguration(issuer, overrides)), {
     log,
+    onRevoked,
     timing: { clock: () => now, schedule: () => () => undefined, ...timing },
   })
   opened.push(oidc)
@@ -87,6 +92,24 @@ describe('a rotated key', () => {
     expect(issuer.keySetFetches).toBe(2)
   })
 
+  test.for(['old', undefined])(
+    'under the old kid (%s) is found with the first token that it signed, and the old key is no longer trusted',
+    async (kid) => {
+      const rotated = { ...newKey, kid: kid! }
+      issuer.keys = [{ ...oldKey.publicJwk, kid: kid! }]
+      const revoked = vi.fn()
+      const oidc = await ready(start({}, {}, revoked))
+      const token = await signToken(issuer, oldKey, { header: { kid }, now })
+      expect(await refusalOf(() => oidc.authenticate(token))).toBe('not refused')
+      issuer.keys = [{ ...newKey.publicJwk, kid: kid! }]
+      const newToken = await signToken(issuer, rotated, { header: { kid }, now })
+      expect(await refusalOf(() => oidc.authenticate(newToken))).toBe('not refused')
+      expect(issuer.keySetFetches).toBe(2)
+      expect(revoked).toHaveBeenCalledOnce()
+      expect(await refusalOf(() => oidc.authenticate(token))).toBe('the signature is invalid')
+    },
+  )
+
   test('invalidates tokens that the old key signed, even cached ones', async () => {
     const oidc = await ready(start())
     const token = await signToken(issuer, oldKey, { now })
@@ -119,10 +142,21 @@ describe('invalid tokens', () => {
     expect(issuer.keySetFetches).toBe(3)
   })
 
-  test('with an invalid signature and a known key ID do not cause a fetch', async () => {
+  test('with an invalid signature and a known key ID cause one fetch in ten seconds', async () => {
     const oidc = await ready(start())
-    expect(await outcome(oidc, { ...newKey, kid: 'old' })).toBe('the signature is invalid')
-    expect(issuer.keySetFetches).toBe(1)
+    const flood = () =>
+      Promise.all(
+        Array.from({ length: 200 }, (_, i) =>
+          outcome(oidc, { ...newKey, kid: 'old' }, { sub: `user-${i}` }),
+        ),
+      )
+    expect(new Set(await flood())).toEqual(new Set(['the signature is invalid']))
+    await flood()
+    expect(issuer.keySetFetches).toBe(2)
+    expect(await outcome(oidc, oldKey)).toBe('not refused')
+    now += 10_000
+    await flood()
+    expect(issuer.keySetFetches).toBe(3)
   })
 
   test('of issuers that are not configured do not cause a fetch', async () => {
