@@ -67,20 +67,21 @@ function select(
   wanted: string | undefined,
   reader: KubeconfigReader,
 ): Selection {
-  const contextName = wanted ?? config['current-context'] ?? ''
-  const contextIndex = config.contexts.findIndex(({ name }) => name === contextName)
+  const contextName = wanted ?? config['current-context']
+  const contextIndex = indexOf(config.contexts, contextName)
   const context = config.contexts[contextIndex]?.context
   if (context === undefined) throw noContext(config, wanted, reader)
-  const clusterIndex = config.clusters.findIndex(({ name }) => name === context.cluster)
-  const userIndex = config.users.findIndex(({ name }) => name === context.user)
+  const clusterIndex = indexOf(config.clusters, context.cluster)
+  const userIndex = indexOf(config.users, context.user)
   const cluster = config.clusters[clusterIndex]?.cluster
   const user = config.users[userIndex]?.user
-  const missing = (field: 'cluster' | 'user'): ConfigError =>
-    reader.fail(
-      ['contexts', contextIndex, 'context', field],
-      `there is no ${field} ${JSON.stringify(context[field])}`,
-      `name a ${field} of this file`,
-    )
+  const missing = (field: 'cluster' | 'user'): ConfigError => {
+    const named = context[field]
+    const message =
+      named === undefined ? 'is required' : `there is no ${field} ${JSON.stringify(named)}`
+    const path = ['contexts', contextIndex, 'context', field]
+    return reader.fail(path, message, `name a ${field} of this file`)
+  }
   if (cluster === undefined) throw missing('cluster')
   if (user === undefined) throw missing('user')
   return {
@@ -91,13 +92,21 @@ function select(
   }
 }
 
+/** The index of the entry of this name, -1 without one or without a name. */
+function indexOf(
+  entries: readonly { readonly name: string | undefined }[],
+  wanted: string | undefined,
+): number {
+  return wanted === undefined ? -1 : entries.findIndex(({ name }) => name === wanted)
+}
+
 /** A missing context that gatehouse.yaml names is a problem of its `upstream.context`, not of this file. */
 function noContext(
   { contexts, 'current-context': current }: Kubeconfig,
   wanted: string | undefined,
   reader: KubeconfigReader,
 ): ConfigError {
-  const names = contexts.map(({ name }) => name).join(', ')
+  const names = contexts.flatMap(({ name }) => name ?? []).join(', ')
   const fix = names === '' ? 'add a context' : `must be one of: ${names}`
   if (wanted === undefined) {
     const message =
@@ -125,7 +134,7 @@ function readAuthority(cluster: Cluster, path: Path, reader: KubeconfigReader): 
     )
   }
   const { isGiven, pem } = reader.pem(path, 'certificate-authority', cluster, isCertificate)
-  if (cluster['insecure-skip-tls-verify'] === true) {
+  if (cluster['insecure-skip-tls-verify']) {
     reader.problem(
       [...path, 'insecure-skip-tls-verify'],
       "the API server's certificate must be verified",
@@ -175,9 +184,9 @@ function readCredential(user: User, path: Path, reader: KubeconfigReader): ReadC
 
 /** Adds problems for unsupported credentials; returns whether there was one. */
 function refuseUnsupported(user: User, path: Path, reader: KubeconfigReader): boolean {
-  const unsupported = (['exec', 'auth-provider', 'username', 'as'] as const).filter(
-    (field) => user[field] !== undefined,
-  )
+  const unsupported = (
+    ['exec', 'auth-provider', 'username', 'as', 'as-uid', 'as-groups', 'as-user-extra'] as const
+  ).filter((field) => user[field] !== undefined)
   for (const field of unsupported) {
     reader.problem(
       [...path, field],
@@ -185,15 +194,14 @@ function refuseUnsupported(user: User, path: Path, reader: KubeconfigReader): bo
       'use a client certificate, token or tokenFile, such as those of a dedicated service account',
     )
   }
-  return unsupported.some((field) => field !== 'as')
+  return unsupported.some((field) => !field.startsWith('as'))
 }
 
 function readToken(user: User, path: Path, reader: KubeconfigReader): string | undefined {
   // As in client-go, tokenFile takes precedence over token.
   if (user.tokenFile === undefined) {
     const { token } = user
-    if (token === '') reader.problem([...path, 'token'], 'is empty', 'set the token')
-    else if (token !== undefined && !isBearerToken(token)) {
+    if (token !== undefined && !isBearerToken(token)) {
       reader.problem([...path, 'token'], NOT_A_TOKEN, 'set the token alone')
     }
     return token
@@ -207,7 +215,15 @@ function readToken(user: User, path: Path, reader: KubeconfigReader): string | u
   return token
 }
 
-function serverUrl(server: string, path: Path, reader: KubeconfigReader): URL | undefined {
+function serverUrl(
+  server: string | undefined,
+  path: Path,
+  reader: KubeconfigReader,
+): URL | undefined {
+  if (server === undefined) {
+    reader.problem(path, 'is required', 'use https://HOST:PORT')
+    return undefined
+  }
   const url = URL.canParse(server) ? new URL(server) : undefined
   if (url?.protocol !== 'https:' || url.username !== '') {
     reader.problem(path, `${JSON.stringify(server)} is not an https URL`, 'use https://HOST:PORT')

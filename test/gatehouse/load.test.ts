@@ -402,7 +402,7 @@ describe('a kubeconfig’s problem is told once, by its cause', () => {
     [
       'a token that is empty',
       { user: { token: '' } },
-      'users[0].user.token: is empty (set the token)',
+      'users[0].user: no credential is set (set a client certificate and key, token or tokenFile)',
     ],
   ]
 

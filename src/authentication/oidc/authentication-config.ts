@@ -3,6 +3,7 @@ import { ConfigError } from '../../config/problem.ts'
 import { checkAcrossFields } from './authentication-checks.ts'
 import {
   authenticationConfigurationSchema,
+  withoutAbsent,
   type AuthenticationConfigurationFile,
 } from './authentication-schema.ts'
 import { checkNames, type IssuerOptions } from './authentication-names.ts'
@@ -43,10 +44,11 @@ export function loadAuthenticationConfiguration(
   options?: IssuerOptions,
 ): AuthenticationConfiguration {
   const reading = readDocument(file, authenticationConfigurationSchema)
+  const present = { ...reading, raw: withoutAbsent(reading.raw) }
   const problems = [
     ...reading.problems,
-    ...checkAcrossFields(reading),
-    ...(options === undefined ? [] : checkNames(reading, options)),
+    ...checkAcrossFields(present),
+    ...(options === undefined ? [] : checkNames(present, options)),
   ]
   if (reading.value === undefined || problems.length > 0) throw new ConfigError(problems)
   return { issuers: reading.value.jwt.map((jwt) => toIssuer(jwt, options?.issuers)) }

@@ -119,14 +119,15 @@ const anonymous = z.strictObject({
       message: 'Gatehouse does not support anonymous authentication',
       params: { fix: 'write enabled: false, or remove anonymous' },
     })
-    .describe('false'),
+    .describe('false')
+    .optional(),
   conditions: refusedElements(
     'Gatehouse does not support anonymous authentication on any path',
     'remove conditions',
   ),
 })
 
-export const authenticationConfigurationSchema = z.strictObject({
+const fields = z.strictObject({
   apiVersion: z
     .enum(['apiserver.config.k8s.io/v1', 'apiserver.config.k8s.io/v1beta1'])
     .describe('apiserver.config.k8s.io/v1'),
@@ -134,6 +135,48 @@ export const authenticationConfigurationSchema = z.strictObject({
   jwt: z.array(jwt).max(64, 'has more than 64 issuers').default([]).describe('a list of issuers'),
   anonymous: anonymous.optional(),
 })
+
+export const authenticationConfigurationSchema = z.preprocess(withoutAbsent, fields)
+
+/** Fields that kube-apiserver takes as absent if they are empty; an empty prefix means no prefix. */
+const ABSENT_IF_EMPTY: ReadonlySet<string> = new Set([
+  'discoveryURL',
+  'certificateAuthority',
+  'audienceMatchPolicy',
+  'egressSelectorType',
+  'claim',
+  'expression',
+  'message',
+])
+
+/** Fields that it takes as absent if they are null, besides those. An unknown field is none of them. */
+const ABSENT_IF_NULL: ReadonlySet<string> = new Set([
+  ...ABSENT_IF_EMPTY,
+  'jwt',
+  'anonymous',
+  'enabled',
+  'conditions',
+  'audiences',
+  'claimValidationRules',
+  'userValidationRules',
+  'requiredValue',
+  'prefix',
+  'username',
+  'groups',
+  'uid',
+  'extra',
+])
+
+/** Returns the data of a file without the fields that kube-apiserver takes as absent. */
+export function withoutAbsent(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutAbsent)
+  if (typeof value !== 'object' || value === null) return value
+  const kept = Object.entries(value).filter(([field, content]) => {
+    if (content === null) return !ABSENT_IF_NULL.has(field)
+    return content !== '' || !ABSENT_IF_EMPTY.has(field)
+  })
+  return Object.fromEntries(kept.map(([field, content]) => [field, withoutAbsent(content)]))
+}
 
 /**
  * Why an issuer's URL is refused, undefined when it is not: kube-apiserver's rules, and printable

@@ -55,11 +55,20 @@ const jwkSet = z.looseObject({ keys: z.array(z.unknown()) })
 
 const member = z.string().max(MAX_MEMBER_LENGTH)
 
+/** Many issuers write members that they do not use as null or empty, which Go takes as absent. */
+const optional = z
+  .string()
+  .nullish()
+  .transform((value) => (value === null || value === '' ? undefined : value))
+
 const common = {
-  kid: z.string().optional(),
-  use: z.string().optional(),
-  key_ops: z.array(z.string()).optional(),
-  alg: z.string().optional(),
+  kid: optional,
+  use: optional,
+  key_ops: z
+    .array(z.string())
+    .nullish()
+    .transform((value) => (value === null || value?.length === 0 ? undefined : value)),
+  alg: optional,
 }
 
 const jwk = z.discriminatedUnion('kty', [

@@ -247,9 +247,10 @@ describe('a problem with its field and a fix is reported for', () => {
   ])('the issuer URL %j', (url) => {
     const fields = (problems: readonly { field: string }[]) => problems.map(({ field }) => field)
     expect(fields(problemsOf(() => loadIssuers(jwt({ url }))))).toEqual(['jwt[0].issuer.url'])
-    expect(fields(problemsOf(() => loadIssuers(jwt({ issuer: { discoveryURL: url } }))))).toEqual([
-      'jwt[0].issuer.discoveryURL',
-    ])
+    // An empty one counts as absent.
+    expect(fields(problemsOf(() => loadIssuers(jwt({ issuer: { discoveryURL: url } }))))).toEqual(
+      url === '' ? [] : ['jwt[0].issuer.discoveryURL'],
+    )
   })
 
   test('a private key among the certificates', () => {
@@ -337,4 +338,72 @@ test('all problems are reported together, each with its line', () => {
       '16 jwt[1].claimMappings.username',
     ].toSorted(),
   )
+})
+
+describe('what kube-apiserver 1.36 takes as absent is absent', () => {
+  const variants: JwtParts[] = [null, ''].flatMap((none): JwtParts[] => [
+    { issuer: { discoveryURL: none } },
+    { issuer: { certificateAuthority: none } },
+    { issuer: { audienceMatchPolicy: none } },
+    { issuer: { egressSelectorType: none } },
+    { username: { claim: 'sub', prefix: '', expression: none } },
+    { mappings: { groups: { claim: none } } },
+    { mappings: { uid: { claim: none } } },
+    { mappings: { uid: { claim: none, expression: none } } },
+  ])
+  variants.push(
+    { rest: { claimValidationRules: null } },
+    { rest: { claimValidationRules: [] } },
+    { rest: { userValidationRules: null } },
+    { mappings: { groups: null } },
+    { mappings: { groups: {} } },
+    { mappings: { uid: null } },
+    { mappings: { uid: {} } },
+    { mappings: { extra: null } },
+    { mappings: { extra: [] } },
+  )
+  test.for(variants)('%j', (parts) => {
+    expect(loadIssuers(jwt(parts))).toEqual(loadIssuers(jwt()))
+  })
+
+  test('in a rule, where a missing value is an empty one', () => {
+    for (const requiredValue of [null, '', undefined]) {
+      const rule = { claim: 'a', requiredValue, expression: null, message: '' }
+      const { issuers } = loadIssuers(jwt({ rest: { claimValidationRules: [rule] } }))
+      expect(issuers[0]?.requiredClaims).toEqual([{ claim: 'a', requiredValue: '' }])
+    }
+  })
+
+  test('in two issuers, which then do not share it', () => {
+    const issuer = { discoveryURL: '' }
+    const two = loadIssuers(jwt({ issuer }), jwt({ url: 'https://b.example', issuer }))
+    expect(two.issuers).toHaveLength(2)
+  })
+
+  test.for(['jwt: null', 'anonymous: null', 'anonymous: {}', 'anonymous: {enabled: null}'])(
+    '%s',
+    (text) => {
+      expect(load(`${HEAD}${text}\n`).issuers).toEqual([])
+    },
+  )
+
+  test.for<[string, JwtParts, string]>([
+    [
+      'a prefix of null',
+      { username: { claim: 'sub', prefix: null } },
+      'is required if claim is set',
+    ],
+    ['a claim of null', { username: { claim: null, prefix: '' } }, 'is required'],
+    ['an empty audience', { issuer: { audiences: [''] } }, 'is empty'],
+    ['an unknown field of null', { issuer: { metadata: null } }, 'unknown field'],
+    [
+      'an empty policy for two audiences',
+      { issuer: { audiences: ['a', 'b'], audienceMatchPolicy: '' } },
+      'is required if there is more than one audience',
+    ],
+  ])('but %s is refused', ([, parts, message]) => {
+    expect(problemsOf(() => loadIssuers(jwt(parts))).map((problem) => problem.message)).toEqual([
+      message,
+    ])
+  })
 })

@@ -79,6 +79,27 @@ describe('a key is left out that', () => {
   })
 })
 
+test.for([
+  { use: null },
+  { use: '' },
+  { key_ops: null },
+  { key_ops: [] },
+  { alg: null },
+  { alg: '' },
+  { x5c: [], x5t: null, x5u: '' },
+  { ext: null, d: null, p: null },
+])('a key with the unused members %j is kept', (members) => {
+  const unused = Object.keys(members).map((name): [string, undefined] => [name, undefined])
+  const reference = { ...ec, ...Object.fromEntries(unused) }
+  const [kept] = parseKeySet({ keys: [{ ...ec, ...members }] })
+  expect(kept).toEqual(parseKeySet({ keys: [reference] })[0])
+  expect(kept).toBeDefined()
+})
+
+test.for([null, ''])('a kid of %j is none', (kid) => {
+  expect(parseKeySet({ keys: [{ ...ec, kid }] }).map((key) => key.kid)).toEqual([undefined])
+})
+
 test('keys of 8192 bits and with the exponents 3 and 65537 are kept', () => {
   const keys = [{ ...rsa, n: modulus(1_024), kid: 'long' }, { ...rsa, e: 'Aw', kid: 'three' }, rsa]
   expect(parseKeySet({ keys }).map(({ kid }) => kid)).toEqual(['long', 'three', 'rsa'])

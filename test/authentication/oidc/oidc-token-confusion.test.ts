@@ -218,10 +218,23 @@ describe('only the signed content is read:', () => {
     ['b64', { b64: false }],
     ['zip', { zip: 'DEF' }],
     ['enc', { enc: 'A256GCM' }],
-    ['cty', { cty: 'JWT' }],
+    ['crit of null', { crit: null }],
+    ['crit without members', { crit: [] }],
   ] as const)('the header parameter %s is refused', async ([, parameters]) => {
     const forged = encode({ alg: 'ES256', kid: 'ec', ...parameters })
     expect(await refused(`${forged}.${payload}.${signature}`)).toMatch(/not supported/)
+  })
+
+  test.for([
+    { zip: null, enc: null, b64: null },
+    { cty: null, typ: null },
+    { cty: 'JWT' },
+    { kid: null },
+    { kid: '' },
+    { x5c: [], jwk: null },
+  ])('the header parameters %j do not matter', async (parameters) => {
+    const text = await sign(ec, { kid: 'ec', ...parameters })
+    expect(await refused(text)).toBe('not refused')
   })
 
   test('a header with a duplicate parameter is refused', async () => {
