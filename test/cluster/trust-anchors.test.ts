@@ -60,7 +60,7 @@ const clients: [string, (ca: Authority) => Promise<unknown>][] = [
   [
     'a review',
     async (ca) => {
-      const credential = { endpoint: tlsOf(ca), token: 'x', files: [] }
+      const credential = { endpoint: tlsOf(ca), token: 'x', files: [], secretFiles: [] }
       const options = { credential, timeout: 5_000, idleTimeout: 1_000 }
       const client = createReviewClient(options, { log: createLog({ level: 'silent' }) })
       await client.post({ kind: 'SelfSubjectReview', as: 'gatehouse' }).finally(() => {
