@@ -18,7 +18,7 @@ import {
 /** Columns: the page is read in terminals as well. */
 const WIDTH = 100
 
-const INTRODUCTION = `<!-- Written by "npm run schema" from src/config/schema.ts and src/authorization/rules/schema.ts. -->
+const INTRODUCTION = `<!-- Written by "npm run schema" from src/config/schema and src/authorization/rules/schema.ts. -->
 
 # Configuration
 

@@ -2,7 +2,9 @@
 import type { Source } from './document.ts'
 import { valueAt, type Path } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
-import { DEFAULTS, SIGN_IN_FIELDS, SINK_FIELDS, type SinkField } from './schema.ts'
+import { SINK_FIELDS, type SinkField } from './schema/audit.ts'
+import { SIGN_IN_FIELDS } from './schema/authentication.ts'
+import { DEFAULTS } from './schema/defaults.ts'
 
 type AddProblem = (field: Path, message: string, fix: string) => void
 

@@ -3,7 +3,8 @@ import type { AuditSink } from '../audit/record.ts'
 import { createFileSink } from '../audit/sinks/file.ts'
 import { createStdoutSink } from '../audit/sinks/stdout.ts'
 import { ConfigError, fileProblem } from '../config/problem.ts'
-import type { Configuration, SinkField } from '../config/schema.ts'
+import type { Configuration } from '../config/schema.ts'
+import type { SinkField } from '../config/schema/audit.ts'
 import type { Log } from '../log.ts'
 
 type AuditOptions = Configuration['audit']

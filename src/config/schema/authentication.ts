@@ -1,0 +1,100 @@
+/** `authentication` of gatehouse.yaml. */
+import { z } from 'zod'
+
+import { choice, count, flag, inputFile, origin, systemName } from '../fields.ts'
+import { fieldNames } from './field-names.ts'
+
+const CLIENT_CA = { reload: 'client CA' }
+
+/** Each field enables an authentication method (gatehouse/sign-ins.ts). */
+const signInMethods = {
+  configFile: inputFile("OIDC issuers, in Kubernetes' AuthenticationConfiguration format", {
+    reload: 'authentication configuration',
+  }).optional(),
+  x509: z
+    .strictObject({
+      clientCAFile: inputFile('the CAs that sign client certificates, a PEM bundle', CLIENT_CA),
+      crlFile: inputFile(
+        'revocation lists, a PEM bundle with one list for each CA of clientCAFile, and for each CA below them. If unset, revocation is not checked',
+        CLIENT_CA,
+      ).optional(),
+      allowedOrigins: z
+        .array(origin)
+        .default([])
+        .meta({
+          description:
+            'other sites that may use the certificates of their users. A browser sends the certificate ' +
+            'with the requests of every site, so requests of sites that are not listed are refused ' +
+            '(403). The names of the serving certificates need not be listed; must be a list of origins',
+          examples: [['https://console.example.com']],
+        }),
+    })
+    .describe(
+      'Client certificates: the common name (CN) is the user name, each organization (O) a group.',
+    )
+    .optional(),
+}
+
+const issuerOptions = z.strictObject({
+  url: z
+    .string()
+    .min(1, 'is empty')
+    .describe('issuer that the options are for; must be the url of an issuer in configFile'),
+  missingGroups: choice(
+    'what happens to a token without the claim that `claimMappings.groups` names. unknown: the user ' +
+      'is accepted with no groups, every deny rule for groups applies, and no allow rule for groups ' +
+      'does. refuse: the token is refused (401)',
+    ['unknown', 'refuse'],
+  ).default('unknown'),
+  sharesNames: flag(
+    'whether users of this issuer may have the names and groups of client certificates, and of other ' +
+      'issuers with `sharesNames: true`. Whoever controls one of them can then act as a user of the ' +
+      'others. By default, prefixes that overlap are refused',
+  ).default(false),
+})
+
+export const authentication = z
+  .strictObject({
+    ...signInMethods,
+    issuers: z
+      .array(issuerOptions)
+      .default([])
+      .meta({
+        description:
+          "options of single issuers, for which Kubernetes' AuthenticationConfiguration format has " +
+          'no field; must be a list of issuers',
+        examples: [[{ url: 'https://login.example.com/realms/company', missingGroups: 'refuse' }]],
+      }),
+    systemIdentities: z
+      .strictObject({
+        users: z
+          .array(systemName)
+          .default([])
+          .describe('accepted user names; must be a list of names that begin with "system:"'),
+        groups: z
+          .array(systemName)
+          .default([])
+          .describe('accepted groups; must be a list of names that begin with "system:"'),
+      })
+      .describe(
+        'Names that begin with "system:" are reserved for Kubernetes. A credential that claims one ' +
+          'is rejected (403) unless the name is listed here.',
+      )
+      .prefault({}),
+    unusableGroups: choice(
+      'what happens to a user with a group whose name cannot be sent to the API server unchanged: ' +
+        'blanks at an end, control or invisible characters, or too long. refuse: the user is rejected ' +
+        '(403). drop: the user is accepted without that group, which only deny rules count, and a ' +
+        'warning in the log names it',
+      ['refuse', 'drop'],
+    ).default('refuse'),
+    tokenCacheSize: count('verified tokens that are cached until they expire').default(10_000),
+  })
+  .describe(
+    `How users authenticate. At least one authentication method is required: ${fieldNames(signInMethods)}. ` +
+      'There are no ' +
+      'anonymous users: a request without a valid credential is refused (401).',
+  )
+
+export type SignInField = keyof typeof signInMethods
+export const SIGN_IN_FIELDS = Object.keys(signInMethods) as readonly SignInField[]

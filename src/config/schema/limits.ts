@@ -1,0 +1,62 @@
+/** `limits` of gatehouse.yaml. */
+import { z } from 'zod'
+
+import { count, rate } from '../fields.ts'
+import { DEFAULTS } from './defaults.ts'
+
+const bucket = (description: string, requestsPerSecond: number, burst: number) =>
+  z
+    .strictObject({
+      requestsPerSecond: rate('refill rate, in requests per second').default(requestsPerSecond),
+      burst: count('bucket size, in requests').default(burst),
+    })
+    .describe(description)
+    .prefault({})
+
+export const limits = z
+  .strictObject({
+    address: bucket(
+      'Requests of one client address, counted before authentication. An IPv6 /64 counts as one address.',
+      300,
+      2_000,
+    ),
+    handshakes: z
+      .strictObject({
+        handshakesPerSecond: rate('refill rate, in connections per second').default(100),
+        burst: count('bucket size, in connections').default(1_000),
+      })
+      .describe(
+        'New connections of one client address. A connection beyond the limit is closed before its TLS ' +
+          'handshake. kubectl opens one connection each time it runs. Client certificates of more than ' +
+          '10 KiB count as another 200 connections. If more than 64 handshakes are unfinished, the ' +
+          'oldest is aborted.',
+      )
+      .prefault({}),
+    user: z
+      .strictObject({
+        read: bucket('Requests that read one object.', 100, 600),
+        write: bucket('Requests that change something.', 50, 300),
+        list: bucket('Requests that list a collection.', 100, 600),
+        stream: bucket('watch, logs, exec, attach and port-forward.', 50, 300),
+      })
+      .describe('Requests of one user, counted by their kind.')
+      .prefault({}),
+    concurrent: z
+      .strictObject({
+        requests: count(
+          'requests that are not streams. Keep it well below upstream.connections.maxConnections, ' +
+            'or one user can hold all of those connections',
+        ).default(DEFAULTS.concurrentRequests),
+        streams: count('watch, logs, exec, attach and port-forward').default(500),
+      })
+      .describe('Requests of one user that run at the same time.')
+      .prefault({}),
+    maxTrackedKeys: count(
+      'addresses and users that are tracked. Beyond that, the least recently seen are forgotten',
+    ).default(20_000),
+  })
+  .describe(
+    'Rate and concurrency limits. A request beyond one of them is refused (429). Rates are token ' +
+      'buckets: `burst` requests at once, refilled at the rate. The defaults never refuse kubectl, ' +
+      'helm or client-go at their usual speed.',
+  )
