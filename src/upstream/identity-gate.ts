@@ -45,16 +45,16 @@ export interface IdentityGateEffects {
 }
 
 /**
- * Makes the gate, which is closed until a check has passed. In impersonation mode a refusal opens it
- * too: the API server then refuses by itself what Gatehouse may not impersonate, and it never ignores
- * the headers for being unreachable.
+ * Makes the gate. In requestheader mode it is closed until a check has passed. In impersonation mode
+ * it is open until a check finds that the API server ignores the headers: an API server refuses by
+ * itself what Gatehouse may not impersonate.
  */
 export function createIdentityGate(
   { mode }: IdentityGateOptions,
   { onIgnored, now = () => performance.now() }: IdentityGateEffects,
 ): IdentityGate {
   const isStrict = mode === 'requestheader'
-  let problem: string | undefined = 'it has not been checked yet'
+  let problem = isStrict ? 'it has not been checked yet' : undefined
   /** When the last verdict ends to hold, once the API server is unreachable. */
   let holdsUntil = Infinity
   let credential = 0

@@ -42,17 +42,6 @@ function create(mode: IdentityNames['mode']): Fixture {
 }
 
 describe.each(['requestheader', 'impersonation'] as const)('in mode %s, the gate', (mode) => {
-  test('is closed until a check has passed, and refuses with a 503 that may be retried', () => {
-    const { gate, find, isOpen } = create(mode)
-    expect(() => gate.check()).toThrow(
-      expect.objectContaining({ code: 503, reason: 'ServiceUnavailable', kind: 'credential' }),
-    )
-    find('unknown')
-    expect(isOpen()).toBe(false)
-    find('asserted')
-    expect(isOpen()).toBe(true)
-  })
-
   test('closes at once when the identity is ignored, and ends what runs, once', () => {
     const { find, isOpen, ignored } = create(mode)
     find('asserted')
@@ -75,6 +64,17 @@ describe.each(['requestheader', 'impersonation'] as const)('in mode %s, the gate
     gate.replaced(found('asserted'))
     expect(isOpen()).toBe(true)
   })
+})
+
+test('in mode requestheader, the gate is closed until a check has passed, and refuses with a 503 that may be retried', () => {
+  const { gate, find, isOpen } = create('requestheader')
+  expect(() => gate.check()).toThrow(
+    expect.objectContaining({ code: 503, reason: 'ServiceUnavailable', kind: 'credential' }),
+  )
+  find('unknown')
+  expect(isOpen()).toBe(false)
+  find('asserted')
+  expect(isOpen()).toBe(true)
 })
 
 test('in mode requestheader, a refusal closes the gate', () => {
@@ -103,4 +103,13 @@ test('in mode impersonation, a refusal leaves the decision to the API server, at
   wait(3_600_000)
   find('unknown')
   expect(isOpen()).toBe(true)
+})
+
+test('in mode impersonation, the gate is open until a check finds that the identity is ignored', () => {
+  const { find, isOpen, ignored } = create('impersonation')
+  expect(isOpen()).toBe(true)
+  find('unknown')
+  expect(isOpen()).toBe(true)
+  find('ignored')
+  expect([isOpen(), ignored()]).toEqual([false, 1])
 })
