@@ -4,11 +4,15 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
+import { MAX_SELECTOR_COMMAS } from '../../src/request/list-options.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
 import { ALLOW_ALL } from '../support/gatehouse.ts'
 
 const PODS = '/api/v1/namespaces/d/pods'
-const SELECTORS = `watch=1&fieldSelector=metadata.name%3Dp&labelSelector=${'a,'.repeat(10_000)}a`
+const selectors = (commas: number): string =>
+  `watch=1&fieldSelector=metadata.name%3Dp&labelSelector=${'a,'.repeat(commas)}a`
+/** As many commas as a selector may have, with one to spare. */
+const SELECTORS = selectors(MAX_SELECTOR_COMMAS - 1)
 
 let attack: Attack
 
@@ -57,4 +61,10 @@ test('after authentication both decide, and both are in the audit log', async ()
   expect(await eventOf(list, bearer)).toEqual({ code: 200, verb: 'list', name: 'p' })
   // With a label selector that does not parse, the name is ignored, as in kube-apiserver.
   expect(await eventOf(`${list},`, bearer)).toEqual({ code: 200, verb: 'list', name: undefined })
+})
+
+test('a selector with more commas than a selector may have is refused, and not parsed', async () => {
+  const query = selectors(MAX_SELECTOR_COMMAS + 1)
+  const refused = { code: 400, verb: 'list', name: undefined }
+  expect(await eventOf(query, await attack.bearer())).toEqual(refused)
 })

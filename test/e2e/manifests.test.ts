@@ -20,7 +20,12 @@ import {
 import { writeServiceAccountKubeconfig } from '../support/service-account.ts'
 
 const POLLING = { timeout: 30_000, interval: 200 }
-const passed = { reachable: undefined, rejectsAnonymous: undefined, assertsIdentity: undefined }
+const passed = {
+  reachable: undefined,
+  rejectsAnonymous: undefined,
+  assertsIdentity: undefined,
+  identity: { verdict: 'asserted', problem: undefined },
+}
 
 /** deploy/kubernetes, applied to a real API server by an administrator. */
 describe.skipIf(!inject('hasParts'))('the manifests', () => {

@@ -56,4 +56,14 @@ rules:
     subjects: { groups: [readers] }
     verbs: [get, list, watch]
     resources: [{ apiGroups: ['*'], resources: ['*'] }]
+  - name: all-paths
+    effect: allow
+    subjects: { groups: [readers] }
+    verbs: ['*']
+    nonResourceURLs: ['*']
+  - name: self-reviews
+    effect: allow
+    subjects: { groups: [readers] }
+    verbs: [create]
+    resources: [{ apiGroups: [authentication.k8s.io, authorization.k8s.io], resources: ['*'] }]
 `
