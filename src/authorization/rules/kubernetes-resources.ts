@@ -87,7 +87,10 @@ export const KUBERNETES_RESOURCES: readonly KubernetesResource[] = TABLE.flatMap
   ],
 )
 
-const GROUPS: ReadonlySet<string> = new Set(TABLE.map(([group]) => group))
+/** The API groups of kube-apiserver itself; `''` is core. */
+export const KUBERNETES_GROUPS: readonly string[] = TABLE.map(([group]) => group)
+
+const GROUPS: ReadonlySet<string> = new Set(KUBERNETES_GROUPS)
 
 /** Whether every one of these is a group of kube-apiserver itself. */
 export function areKubernetesGroups(groups: readonly string[]): boolean {
@@ -104,6 +107,13 @@ export function resourcesIn(groups: readonly string[]): readonly KubernetesResou
   return groups.includes('*')
     ? KUBERNETES_RESOURCES
     : KUBERNETES_RESOURCES.filter(({ group }) => groups.includes(group))
+}
+
+/** The verbs of a resource itself. Bindings and reviews are only created, and nothing is stored. */
+export function verbsOfResource(resource: string): readonly string[] {
+  if (resource === 'componentstatuses') return ['get', 'list']
+  if (resource === 'bindings' || resource.endsWith('reviews')) return ['create']
+  return ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']
 }
 
 /**

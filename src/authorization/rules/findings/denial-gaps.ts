@@ -1,6 +1,7 @@
 /** Finds deny rules that a request evades which does the same by another verb, or without a name. */
 import type { Path } from '../../../config/path.ts'
 import { DENIES_CONNECT, PATH_VERBS } from '../conditions/verbs.ts'
+import { verbsOfResource } from '../kubernetes-resources.ts'
 import type { AccessRule, ResourceRule } from '../schema.ts'
 import { findAliases } from './aliases.ts'
 import type { Denials } from './denials.ts'
@@ -14,6 +15,7 @@ export function findDenialGaps(rule: AccessRule, denials: Denials): Finding[] {
     ...findVerbGaps(rule, verbs),
     ...findForgottenConnect(rule, verbs, denials),
     ...findForgottenMethods(rule, verbs),
+    ...findTrailingSlashes(rule),
     ...(rule.resources ?? []).flatMap((entry, i) => [
       ...findNamespaceGap(entry, ['resources', i]),
       ...findNameGap(entry, verbs, ['resources', i]),
@@ -84,7 +86,10 @@ const GAPS: Readonly<Record<string, Gap>> = {
 
 function findVerbGaps({ resources = [] }: AccessRule, verbs: readonly string[]): Finding[] {
   // Subresources have no such gaps: pods/log only supports get, serviceaccounts/token only create.
-  const hasObjects = resources.some((one) => one.resources.some((name) => !name.includes('/')))
+  // Nor do reviews and bindings.
+  const hasObjects = resources.some((one) =>
+    one.resources.some((name) => !name.includes('/') && verbsOfResource(name).includes('patch')),
+  )
   if (!hasObjects || verbs.includes('*')) return []
   const covered = new Set(verbs)
   return verbs.flatMap((verb) => {
@@ -153,4 +158,20 @@ function findForgottenMethods(
       path: ['verbs'],
     },
   ]
+}
+
+/** kube-apiserver serves /metrics, and not /metrics/; a deny of the latter leaves the former open. */
+function findTrailingSlashes({ nonResourceURLs = [] }: AccessRule): Finding[] {
+  return nonResourceURLs.flatMap((url, i) => {
+    const without = url.slice(0, -1)
+    if (!url.endsWith('/') || without === '' || denies(nonResourceURLs, without)) return []
+    const message = `${JSON.stringify(url)} does not deny ${JSON.stringify(without)}`
+    return [{ ...likely(message, 'deny it, too'), path: ['nonResourceURLs', i] }]
+  })
+}
+
+function denies(patterns: readonly string[], path: string): boolean {
+  return patterns.some(
+    (one) => one === path || (one.endsWith('*') && path.startsWith(one.slice(0, -1))),
+  )
 }

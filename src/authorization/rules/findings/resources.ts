@@ -7,8 +7,10 @@ import type { Path } from '../../../config/path.ts'
 import {
   areClosedGroups,
   areKubernetesGroups,
+  KUBERNETES_GROUPS,
   KUBERNETES_RESOURCES,
   resourcesIn,
+  verbsOfResource,
   verbsOfSubresource,
   type KubernetesResource,
 } from '../kubernetes-resources.ts'
@@ -56,8 +58,29 @@ function findGroup(group: string): ValueFinding | undefined {
       `use ${JSON.stringify(alone === 'core' ? '' : alone)}`,
     )
   }
-  if (/^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/.test(group)) return undefined
+  if (/^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/.test(group)) return findUnknownGroup(group)
   return certain(`${text} is not an API group`, 'use "" for core, a group such as apps, or "*"')
+}
+
+/**
+ * The group of a custom resource is a domain with a dot (apiextensions `ValidateCustomResourceDefinition`).
+ * Groups with a dot may be anybody's, so only a misspelled one of Kubernetes' own is noticed.
+ */
+function findUnknownGroup(group: string): ValueFinding | undefined {
+  if (KUBERNETES_GROUPS.includes(group)) return undefined
+  const near =
+    KUBERNETES_GROUPS.find((known) => known.startsWith(`${group}.`)) ??
+    nearest(
+      group,
+      KUBERNETES_GROUPS.filter((known) => known !== ''),
+    )
+  if (near === undefined && group.includes('.')) return undefined
+  return likely(
+    `Kubernetes 1.36 has no API group ${JSON.stringify(group)}`,
+    near === undefined
+      ? 'use the group that kubectl api-resources shows before the slash'
+      : `did you mean ${JSON.stringify(near)}?`,
+  )
 }
 
 function findMalformed(name: string): ValueFinding | undefined {
@@ -105,7 +128,15 @@ function findUnserved(
   }
   const here = resourcesIn(apiGroups)
   const served = here.filter((one) => one.name === resource)
-  if (served.length > 0) return findSubresource(name, served, apiGroups, verbs)
+  if (served.length > 0) {
+    return subresource === ''
+      ? findUnservedVerbs(resource, apiGroups, verbs)
+      : findSubresource(name, served, apiGroups, verbs)
+  }
+  if (name === 'all' && apiGroups.some((group) => !group.includes('.'))) {
+    const message = '"all" is a category of kubectl, which matches no request'
+    return likely(message, 'use "*" for every resource')
+  }
   return findAlias(name, apiGroups) ?? findOtherGroup(name, apiGroups) ?? findTypo(name, apiGroups)
 }
 
@@ -164,6 +195,22 @@ function findTypo(name: string, apiGroups: readonly string[]): ValueFinding | un
 function describeGroups(groups: readonly string[]): string {
   const names = groups.map((group) => JSON.stringify(group)).join(', ')
   return groups.length === 1 ? `the API group ${names}` : `the API groups ${names}`
+}
+
+/** A resource that is served with other verbs only, such as a review. */
+function findUnservedVerbs(
+  resource: string,
+  apiGroups: readonly string[],
+  verbs: readonly string[],
+): ValueFinding | undefined {
+  if (!areKubernetesGroups(apiGroups) || verbs.includes('*')) return undefined
+  const own = verbsOfResource(resource)
+  // A connection to a resource itself is a problem of its own.
+  if (verbs.some((verb) => own.includes(verb) || verb === 'connect')) return undefined
+  return likely(
+    `no request for ${JSON.stringify(resource)} has one of the verbs of the rule`,
+    `use the verbs ${own.join(', ')}`,
+  )
 }
 
 /** A subresource that the resource does not have, or has with other verbs only. */

@@ -38,6 +38,13 @@ const PATH_VERB_OF: Readonly<Record<string, string>> = {
 
 const CONNECT_SUBRESOURCES = new Set(['exec', 'attach', 'portforward', 'proxy'])
 
+/** The subresources of Kubernetes that are connections, by their resource. */
+const CONNECTIONS_OF: Readonly<Record<string, string>> = {
+  nodes: 'nodes/proxy',
+  pods: 'pods/exec, pods/attach, pods/portforward and pods/proxy',
+  services: 'services/proxy',
+}
+
 export function findVerbs(rule: AccessRule): Finding[] {
   const { verbs, resources, nonResourceURLs } = rule
   if (verbs === undefined) return findMissingVerbs(rule)
@@ -49,7 +56,7 @@ export function findVerbs(rule: AccessRule): Finding[] {
   } else {
     found.push(...findUselessHalf(rule, verbs))
   }
-  return [...found, ...findConnect(rule, verbs)]
+  return [...found, ...findConnect(rule, verbs), ...findNoConnect(rule, verbs)]
 }
 
 /** A deny of paths alone may leave out the verbs, and then holds for every method. */
@@ -137,6 +144,24 @@ function findConnect({ effect, resources = [] }: AccessRule, verbs: readonly str
             certain(`${JSON.stringify(name)} ${wrong}`, 'add connect to the verbs'),
           )
         : [],
+    ),
+  )
+}
+
+/** A rule for connections alone that names a resource, which only has them by its subresources. */
+function findNoConnect({ resources = [] }: AccessRule, verbs: readonly string[]): Finding[] {
+  if (!verbs.every((verb) => verb === 'connect')) return []
+  return resources.flatMap((entry, i) =>
+    entry.resources.flatMap((name, j) =>
+      name === '*' || name.includes('/')
+        ? []
+        : at(
+            ['resources', i, 'resources', j],
+            certain(
+              `no request for ${JSON.stringify(name)} has the verb connect, only requests for its subresources`,
+              `use ${CONNECTIONS_OF[name] ?? `"${name}/*"`}`,
+            ),
+          ),
     ),
   )
 }

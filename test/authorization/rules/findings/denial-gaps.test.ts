@@ -110,3 +110,15 @@ test('a deny rule that a request for more objects evades is warned of', () => {
     'rules[0].resources[0].resourceNames',
   ])
 })
+
+test('a deny rule for a path with a slash at its end is warned of', () => {
+  const warningsOfPaths = (...nonResourceURLs: string[]): string[] =>
+    warningsOf({ name: 'r', effect: 'deny', nonResourceURLs }).map(
+      ({ field, message, fix }) => `${field}: ${message} (${fix})`,
+    )
+  expect(warningsOfPaths('/metrics/')).toEqual([
+    'rules[0].nonResourceURLs[0]: "/metrics/" does not deny "/metrics" (deny it, too)',
+  ])
+  expect(warningsOfPaths('/metrics/', '/metrics')).toEqual([])
+  expect(warningsOfPaths('/metrics/', '/met*')).toEqual([])
+})

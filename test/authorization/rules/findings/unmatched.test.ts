@@ -233,6 +233,20 @@ const PROBLEMS: readonly (readonly [what: string, rule: object, problem: string]
     },
     'resources[0].resourceNames: matches no request: create requests have no name in their path (omit resourceNames)',
   ],
+  [
+    'connect on pods themselves',
+    { ...good, verbs: ['connect'], resources: core('pods') },
+    'resources[0].resources[0]: no request for "pods" has the verb connect, only requests for its subresources (use pods/exec, pods/attach, pods/portforward and pods/proxy)',
+  ],
+  [
+    'connect on a custom resource itself',
+    {
+      ...good,
+      verbs: ['connect'],
+      resources: [{ apiGroups: ['example.com'], resources: ['widgets'] }],
+    },
+    'resources[0].resources[0]: no request for "widgets" has the verb connect, only requests for its subresources (use "widgets/*")',
+  ],
 ]
 
 describe.for(BOTH)('in a rule with the effect %s', (effect) => {
@@ -298,6 +312,31 @@ const WARNINGS: readonly (readonly [what: string, rule: object, warning: string]
     'a subresource with other verbs',
     { ...of([''], 'pods/eviction'), verbs: ['delete'] },
     'resources[0].resources[0]: no request for "pods/eviction" has one of the verbs of the rule (use the verbs create)',
+  ],
+  [
+    'a review with other verbs',
+    { ...of(['authorization.k8s.io'], 'subjectaccessreviews'), verbs: ['update'] },
+    'resources[0].resources[0]: no request for "subjectaccessreviews" has one of the verbs of the rule (use the verbs create)',
+  ],
+  [
+    'a group by its first word',
+    of(['rbac'], 'roles'),
+    'resources[0].apiGroups[0]: Kubernetes 1.36 has no API group "rbac" (did you mean "rbac.authorization.k8s.io"?)',
+  ],
+  [
+    'a misspelled group',
+    of(['networking.k8s.oi'], 'networkpolicies'),
+    'resources[0].apiGroups[0]: Kubernetes 1.36 has no API group "networking.k8s.oi" (did you mean "networking.k8s.io"?)',
+  ],
+  [
+    'a group without a domain',
+    of(['widgets'], 'widgets'),
+    'resources[0].apiGroups[0]: Kubernetes 1.36 has no API group "widgets" (use the group that kubectl api-resources shows before the slash)',
+  ],
+  [
+    'what kubectl get all stands for',
+    of([''], 'all'),
+    'resources[0].resources[0]: "all" is a category of kubectl, which matches no request (use "*" for every resource)',
   ],
   [
     'every subresource',
