@@ -29,17 +29,18 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   authentication: ['http', 'request', 'cluster'],
   authorization: ['request', 'authentication', 'cluster'],
   limits: ['request', 'authentication', 'cluster'],
+  impersonation: ['http', 'request', 'authentication', 'authorization', 'cluster'],
   listener: ['http', 'limits', 'authentication'],
   audit: ['http', 'request', 'authentication', 'authorization', 'cluster'],
   upstream: ['http', 'request', 'authentication', 'authorization', 'cluster'],
   pipeline: [
     ...['http', 'request', 'authentication', 'authorization'],
-    ...['limits', 'audit', 'upstream', 'cluster'],
+    ...['limits', 'audit', 'impersonation', 'upstream', 'cluster'],
   ],
   probes: ['audit', 'upstream', 'authentication'],
   gatehouse: [
     ...['http', 'request', 'authentication', 'authorization', 'limits', 'audit'],
-    ...['upstream', 'cluster', 'listener', 'pipeline', 'probes'],
+    ...['upstream', 'cluster', 'listener', 'impersonation', 'pipeline', 'probes'],
   ],
   cli: ['gatehouse', 'listener'],
 }

@@ -48,6 +48,7 @@ const noAudit: Auditor = {
     admitted: nothing,
     resolved: nothing,
     authenticated: nothing,
+    impersonated: nothing,
     decided: nothing,
     identityAsserted: nothing,
     responseStarted: nothing,

@@ -7,7 +7,7 @@
 import { annotationMembers } from './annotations.ts'
 import { formatMicroTime } from './clock.ts'
 import type { RecordFacts, StageFacts } from './facts.ts'
-import { userJson } from './identity.ts'
+import { impersonationMembers, userJson } from './identity.ts'
 import { jsonMembers } from './json-members.ts'
 import { objectReference } from './object-reference.ts'
 import { redactJws, redactTarget, redactUnparsed, truncate } from './redaction.ts'
@@ -40,7 +40,9 @@ export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
   return (
     `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"${facts.auditID}",` +
     `"stage":"${stageFacts.stage}",${jsonMembers(requested)},` +
-    `"user":${userJson(facts.authentication?.user)},${jsonMembers(caller)},` +
+    `"user":${userJson(facts.authentication?.user)},` +
+    (facts.impersonation === undefined ? '' : impersonationMembers(facts.impersonation)) +
+    `${jsonMembers(caller)},` +
     `"responseStatus":{${responseStatus(stageFacts, isAuthenticated)}},` +
     `"requestReceivedTimestamp":"${formatMicroTime(facts.receivedAt)}",` +
     `"stageTimestamp":"${formatMicroTime(stageFacts.at)}",` +

@@ -24,6 +24,9 @@ export interface AuditEvent {
   readonly requestURI: string
   readonly verb: string
   readonly user: Partial<UserInfo>
+  /** The user whom `user` acts as (`kubectl --as`). */
+  readonly impersonatedUser?: Partial<UserInfo>
+  readonly authenticationMetadata?: { readonly impersonationConstraint: string }
   readonly sourceIPs: readonly string[]
   readonly userAgent?: string
   readonly objectRef?: ObjectReference

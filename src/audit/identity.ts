@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 
 import type { Authentication, UnassertedGroups, UserInfo } from '../authentication/authenticator.ts'
 import { jsonMembers } from './json-members.ts'
+import type { ImpersonatedFacts } from './record.ts'
 import { redactIdentityValue, truncate } from './redaction.ts'
 import { truncateJson } from './truncate-json.ts'
 
@@ -39,6 +40,20 @@ export function identityBytes(authentication: Authentication): number {
     Buffer.byteLength(userJson(authentication.user)) +
     Buffer.byteLength(originMembers(authentication))
   )
+}
+
+/** What a user whom the authenticated user acts as adds to an event. */
+export function impersonationBytes(acting: ImpersonatedFacts): number {
+  return Buffer.byteLength(impersonationMembers(acting))
+}
+
+/** `impersonatedUser` and, in a constrained mode, `authenticationMetadata`; each ends with a comma. */
+export function impersonationMembers({ user, constraint }: ImpersonatedFacts): string {
+  const mode =
+    constraint === ''
+      ? ''
+      : `${jsonMembers({ authenticationMetadata: { impersonationConstraint: constraint } })},`
+  return `"impersonatedUser":${userJson(user)},${mode}`
 }
 
 function shownUser(user: UserInfo): ShownUser {

@@ -1,11 +1,18 @@
 /** The interfaces between the handler chain, the auditor and the sinks. */
-import type { Authentication } from '../authentication/authenticator.ts'
+import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
 import type { Decision } from '../authorization/authorizer.ts'
 import type { ClientRequest } from '../http/exchange.ts'
 import type { RequestInfo, Target } from '../request/types.ts'
 
 /** The stages whose latency is recorded. */
 export type PipelineStage = 'request' | 'limits' | 'authentication' | 'authorization' | 'upstream'
+
+/** A user whom the authenticated user acts as. */
+export interface ImpersonatedFacts {
+  readonly user: UserInfo
+  /** The verb of the mode of constrained impersonation (KEP-5284); empty in legacy mode. */
+  readonly constraint: string
+}
 
 /** How a request ended; exactly one of these closes its record. */
 export interface Outcome {
@@ -42,6 +49,8 @@ export interface AuditRecord {
   resolved(target: Target, info: RequestInfo): void
   /** Ends `authentication`. */
   authenticated(authentication: Authentication): void
+  /** The request is made as another user; events name both. */
+  impersonated(acting: ImpersonatedFacts): void
   /** Ends `authorization`. */
   decided(decision: Decision): void
   /** @param mode how the user was asserted upstream: `impersonation` or `requestheader` */

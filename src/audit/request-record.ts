@@ -9,8 +9,8 @@ import { decisionBytes } from './annotations.ts'
 import type { WallClock } from './clock.ts'
 import { eventLine } from './event-line.ts'
 import type { Latencies, RecordFacts, StageFacts } from './facts.ts'
-import { identityBytes } from './identity.ts'
-import type { AuditRecord, Outcome, PipelineStage } from './record.ts'
+import { identityBytes, impersonationBytes } from './identity.ts'
+import type { AuditRecord, ImpersonatedFacts, Outcome, PipelineStage } from './record.ts'
 import { MAX_URI_LENGTH, MAX_USER_AGENT_LENGTH, userAgentOf } from './redaction.ts'
 import { MAX_UNIT_BYTES, truncateJson } from './truncate-json.ts'
 
@@ -57,6 +57,7 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   target: Target | undefined = undefined
   info: RequestInfo | undefined = undefined
   authentication: Authentication | undefined = undefined
+  impersonation: ImpersonatedFacts | undefined = undefined
   decision: Decision | undefined = undefined
   identityMode: string | undefined = undefined
   readonly latencies: Latencies = {
@@ -104,6 +105,11 @@ export class RequestRecord implements AuditRecord, RecordFacts {
     this.#reserve(this.#bytesOf(authentication))
     this.authentication = authentication
     this.#endStage('authentication')
+  }
+
+  impersonated(acting: ImpersonatedFacts): void {
+    this.#reserve(impersonationBytes(acting))
+    this.impersonation = acting
   }
 
   decided(decision: Decision): void {

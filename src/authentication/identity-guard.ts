@@ -15,6 +15,9 @@ export interface SystemIdentities {
 /** The group of every authenticated user. It is always added, so a credential may name it. */
 export const AUTHENTICATED = 'system:authenticated'
 
+/** Extras that only Gatehouse sets, such as the name of a user who impersonates another one. */
+const OWN_EXTRAS = 'gatehouse/'
+
 /** Longest user name, uid, group, extra key or extra value, in bytes of UTF-8. */
 const MAX_NAME_BYTES = 1_024
 const MAX_GROUPS = 500
@@ -47,7 +50,7 @@ export interface GuardOptions {
  * still count them.
  *
  * @throws StatusError 403 that names the rejected value: a `system:` identity that the
- * administrator did not allow, an empty name, whitespace at either end (header parsers trim it, so
+ * administrator did not allow, an extra that only Gatehouse sets, an empty name, whitespace at either end (header parsers trim it, so
  * `" system:masters"` would arrive as `system:masters`), control or invisible characters, or a
  * value, a number of groups or a total size over the limit
  */
@@ -58,6 +61,9 @@ export function guardIdentity(user: UserInfo, options: GuardOptions): UserInfo {
   const dropped = unusableGroups(user, options)
   for (const [key, values] of Object.entries(user.extra)) {
     checkName('extra key', key)
+    if (key.toLowerCase().startsWith(OWN_EXTRAS)) {
+      throw rejected(`extra key ${quote(key)} is reserved for Gatehouse`)
+    }
     for (const value of values) checkName('extra value', value)
   }
   checkSize(user)

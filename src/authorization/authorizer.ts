@@ -6,6 +6,8 @@ import { StatusError } from '../status.ts'
 export interface Attributes {
   readonly user: UserInfo
   readonly info: RequestInfo
+  /** Who acts as `user` (`kubectl --as`); undefined for users who act as themselves. */
+  readonly impersonator?: UserInfo
 }
 
 /** A rule in `mode: shadow` that would have changed the decision; audited and counted, never enforced. */

@@ -6,7 +6,7 @@ import { z } from 'zod'
 
 import { LOG_LEVELS } from '../log.ts'
 import { duration } from './duration.ts'
-import { address, choice, inputFile, port } from './fields.ts'
+import { address, choice, flag, inputFile, port } from './fields.ts'
 import { audit } from './schema/audit.ts'
 import { authentication } from './schema/authentication.ts'
 import { DEFAULTS } from './schema/defaults.ts'
@@ -29,6 +29,16 @@ const authorization = z
   .describe(
     "Which requests pass. Kubernetes' RBAC still decides behind Gatehouse: rules can only take away.",
   )
+
+const impersonation = z
+  .strictObject({
+    enabled: flag(
+      'whether users may act as others (kubectl --as). Gatehouse asks the API server by ' +
+        'SubjectAccessReview whether the caller may, and needs the permission to create them. If it ' +
+        'is false, requests that impersonate are refused',
+    ).default(false),
+  })
+  .describe('Requests that one user makes as another one.')
 
 const shutdown = z
   .strictObject({
@@ -54,6 +64,7 @@ export const configurationSchema = z.strictObject({
   probes: probes.prefault({}),
   authentication,
   authorization,
+  impersonation: impersonation.prefault({}),
   limits: limits.prefault({}),
   audit,
   upstream,

@@ -10,23 +10,26 @@ import type { UpstreamCredential } from '../cluster/credential.ts'
 import { createReviewClient, type ReviewClient } from '../cluster/review-client.ts'
 import type { Configuration } from '../config/schema.ts'
 import { addressKey } from '../limits/address-key.ts'
+import { createAccessReviewer } from '../impersonation/access-reviews.ts'
+import { createEnforcementProbe } from '../impersonation/enforcement.ts'
+import { createImpersonator, type Impersonator } from '../impersonation/impersonator.ts'
 import { createMemoryLimiter } from '../limits/memory.ts'
 import { peerChain } from '../listener/client-connection.ts'
-import { createLogThrottle } from '../log-throttle.ts'
+import { createLogThrottle, throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Cluster } from '../pipeline/cluster.ts'
 import type { Stages } from '../pipeline/handler-chain.ts'
 import type { LiveRequests } from '../pipeline/live-requests.ts'
 import { StatusError } from '../status.ts'
-import { checkIdentity } from '../upstream/checks.ts'
+import { checkIdentity, PROBE_USER } from '../upstream/checks.ts'
 import { createUpstream, type Upstream } from '../upstream/forward.ts'
 import {
   createIdentityGate,
   type IdentityFinding,
   type IdentityGate,
 } from '../upstream/identity-gate.ts'
-import { IMPERSONATION, type IdentityNames } from '../upstream/identity.ts'
+import { identityHeaders, IMPERSONATION, type IdentityNames } from '../upstream/identity.ts'
 import type { ListenerTlsParts } from './listener-tls.ts'
 import type { Loaded } from './load.ts'
 import { startReloadable, type Reloadable } from './reloadable.ts'
@@ -135,6 +138,9 @@ function startCluster(
     )
   }
   const reviewClient = reviewClientFor(credential.value)
+  if (configuration.impersonation.enabled) {
+    cluster.impersonate = startImpersonator(configuration, { log, reviewClient })
+  }
   let probed: IdentityFinding | undefined
   const reloadables = [
     startReloadable(rules, ({ authorize }) => {
@@ -154,6 +160,40 @@ function startCluster(
     ),
   ]
   return { cluster, reviewClient, identityGate, reloadables }
+}
+
+/** As long as kube-apiserver remembers what constrained impersonation allowed. */
+const REVIEW_LIFETIME_MS = 10_000
+const MAX_REVIEWS = 10_000
+/** An API server is replaced by one with another feature gate more slowly than this. */
+const ENFORCEMENT_LIFETIME_MS = 60_000
+
+function startImpersonator(
+  { authentication, upstream }: Configuration,
+  { log, reviewClient }: Pick<BuildEffects, 'log'> & { readonly reviewClient: ReviewClient },
+): Impersonator {
+  const now = (): number => performance.now()
+  const throttled = throttledLog(log)
+  const identity = identityNames(upstream.identity)
+  return createImpersonator(authentication, {
+    review: createAccessReviewer(
+      { lifetime: REVIEW_LIFETIME_MS, maxEntries: MAX_REVIEWS },
+      {
+        reviewClient,
+        now,
+        onFailure: (problem) =>
+          throttled.warn({ problem }, 'an impersonation could not be authorized'),
+      },
+    ),
+    isEnforced: createEnforcementProbe(
+      {
+        lifetime: ENFORCEMENT_LIFETIME_MS,
+        identityHeaders:
+          identity.mode === 'requestheader' ? identityHeaders(PROBE_USER, identity) : [],
+      },
+      { reviewClient, now },
+    ),
+  })
 }
 
 const IDENTITY_IGNORED = "the API server no longer takes users' requests for theirs"

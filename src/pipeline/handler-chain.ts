@@ -7,7 +7,7 @@
 import type { AuditRecord, Auditor } from '../audit/record.ts'
 import type { Authenticator } from '../authentication/authenticator.ts'
 import { unauthorized, webSocketToken } from '../authentication/bearer.ts'
-import { admit, type Decision } from '../authorization/authorizer.ts'
+import { admit, type Attributes, type Decision } from '../authorization/authorizer.ts'
 import type { ClientRequest, Exchange } from '../http/exchange.ts'
 import { inspectHeaders } from '../http/inspect.ts'
 import { rateLimitHeaders } from '../limits/headers.ts'
@@ -16,16 +16,14 @@ import type { Metrics } from '../metrics.ts'
 import { requestClass } from '../request/long-running.ts'
 import { isQueryLong, resolveRequestInfo, resolveWithoutQuery } from '../request/request-info.ts'
 import { parseTarget } from '../request/target.ts'
+import type { RequestClass } from '../request/types.ts'
 import type { StatusError } from '../status.ts'
 import type { Cluster } from './cluster.ts'
 import { refuseCrossSite, type OriginPolicy } from './cross-site.ts'
 import type { Frame, Handled, Handler, Observed } from './frame.ts'
 import type { LiveRequest, LiveRequests } from './live-requests.ts'
-import {
-  refuseImpersonation,
-  refuseOtherExpectations,
-  refuseQueryCredential,
-} from './unsupported.ts'
+import { impersonate, type ImpersonationInput } from './impersonation.ts'
+import { refuseOtherExpectations, refuseQueryCredential } from './unsupported.ts'
 
 /** Read anew for every request: a reload replaces a member, and the next request sees it. */
 export interface Stages {
@@ -81,7 +79,6 @@ export function createHandlerChain(
     record.authenticated(authentication)
     exchange.recognized()
     refuseCrossSite(request.connection, headers, originPolicy)
-    refuseImpersonation(headers.impersonation)
 
     const { user } = authentication
     let classOf = requestClass(info)
@@ -100,10 +97,7 @@ export function createHandlerChain(
         const charged = classOf
         classOf = requestClass(info)
         observed.requestClass = classOf
-        if (classOf !== charged) {
-          slot.release()
-          slot = await stages.limiter.admitUser(user, classOf)
-        }
+        slot = await recharge(slot, charged, classOf, () => stages.limiter.admitUser(user, classOf))
       }
       record.admitted()
       refuseQueryCredential(target, info)
@@ -113,18 +107,23 @@ export function createHandlerChain(
         record.decided(decision)
         for (const shadow of decision.shadow) metrics.shadowDecisions.inc({ ...shadow })
       }
-      const attributes = { user, info }
-      // In the list before the decision: a reload may come while the authorizer takes time.
-      remove = live.add({
+      // In the list before the decisions: a reload may come while an authorizer takes time.
+      const running: LiveRequest & { readonly cluster: Cluster } = {
         cluster,
-        attributes,
+        attributes: undefined,
         authentication,
         connection: request.connection,
         cut(reason) {
           endedBy ??= reason
           cut?.(reason)
         },
-      })
+      }
+      remove = live.add(running)
+      const attributes =
+        headers.impersonation === undefined
+          ? { user, info }
+          : await actingAttributes(exchange, headers.impersonation, { user, info }, running, record)
+      running.attributes = attributes
       const admitted = admit(attributes, cluster.authorize, onDecision)
       const authorized = admitted instanceof Promise ? await admitted : admitted
       if (endedBy !== undefined) throw endedBy
@@ -155,6 +154,39 @@ export function createHandlerChain(
       slot.release()
     }
   }
+}
+
+/** Moves the charge to the class that the request has with its query. */
+async function recharge(
+  slot: Slot,
+  charged: RequestClass,
+  actual: RequestClass,
+  admitUser: () => ReturnType<Limiter['admitUser']>,
+): Promise<Slot> {
+  if (actual === charged) return slot
+  slot.release()
+  return admitUser()
+}
+
+/** The attributes of a request that is made as another user, or as the caller if there is no other. */
+async function actingAttributes(
+  { request }: Exchange,
+  header: string,
+  own: Attributes,
+  running: LiveRequest & Pick<ImpersonationInput, 'cluster'>,
+  record: AuditRecord,
+): Promise<Attributes> {
+  const acting = await impersonate({
+    caller: own.user,
+    rawHeaders: request.rawHeaders,
+    info: own.info,
+    cluster: running.cluster,
+    header,
+    onAsked: (asked) => (running.impersonation = asked),
+  })
+  if (acting === undefined) return own
+  record.impersonated(acting)
+  return { ...own, user: acting.user, impersonator: own.user }
 }
 
 /** As in kube-apiserver, a subprotocol is a credential only on a WebSocket upgrade. */

@@ -9,8 +9,10 @@ import type { Cluster } from './cluster.ts'
 
 export interface LiveRequest {
   readonly cluster: Pick<Cluster, 'authorize'>
-  /** All that the authorizer is given. */
-  readonly attributes: Attributes
+  /** All that the authorizer is given; undefined until it is known. */
+  attributes: Attributes | undefined
+  /** What the authorizer was asked before about a user who acts as another one. */
+  impersonation?: readonly Attributes[]
   readonly authentication: Authentication
   readonly connection: ClientConnection
   readonly cut: (reason: StatusError) => void
@@ -59,16 +61,20 @@ export function createLiveRequests(): LiveRequests {
   }
 
   /** Ends the request unless it is still allowed; true: it ended it. */
-  function enforce(entry: SwapListEntry<Entry>, decision: Decision): boolean {
+  function enforce(
+    entry: SwapListEntry<Entry>,
+    attributes: Attributes,
+    decision: Decision,
+  ): boolean {
     if (decision.decision === 'allow' || entry.isRemoved) return false
     const { rule, reason } = decision
     const by = rule === '' ? 'the default' : `the rule ${JSON.stringify(rule)}`
-    const refusal = forbidden(entry.value.request.attributes, reason)
+    const refusal = forbidden(attributes, reason)
     end(entry, refusal, `no longer allowed under the new rules (decided by ${by})`)
     return true
   }
 
-  function decide({ cluster, attributes }: LiveRequest): Decision | Promise<Decision> {
+  function decide({ cluster }: LiveRequest, attributes: Attributes): Decision | Promise<Decision> {
     try {
       const decision = cluster.authorize(attributes)
       return decision instanceof Promise ? decision.catch(() => failed()) : decision
@@ -98,16 +104,21 @@ export function createLiveRequests(): LiveRequests {
       let ended = 0
       const pending: Promise<void>[] = []
       for (const entry of live.snapshot()) {
-        const decision = decide(entry.value.request)
-        if (!(decision instanceof Promise)) {
-          if (enforce(entry, decision)) ended += 1
-          continue
+        for (const attributes of attributesOf(entry.value.request)) {
+          const decision = decide(entry.value.request, attributes)
+          if (!(decision instanceof Promise)) {
+            if (enforce(entry, attributes, decision)) {
+              ended += 1
+              break
+            }
+            continue
+          }
+          pending.push(
+            decision.then((late) => {
+              if (current === rechecks && enforce(entry, attributes, late)) ended += 1
+            }),
+          )
         }
-        pending.push(
-          decision.then((late) => {
-            if (current === rechecks && enforce(entry, late)) ended += 1
-          }),
-        )
       }
       return pending.length === 0 ? ended : Promise.all(pending).then(() => ended)
     },
@@ -123,6 +134,10 @@ export function createLiveRequests(): LiveRequests {
       return ended
     },
   }
+}
+
+function attributesOf({ attributes, impersonation = [] }: LiveRequest): readonly Attributes[] {
+  return attributes === undefined ? impersonation : [...impersonation, attributes]
 }
 
 /** Fails closed, too: what cannot be rechecked is not accepted, and the other requests are rechecked. */

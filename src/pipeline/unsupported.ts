@@ -8,8 +8,7 @@ import { StatusError } from '../status.ts'
  *
  * @throws StatusError 403
  */
-export function refuseImpersonation(header: string | undefined): void {
-  if (header === undefined) return
+export function refuseImpersonation(header: string): never {
   throw new StatusError(
     'Forbidden',
     'impersonation through Gatehouse is not allowed: leave out --as, --as-group and --as-uid ' +

@@ -30,7 +30,7 @@ export interface UpstreamCheckOptions {
 }
 
 /** Every authenticated user may create a SelfSubjectReview (ClusterRole `system:basic-user`). */
-const PROBE_USER: UserInfo = { username: 'gatehouse:readyz', uid: '', groups: [], extra: {} }
+export const PROBE_USER: UserInfo = { username: 'gatehouse:readyz', uid: '', groups: [], extra: {} }
 
 /** The cause is reported once, by the reachability check. */
 const UNKNOWN = 'unknown while the API server is unreachable'

@@ -74,6 +74,7 @@ export function fakeAuditor(steps: string[] = []) {
         admitted: step('admitted'),
         resolved: step('resolved'),
         authenticated: step('authenticated'),
+        impersonated: step('impersonated'),
         decided: step('decided'),
         identityAsserted: step('identity asserted'),
         responseStarted: step('response started'),

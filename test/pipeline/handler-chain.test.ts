@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 
 import type { Authentication } from '../../src/authentication/authenticator.ts'
 import type { Attributes, Decision } from '../../src/authorization/authorizer.ts'
+import type { Impersonator } from '../../src/impersonation/impersonator.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { createFrame } from '../../src/pipeline/frame.ts'
 import { createHandlerChain } from '../../src/pipeline/handler-chain.ts'
@@ -19,6 +20,7 @@ interface Replaced {
   readonly authenticate?: () => Authentication | undefined | Promise<Authentication | undefined>
   readonly authorize?: (attributes: Attributes) => Decision | Promise<Decision>
   readonly admitUser?: () => void
+  readonly impersonate?: Impersonator
   readonly forward?: (options: ForwardOptions) => Promise<ForwardOutcome>
 }
 
@@ -35,6 +37,7 @@ function setup(replaced: Replaced = {}) {
       steps.push('authorize')
       return replaced.authorize?.(attributes) ?? ALLOW
     },
+    impersonate: replaced.impersonate,
     upstream: {
       identityMode: 'impersonation' as const,
       forward(options: ForwardOptions) {
@@ -198,7 +201,7 @@ describe('every way out is recorded exactly once, and holds nothing', () => {
       replaced: {},
       request: { rawHeaders: ['Host', 'x', 'Impersonate-User', 'grace'] },
       code: 403,
-      last: 'authenticated',
+      last: 'admitted',
     },
     {
       name: 'a user beyond the limit',
@@ -331,5 +334,137 @@ describe('a request under way', () => {
     const [first, again] = seen
     expect(again).toMatchObject({ ...first })
     live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+  })
+})
+
+describe('a request that is made as another user', () => {
+  const target = { username: 'eve', uid: '', groups: ['system:authenticated'], extra: {} }
+  const asEve = { rawHeaders: ['Impersonate-User', 'eve', 'Impersonate-Group', 'a'] }
+  const impersonate: Impersonator = () => Promise.resolve({ user: target, constraint: '' })
+
+  test('is judged for the caller, for each part of the user, and then for the user', async () => {
+    const asked: Attributes[] = []
+    let forwarded: Attributes | undefined
+    const { steps, serve } = setup({
+      impersonate,
+      authorize(attributes) {
+        asked.push(attributes)
+        return ALLOW
+      },
+      forward(options) {
+        forwarded = options.authorized
+        return answer200(options)
+      },
+    })
+    await serve(fakeExchange(asEve))
+    const caller = ada.user
+    expect(asked).toMatchObject([
+      { user: caller, info: { verb: 'impersonate', resource: 'users', name: 'eve' } },
+      { user: caller, info: { verb: 'impersonate', resource: 'groups', name: 'a' } },
+      { user: target, impersonator: caller, info: { verb: 'list', resource: 'pods' } },
+    ])
+    expect(asked[0]).not.toHaveProperty('impersonator')
+    expect(forwarded).toMatchObject({ user: target, impersonator: caller })
+    expect(steps.slice(5)).toEqual([
+      ...['admit user', 'admitted', 'authorize', 'authorize', 'impersonated', 'authorize'],
+      ...['decided', 'identity asserted', 'forward', 'response started'],
+    ])
+  })
+
+  test('is refused if a rule denies a part of the user, without asking the API server', async () => {
+    let wasAsked = false
+    const { audit, steps, serve } = setup({
+      impersonate(impersonation) {
+        wasAsked = true
+        return impersonate(impersonation)
+      },
+      authorize: ({ info }) => (info.resource === 'groups' ? DENY : ALLOW),
+    })
+    await serve(fakeExchange(asEve))
+    expect(audit.closed).toMatchObject([
+      {
+        code: 403,
+        message:
+          'groups "a" is forbidden: User "oidc:ada" cannot impersonate resource "groups" in API group "" at the cluster scope: not you',
+      },
+    ])
+    expect(steps).not.toContain('forward')
+    expect(wasAsked).toBe(false)
+  })
+
+  test('is refused if the cluster does not allow impersonation, whatever the header is', async () => {
+    for (const name of [
+      'Impersonate-User',
+      'impersonate-uid',
+      'Impersonate-Foo',
+      'IMPERSONATE_user',
+    ]) {
+      const { audit, steps, serve } = setup()
+      await serve(fakeExchange({ rawHeaders: [name, 'x'] }))
+      expect(audit.closed).toMatchObject([{ code: 403 }])
+      expect(steps).not.toContain('authorize')
+    }
+  })
+
+  test('is refused without a credential before anybody is asked', async () => {
+    const { audit, steps, serve } = setup({ impersonate, authenticate: () => undefined })
+    await serve(fakeExchange(asEve))
+    expect(audit.closed).toMatchObject([{ code: 401 }])
+    expect(steps).not.toContain('authorize')
+  })
+
+  test('is made as the caller if the user is empty', async () => {
+    let forwarded: Attributes | undefined
+    const { steps, serve } = setup({
+      impersonate: () => Promise.reject(new Error('asked')),
+      forward(options) {
+        forwarded = options.authorized
+        return answer200(options)
+      },
+    })
+    await serve(fakeExchange({ rawHeaders: ['Impersonate-User', ''] }))
+    expect(steps).not.toContain('impersonated')
+    expect(forwarded?.user).toBe(ada.user)
+    expect(forwarded).not.toHaveProperty('impersonator')
+  })
+
+  test.for([
+    { name: 'new rules', code: 403, recheck: 'recheckAuthorization' as const },
+    { name: 'a sign-in that is withdrawn', code: 401, recheck: 'recheckSignIn' as const },
+  ])('is refused by $name while the API server is asked', async ({ code, recheck }) => {
+    const asking = Promise.withResolvers<undefined>()
+    const { audit, live, cluster, steps, serve } = setup({
+      impersonate: () => asking.promise.then(() => ({ user: target, constraint: '' })),
+    })
+    const served = serve(fakeExchange(asEve))
+    await expect.poll(() => steps.filter((step) => step === 'authorize')).toHaveLength(2)
+    const allow = cluster.authorize
+    cluster.authorize = ({ info }) => (info.verb === 'impersonate' ? DENY : ALLOW)
+    expect(live[recheck](() => 'its CA is gone')).toBe(1)
+    cluster.authorize = allow
+    asking.resolve(undefined)
+    await served
+    expect(audit.closed).toMatchObject([{ code }])
+    expect(steps).not.toContain('forward')
+    expect(live.size).toBe(0)
+  })
+
+  test('is ended once by rules that no longer allow the impersonation', async () => {
+    const { live, cluster, steps, serve } = setup({
+      impersonate,
+      forward: ({ onCut, exchange }) => {
+        exchange.response.writeHead(200, [])
+        return new Promise((resolve) =>
+          onCut?.((reason) => {
+            resolve({ code: reason.code, abortedBy: 'gatehouse' })
+          }),
+        )
+      },
+    })
+    const served = serve(fakeExchange(asEve))
+    await expect.poll(() => steps).toContain('forward')
+    cluster.authorize = ({ info }) => (info.verb === 'impersonate' ? DENY : ALLOW)
+    expect(live.recheckAuthorization()).toBe(1)
+    await served
   })
 })

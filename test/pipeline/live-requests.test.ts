@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import type { Authorizer, Decision } from '../../src/authorization/authorizer.ts'
+import type { Attributes, Authorizer, Decision } from '../../src/authorization/authorizer.ts'
 import { createLiveRequests, type LiveRequest } from '../../src/pipeline/live-requests.ts'
 import { StatusError } from '../../src/status.ts'
 
@@ -14,7 +14,7 @@ interface TestCluster {
 function requestOf(
   username: string,
   cluster: TestCluster = { authorize: allowOnly(username) },
-): LiveRequest & { readonly reasons: StatusError[] } {
+): LiveRequest & { readonly attributes: Attributes; readonly reasons: StatusError[] } {
   const reasons: StatusError[] = []
   const user = { username, uid: '', groups: [], extra: {} }
   return {
@@ -25,7 +25,7 @@ function requestOf(
         isResourceRequest: false,
         path: '/x',
         verb: 'get',
-      } as unknown as LiveRequest['attributes']['info'],
+      } as unknown as Attributes['info'],
     },
     authentication: { user, method: 'oidc', annotations: {} },
     connection: {

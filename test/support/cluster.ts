@@ -67,6 +67,8 @@ export interface ClusterOptions {
   readonly namespace: string
   /** Whether the pod `web` runs in the namespace; true by default. */
   readonly pod?: boolean
+  /** Further arguments for kube-apiserver; only with a control plane of its own. */
+  readonly apiServerArguments?: readonly string[]
 }
 
 /** A namespace that no other test file uses. */
@@ -92,8 +94,11 @@ export async function joinCluster(options: ClusterOptions): Promise<Cluster> {
 
 /** A control plane of its own with a namespace as of `joinCluster`, for tests that change or stop it. */
 export async function startCluster(options: Partial<ClusterOptions> = {}): Promise<Cluster> {
-  const { namespace = 'team-a', pod = true } = options
-  const { stop, failed, ...parts } = await startControlPlane({ kubelet: pod })
+  const { namespace = 'team-a', pod = true, apiServerArguments = [] } = options
+  const { stop, failed, ...parts } = await startControlPlane({
+    kubelet: pod,
+    apiServerArguments: [...apiServerArguments],
+  })
   failed.catch(() => undefined)
   const controlPlane = { ...parts, namespace }
   try {

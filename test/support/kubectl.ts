@@ -36,7 +36,11 @@ export function createKubectl(
 }
 
 /** Runs a kubectl that must succeed; throws with its error output otherwise. */
-export async function succeed(kubectl: Kubectl, args: readonly string[]): Promise<void> {
-  const { code, stderr } = await kubectl(args)
+export async function succeed(
+  kubectl: Kubectl,
+  args: readonly string[],
+  options?: KubectlOptions,
+): Promise<void> {
+  const { code, stderr } = await kubectl(args, options)
   if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`)
 }

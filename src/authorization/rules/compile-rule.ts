@@ -1,6 +1,7 @@
 /** Compiles one rule to a predicate. The effect and the mode of the rule are applied by `compile.ts`. */
 import type { Attributes } from '../authorizer.ts'
 import type { ConditionCompiler } from './conditions/condition.ts'
+import { compileImpersonatedBy } from './conditions/impersonated-by.ts'
 import { compileNonResourceURLs } from './conditions/non-resource-urls.ts'
 import { compileResources } from './conditions/resources.ts'
 import { compileSubjects } from './conditions/subjects.ts'
@@ -16,6 +17,7 @@ const compilers: { readonly [Field in ConditionField]: ConditionCompiler<Field> 
   resources: compileResources,
   nonResourceURLs: compileNonResourceURLs,
   subjects: compileSubjects,
+  impersonatedBy: compileImpersonatedBy,
 }
 
 const fields = Object.keys(compilers) as ConditionField[]

@@ -1,9 +1,13 @@
 /** Loads a rules file: reads it, checks it for mistakes, compiles it and runs the tests in it. */
+import type { UserInfo } from '../../authentication/authenticator.ts'
+import { AUTHENTICATED } from '../../authentication/identity-guard.ts'
+import { impersonatedGroups } from '../../authentication/user-names.ts'
 import { loadDocument } from '../../config/document.ts'
 import { ConfigError, type ConfigProblem } from '../../config/problem.ts'
 import { resolveRequestInfo } from '../../request/request-info.ts'
 import { parseTarget } from '../../request/target.ts'
 import type { Attributes, Authorizer, Decision } from '../authorizer.ts'
+import { impersonationAttributes } from '../impersonation-attributes.ts'
 import { compileRules } from './compile.ts'
 import type { RulesDocument } from './findings/finding.ts'
 import { findProblems, warnOfRules } from './findings/rules.ts'
@@ -60,7 +64,7 @@ function runTest(
   ]
   let decision: Decision
   try {
-    decision = authorize(attributesOf(test)) as Decision
+    decision = decide(authorize, attributesOf(test))
   } catch (error) {
     return fail('request', (error as Error).message, 'use METHOD /path, such as GET /api/v1/pods')
   }
@@ -84,17 +88,33 @@ function inShadow({ shadow }: Decision, expected: RuleTest['expect']): string {
     : `; rule ${JSON.stringify(rule)} would ${expected} it but is in mode: shadow`
 }
 
-function attributesOf({ user, request }: RuleTest): Attributes {
+/** The first decision that does not allow, otherwise the last one. */
+function decide(authorize: Authorizer, [first, ...others]: Asked): Decision {
+  let decision = authorize(first) as Decision
+  for (const attributes of others) {
+    if (decision.decision !== 'allow') break
+    decision = authorize(attributes) as Decision
+  }
+  return decision
+}
+
+type Asked = readonly [Attributes, ...Attributes[]]
+
+/** Everything that the rules are asked about the request; more than once if one user acts as another. */
+function attributesOf({ user, as, request }: RuleTest): Asked {
   const space = request.indexOf(' ')
   const method = request.slice(0, space)
-  const target = parseTarget(method, request.slice(space + 1))
-  return {
-    user: {
-      username: user.username,
-      uid: '',
-      groups: [...new Set([...user.groups, 'system:authenticated'])],
-      extra: {},
-    },
-    info: resolveRequestInfo(method, target),
-  }
+  const info = resolveRequestInfo(method, parseTarget(method, request.slice(space + 1)))
+  const caller = userOf(user)
+  const signedIn = { ...caller, groups: [...new Set([...user.groups, AUTHENTICATED])] }
+  if (as === undefined) return [{ user: signedIn, info }]
+  const requested = userOf(as)
+  const acting = { ...requested, groups: impersonatedGroups(requested) }
+  const itself = { user: acting, info, impersonator: signedIn }
+  const [first, ...others] = impersonationAttributes(signedIn, requested)
+  return first === undefined ? [itself] : [first, ...others, itself]
+}
+
+function userOf({ username, groups }: RuleTest['user']): UserInfo {
+  return { username, uid: '', groups: [...new Set(groups)], extra: {} }
 }

@@ -19,6 +19,15 @@ const resourceRule = z.strictObject({
   ).optional(),
 })
 
+const subjectsSchema = (meaning: string) =>
+  z
+    .strictObject({
+      users: patterns('user names').optional(),
+      groups: patterns('groups').optional(),
+    })
+    .optional()
+    .describe(meaning)
+
 const ruleSchema = z.strictObject({
   name: z
     .string()
@@ -31,17 +40,14 @@ const ruleSchema = z.strictObject({
     .enum(['enforce', 'shadow'])
     .default('enforce')
     .describe('whether the rule is enforced, or only counted and audited; enforce or shadow'),
-  subjects: z
-    .strictObject({
-      users: patterns('user names').optional(),
-      groups: patterns('groups').optional(),
-    })
-    .optional()
-    .describe(
-      'users that the rule applies to; set users, groups or both (either match is enough), or omit it for every user',
-    ),
+  subjects: subjectsSchema(
+    'users that the rule applies to; set users, groups or both (either match is enough), or omit it for every user',
+  ),
+  impersonatedBy: subjectsSchema(
+    'users whose requests as another user (kubectl --as) the rule applies to, while subjects are those whom they act as; set users, groups or both, or omit it to apply to all requests',
+  ),
   verbs: nonEmpty(
-    'verbs that the rule applies to, which only a deny rule for paths may omit to deny all methods; RBAC verbs, connect (exec, attach, portforward, proxy) or "*"',
+    'verbs that the rule applies to, which only a deny rule for paths may omit to deny all methods; RBAC verbs, connect (exec, attach, portforward, proxy), impersonate or "*"',
   ).optional(),
   resources: z
     .array(resourceRule)
@@ -58,16 +64,16 @@ const ruleSchema = z.strictObject({
   when: z.unknown().optional(),
 })
 
+const testUser = z.strictObject({
+  username: z.string().min(1).describe('user name'),
+  groups: z.array(z.string()).default([]).describe('groups in addition to system:authenticated'),
+})
+
 const testSchema = z.strictObject({
-  user: z
-    .strictObject({
-      username: z.string().min(1).describe('user name'),
-      groups: z
-        .array(z.string())
-        .default([])
-        .describe('groups in addition to system:authenticated'),
-    })
-    .describe('user who makes the request'),
+  user: testUser.describe('user who makes the request'),
+  as: testUser
+    .optional()
+    .describe('user whom the user acts as (kubectl --as); the rules must allow that, too'),
   request: z.string().describe('the request; METHOD /path?query, such as GET /api/v1/pods'),
   expect: z.enum(['allow', 'deny']).describe('the decision that is expected; allow or deny'),
   rule: z

@@ -18,11 +18,11 @@ const UNUSABLE =
 export function explainUnasserted(
   decision: Decision,
   isDenied: Condition | undefined,
-  { user, info }: Attributes,
+  attributes: Attributes,
 ): Decision {
-  const { unassertedGroups, ...certain } = user
+  const { unassertedGroups, ...certain } = attributes.user
   if (decision.decision === 'allow') return decision
-  if (isDenied?.({ user: certain, info }) === true) return decision
+  if (isDenied?.({ ...attributes, user: certain }) === true) return decision
   const explanation = unassertedGroups === 'unknown' ? UNKNOWN : UNUSABLE
   return { ...decision, reason: `${decision.reason}: ${explanation}` }
 }

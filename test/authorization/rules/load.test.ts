@@ -22,7 +22,7 @@ const cases: { name: string; rules: object[]; problem: string }[] = [
     name: 'an unknown verb',
     rules: [{ ...good, verbs: ['read'] }],
     problem:
-      'rules[0].verbs[0]: unknown verb "read" (must be one of: get, list, watch, create, update, patch, delete, deletecollection, connect, "*")',
+      'rules[0].verbs[0]: unknown verb "read" (must be one of: get, list, watch, create, update, patch, delete, deletecollection, connect, impersonate, "*")',
   },
   {
     name: 'a "when" expression',
@@ -84,7 +84,7 @@ const cases: { name: string; rules: object[]; problem: string }[] = [
     name: 'an empty list',
     rules: [{ ...good, verbs: [] }],
     problem:
-      'rules[0].verbs: is empty (RBAC verbs, connect (exec, attach, portforward, proxy) or "*")',
+      'rules[0].verbs: is empty (RBAC verbs, connect (exec, attach, portforward, proxy), impersonate or "*")',
   },
   {
     name: 'a path without a leading slash',

@@ -16,6 +16,7 @@ import {
 } from '../kubernetes-resources.ts'
 import type { AccessRule, ResourceRule } from '../schema.ts'
 import { at, certain, likely, type Finding, type ValueFinding } from './finding.ts'
+import { findImpersonation, isForImpersonation } from './impersonation.ts'
 
 export function findResources(rule: AccessRule): Finding[] {
   const { resources = [], verbs = [] } = rule
@@ -28,6 +29,7 @@ export function findResources(rule: AccessRule): Finding[] {
       const place: Path = [...path, 'resources', j]
       const malformed = findMalformed(name)
       if (malformed !== undefined) return at(place, malformed)
+      if (isForImpersonation(name, verbs)) return at(place, findImpersonation(name, entry))
       return wrongGroups.length > 0 ? [] : at(place, findUnserved(name, entry, verbs))
     })
     const found = [...wrongGroups, ...wrongNames]
@@ -93,6 +95,7 @@ function findMalformed(name: string): ValueFinding | undefined {
       `resources are lower-case plurals: ${plural ?? lower}`,
     )
   }
+  if (/^userextras\/[^*\s]+$/.test(name)) return undefined
   if (!/^(?:\*|[^*/\s]+)(?:\/(?:\*|[^*/\s]+))?$/.test(name)) {
     return certain(`${text} is not a resource`, 'use pods, pods/log, "pods/*", "*/scale" or "*"')
   }

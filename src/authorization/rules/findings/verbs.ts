@@ -5,7 +5,7 @@ import type { AccessRule } from '../schema.ts'
 import { at, certain, type Finding, type ValueFinding } from './finding.ts'
 
 const RESOURCE_VERBS: readonly string[] =
-  'get list watch create update patch delete deletecollection connect'.split(' ')
+  'get list watch create update patch delete deletecollection connect impersonate'.split(' ')
 
 /** Verbs that kube-apiserver checks while it serves a request with another verb, and what to name. */
 const CHECKED_INSIDE: Readonly<Record<string, string>> = {
@@ -13,7 +13,6 @@ const CHECKED_INSIDE: Readonly<Record<string, string>> = {
   attest: 'use create and update on clustertrustbundles',
   bind: 'use create, update and patch on rolebindings and clusterrolebindings',
   escalate: 'use create, update and patch on roles and clusterroles',
-  impersonate: 'remove it: Gatehouse refuses every request that impersonates',
   sign: 'use update and patch on certificatesigningrequests/status',
   use: 'use create on pods and on the workloads that make them',
 }
@@ -81,7 +80,8 @@ function findUnknownVerb(verb: string): ValueFinding | undefined {
   }
   const word = verb.trim().toLowerCase()
   const near = PATH_VERBS.has(word) ? word : nearest(word, RESOURCE_VERBS)
-  const known = 'get, list, watch, create, update, patch, delete, deletecollection, connect, "*"'
+  const known =
+    'get, list, watch, create, update, patch, delete, deletecollection, connect, impersonate, "*"'
   return certain(
     `unknown verb ${JSON.stringify(verb)}`,
     near === undefined ? `must be one of: ${known}` : `did you mean ${near}?`,

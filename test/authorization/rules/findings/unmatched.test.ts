@@ -58,9 +58,19 @@ const PROBLEMS: readonly (readonly [what: string, rule: object, problem: string]
   ],
   ['use', { ...good, verbs: ['use'] }, 'verbs[0]: no request has the verb "use": '],
   [
-    'impersonate',
+    'impersonate on pods',
     { ...good, verbs: ['impersonate'] },
-    'verbs[0]: no request has the verb "impersonate": ',
+    'resources[0].resources[0]: "pods" is nothing that can be impersonated (use users, groups and serviceaccounts, or uids and userextras/KEY)',
+  ],
+  [
+    'impersonate on a subresource of users',
+    { ...good, verbs: ['impersonate'], resources: core('users/status') },
+    'resources[0].resources[0]: "users/status" is nothing that can be impersonated',
+  ],
+  [
+    'impersonate on paths',
+    paths(['impersonate'], '/logs'),
+    'verbs[0]: "impersonate" is a verb that no request for a path has: its verb is the HTTP method',
   ],
   [
     'the verb proxy',
@@ -339,6 +349,16 @@ const WARNINGS: readonly (readonly [what: string, rule: object, warning: string]
     'resources[0].resources[0]: "all" is a category of kubectl, which matches no request (use "*" for every resource)',
   ],
   [
+    'impersonate in another group',
+    { ...of(['authentication.k8s.io'], 'users'), verbs: ['impersonate'] },
+    'resources[0].resources[0]: "users" is impersonated in the API group "", so it matches no request (use apiGroups: [""])',
+  ],
+  [
+    'impersonate on extras without a key',
+    { ...of(['authentication.k8s.io'], 'userextras'), verbs: ['impersonate'] },
+    'resources[0].resources[0]: "userextras" matches no extra: an extra is a subresource (use "userextras/*")',
+  ],
+  [
     'every subresource',
     of(['*'], '*/*'),
     'resources[0].resources[0]: "*/*" is every subresource, and no resource itself (use "*" for everything, or add it)',
@@ -370,6 +390,24 @@ test.for([
   ['resources of others with a short name', of(['example.com'], 'svc')],
   ['scale of everything', of(['*'], '*/scale')],
   ['all with every subresource', of(['*'], '*', '*/*')],
+  [
+    'whom a user may impersonate',
+    { ...good, verbs: ['impersonate'], resources: core('users', 'groups', 'serviceaccounts') },
+  ],
+  [
+    'what a user may impersonate',
+    {
+      ...good,
+      verbs: ['impersonate'],
+      resources: [
+        {
+          apiGroups: ['authentication.k8s.io'],
+          resources: ['uids', 'userextras/*', 'userextras/acme.com/reason'],
+        },
+      ],
+    },
+  ],
+  ['impersonation of everything', { ...good, verbs: ['impersonate'], resources: core('*') }],
   ['discovery', paths(['get'], '/api', '/api/*', '/apis', '/apis/*', '/openapi/*', '/version/')],
   [
     'a namespace by its name',
