@@ -9,6 +9,9 @@ export interface Metrics {
   readonly requests: Tally<'verb' | 'code' | 'decision'>
   readonly requestDuration: Histogram<'class'>
   readonly requestsInFlight: Tally<'class'>
+  readonly requestsWaiting: Gauge<'kind'>
+  /** Seconds that requests waited for a place at the API server; those that did not wait are not in it. */
+  readonly queueWait: Histogram<'kind'>
   readonly connections: Gauge<'protocol'>
   readonly connectionsRefused: Counter<'reason'>
   readonly authentications: Tally<'method' | 'result'>
@@ -101,6 +104,18 @@ export function createMetrics(options: MetricsOptions): Metrics {
       registers,
     }),
     requestsInFlight: inFlight,
+    requestsWaiting: gauge(
+      'requests_waiting',
+      'Authorized requests that wait for a place at the API server.',
+      ['kind'],
+    ),
+    queueWait: new Histogram({
+      name: 'gatehouse_queue_wait_seconds',
+      help: 'How long requests waited for a place at the API server, without those that did not wait.',
+      labelNames: ['kind'],
+      buckets: [0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 15],
+      registers,
+    }),
     connections: gauge('connections', 'Open client connections.', ['protocol']),
     connectionsRefused: counter(
       'connections_refused_total',

@@ -119,14 +119,14 @@ function startCluster(
   { configuration, rules, credential }: Loaded,
   { log, metrics, live }: BuildEffects,
 ) {
-  const { connections, additionalRequestHeaders } = configuration.upstream
+  const { connections, queue, additionalRequestHeaders } = configuration.upstream
   const identity = identityNames(configuration.upstream.identity)
   const identityGate = createIdentityGate(
     { mode: identity.mode },
     { onIgnored: () => live.cutAll(new StatusError('ServiceUnavailable', IDENTITY_IGNORED)) },
   )
   const upstream: Upstream = createUpstream(
-    { identity, limits: connections, additionalHeaders: additionalRequestHeaders },
+    { identity, limits: connections, queue, additionalHeaders: additionalRequestHeaders },
     { log, metrics, identityGate },
   )
   const cluster: Built['cluster'] = { name: 'default', authorize: denyAll, upstream }

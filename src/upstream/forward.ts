@@ -11,6 +11,8 @@ import type { Metrics } from '../metrics.ts'
 import { isConnect, isLongRunning } from '../request/long-running.ts'
 import type { Target } from '../request/types.ts'
 import { StatusError } from '../status.ts'
+import { createFairQueue, type FairQueueEffects, type QueueLimits } from './fair-queue.ts'
+import { createFairTransport } from './fair-transport.ts'
 import { createUpstreamFailures, type UpstreamFailures } from './failures.ts'
 import { upstreamHeaders } from './headers.ts'
 import type { IdentityGate } from './identity-gate.ts'
@@ -61,6 +63,7 @@ export interface Upstream {
 export interface UpstreamOptions {
   readonly identity: IdentityNames
   readonly limits: ConnectionLimits
+  readonly queue: QueueLimits
   /** Names of request headers that are forwarded besides those in `headers.ts`. */
   readonly additionalHeaders: readonly string[]
 }
@@ -132,7 +135,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     },
     updateCredential(credential) {
       const earlier = transports
-      transports = openTransports(credential, limits, effects)
+      transports = openTransports(credential, options, effects)
       if (earlier !== undefined) void closeTransports(earlier)
     },
     identityMode: identity.mode,
@@ -149,18 +152,39 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
   }
 }
 
+/** Streams that may wait for a connection at the same time: as many as a new HTTP/2 session takes. */
+const STARTING_STREAMS = 100
+
 function openTransports(
   credential: UpstreamCredential,
-  limits: ConnectionLimits,
+  { limits, queue }: Pick<UpstreamOptions, 'limits' | 'queue'>,
   effects: UpstreamEffects,
 ): Transports {
   const { endpoint } = credential
+  const { maxConnections } = limits
+  const queueOf = (kind: 'request' | 'stream', places: number) =>
+    createFairQueue({ ...queue, places }, queueMetrics(effects.metrics, kind))
+  const requests = queueOf('request', maxConnections)
+  const streams = queueOf('stream', STARTING_STREAMS)
+  const pool = createPoolTransport({ endpoint, limits, maxConnections })
   const longHttp1 = createPoolTransport({ endpoint, limits, maxConnections: null })
+  const sessions = createSessionsTransport({ endpoint, limits, fallback: longHttp1 }, effects)
   return {
     credential,
-    short: createPoolTransport({ endpoint, limits, maxConnections: limits.maxConnections }),
-    longHttp1,
-    long: createSessionsTransport({ endpoint, limits, fallback: longHttp1 }, effects),
+    short: createFairTransport({ transport: pool, queue: requests, holds: 'response' }),
+    longHttp1: createFairTransport({ transport: longHttp1, queue: streams, holds: 'start' }),
+    long: createFairTransport({ transport: sessions, queue: streams, holds: 'start' }),
+  }
+}
+
+function queueMetrics(
+  { requestsWaiting, queueWait, limited }: Metrics,
+  kind: 'request' | 'stream',
+): FairQueueEffects {
+  return {
+    onWaiting: (change) => requestsWaiting.inc({ kind }, change),
+    onWaited: (milliseconds) => queueWait.observe({ kind }, milliseconds / 1_000),
+    onUserRefused: () => limited.inc({ limit: 'waiting_requests' }),
   }
 }
 
@@ -198,8 +222,13 @@ function relay(
     stalls: longRunning ? undefined : stalls,
   })
   if (request.hasBody) {
-    receiver.body = createRequestBody(exchange, (error) => receiver.clientGone(error))
-    if (!longRunning) limitBody(receiver, receiver.body, bodyTimeout)
+    receiver.body = createRequestBody(exchange, {
+      onClientGone: (error) => receiver.clientGone(error),
+      // Not while the request waits for its turn: nothing of the body is read then.
+      onBegin: (body) => {
+        if (!longRunning) limitBody(receiver, body, bodyTimeout)
+      },
+    })
   }
   forward.onCut?.((reason) => receiver.cut(reason))
   const transport = longRunning
@@ -209,6 +238,7 @@ function relay(
     : transports.short
   transport.send(
     {
+      user: authorized.user.username,
       method: request.method,
       path: target.raw,
       headers,

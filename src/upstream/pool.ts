@@ -4,16 +4,12 @@ import type { Dispatcher } from 'undici'
 import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
 import { tlsOptions } from '../cluster/tls-options.ts'
 import { buildConnector, Pool } from '../undici.ts'
-import { UpstreamError } from './errors.ts'
 import {
   MAX_RESPONSE_HEAD,
   type ResponseReceiver,
   type Transport,
   type UpstreamRequest,
 } from './transport.ts'
-
-/** In flight, waiting ones included. */
-const REQUESTS_PER_CONNECTION = 16
 
 export interface PoolOptions {
   readonly endpoint: UpstreamEndpoint
@@ -43,30 +39,9 @@ export function createPoolTransport({ endpoint, limits, maxConnections }: PoolOp
       allowH2: false,
     }),
   })
-  // Requests that wait for a connection are limited too: they would only time out in a longer queue.
-  const maxInFlight = maxConnections === null ? Infinity : maxConnections * REQUESTS_PER_CONNECTION
-  let inFlight = 0
-
   return {
     send(request, receiver) {
-      if (inFlight >= maxInFlight) {
-        throw new UpstreamError(
-          'queue',
-          'ServiceUnavailable',
-          'too many requests are waiting for the API server',
-          {
-            headers: { 'Retry-After': '1' },
-            cause: new Error(`${inFlight} requests are in flight`),
-          },
-        )
-      }
-      inFlight += 1
-      pool.dispatch(
-        dispatchOptions(request),
-        new DispatchAdapter(receiver, () => {
-          inFlight -= 1
-        }),
-      )
+      pool.dispatch(dispatchOptions(request), new DispatchAdapter(receiver))
     },
     close: () => pool.close(),
     destroy: () => pool.destroy(),
@@ -93,11 +68,9 @@ function dispatchOptions(request: UpstreamRequest): Dispatcher.DispatchOptions {
 /** Adapts a `ResponseReceiver` to undici's handler. */
 class DispatchAdapter implements Dispatcher.DispatchHandler {
   readonly #receiver: ResponseReceiver
-  readonly #onDone: () => void
 
-  constructor(receiver: ResponseReceiver, onDone: () => void) {
+  constructor(receiver: ResponseReceiver) {
     this.#receiver = receiver
-    this.#onDone = onDone
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -117,12 +90,10 @@ class DispatchAdapter implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.#onDone()
     this.#receiver.onEnd()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#onDone()
     this.#receiver.onError(error)
   }
 }

@@ -13,27 +13,30 @@ export interface RequestBody extends Readable {
   readonly waitsForClient: boolean
 }
 
-/**
- * @param onClientGone called before the body errors, so that the error does not count as an upstream
- * failure; not called for a body that is not valid HTTP, whose client still gets its 400
- */
-export function createRequestBody(
-  exchange: Exchange,
-  onClientGone: (error: Error) => void,
-): RequestBody {
-  return new ClientBody(exchange, onClientGone)
+export interface RequestBodyEffects {
+  /**
+   * Called before the body errors, so that the error does not count as an upstream failure; not called
+   * for a body that is not valid HTTP, whose client still gets its 400.
+   */
+  readonly onClientGone: (error: Error) => void
+  /** Called when the first of it is wanted: the request has a connection. */
+  readonly onBegin: (body: RequestBody) => void
+}
+
+export function createRequestBody(exchange: Exchange, effects: RequestBodyEffects): RequestBody {
+  return new ClientBody(exchange, effects)
 }
 
 class ClientBody extends Readable implements RequestBody {
   readonly #exchange: Exchange
-  readonly #onClientGone: (error: Error) => void
+  readonly #effects: RequestBodyEffects
   #started = false
   #wanted = false
 
-  constructor(exchange: Exchange, onClientGone: (error: Error) => void) {
+  constructor(exchange: Exchange, effects: RequestBodyEffects) {
     super({ highWaterMark: 65_536 })
     this.#exchange = exchange
-    this.#onClientGone = onClientGone
+    this.#effects = effects
   }
 
   get waitsForClient(): boolean {
@@ -48,6 +51,7 @@ class ClientBody extends Readable implements RequestBody {
       return
     }
     this.#started = true
+    this.#effects.onBegin(this)
     exchange.receiveBody({
       onData: (chunk) => {
         if (this.destroyed || this.push(chunk)) return
@@ -59,7 +63,7 @@ class ClientBody extends Readable implements RequestBody {
         if (!this.destroyed) this.push(null)
       },
       onError: (error) => {
-        if (!(error instanceof StatusError)) this.#onClientGone(error)
+        if (!(error instanceof StatusError)) this.#effects.onClientGone(error)
         this.destroy(error)
       },
     })

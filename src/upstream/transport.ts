@@ -10,6 +10,8 @@ import type { UpstreamResponseHeaders } from './response-headers.ts'
 export const MAX_RESPONSE_HEAD = 49_152
 
 export interface UpstreamRequest {
+  /** Whose turn it takes when requests wait. */
+  readonly user: string
   readonly method: string
   /** The authorized request target, byte for byte. */
   readonly path: string
@@ -41,7 +43,7 @@ export interface ResponseReceiver {
 }
 
 export interface Transport {
-  /** @throws UpstreamError 503 when too many requests are waiting already */
+  /** @throws StatusError when too many requests are waiting already */
   send(request: UpstreamRequest, receiver: ResponseReceiver): void
   /** Takes no new requests; resolves when those in flight have ended. */
   close(): Promise<void>

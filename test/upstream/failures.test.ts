@@ -13,8 +13,8 @@ import { startRawApiServer, type RawApiServer } from '../support/raw-api-server.
 import { readResponse, type RawResponse, type RawConnection } from '../support/raw.ts'
 
 const POD = '/api/v1/namespaces/d/pods/web'
-/** Requests in flight per connection, waiting ones included. */
-const QUEUE = 16
+/** Requests that may wait. */
+const QUEUE = 4
 
 describe('an upstream failure', () => {
   let api: RawApiServer
@@ -27,7 +27,9 @@ describe('an upstream failure', () => {
     api.script = () => undefined
     attack = await startAttack({
       api,
-      configuration: { upstream: { connections: { maxConnections: 1 } } },
+      configuration: {
+        upstream: { connections: { maxConnections: 1 }, queue: { maxRequests: QUEUE } },
+      },
     })
   })
   afterEach(() => attack.close())
@@ -54,13 +56,14 @@ describe('an upstream failure', () => {
       .filter((line) => line.msg === msg)
 
   test('of a request beyond the queue is a 503, counted and logged', async () => {
-    for (let i = 0; i < QUEUE; i += 1) await send()
-    await expect.poll(() => metric('gatehouse_requests_in_flight'), { timeout: 10_000 }).toBe(QUEUE)
+    // One more has the connection.
+    for (let i = 0; i <= QUEUE; i += 1) await send()
+    await expect.poll(() => metric('gatehouse_requests_waiting'), { timeout: 10_000 }).toBe(QUEUE)
     const answer: RawResponse = await readResponse(await send())
     expect(answer.status).toBe(503)
     expect(await errors('queue')).toBe(1)
     expect(logged('request to the API server failed')).toMatchObject([
-      { reason: 'queue', err: { message: `${QUEUE} requests are in flight` } },
+      { reason: 'queue', err: { message: `${QUEUE} requests are waiting` } },
     ])
   })
 

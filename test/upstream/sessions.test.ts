@@ -23,6 +23,7 @@ const LIMITS = {
   bodyTimeout: 60_000,
 }
 const REQUEST = {
+  user: 'ada',
   method: 'GET',
   path: '/api/v1/configmaps?watch=1',
   headers: [],

@@ -87,6 +87,25 @@ export const upstream = z
       })
       .describe('Connections to the API server.')
       .prefault({}),
+    queue: z
+      .strictObject({
+        maxRequests: count(
+          'requests that may wait, of all users together. Streams that wait for a connection are ' +
+            'counted apart, with the same limits',
+        ).default(2_000),
+        maxRequestsPerUser: count(
+          'requests of one user that may wait. One more gets 429. Requests that wait also count for ' +
+            '`limits.concurrent`',
+        ).default(500),
+        maxWait: duration(
+          'how long a request may wait before it gets 503. The default is that of kube-apiserver',
+        ).default(15_000),
+      })
+      .describe(
+        'Requests that wait for a connection to the API server, because all ' +
+          '`connections.maxConnections` are in use. The users who wait take turns, one request each.',
+      )
+      .prefault({}),
     tolerateAnonymousAuth: flag(
       'whether Gatehouse is ready even if the API server accepts anonymous requests. Clients that ' +
         'reach such an API server directly bypass Gatehouse',
