@@ -115,6 +115,16 @@ export async function pace(
   return result
 }
 
+/** The requests per second that are possible with the client of {@link pace}, which takes more CPU than wrk. */
+export async function paceLimit(target: Target, seconds: number): Promise<number> {
+  const { stdout } = await run(await benchProgram('load'), [
+    'saturate',
+    ...loadFlags('h1', target),
+    `-duration=${seconds}s`,
+  ])
+  return (JSON.parse(stdout) as { rate: number }).rate
+}
+
 /** Opens watches, waits for the first event of each, and returns the function that closes them. */
 export async function openWatches(
   protocol: Protocol,
@@ -143,6 +153,26 @@ export async function openWatches(
     throw new Error(`only ${open ?? 0} of ${count} watches of ${target.url} could be opened`)
   }
   return close
+}
+
+/** What one tunnel carries. */
+export interface Cargo {
+  protocol: 'websocket' | 'spdy'
+  direction: 'down' | 'up'
+  /** The number of frames of 32 KiB. */
+  frames: number
+}
+
+/** Opens a tunnel, carries frames through it, and returns the number of bytes. */
+export async function carry(target: Target, cargo: Cargo): Promise<number> {
+  const { stdout } = await run(await benchProgram('load'), [
+    'tunnel',
+    ...loadFlags('h1', target),
+    `-protocol=${cargo.protocol}`,
+    `-up=${cargo.direction === 'up'}`,
+    `-frames=${cargo.frames}`,
+  ])
+  return (JSON.parse(stdout) as { bytes: number }).bytes
 }
 
 function loadFlags(protocol: Protocol, target: Target): string[] {

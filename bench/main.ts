@@ -2,14 +2,14 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 
 import { goIsSufficient } from '../dev/parts/go-build.ts'
-import { verdicts } from './goals.ts'
+import { peersOfGoals, verdicts } from './goals.ts'
 import { measurements, type MeasurementName } from './measurements.ts'
 import { gatehouse } from './peers/gatehouse.ts'
 import { oidcProxy, oidcProxyDefaultPool, reverseProxy } from './peers/go.ts'
 import { nginx } from './peers/nginx.ts'
 import { httpProxy, undiciLoop } from './peers/node.ts'
 import type { Peer } from './peers/peer.ts'
-import { resultTable } from './results.ts'
+import { resultTables } from './results.ts'
 import { runBench, type RunOptions, type RunOutcome } from './run.ts'
 import { microbenchmarkTable, stagePeers, stageTable } from './stages.ts'
 import { machineFacts } from './tools.ts'
@@ -17,11 +17,12 @@ import { createWorld, type World } from './world.ts'
 
 interface Options {
   only?: MeasurementName[]
-  peers?: string[]
+  peers: string[]
   duration: number
   rounds: number
-  rate: number
+  rate?: number
   watches: number
+  memoryMinutes: number
   warmUp: number
   quick?: true
   stages?: true
@@ -33,11 +34,21 @@ const names = Object.keys(measurements) as MeasurementName[]
 const program = new Command('bench')
   .description('Compare Gatehouse and its peers under the same load, on loopback')
   .addOption(new Option('--only <measurements...>', 'take only these measurements').choices(names))
-  .option('--peers <names...>', 'measure only these peers')
+  .option('--peers <names...>', 'measure these peers, or "all"', [...peersOfGoals])
   .option('--duration <seconds>', 'duration of each load', positiveNumber, 5)
-  .option('--rounds <n>', 'number of rounds; the results are medians', positiveNumber, 3)
-  .option('--rate <n>', 'requests per second in the latency measurement', positiveNumber, 650)
+  .option('--rounds <n>', 'number of rounds; the results are medians', positiveNumber, 5)
+  .option(
+    '--rate <n>',
+    'requests per second in the latency measurement (default: half of what the peers can take)',
+    positiveNumber,
+  )
   .option('--watches <n>', 'number of idle watches', positiveNumber, 2000)
+  .option(
+    '--memory-minutes <n>',
+    'duration of the load before memory is read; its growth needs at least 10',
+    positiveNumber,
+    0.5,
+  )
   .option('--warm-up <n>', 'requests before the first measurement', positiveNumber, 60_000)
   .option('--quick', 'one round of 2 s with 500 watches: a first impression, not a result')
   .option('--stages', 'measure the cost of each stage of the pipeline over a bare undici loop')
@@ -49,7 +60,7 @@ await program.parseAsync()
 async function bench(given: Options): Promise<void> {
   const options =
     given.quick === true
-      ? { ...given, duration: 2, rounds: 1, watches: 500, warmUp: 10_000 }
+      ? { ...given, duration: 2, rounds: 1, watches: 500, warmUp: 10_000, memoryMinutes: 0.2 }
       : given
   if (process.platform !== 'linux') throw new Error('the bench reads /proc and runs on Linux only')
   if (!(await goIsSufficient())) {
@@ -67,14 +78,15 @@ async function bench(given: Options): Promise<void> {
 
 async function benchPeers(world: World, options: Options): Promise<void> {
   const peers = await available(options)
-  const { results, failures } = await measure(options, {
+  const { results, rate, failures } = await measure(options, {
     world,
     peers,
     only: options.only ?? names,
   })
-  console.log(`\n${resultTable(results, [...peers.map(({ name }) => name), 'direct'])}\n`)
+  console.log(`\n${resultTables(results, [...peers.map(({ name }) => name), 'direct'])}\n`)
   for (const { name, what } of peers) console.log(`${name}: ${what}`)
-  console.log(`\n${verdicts(results)}`)
+  if (!Number.isNaN(rate)) console.log(`\nlatency was measured at ${rate} requests per second`)
+  console.log(`\n${verdicts(results, options.rounds)}`)
   printFailures(failures)
 }
 
@@ -89,10 +101,14 @@ async function benchStages(world: World, options: Options): Promise<void> {
 }
 
 function measure(
-  { rounds, duration, rate, watches, warmUp }: Options,
+  { rounds, duration, rate, watches, memoryMinutes, warmUp }: Options,
   subjects: Pick<RunOptions, 'world' | 'peers' | 'only'>,
 ): Promise<RunOutcome> {
-  const settings = { duration, rate, watches, lists: duration * 20, warmUp }
+  const settings = {
+    ...{ duration, rate, watches, memoryMinutes, warmUp },
+    lists: duration * 20,
+    frames: duration * 2_000,
+  }
   return runBench(
     { ...subjects, rounds, settings },
     { report: (line) => process.stderr.write(`[bench] ${line}\n`) },
@@ -114,7 +130,8 @@ async function available(options: Options): Promise<Peer[]> {
     undiciLoop,
     nginx,
   ]
-  const unknown = options.peers?.find((name) => !all.some((peer) => peer.name === name))
+  const chosen = options.peers.includes('all') ? all.map(({ name }) => name) : options.peers
+  const unknown = chosen.find((name) => !all.some((peer) => peer.name === name))
   if (unknown !== undefined) {
     throw new Error(
       `unknown peer ${unknown}; the peers are ${all.map(({ name }) => name).join(', ')}`,
@@ -122,7 +139,7 @@ async function available(options: Options): Promise<Peer[]> {
   }
   const found: Peer[] = []
   for (const peer of all) {
-    if (options.peers?.includes(peer.name) === false) continue
+    if (!chosen.includes(peer.name)) continue
     const missing = await peer.prepare()
     if (missing === undefined) found.push(peer)
     else console.log(`SKIPPED ${peer.name}: ${missing}`)

@@ -1,7 +1,9 @@
 /** The processes of the bench: each has its own port and folder, and ends with the bench. */
 import { mkdtemp } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 
 import { freePort } from '../dev/parts/free-ports.ts'
 import { createProcessGroup } from '../dev/parts/process-group.ts'
@@ -19,6 +21,8 @@ export interface RunningProcess {
   /** Rejects when the process ends without being stopped. */
   failed: Promise<never>
   stop: () => Promise<void>
+  /** The bytes that it has allocated on the V8 heap so far, if it was started so that it counts them. */
+  allocatedBytes: (() => Promise<number>) | undefined
 }
 
 /** A shell that prints its process ID and becomes the program, whose output goes to the log. */
@@ -28,6 +32,7 @@ const PRINT_PID_AND_EXEC = 'echo $$; exec "$0" "$@" >&2'
 export async function startProcess(
   name: string,
   command: (port: number, directory: string) => Promise<Command>,
+  { countsAllocations = false }: { countsAllocations?: boolean } = {},
 ): Promise<RunningProcess> {
   const plainName = name.replaceAll(/[^a-z0-9]+/g, '-')
   const directory = await mkdtemp(join(tmpdir(), `gatehouse-bench-${plainName}-`))
@@ -35,12 +40,13 @@ export async function startProcess(
   const group = createProcessGroup(directory)
   try {
     const { file, args } = await command(port, directory)
+    const heapSocket = countsAllocations ? join(directory, 'heap') : undefined
+    const program = [...(heapSocket === undefined ? [] : countingIn(heapSocket)), file, ...args]
     const startedAt = performance.now()
     const pid = await group.startAndReadLine(plainName, '/bin/sh', [
       '-c',
       PRINT_PID_AND_EXEC,
-      file,
-      ...args,
+      ...program,
     ])
     return {
       pid: Number(pid),
@@ -48,9 +54,20 @@ export async function startProcess(
       startedAt,
       failed: group.failed,
       stop: group.stop,
+      allocatedBytes: heapSocket === undefined ? undefined : () => numberFrom(heapSocket),
     }
   } catch (error) {
     await group.stop()
     throw error
   }
+}
+
+/** The words before a command of Node that let it count its allocations. */
+function countingIn(socket: string): string[] {
+  const statistics = join(import.meta.dirname, 'node', 'heap-statistics.ts')
+  return ['env', `NODE_OPTIONS=--import=${statistics}`, `GATEHOUSE_BENCH_HEAP=${socket}`]
+}
+
+async function numberFrom(socket: string): Promise<number> {
+  return Number(await text(connect(socket)))
 }

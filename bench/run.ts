@@ -1,14 +1,9 @@
 /** One run of the bench: in each round, all peers in turn, so that other activity affects all of them. */
-import { saturate } from './load.ts'
-import {
-  directLatency,
-  measurements,
-  startPeer,
-  type MeasurementName,
-  type Run,
-  type Settings,
-  type Subject,
-} from './measurements.ts'
+import { paceLimit, saturate } from './load.ts'
+import { GATEHOUSE, OIDC_PROXY } from './goals.ts'
+import { startPeer, target, type Round, type Settings, type Subject } from './measurement.ts'
+import { directLatency } from './measurements/latency.ts'
+import { measurements, type MeasurementName } from './measurements.ts'
 import type { Peer } from './peers/peer.ts'
 import { createResults, type Results } from './results.ts'
 import { findTool } from './tools.ts'
@@ -19,7 +14,8 @@ export interface RunOptions {
   peers: readonly Peer[]
   only: readonly MeasurementName[]
   rounds: number
-  settings: Settings
+  /** Without a rate, it is half of what Gatehouse and its peer can take. */
+  settings: Omit<Settings, 'rate'> & { rate?: number | undefined }
 }
 
 export interface RunEffects {
@@ -29,6 +25,8 @@ export interface RunEffects {
 
 export interface RunOutcome {
   results: Results
+  /** Requests per second in the latency measurement. */
+  rate: number
   /** The measurements that failed, with their errors. */
   failures: string[]
 }
@@ -36,11 +34,14 @@ export interface RunOutcome {
 /** The duration of one warm-up load, and how many there are at most. */
 const WARM_UP_SECONDS = 3
 const MAX_WARM_UP_LOADS = 12
+/** These start processes of their own. */
+const needsNoWarmUp: ReadonlySet<MeasurementName> = new Set(['watches', 'memory', 'start'])
 
 /** Takes all measurements. When one fails, its peer continues with the others. */
 export async function runBench(options: RunOptions, { report }: RunEffects): Promise<RunOutcome> {
-  const { world, settings } = options
-  const run: Run = { world, settings, results: createResults() }
+  const { world } = options
+  const results = createResults()
+  const settings = { ...options.settings, rate: options.settings.rate ?? NaN }
   const failures: string[] = []
   const attempt = async (what: string, work: () => Promise<unknown>): Promise<boolean> => {
     try {
@@ -57,23 +58,33 @@ export async function runBench(options: RunOptions, { report }: RunEffects): Pro
   try {
     for (const peer of options.peers) {
       await attempt(`${peer.name}, start`, async () => {
-        const subject = { peer, process: await startPeer(world, peer) }
+        const process = await startPeer(world, peer, { countsAllocations: true })
+        const subject = { peer, process }
         subjects.push(subject)
+        if (names.every((name) => needsNoWarmUp.has(name))) return
         report(`warming up ${peer.name}`)
-        if (names.some((name) => name === 'cpu' || name === 'latency' || name === 'bulk')) {
-          await warmUp(run, subject)
-        }
+        await warmUp(options, subject)
+      })
+    }
+    if (names.includes('latency') && options.settings.rate === undefined) {
+      await attempt('half of the load', async () => {
+        settings.rate = await halfLoad(world, subjects)
       })
     }
     for (let round = 0; round < options.rounds; round += 1) {
+      const thisRound: Round = {
+        world,
+        settings,
+        add: (peer, metric, value) => results.add(round, peer, metric, value),
+      }
       // Every other round runs backwards, so that no peer is always first or always after the same one.
       const order = round % 2 === 0 ? subjects : subjects.toReversed()
       for (const name of names) {
-        if (name === 'latency') await attempt('direct, latency', () => directLatency(run))
+        if (name === 'latency') await attempt('direct, latency', () => directLatency(thisRound))
         for (const subject of order) {
           report(`round ${round + 1} of ${options.rounds}: ${name}, ${subject.peer.name}`)
           await attempt(`${subject.peer.name}, ${name}`, () =>
-            measurements[name].measure(run, subject),
+            measurements[name].measure(thisRound, subject),
           )
         }
       }
@@ -81,7 +92,18 @@ export async function runBench(options: RunOptions, { report }: RunEffects): Pro
   } finally {
     for (const { process } of subjects) await process.stop()
   }
-  return { results: run.results, failures }
+  return { results, rate: settings.rate, failures }
+}
+
+/** Half of the requests per second that the slower one of Gatehouse and its peer serves. */
+async function halfLoad(world: World, subjects: readonly Subject[]): Promise<number> {
+  const compared = subjects.filter(({ peer }) => [GATEHOUSE, OIDC_PROXY].includes(peer.name))
+  let slowest = Infinity
+  for (const subject of compared.length > 0 ? compared : subjects) {
+    const rate = await paceLimit(target({ world }, subject, paths.pod), WARM_UP_SECONDS)
+    slowest = Math.min(slowest, rate)
+  }
+  return Math.round(slowest / 2)
 }
 
 /** The measurements whose tools are installed; reports each of the others. */
@@ -104,18 +126,15 @@ async function runnable(
   return found
 }
 
-async function warmUp({ world, settings }: Run, { peer, process }: Subject): Promise<void> {
-  const target = {
-    url: process.url + paths.pod,
-    caFile: world.ca.certFile,
-    token: world.issuer.token,
-  }
+async function warmUp({ world, settings }: RunOptions, subject: Subject): Promise<void> {
+  const { peer } = subject
+  const at = target({ world }, subject, paths.pod)
   const wanted = peer.isCompiledAtRuntime ? settings.warmUp : 1
   for (const protocol of peer.protocols) {
     if ((await findTool(protocol === 'h1' ? 'wrk' : 'h2load')) === undefined) continue
     let requests = 0
     for (let load = 0; requests < wanted && load < MAX_WARM_UP_LOADS; load += 1) {
-      requests += await saturate(protocol, target, WARM_UP_SECONDS)
+      requests += await saturate(protocol, at, WARM_UP_SECONDS)
     }
   }
 }

@@ -24,6 +24,7 @@ function stagePeer(name: string, stages: readonly string[]): Peer {
     name,
     what: `Gatehouse with ${stages.length === 0 ? 'no stages' : stages.join(', ')}`,
     protocols: ['h1', 'h2'],
+    servesUpgrades: false,
     isCompiledAtRuntime: true,
     prepare: async () => undefined,
     command: async (world, port, directory) => ({

@@ -13,8 +13,13 @@ import { waitUntilReady } from './ready.ts'
 /** The paths that the load requests from the upstream. */
 export const paths = {
   pod: '/api/v1/namespaces/default/pods/web',
+  /** 5 MB, with a Content-Length. */
   list: '/api/v1/pods',
+  /** The same, chunked. */
+  listInPiecesOf2KB: '/api/v1/namespaces/pieces-2k/pods',
+  listInPiecesOf32KB: '/api/v1/namespaces/pieces-32k/pods',
   watch: '/api/v1/pods?watch=1',
+  exec: '/api/v1/namespaces/default/pods/web/exec',
 } as const
 
 export interface World {

@@ -1,8 +1,8 @@
 /** AccessRules of a realistic size: 100 rules, most of them one per team. */
 
-/** The shipped deny rule for proxy subresources, one rule per team, and one that allows the load. */
+/** The shipped deny rule for proxy subresources, one rule per team, and those that allow the load. */
 export function rules(): unknown {
-  const teams = Array.from({ length: 98 }, (_, i) => ({
+  const teams = Array.from({ length: 97 }, (_, i) => ({
     name: `team-${i}`,
     effect: 'allow',
     subjects: { groups: [`oidc:team-${i}`] },
@@ -30,6 +30,13 @@ export function rules(): unknown {
         subjects: { groups: ['oidc:engineers'] },
         verbs: ['get', 'list', 'watch'],
         resources: [{ apiGroups: ['*'], resources: ['*'] }],
+      },
+      {
+        name: 'engineers-exec',
+        effect: 'allow',
+        subjects: { groups: ['oidc:engineers'] },
+        verbs: ['connect'],
+        resources: [{ apiGroups: [''], resources: ['pods/exec'] }],
       },
     ],
   }

@@ -22,6 +22,7 @@ export function gatehouse(source: boolean): Peer {
     name: 'gatehouse',
     what: `Gatehouse, all features: OIDC, 100 rules, limits, audit file, impersonation${source ? ' (from src)' : ''}`,
     protocols: ['h1', 'h2'],
+    servesUpgrades: true,
     isCompiledAtRuntime: true,
     prepare: async () => {
       if (!source) await build()

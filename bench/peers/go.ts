@@ -11,6 +11,7 @@ export const reverseProxy: Peer = {
   name: 'go',
   what: 'Go httputil.ReverseProxy, no checks, 512 idle connections kept',
   protocols: bothProtocols,
+  servesUpgrades: true,
   isCompiledAtRuntime: false,
   prepare: nothingMissing,
   command: async (world, port) => ({
@@ -24,6 +25,7 @@ export const oidcProxy: Peer = {
   name: 'oidcproxy',
   what: 'the components of kube-oidc-proxy (apiserver OIDC, ReverseProxy, client-go), same pool',
   protocols: bothProtocols,
+  servesUpgrades: true,
   isCompiledAtRuntime: false,
   prepare: nothingMissing,
   command: async (world, port) => ({

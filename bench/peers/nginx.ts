@@ -9,6 +9,7 @@ export const nginx: Peer = {
   name: 'nginx',
   what: 'nginx, no checks, one worker, 512 idle connections kept',
   protocols: ['h1', 'h2'],
+  servesUpgrades: false,
   isCompiledAtRuntime: false,
   prepare: async () =>
     (await findTool('nginx')) === undefined

@@ -17,6 +17,7 @@ function nodePeer(name: string, what: string, protocols: Peer['protocols']): Pee
     name,
     what,
     protocols,
+    servesUpgrades: false,
     isCompiledAtRuntime: true,
     prepare: async () => undefined,
     command: async (world, port) => ({

@@ -9,6 +9,8 @@ export interface Peer {
   /** A description, for the legend of the table. */
   readonly what: string
   readonly protocols: readonly Protocol[]
+  /** Whether it forwards upgraded connections, as it is set up here. */
+  readonly servesUpgrades: boolean
   /** Whether it runs on V8, which keeps optimizing hot code for tens of thousands of requests. */
   readonly isCompiledAtRuntime: boolean
   /** Prepares the peer once, for example builds it; returns why it cannot run, if it cannot. */

@@ -1,5 +1,6 @@
 // Command load generates the load that wrk and h2load cannot: requests at a fixed rate (`pace`) and
-// many watches that stay open (`watch`). It prints one JSON object to stdout.
+// the rate that is possible (`saturate`), many watches that stay open (`watch`), and upgraded connections
+// (`tunnel`). It prints one JSON object to stdout.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"gatehouse/bench/internal/endpoint"
+	"gatehouse/bench/internal/tunnel"
 )
 
 type settings struct {
@@ -24,7 +26,7 @@ type settings struct {
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) < 2 {
-		log.Fatal("usage: load pace|watch flags")
+		log.Fatal("usage: load pace|saturate|watch|tunnel flags")
 	}
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
 	target := flags.String("url", "", "URL to GET")
@@ -34,9 +36,12 @@ func main() {
 	token := flags.String("token", "", "bearer token")
 	h2 := flags.Bool("http2", false, "use HTTP/2")
 	rate := flags.Float64("rate", 650, "pace: requests per second")
-	duration := flags.Duration("duration", 5*time.Second, "pace: duration")
+	duration := flags.Duration("duration", 5*time.Second, "pace and saturate: duration")
 	count := flags.Int("count", 2000, "watch: number of watches")
 	perConnection := flags.Int("per-connection", 100, "watch: streams per HTTP/2 connection")
+	protocol := flags.String("protocol", "websocket", "tunnel: websocket or spdy")
+	up := flags.Bool("up", false, "tunnel: send to the upstream instead of receiving from it")
+	frames := flags.Int("frames", 10_000, "tunnel: number of frames of 32 KiB")
 	_ = flags.Parse(os.Args[2:])
 
 	config := &tls.Config{RootCAs: endpoint.Pool(*ca)}
@@ -51,8 +56,12 @@ func main() {
 	switch os.Args[1] {
 	case "pace":
 		print(pace(s, *rate, *duration))
+	case "saturate":
+		print(saturate(s, 32, *duration))
 	case "watch":
 		watch(s, *count, *perConnection)
+	case "tunnel":
+		print(carry(s, tunnel.Protocols[*protocol], *up, *frames))
 	default:
 		log.Fatalf("unknown command %q", os.Args[1])
 	}

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"slices"
+	"strconv"
 
 	"gatehouse/bench/internal/endpoint"
 )
@@ -30,8 +32,13 @@ func main() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /version", respond([]byte(`{"major":"1","minor":"36","gitVersion":"v1.36.3"}`)))
 	mux.HandleFunc("GET /api/v1/namespaces/default/pods/web", respond(pod))
+	mux.HandleFunc("GET /api/v1/namespaces/pieces-2k/pods", respondInPieces(list, 2*1024))
+	mux.HandleFunc("GET /api/v1/namespaces/pieces-32k/pods", respondInPieces(list, 32*1024))
+	mux.HandleFunc("GET /api/v1/namespaces/default/pods/web/exec", exec)
+	mux.HandleFunc("POST /api/v1/namespaces/default/pods/web/exec", exec)
 	mux.HandleFunc("GET /api/v1/pods", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("watch") == "" {
+			w.Header().Set("Content-Length", strconv.Itoa(len(list)))
 			respond(list)(w, r)
 			return
 		}
@@ -59,6 +66,19 @@ func respond(body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		writeHead(w, http.StatusOK)
 		_, _ = w.Write(body)
+	}
+}
+
+// respondInPieces writes the body piece by piece, as kube-apiserver writes the items of a list: without
+// a Content-Length, and each piece a chunk of its own over HTTP/1.1.
+func respondInPieces(body []byte, size int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		writeHead(w, http.StatusOK)
+		for piece := range slices.Chunk(body, size) {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
 	}
 }
 
