@@ -2,6 +2,12 @@ import { expect, test } from 'vitest'
 
 import { createLru } from '../src/lru.ts'
 
+test('entries count what they are said to', () => {
+  const cache = createLru<{ n: number }>(10, ({ n }) => n)
+  for (const n of [4, 5, 6]) cache.set(`key-${n}`, { n })
+  expect([...cache.keys()]).toEqual(['key-6'])
+})
+
 test('the least recently used entry makes room, and no more are ever held than were allowed', () => {
   const cache = createLru<{ n: number }>(3)
   for (const n of [1, 2, 3]) cache.set(`key-${n}`, { n })

@@ -20,9 +20,14 @@ const OWN_EXTRAS = 'gatehouse/'
 
 /** Longest user name, uid, group, extra key or extra value, in bytes of UTF-8. */
 const MAX_NAME_BYTES = 1_024
-const MAX_GROUPS = 500
-/** All groups and extra values together, in bytes: they must fit into one request head. */
-const MAX_TOTAL_BYTES = 24_576
+const MAX_GROUPS = 1_000
+/**
+ * All groups and extra values together, in bytes: what the longest token holds (30,720), with a prefix of
+ * 34 bytes for each of 1,000 groups. kube-apiserver accepts headers of a megabyte, far more than these
+ * make with their names.
+ */
+const MAX_TOTAL_BYTES = 65_536
+const FEWER = 'ask your administrator for a credential with fewer groups'
 
 // eslint-disable-next-line no-control-regex -- the expression finds them
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]/
@@ -126,13 +131,13 @@ function nameProblem(what: string, value: string): string | undefined {
 
 function checkSize({ groups, extra }: UserInfo): void {
   if (groups.length > MAX_GROUPS) {
-    throw rejected(`${groups.length} groups exceed the limit of ${MAX_GROUPS}`)
+    throw rejected(`${groups.length} groups exceed the limit of ${MAX_GROUPS}: ${FEWER}`)
   }
   const values = [...groups, ...Object.values(extra).flat()]
   const total = values.reduce((sum, value) => sum + Buffer.byteLength(value), 0)
   if (total > MAX_TOTAL_BYTES) {
     throw rejected(
-      `${total} bytes of groups and extra values exceed the limit of ${MAX_TOTAL_BYTES}`,
+      `${total} bytes of groups and extra values exceed the limit of ${MAX_TOTAL_BYTES}: ${FEWER}`,
     )
   }
 }

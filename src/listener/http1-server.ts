@@ -14,6 +14,7 @@ import {
   type BreakableExchange,
 } from './http1-exchange.ts'
 import { framingProblem, upgradeProblem } from './http1-framing.ts'
+import { headerTooLarge } from './header-too-large.ts'
 import type { ListenerEffects, ServedConnection } from './served-connection.ts'
 
 /** client-go does not pipeline. A few pipelined requests are queued; more close the connection. */
@@ -193,11 +194,7 @@ function refusalFor(code: string | undefined): StatusError {
   const options = { closeConnection: true }
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return new StatusError(
-        'RequestHeaderFieldsTooLarge',
-        'the request header is too large',
-        options,
-      )
+      return headerTooLarge()
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new StatusError('Timeout', 'the request header did not arrive in time', options)
     default:

@@ -8,8 +8,8 @@ import type {
 
 import type { ClientConnection } from '../http/exchange.ts'
 import { writeRefusal } from '../http/refusal.ts'
-import { StatusError } from '../status.ts'
 import { createGuard } from './exception-guard.ts'
+import { headerTooLarge } from './header-too-large.ts'
 import { createHttp2Exchange } from './http2-exchange.ts'
 import { watchLiveness, type LiveSocket } from './http2-liveness.ts'
 import type { ListenerEffects, ServedConnection } from './served-connection.ts'
@@ -41,7 +41,9 @@ const FIELD_OVERHEAD = 32
 /**
  * How far a header may exceed the limits and still get a 431: beyond, node resets the stream before
  * anyone sees the request, and the client has nothing to read. nghttp2 allows eight CONTINUATION frames,
- * so that a header block has at most 147 kB. It ends the session for a field of more than 64 KiB.
+ * so that a header block has at most 147 kB. It ends the session for a field of more than 64 KiB
+ * (NGHTTP2_HD_MAX_NV, no option of node changes it): node reports that only once the session is destroyed and
+ * GOAWAY with COMPRESSION_ERROR is sent, so no response and no debug data can be added to it.
  */
 const MIN_REFUSABLE_BYTES = 131_072
 const MIN_REFUSABLE_FIELDS = 500
@@ -163,11 +165,7 @@ function ignore(): void {
   // The stream has closed, and its end has been recorded.
 }
 
-const HEADERS_TOO_LARGE = new StatusError(
-  'RequestHeaderFieldsTooLarge',
-  'the request header is too large',
-  { closeConnection: true },
-)
+const HEADERS_TOO_LARGE = headerTooLarge()
 
 function fitsLimits(rawHeaders: readonly string[], limits: Http2Limits): boolean {
   const fields = rawHeaders.length / 2

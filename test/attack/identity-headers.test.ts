@@ -7,7 +7,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { headerValues, startApiServer, type ReceivedRequest } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
-import { ERROR, headers as headersFrame, type Fields } from '../support/http2-frames.ts'
+import {
+  ERROR,
+  headerFrames,
+  headers as headersFrame,
+  type Fields,
+} from '../support/http2-frames.ts'
 
 const PATH = '/api/v1/namespaces/d/configmaps'
 
@@ -215,8 +220,66 @@ describe.for(MODES)('with the identity asserted by $mode', ({ identity, user, gr
     expect(arrived).toEqual([...groups.map((name) => `oidc:${name}`), 'system:authenticated'])
   })
 
+  describe('the largest token and all groups that are allowed arrive', () => {
+    const GROUPS = Array.from({ length: 999 }, (_, i) => `${i}`.padStart(27, 'g'))
+
+    /** The same token in both places. */
+    async function largest(): Promise<{ bearer: string; subprotocol: string }> {
+      const bearer = (await attack.bearer({ groups: GROUPS, x: 'x'.repeat(500) })).trim()
+      const token = bearer.slice('Authorization: Bearer '.length)
+      expect(token.length).toBeGreaterThan(40_800)
+      const encoded = Buffer.from(token).toString('base64url')
+      return {
+        bearer,
+        subprotocol: `v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.${encoded}`,
+      }
+    }
+
+    const arrived = (received: readonly ReceivedRequest[]): number[] =>
+      received.map((one) => headerValues(one, group).length)
+
+    test.for([PATH, `${PATH}?watch=true`])('with %s over HTTP/1.1', async (path) => {
+      const { bearer } = await largest()
+      const { value, received } = await attack.watching(() =>
+        attack.send(`GET ${path} HTTP/1.1\r\nHost: gatehouse\r\n${bearer}\r\n\r\n`),
+      )
+      expect(value.response.status).toBe(200)
+      expect(arrived(received)).toEqual([1_000])
+    })
+
+    test.for([PATH, `${PATH}?watch=true`])('with %s over HTTP/2', async (path) => {
+      const { bearer } = await largest()
+      const { value, received } = await attack.watching(async () => {
+        const connection = await attack.connectHttp2()
+        const fields = (await attack.fields(path)).filter(([name]) => name !== 'authorization')
+        const token = bearer.slice('Authorization: '.length)
+        for (const one of headerFrames(1, [...fields, ['authorization', token]]))
+          connection.send(one)
+        const response = await connection.response(1)
+        connection.raw.destroy()
+        return response
+      })
+      expect(value.status).toBe(200)
+      expect(arrived(received)).toEqual([1_000])
+    })
+
+    test('with an exec, as a WebSocket subprotocol', async () => {
+      const { subprotocol } = await largest()
+      const { value, received } = await attack.watching(() =>
+        attack.send(
+          `GET /api/v1/namespaces/d/pods/web/exec?command=sh HTTP/1.1\r\nHost: gatehouse\r\n` +
+            'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+            `Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Protocol: ${subprotocol}\r\n\r\n`,
+        ),
+      )
+      // The fake API server does not switch protocols.
+      expect(value.response.status).toBe(502)
+      expect(arrived(received)).toEqual([1_000])
+    })
+  })
+
   test.for<readonly [what: string, groups: unknown, code: number]>([
-    ['more than 500 groups', Array.from({ length: 501 }, (_, i) => `g${i}`), 403],
+    ['more than 1,000 groups', Array.from({ length: 1_001 }, (_, i) => `g${i}`), 403],
     ['an empty group among others', ['a', ''], 200],
     ['a group with a newline', ['a\nImpersonate-Group: system:masters'], 403],
     ['a group with a carriage return', ['a\rb'], 403],

@@ -76,13 +76,14 @@ describe('the identity guard', () => {
     },
     {
       name: 'more groups than the limit',
-      identity: { groups: Array.from({ length: 501 }, (_, i) => `g${i}`) },
-      message: '501 groups exceed the limit of 500',
+      identity: { groups: Array.from({ length: 1_001 }, (_, i) => `g${i}`) },
+      message:
+        '1001 groups exceed the limit of 1000: ask your administrator for a credential with fewer groups',
     },
     {
       name: 'groups that take more bytes than the limit',
-      identity: { groups: Array.from({ length: 40 }, (_, i) => `${i}${'g'.repeat(1_000)}`) },
-      message: 'bytes of groups and extra values exceed the limit of 24576',
+      identity: { groups: Array.from({ length: 70 }, (_, i) => `${i}${'g'.repeat(1_000)}`) },
+      message: 'bytes of groups and extra values exceed the limit of 65536: ask your administrator',
     },
   ]
 

@@ -1,10 +1,11 @@
 import { Agent, request, type Dispatcher } from 'undici'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 
+import type { UserInfo } from '../../src/authentication/authenticator.ts'
 import { GATEHOUSE_USERNAME, newNamespace } from '../support/cluster.ts'
 import { overSPDY } from '../support/kubectl.ts'
 import { startSite, type Site } from '../support/site.ts'
-import { CREDENTIALS } from '../support/users.ts'
+import { CREDENTIALS, withToken } from '../support/users.ts'
 
 const NAMESPACE = newNamespace()
 const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`
@@ -57,6 +58,23 @@ describe.skipIf(!inject('hasParts'))('the API server', () => {
     })
     const [own] = await site.gatehouse.eventsWhere((event) => event.auditID === auditID)
     expect(own).toMatchObject({ user: ada })
+  })
+
+  test('sees all groups of a token of 30,000 characters, as kubectl sends it', async () => {
+    const more = Array.from({ length: 599 }, (_, i) => `group-${i}`.padEnd(33, 'x'))
+    const groups = ['engineers', ...more]
+    expect((await site.gatehouse.token({ groups })).length).toBeGreaterThan(28_536)
+    const user = await withToken(site.cluster.controlPlane, site.gatehouse, { groups })
+    const whoami = await user.kubectl(['auth', 'whoami', '-o', 'json'])
+    expect(whoami).toMatchObject({ code: 0, stderr: '' })
+    const { status } = JSON.parse(whoami.stdout) as { status: { userInfo: UserInfo } }
+    expect(status.userInfo.groups).toEqual(user.groups)
+    const path = `${PODS}?watch=true&timeoutSeconds=1`
+    expect(await user.kubectl(['get', '--raw', path])).toMatchObject({ code: 0, stderr: '' })
+    for (const env of [{}, overSPDY]) {
+      const exec = await user.kubectl(['exec', 'web', '--', 'echo', 'done'], { env })
+      expect(exec).toEqual({ code: 0, stdout: 'done\n', stderr: '' })
+    }
   })
 
   test('sees the client’s User-Agent, not the client’s Audit-ID', async () => {

@@ -151,6 +151,16 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
     })
   })
 
+  test('because of a path of more than 64 KiB over HTTP/2 reads an error code', async () => {
+    // The code that HPACK has for an X is as long as the letter.
+    const path = `/${'X'.repeat(66_000)}`
+    const { code, stderr } = await site.users['OIDC token'].kubectl(['get', '--raw', path])
+    expect(code).toBe(1)
+    expect(stderr.slice(-300)).toMatch(
+      /http2: server sent GOAWAY and closed the connection; .*ErrCode=COMPRESSION_ERROR/,
+    )
+  })
+
   describe('because of the credential', () => {
     test('is not logged in by an unknown, expired or misused certificate', async () => {
       const unknown = await createAuthority({ commonName: 'users' })
@@ -180,6 +190,17 @@ describe.skipIf(!inject('hasParts'))('a user who is refused', () => {
       ]) {
         expect(await resultFor({ token })).toEqual(refused(LOGGED_OUT))
       }
+    })
+
+    test('is not logged in by a token that is too long, and reads what to do', async () => {
+      const groups = Array.from({ length: 1_000 }, (_, i) => `group-${i}`.padEnd(30, 'x'))
+      const token = await site.gatehouse.token({ groups })
+      expect(await resultFor({ token })).toEqual(
+        refused(
+          'error: You must be logged in to the server (Unauthorized: the token is longer than 40960 ' +
+            'characters; ask your administrator for tokens with fewer groups or claims)\n',
+        ),
+      )
     })
 
     test('is not logged in by a password', async () => {

@@ -105,6 +105,8 @@ export async function startApiServer(): Promise<ApiServer> {
     maxHeaderListPairs: 10_000,
     settings: { maxHeaderListSize: 1_048_576 },
   })
+  // Nor does Go limit the number of fields.
+  Object.assign(server, { maxHeadersCount: 10_000 })
   const numbers = new Map<number, number>()
   const sockets = new Set<TLSSocket>()
   const api: ApiServer = {

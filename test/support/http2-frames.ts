@@ -103,6 +103,22 @@ export function headers(
   return frame(TYPE.HEADERS, flags, stream, headerBlock(fields))
 }
 
+/** Largest payload of a frame, unless the peer allows more. */
+const MAX_PAYLOAD = 16_384
+
+/** A whole request without a body, in as many frames as it needs. */
+export function headerFrames(stream: number, fields: Fields): Buffer[] {
+  const block = headerBlock(fields)
+  const frames: Buffer[] = []
+  for (let at = 0; at < block.length; at += MAX_PAYLOAD) {
+    const isLast = at + MAX_PAYLOAD >= block.length
+    const flags = (at === 0 ? FLAG.END_STREAM : 0) | (isLast ? FLAG.END_HEADERS : 0)
+    const type = at === 0 ? TYPE.HEADERS : TYPE.CONTINUATION
+    frames.push(frame(type, flags, stream, block.subarray(at, at + MAX_PAYLOAD)))
+  }
+  return frames
+}
+
 /** A DATA frame. */
 export function data(stream: number, bytes: string | Buffer, endStream = false): Buffer {
   return frame(TYPE.DATA, endStream ? FLAG.END_STREAM : 0, stream, bytes)

@@ -1,3 +1,4 @@
+import { StatusError } from '../../status.ts'
 import { MAX_TOKEN_LENGTH, unauthorized } from '../bearer.ts'
 import { ownMember, parseJsonObject, type JsonObject } from './strict-json.ts'
 
@@ -27,6 +28,8 @@ export interface UnverifiedToken {
   readonly issuer: string
 }
 
+const FEWER_CLAIMS = 'ask your administrator for tokens with fewer groups or claims'
+
 const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/
 
 /**
@@ -45,7 +48,11 @@ const REFUSED_PARAMETERS = ['crit', 'b64', 'zip', 'enc'] as const
  */
 export function readCompactJws(token: string): UnverifiedToken {
   if (token.length > MAX_TOKEN_LENGTH) {
-    throw unauthorized(`the token is longer than ${MAX_TOKEN_LENGTH} characters`)
+    const cause = `the token is longer than ${MAX_TOKEN_LENGTH} characters`
+    // Other causes are not disclosed. This one says nothing that its bearer does not know.
+    throw new StatusError('Unauthorized', `Unauthorized: ${cause}; ${FEWER_CLAIMS}`, {
+      cause: new Error(cause),
+    })
   }
   const [, header, payload, signature] = COMPACT.exec(token) ?? []
   if (header === undefined || payload === undefined || signature === undefined) {

@@ -102,13 +102,13 @@ export function createOidcSignIn(
     const verified = await verifySignature(token, unverified, issuer.keys)
     // Configuration or keys have changed in the meantime: the current ones decide.
     if (cache.generation !== generation) return verify(token, digest)
-    const { authentication, proof, expiresAt } = judgeClaims(
+    const { authentication, proof, ...validity } = judgeClaims(
       verified,
       issuer.configuration,
       timing.clock(),
     )
     proofs.set(authentication.annotations, proof)
-    cache.set(digest, { authentication, expiresAt }, generation)
+    cache.set(digest, { authentication, ...validity }, generation)
     return authentication
   }
 
@@ -178,8 +178,18 @@ function judgeClaims(
   return {
     authentication: { user, method: METHOD, annotations },
     expiresAt,
+    size: payload.byteLength + identitySize(user),
     proof: { issuer: url, payload, fingerprint, user },
   }
+}
+
+/** What one string takes in addition to its characters, with its place in a list, in bytes. */
+const STRING_OVERHEAD = 32
+
+/** Each name is held twice: as it is and as a header. */
+function identitySize({ groups, extra }: UserInfo): number {
+  const values = [...groups, ...Object.values(extra).flat()]
+  return values.reduce((sum, { length }) => sum + 2 * (length + STRING_OVERHEAD), 0)
 }
 
 /** The user of a token's claims, ignoring expiry. Throws StatusError 401. */

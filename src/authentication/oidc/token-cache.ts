@@ -25,7 +25,12 @@ export interface VerifiedToken {
   readonly authentication: Authentication
   /** Milliseconds since the epoch. */
   readonly expiresAt: number
+  /** Bytes of memory that it takes, roughly. */
+  readonly size: number
 }
+
+/** A token that takes more memory counts as several, so that large groups cannot fill the heap. */
+const BYTES_PER_TOKEN = 4_096
 
 /**
  * The cache key of a token. With a digest the cache does not hold credentials, and the time of a
@@ -35,9 +40,11 @@ export function tokenDigest(token: string): string {
   return hash('sha256', token, 'hex')
 }
 
-/** Creates a cache of at most `maxTokens`; it evicts the least recently used one. */
+/** Creates a cache of at most `maxTokens` of 4 KiB each; it evicts the least recently used one. */
 export function createTokenCache(maxTokens: number): TokenCache {
-  const entries = createLru<VerifiedToken>(maxTokens)
+  const entries = createLru<VerifiedToken>(maxTokens, ({ size }) =>
+    Math.max(1, Math.ceil(size / BYTES_PER_TOKEN)),
+  )
   let generation = 0
   return {
     get(digest, now) {

@@ -10,6 +10,7 @@ const authentication = (username: string) => ({
 const until = (expiresAt: number, username = 'ada') => ({
   authentication: authentication(username),
   expiresAt,
+  size: 100,
 })
 
 test('a token is cached until it expires, and no longer at its expiry', () => {
@@ -18,6 +19,22 @@ test('a token is cached until it expires, and no longer at its expiry', () => {
   expect(cache.get('a', 999)?.user.username).toBe('ada')
   expect(cache.get('a', 1_000)).toBeUndefined()
   expect(cache.size).toBe(0)
+})
+
+test('a token that takes more than 4 KiB of memory counts as several', () => {
+  const cache = createTokenCache(10)
+  for (const digest of ['a', 'b', 'c']) {
+    cache.set(digest, { ...until(1_000), size: 5 * 4_096 }, cache.generation)
+  }
+  expect(['a', 'b', 'c'].map((digest) => cache.get(digest, 0) !== undefined)).toEqual([
+    false,
+    true,
+    true,
+  ])
+  // One that exceeds the whole cache is not kept, and removes no other.
+  cache.set('d', { ...until(1_000), size: 11 * 4_096 }, cache.generation)
+  expect(cache.get('d', 0)).toBeUndefined()
+  expect(cache.get('c', 0)).toBeDefined()
 })
 
 test('the least recently used token is evicted', () => {
