@@ -16,6 +16,7 @@ import type { LiveRequests } from '../pipeline/live-requests.ts'
 import type { Probes } from '../probes/probes.ts'
 import { StatusError } from '../status.ts'
 import type { Upstream } from '../upstream/forward.ts'
+import { FRAME_END_MS } from '../upstream/relay.ts'
 
 export interface Shutdown {
   /** For `/readyz`: why Gatehouse is not ready, once the shutdown has begun. */
@@ -41,8 +42,8 @@ export interface ShutdownOptions {
 }
 
 const POLL_MS = 20
-/** How long streams may take to end before their sockets are destroyed. */
-const CUT_MS = 1_000
+/** How long streams may take to end before their sockets are destroyed: the rest of a frame, and its way. */
+const CUT_MS = 2 * FRAME_END_MS + 500
 
 /** Creates the shutdown, which begins with the first call of `run`. */
 export function createShutdown(parts: ShutdownOptions): Shutdown {

@@ -7,7 +7,8 @@
 export interface FrameEnds {
   /** Whether nothing was received behind the end of a frame. */
   readonly isAtEnd: boolean
-  add(chunk: Buffer): void
+  /** Returns how many bytes of the chunk end with the last frame that ends in it; 0 when none does. */
+  add(chunk: Buffer): number
 }
 
 /** @param contentType of the response; undefined: lines */
@@ -23,8 +24,10 @@ const NEWLINE = 0x0a
 class Lines implements FrameEnds {
   isAtEnd = true
 
-  add(chunk: Buffer): void {
-    if (chunk.length > 0) this.isAtEnd = chunk[chunk.length - 1] === NEWLINE
+  add(chunk: Buffer): number {
+    const end = chunk.lastIndexOf(NEWLINE) + 1
+    if (chunk.length > 0) this.isAtEnd = end === chunk.length
+    return end
   }
 }
 
@@ -42,12 +45,14 @@ class LengthDelimitedFrames implements FrameEnds {
     return this.#lengthBytes === 0 && this.#left === 0
   }
 
-  add(chunk: Buffer): void {
+  add(chunk: Buffer): number {
+    let end = 0
     for (let at = 0; at < chunk.length;) {
       if (this.#left > 0) {
         const skipped = Math.min(this.#left, chunk.length - at)
         this.#left -= skipped
         at += skipped
+        if (this.#left === 0) end = at
         continue
       }
       this.#length = this.#length * 256 + (chunk[at] ?? 0)
@@ -57,7 +62,9 @@ class LengthDelimitedFrames implements FrameEnds {
       this.#left = this.#length
       this.#length = 0
       this.#lengthBytes = 0
+      if (this.#left === 0) end = at
     }
+    return end
   }
 }
 
@@ -69,7 +76,7 @@ const MAX_DEPTH = 512
 
 /** Follows the structure of CBOR (RFC 8949 section 3) without decoding it. */
 class CborSequence implements FrameEnds {
-  isAtEnd = true
+  #isAtEnd = true
   /** Items left in each open container, the innermost last. */
   readonly #open: number[] = []
   /** Whether what was received is not CBOR: then no end can be found any more. */
@@ -81,19 +88,26 @@ class CborSequence implements FrameEnds {
   /** Bytes left of a string. */
   #stringLeft = 0
 
-  add(chunk: Buffer): void {
+  get isAtEnd(): boolean {
+    return this.#isAtEnd
+  }
+
+  add(chunk: Buffer): number {
+    let end = 0
     for (let at = 0; at < chunk.length && !this.#isBroken;) {
-      this.isAtEnd = false
+      this.#isAtEnd = false
       if (this.#stringLeft > 0) {
         const skipped = Math.min(this.#stringLeft, chunk.length - at)
         this.#stringLeft -= skipped
         at += skipped
         if (this.#stringLeft === 0) this.#itemEnded()
-        continue
+      } else {
+        this.#addByte(chunk[at] ?? 0)
+        at += 1
       }
-      this.#addByte(chunk[at] ?? 0)
-      at += 1
+      if (this.isAtEnd) end = at
     }
+    return end
   }
 
   #addByte(byte: number): void {
@@ -151,7 +165,7 @@ class CborSequence implements FrameEnds {
     for (;;) {
       const left = this.#open.pop()
       if (left === undefined) {
-        this.isAtEnd = true
+        this.#isAtEnd = true
         return
       }
       if (left === 1) continue

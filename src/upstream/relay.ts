@@ -12,6 +12,8 @@ import type { ResponseReceiver, UpstreamControl } from './transport.ts'
 
 /** Interim (1xx) responses that are dropped; one more fails the request. */
 const MAX_INTERIM_RESPONSES = 10
+/** How long a stream that is to end may take to the end of a frame, and then to reach the client. */
+export const FRAME_END_MS = 1_000
 
 export interface RelayOptions {
   readonly exchange: Exchange
@@ -48,6 +50,9 @@ export class Relay implements ResponseReceiver, Stallable {
   #interimResponses = 0
   #clientGone: Error | undefined
   #cutReason: StatusError | undefined
+  #cutTimer: NodeJS.Timeout | undefined
+  /** Whether the response is complete, as far as it goes: what the API server still sends is ignored. */
+  #isComplete = false
   #settled = false
   /** Of a stream, once its head has arrived. */
   #frames: FrameEnds | undefined
@@ -92,11 +97,31 @@ export class Relay implements ResponseReceiver, Stallable {
   }
 
   /**
-   * Ends the exchange from Gatehouse's side (shutdown, reload). Between two frames, which watches and
-   * logs consist of, the response ends cleanly, as kube-apiserver ends a watch: clients reconnect.
+   * Ends the exchange from Gatehouse's side (shutdown, reload). A stream ends between two frames, which
+   * watches and logs consist of, as kube-apiserver ends a watch: clients reconnect. Within a frame, it waits
+   * for the rest of it, and breaks off when that does not arrive in time.
    */
   cut(reason: StatusError): void {
-    this.#end(reason, this.#frames?.isAtEnd === true)
+    if (this.#frames === undefined || this.#status === 0) {
+      this.#end(reason)
+      return
+    }
+    if (this.#settled || this.#isComplete || this.#cutReason !== undefined) return
+    this.#cutReason = reason
+    this.#cutTimer = setTimeout(() => this.#end(reason), FRAME_END_MS)
+    if (this.#frames.isAtEnd) this.#endBetweenFrames(reason)
+  }
+
+  #endBetweenFrames(reason: StatusError): void {
+    const { exchange } = this.#options
+    const outcome = { code: this.#status, abortedBy: 'gatehouse', cause: reason.message } as const
+    this.#isComplete = true
+    clearTimeout(this.#cutTimer)
+    // A client that does not read is not waited for: what was written stays for it to read.
+    this.#cutTimer = setTimeout(() => this.#settle(outcome), FRAME_END_MS)
+    exchange.onClose(() => this.#settle(outcome))
+    exchange.response.end()
+    this.#control?.abort(reason)
   }
 
   /** Ends an exchange whose client has stalled, and the upstream connection that it holds. */
@@ -104,22 +129,22 @@ export class Relay implements ResponseReceiver, Stallable {
     const message = this.#isFull
       ? 'the client stopped reading the response'
       : 'the client stopped sending the request body'
-    this.#end(new StatusError('Timeout', message, { closeConnection: true }), false)
+    this.#end(new StatusError('Timeout', message, { closeConnection: true }))
   }
 
   /** Ends an exchange whose client has not sent its whole body in time, however steadily it sends. */
   bodyTimedOut(): void {
     const message = 'the client took too long to send the request body'
-    this.#end(new StatusError('Timeout', message, { closeConnection: true }), false)
+    this.#end(new StatusError('Timeout', message, { closeConnection: true }))
   }
 
-  #end(reason: StatusError, clean: boolean): void {
+  /** Refuses the request, or breaks off its response. */
+  #end(reason: StatusError): void {
     const { response } = this.#options.exchange
     if (this.#settled) return
     if (this.#status === 0) this.#refuse(reason)
     else {
-      if (clean) response.end()
-      else response.destroy(reason)
+      response.destroy(reason)
       this.#settle({ code: this.#status, abortedBy: 'gatehouse', cause: reason.message })
     }
     this.#cutReason = reason
@@ -160,25 +185,33 @@ export class Relay implements ResponseReceiver, Stallable {
   }
 
   onData(chunk: Buffer): void {
-    if (this.#settled) return
+    if (this.#settled || this.#isComplete) return
     if (this.#status === 0 && !this.#trySendHead()) return
-    this.#frames?.add(chunk)
-    if (this.#options.exchange.response.write(chunk)) return
+    const { response } = this.#options.exchange
+    const frameEnd = this.#frames?.add(chunk) ?? 0
+    if (this.#cutReason !== undefined && frameEnd > 0) {
+      response.write(chunk.subarray(0, frameEnd))
+      this.#endBetweenFrames(this.#cutReason)
+      return
+    }
+    if (response.write(chunk)) return
     this.#isFull = true
     this.#control?.pause()
   }
 
   onEnd(): void {
-    if (this.#settled) return
+    if (this.#settled || this.#isComplete) return
     if (this.#status === 0 && !this.#trySendHead()) return
     const { exchange } = this.#options
+    this.#isComplete = true
+    clearTimeout(this.#cutTimer)
     this.#isFull = true
     exchange.onClose(() => this.#settle({ code: this.#status }))
     exchange.response.end()
   }
 
   onError(error: Error): void {
-    if (this.#settled) return
+    if (this.#settled || this.#isComplete) return
     const { exchange } = this.#options
     if (this.#status === 0) {
       this.#refuse(error instanceof StatusError ? error : toUpstreamError(error))
@@ -230,6 +263,7 @@ export class Relay implements ResponseReceiver, Stallable {
   #settle(outcome: ForwardOutcome): void {
     if (this.#settled) return
     this.#settled = true
+    clearTimeout(this.#cutTimer)
     if (this.#stallEntry !== undefined) this.#options.stalls?.remove(this.#stallEntry)
     this.#resolve(outcome)
   }

@@ -11,11 +11,13 @@ function endsOf(contentType: string | undefined, bytes: Buffer): number[] {
   const ends: number[] = []
   const byByte = createFrameEnds(contentType)
   for (let length = 1; length <= bytes.length; length++) {
-    byByte.add(bytes.subarray(length - 1, length))
+    const ended = byByte.add(bytes.subarray(length - 1, length))
+    expect(ended).toBe(byByte.isAtEnd ? 1 : 0)
     const atOnce = createFrameEnds(contentType)
-    atOnce.add(bytes.subarray(0, length))
+    const end = atOnce.add(bytes.subarray(0, length))
     expect(atOnce.isAtEnd).toBe(byByte.isAtEnd)
     if (byByte.isAtEnd) ends.push(length)
+    expect(end).toBe(ends.at(-1) ?? 0)
   }
   return ends
 }
