@@ -1,7 +1,11 @@
 import { Agent, get } from '../../undici.ts'
+import { quote } from '../quote.ts'
 
 /** Largest discovery document or key set that is read, in bytes. */
 const MAX_DOCUMENT_BYTES = 1_048_576
+/** Redirects that are followed for one document. */
+const MAX_REDIRECTS = 5
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 export interface JsonFetcher {
   /**
@@ -22,9 +26,9 @@ const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * Creates a client for one issuer's documents. It speaks https only and always verifies the server's
- * certificate. It does not follow redirects, since only the configuration and the discovery document
- * may name a URL, refuses compressed bodies and limits their size. Documents are fetched rarely, so
- * connections are not reused.
+ * certificate. It follows redirects only on the origin of the URL, since only the configuration and the
+ * discovery document may name a server. It refuses compressed bodies and limits their size. Documents are
+ * fetched rarely, so connections are not reused.
  */
 export function createJsonFetcher({ certificateAuthority }: JsonFetcherOptions): JsonFetcher {
   const agent = new Agent({
@@ -39,21 +43,33 @@ export function createJsonFetcher({ certificateAuthority }: JsonFetcherOptions):
         : { ca: certificateAuthority, allowPartialTrustChain: true }),
     },
   })
+
+  async function fetchJson(url: URL, signal: AbortSignal, redirects = 0): Promise<unknown> {
+    const { statusCode, headers, body } = await get(url, {
+      dispatcher: agent,
+      signal,
+      headers: { accept: 'application/json', 'accept-encoding': 'identity' },
+    })
+    const discard = (): void => {
+      body.on('error', () => undefined)
+      body.destroy()
+    }
+    if (REDIRECTS.has(statusCode)) {
+      discard()
+      return fetchJson(redirectTarget(url, headers['location'], redirects), signal, redirects + 1)
+    }
+    const problem = responseProblem(statusCode, headers['content-encoding'])
+    if (problem !== undefined) {
+      discard()
+      throw new Error(`${url.href} ${problem}`)
+    }
+    return parse(url, await body.bytes())
+  }
+
   return {
     async fetchJson(url, signal) {
       requireHttps(url)
-      const { statusCode, headers, body } = await get(url, {
-        dispatcher: agent,
-        signal,
-        headers: { accept: 'application/json', 'accept-encoding': 'identity' },
-      })
-      const problem = responseProblem(statusCode, headers['content-encoding'])
-      if (problem !== undefined) {
-        body.on('error', () => undefined)
-        body.destroy()
-        throw new Error(`${url.href} ${problem}`)
-      }
-      return parse(url, await body.bytes())
+      return fetchJson(url, signal)
     },
     close() {
       agent.destroy().catch(() => undefined)
@@ -65,13 +81,32 @@ function requireHttps(url: URL): void {
   if (url.protocol !== 'https:') throw new Error(`${url.href} is not an https URL`)
 }
 
+/**
+ * Where a redirect leads.
+ *
+ * @throws Error when it must not be followed
+ */
+function redirectTarget(url: URL, location: string | string[] | undefined, redirects: number): URL {
+  const target = typeof location === 'string' ? URL.parse(location, url) : null
+  if (target === null) throw new Error(`${url.href} redirects without a valid Location`)
+  if (target.origin !== url.origin) {
+    throw new Error(
+      `${url.href} redirects to another origin, ${quote(target.origin)}, which is not followed: ` +
+        'configure the URL that it leads to as discoveryURL, if you trust that server',
+    )
+  }
+  if (redirects >= MAX_REDIRECTS)
+    throw new Error(`${url.href} redirects more than ${MAX_REDIRECTS} times`)
+  // They are no part of the origin.
+  target.username = ''
+  target.password = ''
+  return target
+}
+
 function responseProblem(
   statusCode: number,
   contentEncoding: string | string[] | undefined,
 ): string | undefined {
-  if (statusCode >= 300 && statusCode < 400) {
-    return `responded with a redirect (${statusCode}), which is not followed`
-  }
   if (statusCode !== 200) return `responded with HTTP ${statusCode}`
   if (contentEncoding !== undefined && contentEncoding !== 'identity') {
     return 'responded with a compressed body'

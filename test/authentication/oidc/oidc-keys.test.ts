@@ -275,8 +275,17 @@ describe.for([
     ['trickles in', trickle, /no response within 0.3 s/],
     ['never ends', endless({ bytes: 0 }), /too large|exceed/i],
     ['is longer than a megabyte', text(`{"x":"${'x'.repeat(1_048_576)}"}`), /exceed/i],
-    ['is redirected', redirect(`${DISCOVERY_PATH}2`), /responded with a redirect \(302\)/],
-    ['is redirected to plain http', redirect('http://127.0.0.1:1/'), /redirect/],
+    [
+      'is redirected to another origin',
+      redirect('https://127.0.0.1:1/keys'),
+      /redirects to another origin, "https:\/\/127.0.0.1:1", which is not followed: configure/,
+    ],
+    ['is redirected to plain http', redirect('http://127.0.0.1:1/'), /to another origin, "http:/],
+    ['is redirected to a script', redirect('javascript:alert(1)'), /to another origin, "null"/],
+    ['is redirected nowhere', (_, response) => response.writeHead(302).end(), /valid Location/],
+    ['is redirected to no URL', redirect('https://['), /valid Location/],
+    ['is redirected to itself', redirect(''), /redirects more than 5 times/],
+    ['is not modified', (_, response) => response.writeHead(304).end(), /HTTP 304/],
     ['does not exist', (_, response) => response.writeHead(404).end('{}'), /HTTP 404/],
     ['is a 204', (_, response) => response.writeHead(204).end(), /HTTP 204/],
     ['is not JSON', text('<html>'), /did not respond with JSON/],
@@ -310,6 +319,27 @@ describe.for([
     expect(oidc.readiness()[0]?.problem).toBeUndefined()
   })
 })
+
+test.for([301, 302, 303, 307, 308])(
+  'a %i on the origin of the issuer is followed, for both documents',
+  async (status) => {
+    const { host } = new URL(issuer.url)
+    const hop =
+      (location: string): Handler =>
+      (_, response) =>
+        response.writeHead(status, { location }).end('moved')
+    const discovery = { issuer: issuer.url, jwks_uri: `${issuer.url}${KEYS_PATH}` }
+    issuer.overrides.set(DISCOVERY_PATH, hop('/one?a=b#fragment'))
+    issuer.overrides.set('/one?a=b', hop(`//user:secret@${host}/two`))
+    issuer.overrides.set('/two', text(JSON.stringify(discovery)))
+    // Not to be taken for the name of a host.
+    issuer.overrides.set(KEYS_PATH, hop('/.//evil.example/keys'))
+    issuer.overrides.set('//evil.example/keys', text(JSON.stringify({ keys: issuer.keys })))
+    const oidc = await ready(start())
+    expect(await outcome(oidc, oldKey)).toBe('not refused')
+    expect(issuer.requests.get('/two')).toBe(1)
+  },
+)
 
 test('an endless response is read up to the size limit', async () => {
   const sent = { bytes: 0 }
