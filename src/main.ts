@@ -7,7 +7,9 @@ import { Command, CommanderError } from 'commander'
 import { resolveConfigFile } from './cli/config-file.ts'
 import { serve } from './cli/serve.ts'
 import { validate } from './cli/validate.ts'
+import { proxyFrom } from './config/egress-proxy.ts'
 import { inClusterFrom } from './config/environment.ts'
+import type { LoadEnvironment } from './gatehouse/load.ts'
 import { createStderr } from './log.ts'
 import { createLossyOutput } from './lossy-output.ts'
 import { standardOutput } from './output.ts'
@@ -21,6 +23,11 @@ const { version } = JSON.parse(
 
 const configFile = (name: string): string =>
   resolveConfigFile(name, { cwd: process.cwd(), env: process.env })
+
+const environment = (): LoadEnvironment => ({
+  inCluster: inClusterFrom(process.env),
+  proxy: proxyFrom(process.env),
+})
 
 const stderr = createStderr()
 // Opened with the first text: with the audit sink `stdout`, the output belongs to the audit log.
@@ -51,7 +58,7 @@ program
   .requiredOption('--config <file>', 'path of the GatehouseConfiguration file')
   .action(async ({ config }: { config: string }) => {
     const exitCode = await serve(
-      { configFile: configFile(config), inCluster: inClusterFrom(process.env) },
+      { configFile: configFile(config), ...environment() },
       {
         stderr,
         onSignal: (handler) => {
@@ -78,7 +85,7 @@ program
   .option('--online', 'ask the API server and the issuers, too; exits with 1 if a check fails')
   .action(async ({ config, online = false }: { config: string; online?: boolean }) => {
     const exitCode = await validate(
-      { configFile: configFile(config), inCluster: inClusterFrom(process.env), online },
+      { configFile: configFile(config), ...environment(), online },
       { stdout, stderr },
     )
     await exit(exitCode)

@@ -5,8 +5,18 @@ declare module 'undici/lib/dispatcher/pool.js' {
 declare module 'undici/lib/dispatcher/agent.js' {
   export { Agent as default } from 'undici'
 }
+declare module 'undici/lib/dispatcher/proxy-agent.js' {
+  export { ProxyAgent as default } from 'undici'
+}
 declare module 'undici/lib/core/connect.js' {
   export { buildConnector as default } from 'undici'
+}
+declare module 'undici/lib/api/api-connect.js' {
+  import type { Dispatcher } from 'undici'
+
+  /** What undici puts on its dispatchers as `connect`. */
+  const connect: Dispatcher['connect']
+  export default connect
 }
 declare module 'undici/lib/api/api-request.js' {
   import type { Dispatcher } from 'undici'

@@ -28,7 +28,7 @@ const { values } = parseArgs({
 })
 const real = new Set((values.stages ?? '').split(','))
 
-const loaded = loadAll(values.config ?? '', inClusterFrom({}))
+const loaded = loadAll(values.config ?? '', { inCluster: inClusterFrom({}) })
 const log = createLog({ level: 'warn' })
 const metrics = createMetrics({ processMetrics: false })
 const live = createLiveRequests()

@@ -1,13 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import type { InClusterEnvironment } from '../config/environment.ts'
 import { ConfigError, formatProblem } from '../config/problem.ts'
+import type { LoadEnvironment } from '../gatehouse/load.ts'
 import { startGatehouse, type Gatehouse } from '../gatehouse/serve.ts'
 import type { LossyOutput } from '../lossy-output.ts'
 
-export interface ServeOptions {
+export interface ServeOptions extends LoadEnvironment {
   readonly configFile: string
-  readonly inCluster: InClusterEnvironment
 }
 
 export interface ServeEffects {

@@ -1,13 +1,11 @@
-import type { InClusterEnvironment } from '../config/environment.ts'
 import { ConfigError, formatProblem, type ConfigProblem } from '../config/problem.ts'
-import { checkAll, loadAll } from '../gatehouse/load.ts'
+import { checkAll, loadAll, type LoadEnvironment } from '../gatehouse/load.ts'
 import { runOnlineChecks } from '../gatehouse/online-checks.ts'
 import { createLog } from '../log.ts'
 import { describeStartError } from './serve.ts'
 
-export interface ValidateOptions {
+export interface ValidateOptions extends LoadEnvironment {
   readonly configFile: string
-  readonly inCluster: InClusterEnvironment
   /** Whether the API server and the issuers are asked, too. */
   readonly online: boolean
 }
@@ -34,20 +32,15 @@ export async function validate(
   }
 }
 
-function validateFiles(
-  { configFile, inCluster }: ValidateOptions,
-  effects: ValidateEffects,
-): number {
-  reportValid(configFile, checkAll(configFile, inCluster), effects)
+function validateFiles(options: ValidateOptions, effects: ValidateEffects): number {
+  const { configFile } = options
+  reportValid(configFile, checkAll(configFile, options), effects)
   return 0
 }
 
-async function validateOnline(
-  { configFile, inCluster }: ValidateOptions,
-  effects: ValidateEffects,
-): Promise<number> {
-  const loaded = loadAll(configFile, inCluster)
-  reportValid(configFile, loaded.warnings, effects)
+async function validateOnline(options: ValidateOptions, effects: ValidateEffects): Promise<number> {
+  const loaded = loadAll(options.configFile, options)
+  reportValid(options.configFile, loaded.warnings, effects)
   const checks = await runOnlineChecks(loaded, { log: createLog({ level: 'silent' }) })
   const passed = checks.filter(({ problem }) => problem === undefined)
   const failed = checks.filter(({ problem }) => problem !== undefined)

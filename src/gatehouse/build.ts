@@ -75,6 +75,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   const started = loaded.signIns.map((signIn) =>
     signIn.start(configuration.authentication, {
       log,
+      proxyFor: loaded.proxyFor,
       trustClients: (clientTrust) => listenerTls.updateClientTrust(clientTrust),
       trustGeneration: () => listenerTls.generation(),
       chainOf: peerChain,

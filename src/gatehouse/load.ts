@@ -8,6 +8,7 @@ import { missingServiceAccount } from '../cluster/in-cluster.ts'
 import { loadUpstreamCredential, type UpstreamSource } from '../cluster/load.ts'
 import { digestsOf, type FileDigests } from '../config/digests.ts'
 import type { InClusterEnvironment } from '../config/environment.ts'
+import { createProxyFor, type ProxyEnvironment, type ProxyFor } from '../config/egress-proxy.ts'
 import { readConfiguration, type ConfigurationReading } from '../config/load.ts'
 import { valueAt, type Path } from '../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
@@ -33,6 +34,15 @@ export interface Loaded {
   readonly warnings: readonly ConfigProblem[]
   /** What the files held before they were read, so that the watcher sees every later change. */
   readonly digests: FileDigests
+  /** For connections to issuers. */
+  readonly proxyFor: ProxyFor
+}
+
+/** What the environment of the process says. */
+export interface LoadEnvironment {
+  readonly inCluster: InClusterEnvironment
+  /** No proxy by default. */
+  readonly proxy?: ProxyEnvironment
 }
 
 /**
@@ -40,8 +50,8 @@ export interface Loaded {
  *
  * @throws ConfigError with the problems of all files
  */
-export function loadAll(configFile: string, inCluster: InClusterEnvironment): Loaded {
-  const parts = loadParts(configFile, inCluster, { needsPod: true })
+export function loadAll(configFile: string, environment: LoadEnvironment): Loaded {
+  const parts = loadParts(configFile, environment, { needsPod: true })
   const { configuration, certificates, rules, credential, problems } = parts
   if (problems.length > 0 || !configuration || !certificates || !rules || !credential) {
     throw new ConfigError(problems)
@@ -58,15 +68,15 @@ export function loadAll(configFile: string, inCluster: InClusterEnvironment): Lo
  */
 export function checkAll(
   configFile: string,
-  inCluster: InClusterEnvironment,
+  environment: LoadEnvironment,
 ): readonly ConfigProblem[] {
-  const { problems, warnings } = loadParts(configFile, inCluster, { needsPod: false })
+  const { problems, warnings } = loadParts(configFile, environment, { needsPod: false })
   if (problems.length > 0) throw new ConfigError(problems)
   return warnings
 }
 
 /** Everything that could be loaded; what is undefined is a problem, or was not wanted. */
-interface Parts extends Pick<Loaded, 'signIns' | 'warnings' | 'digests'> {
+interface Parts extends Pick<Loaded, 'signIns' | 'warnings' | 'digests' | 'proxyFor'> {
   readonly configuration: Configuration | undefined
   readonly certificates: LoadedPart<ServingCertificates> | undefined
   readonly rules: LoadedPart<LoadedRules> | undefined
@@ -76,7 +86,7 @@ interface Parts extends Pick<Loaded, 'signIns' | 'warnings' | 'digests'> {
 
 function loadParts(
   configFile: string,
-  inCluster: InClusterEnvironment,
+  { inCluster, proxy }: LoadEnvironment,
   { needsPod }: { readonly needsPod: boolean },
 ): Parts {
   const reading = readConfiguration(configFile)
@@ -120,7 +130,20 @@ function loadParts(
     ...(missing === undefined ? [] : [missing]),
   ]
   const warnings = [...reading.warnings, ...found.map(reading.place)]
-  return { configuration, certificates, signIns, rules, credential, problems, warnings, digests }
+  const proxyFor = loadProxy(proxy, problems)
+  const parts = { configuration, certificates, signIns, rules, credential }
+  return { ...parts, problems, warnings, digests, proxyFor }
+}
+
+function loadProxy(environment: ProxyEnvironment | undefined, problems: ConfigProblem[]): ProxyFor {
+  if (environment === undefined) return () => undefined
+  try {
+    return createProxyFor(environment)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    problems.push(...error.problems)
+    return () => undefined
+  }
 }
 
 function reportOf<T>(loaded: LoadedPart<T> | undefined, now: number): PartReport['warnings'] {

@@ -65,13 +65,14 @@ async function checkApiServer(
 }
 
 async function checkSignIns(
-  { configuration, signIns }: Loaded,
+  { configuration, signIns, proxyFor }: Loaded,
   { log }: OnlineCheckEffects,
 ): Promise<OnlineCheck[]> {
   const started = signIns.map(
     (signIn) =>
       signIn.start(configuration.authentication, {
         log,
+        proxyFor,
         trustClients: () => undefined,
         trustGeneration: () => 0,
         chainOf: () => [],

@@ -1,5 +1,4 @@
 /** Runs a complete Gatehouse in this process: loads, builds, listens, watches files and shuts down. */
-import type { InClusterEnvironment } from '../config/environment.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Watcher } from '../config/watch.ts'
 import { binding } from '../listener/bind-error.ts'
@@ -21,13 +20,12 @@ import { readinessChecks } from '../probes/readiness-checks.ts'
 import { watchUpstream } from '../probes/upstream-readiness.ts'
 import { buildStages, identityNames } from './build.ts'
 import { createListenerTlsParts, type ListenerTlsParts } from './listener-tls.ts'
-import { loadAll } from './load.ts'
+import { loadAll, type LoadEnvironment } from './load.ts'
 import { logWarnings, startReloads } from './reloads.ts'
 import { createShutdown } from './shutdown.ts'
 
-export interface GatehouseOptions {
+export interface GatehouseOptions extends LoadEnvironment {
   readonly configFile: string
-  readonly inCluster: InClusterEnvironment
   /** Replaces the log to stderr at the configured level. */
   readonly log?: Log
   /** Where the log is written at the configured level; whoever passes it flushes it. */
@@ -59,7 +57,7 @@ export interface Gatehouse {
  * @throws BindError when an address cannot be bound
  */
 export async function startGatehouse(options: GatehouseOptions): Promise<Gatehouse> {
-  const loaded = loadAll(options.configFile, options.inCluster)
+  const loaded = loadAll(options.configFile, options)
   const { configuration } = loaded
   const stderr = options.stderr ?? createStderr()
   const log = options.log ?? createLog({ ...configuration.log, destination: stderr })

@@ -14,6 +14,7 @@ import { loadClientTrust, type ClientTrust } from '../authentication/x509/client
 import { createX509SignIn } from '../authentication/x509/x509.ts'
 import type { Source } from '../config/document.ts'
 import type { SubjectNames } from '../authorization/rules/findings/subjects.ts'
+import type { ProxyFor } from '../config/egress-proxy.ts'
 import type { ConfigurationReading } from '../config/load.ts'
 import type { Path } from '../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
@@ -33,6 +34,8 @@ import {
 type AuthenticationOptions = Configuration['authentication']
 
 export interface SignInEffects {
+  /** For connections to issuers. */
+  readonly proxyFor: ProxyFor
   readonly log: Log
   /** Passes a client CA bundle to the listener, which requests client certificates issued under it. */
   readonly trustClients: (clientTrust: ClientTrust) => void
@@ -117,8 +120,8 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
       report: (configuration) => ({ warnings: unusedOptions(configuration) }),
     }
   },
-  create({ tokenCacheSize }, { log, revoked }) {
-    const signIn = createOidcSignIn({ tokenCacheSize }, { log, onRevoked: revoked })
+  create({ tokenCacheSize }, { log, proxyFor, revoked }) {
+    const signIn = createOidcSignIn({ tokenCacheSize, proxyFor }, { log, onRevoked: revoked })
     return { signIn, update: (next) => signIn.update(next) }
   },
 }

@@ -71,7 +71,10 @@ const clients: [string, (ca: Authority) => Promise<unknown>][] = [
   [
     'the fetch of a key set',
     async ({ certificatePem }) => {
-      const fetcher = createJsonFetcher({ certificateAuthority: certificatePem })
+      const fetcher = createJsonFetcher({
+        certificateAuthority: certificatePem,
+        proxyFor: () => undefined,
+      })
       await fetcher.fetchJson(url, AbortSignal.timeout(5_000)).finally(() => fetcher.close())
     },
   ],

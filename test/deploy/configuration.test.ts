@@ -38,7 +38,7 @@ describe('the configuration of the manifests', () => {
     })
     await writeFile(join(folder, 'ca.crt'), ca!)
     await writeFile(join(folder, 'token'), 'service-account-token')
-    loaded = loadAll(configFile, { host: '10.0.0.1', port: '443', folder })
+    loaded = loadAll(configFile, { inCluster: { host: '10.0.0.1', port: '443', folder } })
   })
 
   afterAll(() => rm(folder, { recursive: true }))

@@ -91,7 +91,7 @@ afterEach(() => rm(folder, { recursive: true }))
 /** As an operator reads them, without the folder. */
 function problems(inCluster = NO_CLUSTER): string[] {
   try {
-    return loadAll(at('gatehouse.yaml'), inCluster).warnings.map(told)
+    return loadAll(at('gatehouse.yaml'), { inCluster }).warnings.map(told)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     return error.problems.map(told)
@@ -482,7 +482,7 @@ describe('a warning is given', () => {
 test('what every file held is known to the watcher, those of the kubeconfig too', async () => {
   await writeFile(at('token'), 'first')
   await writeFile(at('up.kubeconfig'), kubeconfig({ user: { tokenFile: 'token' } }))
-  const load = () => loadAll(at('gatehouse.yaml'), NO_CLUSTER)
+  const load = () => loadAll(at('gatehouse.yaml'), { inCluster: NO_CLUSTER })
   const { credential, digests } = load()
   await writeFile(at('token'), 'second')
   const later = load().digests

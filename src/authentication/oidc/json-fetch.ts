@@ -1,4 +1,7 @@
-import { Agent, get } from '../../undici.ts'
+import type { Dispatcher } from 'undici'
+
+import { Agent, createProxyAgent, get } from '../../undici.ts'
+import type { ProxyFor } from '../../config/egress-proxy.ts'
 import { quote } from '../quote.ts'
 
 /** Largest discovery document or key set that is read, in bytes. */
@@ -20,6 +23,7 @@ export interface JsonFetcher {
 export interface JsonFetcherOptions {
   /** PEM. Undefined: the certificate authorities that Node trusts. */
   readonly certificateAuthority: string | undefined
+  readonly proxyFor: ProxyFor
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
@@ -30,26 +34,45 @@ const decoder = new TextDecoder('utf-8', { fatal: true })
  * discovery document may name a server. It refuses compressed bodies and limits their size. Documents are
  * fetched rarely, so connections are not reused.
  */
-export function createJsonFetcher({ certificateAuthority }: JsonFetcherOptions): JsonFetcher {
-  const agent = new Agent({
-    allowH2: false,
-    pipelining: 0,
-    maxResponseSize: MAX_DOCUMENT_BYTES,
-    connect: {
-      minVersion: 'TLSv1.2',
-      rejectUnauthorized: true,
-      ...(certificateAuthority === undefined
-        ? {}
-        : { ca: certificateAuthority, allowPartialTrustChain: true }),
-    },
-  })
+export function createJsonFetcher({
+  certificateAuthority,
+  proxyFor,
+}: JsonFetcherOptions): JsonFetcher {
+  const options = { allowH2: false, pipelining: 0, maxResponseSize: MAX_DOCUMENT_BYTES }
+  const tls = {
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: true,
+    ...(certificateAuthority === undefined
+      ? {}
+      : { ca: certificateAuthority, allowPartialTrustChain: true }),
+  } as const
+  const agent = new Agent({ ...options, connect: tls })
+  /** By the URL of the proxy. */
+  const tunnels = new Map<string, Dispatcher>()
+
+  /** Through a proxy, TLS is still with the issuer, by its own CA. */
+  function tunnelThrough(proxy: URL): Dispatcher {
+    let tunnel = tunnels.get(proxy.href)
+    if (tunnel === undefined) {
+      tunnel = createProxyAgent({ ...options, uri: proxy.href, requestTls: tls })
+      tunnels.set(proxy.href, tunnel)
+    }
+    return tunnel
+  }
+
+  function send(url: URL, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const headers = { accept: 'application/json', 'accept-encoding': 'identity' }
+    const proxy = proxyFor(url)
+    if (proxy === undefined) return get(url, { dispatcher: agent, signal, headers })
+    return get(url, { dispatcher: tunnelThrough(proxy), signal, headers }).catch(
+      (error: unknown) => {
+        throw signal.aborted ? error : failedThroughProxy(error)
+      },
+    )
+  }
 
   async function fetchJson(url: URL, signal: AbortSignal, redirects = 0): Promise<unknown> {
-    const { statusCode, headers, body } = await get(url, {
-      dispatcher: agent,
-      signal,
-      headers: { accept: 'application/json', 'accept-encoding': 'identity' },
-    })
+    const { statusCode, headers, body } = await send(url, signal)
     const discard = (): void => {
       body.on('error', () => undefined)
       body.destroy()
@@ -72,9 +95,20 @@ export function createJsonFetcher({ certificateAuthority }: JsonFetcherOptions):
       return fetchJson(url, signal)
     },
     close() {
-      agent.destroy().catch(() => undefined)
+      for (const one of [agent, ...tunnels.values()]) one.destroy().catch(() => undefined)
     },
   }
+}
+
+/** The proxy's URL may contain a password, so it is not named. */
+function failedThroughProxy(error: unknown): Error {
+  const { message, code } = error as Error & { readonly code?: string }
+  const [, status] = /^Proxy response \((\d+)\)/.exec(message) ?? []
+  const what =
+    status === undefined
+      ? message || (code ?? 'the connection failed')
+      : `the proxy responded with ${status}`
+  return new Error(`through the proxy in HTTPS_PROXY: ${what}`, { cause: error })
 }
 
 function requireHttps(url: URL): void {

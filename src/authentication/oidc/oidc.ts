@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 
+import type { ProxyFor } from '../../config/egress-proxy.ts'
 import { causeOf } from '../../http/refusal.ts'
 import type { Log } from '../../log.ts'
 import type { Authentication, UserInfo } from '../authenticator.ts'
@@ -30,6 +31,8 @@ export interface OidcOptions {
   /** Verified tokens that are kept, at most; 10,000 by default. */
   readonly tokenCacheSize?: number
   readonly timing?: Partial<Timing>
+  /** For the issuers' documents. */
+  readonly proxyFor: ProxyFor
 }
 
 export interface OidcEffects {
@@ -56,7 +59,7 @@ interface Proof extends VerifiedPayload {
  * (plugin/pkg/authenticator/token/oidc) and RFC 8725. Keys are fetched from the first `update` on.
  */
 export function createOidcSignIn(
-  { tokenCacheSize = 10_000, timing: timingOverrides }: OidcOptions,
+  { tokenCacheSize = 10_000, timing: timingOverrides, proxyFor }: OidcOptions,
   { log, onRevoked }: OidcEffects,
 ): OidcSignIn {
   const timing: Timing = { ...SYSTEM_TIMING, ...timingOverrides }
@@ -79,7 +82,7 @@ export function createOidcSignIn(
             ? known.keys
             : createKeySource(
                 { issuer: issuer.url, discoveryUrl: issuer.discoveryUrl },
-                { fetcher: createJsonFetcher(issuer), timing, log, onKeyDropped },
+                { fetcher: createJsonFetcher({ ...issuer, proxyFor }), timing, log, onKeyDropped },
               )
         return [issuer.url, { configuration: issuer, keys }]
       }),

@@ -12,7 +12,7 @@ export interface TestOidc extends Omit<OidcSignIn, 'authenticate'> {
   authenticate(token: string): Authentication | Promise<Authentication>
 }
 
-export interface TestOidcOptions extends OidcOptions {
+export interface TestOidcOptions extends Partial<OidcOptions> {
   readonly log?: Log
   readonly onRevoked?: () => void
 }
@@ -23,10 +23,11 @@ export function startOidc(
   {
     log = createLog({ level: 'silent' }),
     onRevoked = () => undefined,
+    proxyFor = () => undefined,
     ...options
   }: TestOidcOptions,
 ): TestOidc {
-  const oidc = createOidcSignIn(options, { log, onRevoked })
+  const oidc = createOidcSignIn({ ...options, proxyFor }, { log, onRevoked })
   oidc.update(configuration)
   return {
     ...oidc,
