@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { binaryPath, isExecutable } from './cache.ts'
+import { buildDex } from './dex.ts'
 import { buildEtcd } from './etcd.ts'
 import { goIsSufficient } from './go-build.ts'
 import { goProgram, goProgramPath } from './go-program.ts'
@@ -18,15 +19,20 @@ export const partNames = [
   'kubectl',
   'h2spec',
   'helm',
+  'dex',
 ] as const
 
 /** One of {@link partNames}. */
 export type PartName = (typeof partNames)[number]
 
 /** The parts of a control plane with a node, and kubectl. */
-export const controlPlaneParts: readonly PartName[] = partNames.filter(
-  (name) => name !== 'h2spec' && name !== 'helm',
-)
+export const controlPlaneParts: readonly PartName[] = [
+  'kube-apiserver',
+  'kube-controller-manager',
+  'etcd',
+  'kubelet',
+  'kubectl',
+]
 
 interface Source {
   /** The path of the built binary, whether it exists or not. */
@@ -51,6 +57,7 @@ const sources: Record<PartName, Source> = {
   etcd: { path: async () => binaryPath('etcd', versions.etcd), get: buildEtcd },
   h2spec: { path: async () => binaryPath('h2spec', versions.h2spec), get: buildH2spec },
   helm: { path: async () => binaryPath('helm', versions.helm), get: buildHelm },
+  dex: { path: async () => binaryPath('dex', versions.dex), get: buildDex },
   kubelet: { path: () => goProgramPath('kubelet'), get: () => goProgram('kubelet') },
 }
 

@@ -7,6 +7,7 @@ export const versions = {
   etcd: 'v3.6.13',
   h2spec: 'v2.2.1',
   helm: 'v3.22.0',
+  dex: 'v2.44.0',
 } as const
 
 /** The oldest Go version that the modules above accept (`go` directive of k8s.io/kubernetes). */

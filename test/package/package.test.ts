@@ -1,38 +1,36 @@
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { stringify } from 'yaml'
 import { createSigningKey, startIssuer, type TestIssuer } from '../authentication/oidc/issuer.ts'
 import { command, output, type CommandResult } from '../support/command.ts'
 import { asNode } from '../support/older-node.ts'
+import { nodeFirst, packPackage } from '../support/package.ts'
 import { startProgram } from '../support/program.ts'
 import { writeConfigurations } from './configuration.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-/** The Node that runs the tests is first on the PATH: `gatehouse` starts with `#!/usr/bin/env node`. */
-const env = {
-  ...process.env,
-  PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
-}
+const env = nodeFirst
 let folder = ''
+let tarball = ''
 
 /** Installs the tarball globally into an empty prefix, as a user would. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gatehouse-package-'))
-  await output('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: root, env })
+  tarball = await packPackage(folder)
   const elsewhere = join(folder, 'elsewhere')
   await mkdir(elsewhere)
   const install = ['install', '--global', '--prefix', prefix(), '--prefer-offline', '--no-audit']
-  await output('npm', [...install, await tarball()], { cwd: elsewhere, env })
+  await output('npm', [...install, tarball], { cwd: elsewhere, env })
 })
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 describe('the tarball of npm pack', () => {
   test('contains compiled JavaScript and documentation, and no development files', async () => {
-    const files = (await output('tar', ['-tzf', await tarball()])).trim().split('\n')
+    const files = (await output('tar', ['-tzf', tarball])).trim().split('\n')
     const folders = new Set(files.map((file) => file.split('/')[1]))
     expect(files).toContain('package/dist/main.js')
     expect(files).toContain('package/LICENSE')
@@ -42,7 +40,7 @@ describe('the tarball of npm pack', () => {
   })
 
   test('does not contain sources, tests, certificates or keys', async () => {
-    const files = (await output('tar', ['-tzf', await tarball()])).trim().split('\n')
+    const files = (await output('tar', ['-tzf', tarball])).trim().split('\n')
     const unwanted =
       /\.ts$|\.test\.|\.map$|\.(?:crt|key|pem|p12|kubeconfig)$|\/(?:test|certs-dev)\//
     expect(files.filter((file) => unwanted.test(file))).toEqual([])
@@ -149,12 +147,6 @@ function authenticationOf({ url, certificateAuthority }: TestIssuer): string {
 
 function prefix(): string {
   return join(folder, 'prefix')
-}
-
-async function tarball(): Promise<string> {
-  const [name = '', ...others] = (await readdir(folder)).filter((file) => file.endsWith('.tgz'))
-  expect(others).toEqual([])
-  return join(folder, name)
 }
 
 async function packageJson(): Promise<{ version: string; files: string[] }> {
