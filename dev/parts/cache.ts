@@ -40,9 +40,9 @@ export async function isExecutable(path: string): Promise<boolean> {
 }
 
 /**
- * Builds a file once, however many processes need it at the same time, and returns its path.
- * `build` writes to the temporary path that it receives; the finished file is moved into place, so
- * that a partial file is never visible. Builds that share a `lockName` (default: the file's name) run
+ * Builds a file or a folder once, however many processes need it at the same time, and returns its
+ * path. `build` writes to the temporary path that it receives; what is finished is moved into place, so
+ * that nothing partial is ever visible. Builds that share a `lockName` (default: the file's name) run
  * one after another. An error of `build` is passed on.
  */
 export async function buildOnce(
@@ -60,7 +60,7 @@ export async function buildOnce(
       await build(temporary)
       await rename(temporary, path)
     } finally {
-      await rm(temporary, { force: true })
+      await rm(temporary, { recursive: true, force: true })
     }
     return path
   } finally {

@@ -1,10 +1,11 @@
 import { execFile, spawn } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { setPriority } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { binaryPath, buildOnce, sourceDirectory } from './cache.ts'
+import { report } from './report.ts'
 import { OLDEST_GO } from './versions.ts'
 
 const run = promisify(execFile)
@@ -148,8 +149,4 @@ export async function goOutput(args: string[], directory: string): Promise<strin
     maxBuffer: 16 * 1024 * 1024,
   })
   return stdout
-}
-
-function report(line: string): void {
-  process.stderr.write(`[${basename(import.meta.dirname)}] ${line}\n`)
 }

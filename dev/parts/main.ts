@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
 import { startControlPlane } from './control-plane.ts'
+import { keycloakAvailable, keycloakPath } from './keycloak-distribution.ts'
 import { part, partNames, partsAvailable } from './parts.ts'
 import { runPod } from './run-pod.ts'
 
@@ -11,11 +12,16 @@ const program = new Command('parts').description(
 
 program
   .command('build')
-  .description(`build the parts that the cache does not contain yet: ${partNames.join(', ')}`)
+  .description(
+    `build the parts that the cache does not contain yet: ${partNames.join(', ')}, and Keycloak if it can be had`,
+  )
   .action(async () => {
     const availability = await partsAvailable(partNames)
     if (!availability.available) throw new Error(availability.reason)
     for (const name of partNames) console.log(`${name}\t${await part(name)}`)
+    const keycloak = await keycloakAvailable()
+    if (keycloak.available) console.log(`keycloak\t${keycloakPath()}`)
+    else console.error(`\n*** ${keycloak.reason} ***\n`)
   })
 
 program

@@ -6,8 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Processes that end with this one at the latest, and the folder they work in. */
 export interface ProcessGroup {
-  /** Starts a program; its output goes to `<name>.log` in the folder. */
-  start: (name: string, file: string, args: readonly string[]) => Promise<void>
+  /** Starts a program; its output goes to `<name>.log` in the folder. `env` is added to its environment. */
+  start: (
+    name: string,
+    file: string,
+    args: readonly string[],
+    env?: Readonly<Record<string, string>>,
+  ) => Promise<void>
   /**
    * Like start, but returns the first line that the program writes to stdout. Such a program is sent
    * SIGTERM before it is killed.
@@ -74,6 +79,7 @@ export function createProcessGroup(directory: string): ProcessGroup {
     file: string,
     args: readonly string[],
     stdout: 'pipe' | undefined,
+    env: Readonly<Record<string, string>> = {},
   ): Promise<ChildProcess> => {
     const logFile = join(directory, `${name}.log`)
     const log = await open(logFile, 'a')
@@ -82,7 +88,7 @@ export function createProcessGroup(directory: string): ProcessGroup {
       detached: true,
       stdio: ['ignore', stdout ?? log.fd, log.fd],
       // The user's environment (proxies, KUBECONFIG, credentials) must not reach the parts.
-      env: { PATH: process.env['PATH'], HOME: directory, TMPDIR: directory },
+      env: { PATH: process.env['PATH'], HOME: directory, TMPDIR: directory, ...env },
     })
     await log.close()
     const ended = new Promise<string>((resolve) => {
@@ -103,8 +109,8 @@ export function createProcessGroup(directory: string): ProcessGroup {
 
   return {
     failed: failure.promise,
-    start: async (name, file, args) => {
-      await launch(name, file, args, undefined)
+    start: async (name, file, args, env) => {
+      await launch(name, file, args, undefined, env)
     },
     startAndReadLine: async (name, file, args) => {
       const child = await launch(name, file, args, 'pipe')

@@ -1,18 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const INTERVAL_MS = 100
-const TIMEOUT_MS = 30_000
+const DEFAULT_TIMEOUT_MS = 30_000
 
 /**
  * Checks every 100 ms until `holds` returns true. A check that throws counts as false. Throws when
- * `failed` rejects, and after 30 s, with the error of the last check as the cause.
+ * `failed` rejects, and after `timeoutMs` (default: 30 s), with the error of the last check as the cause.
  */
 export async function waitUntil(
   what: string,
   holds: () => Promise<boolean>,
   failed?: Promise<never>,
+  timeoutMs: number = DEFAULT_TIMEOUT_MS,
 ): Promise<void> {
-  const end = Date.now() + TIMEOUT_MS
+  const end = Date.now() + timeoutMs
   let last: unknown
   while (Date.now() < end) {
     try {
@@ -22,5 +23,5 @@ export async function waitUntil(
     }
     await Promise.race([sleep(INTERVAL_MS), ...(failed === undefined ? [] : [failed])])
   }
-  throw new Error(`timed out after 30 s waiting until ${what}`, { cause: last })
+  throw new Error(`timed out after ${timeoutMs / 1000} s waiting until ${what}`, { cause: last })
 }

@@ -5,9 +5,9 @@
  * built: the pods of the Deployment are the stand-in node's, so what is seen of a rollout is its objects
  * and kubectl's verdict, not a Gatehouse in a pod.
  */
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 
@@ -15,10 +15,10 @@ import { startControlPlane, type RunningControlPlane } from '../../dev/parts/con
 import { freePorts } from '../../dev/parts/free-ports.ts'
 import { part, partsAvailable } from '../../dev/parts/parts.ts'
 import { command, type CommandResult } from '../support/command.ts'
+import { blocksOf, documents } from '../support/documents.ts'
 import { installKubelogin } from '../support/kubelogin.ts'
 import { packPackage } from '../support/package.ts'
 
-const root = resolve(import.meta.dirname, '../..')
 const dexAvailability = await partsAvailable(['dex'])
 if (!dexAvailability.available) process.stderr.write(`\n*** ${dexAvailability.reason} ***\n\n`)
 
@@ -157,8 +157,6 @@ describe.skipIf(!inject('hasParts') || !dexAvailability.available)('the steps of
   })
 })
 
-const documents = (await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md'))
-
 test.for(documents)('every command of %s is one of these steps', async (document) => {
   const steps = (await stepsOf(8443, 8081)).map(({ block }) => block)
   expect((await blocksOf(document)).filter((block) => !steps.includes(block))).toEqual([])
@@ -220,15 +218,6 @@ async function stepsOf(port: number, probes: number): Promise<Step[]> {
     'ID=$(jq -rn input.auditID audit.log)',
     queries,
   ].map((step) => (typeof step === 'string' ? { block: step } : step))
-}
-
-/** The code blocks of a document, or of one section of it. */
-async function blocksOf(document: string, section = '', language = 'sh'): Promise<string[]> {
-  const text = await readFile(join(root, 'docs', document), 'utf8')
-  const sections = text.split(/^(?=## )/m)
-  const within = section === '' ? text : sections.find((one) => one.startsWith(`## ${section}\n`))
-  const fence = new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms')
-  return [...(within ?? '').matchAll(fence)].map(([, block = '']) => block.trim())
 }
 
 function imageAfter(after: string): string {

@@ -70,6 +70,9 @@ function listed(audiences: readonly string[]): string {
 }
 
 function readAudiences(aud: unknown): readonly string[] {
+  if (aud === undefined || aud === null) {
+    throw unauthorized('the token has no audience (aud): it is not an ID token')
+  }
   const list: unknown[] = Array.isArray(aud) ? aud : [aud]
   return list.map((audience) => {
     if (typeof audience === 'string') return audience

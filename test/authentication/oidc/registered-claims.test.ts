@@ -23,6 +23,15 @@ test.for([
   )
 })
 
+test.for([undefined, null])(
+  'a token whose aud is %j is refused as one without an audience',
+  async (aud) => {
+    expect(await refusalOf(() => checkRegisteredClaims({ ...good, aud }, expected))).toBe(
+      'the token has no audience (aud): it is not an ID token',
+    )
+  },
+)
+
 test('inherited properties do not count as claims', async () => {
   const inherited = Object.create(good) as Record<string, unknown>
   expect(await refusalOf(() => checkRegisteredClaims(inherited, expected))).toMatch(/issuer/)
