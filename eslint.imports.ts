@@ -37,10 +37,11 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     ...['http', 'request', 'authentication', 'authorization'],
     ...['limits', 'audit', 'impersonation', 'upstream', 'cluster'],
   ],
+  'sign-in': [...['http', 'authentication', 'limits', 'audit', 'pipeline']],
   probes: ['audit', 'upstream', 'authentication'],
   gatehouse: [
     ...['http', 'request', 'authentication', 'authorization', 'limits', 'audit'],
-    ...['upstream', 'cluster', 'listener', 'impersonation', 'pipeline', 'probes'],
+    ...['upstream', 'cluster', 'listener', 'impersonation', 'pipeline', 'probes', 'sign-in'],
   ],
   cli: ['gatehouse', 'listener'],
 }

@@ -8,6 +8,7 @@ const STATUS_CODES = {
   BadRequest: 400,
   Unauthorized: 401,
   Forbidden: 403,
+  NotFound: 404,
   MethodNotAllowed: 405,
   ExpectationFailed: 417,
   TooManyRequests: 429,

@@ -35,6 +35,8 @@ export interface Authentication {
   readonly method: string
   /** Where the identity comes from, without any credential: issuer, certificate digest, jti. */
   readonly annotations: Readonly<Record<string, string>>
+  /** When the credential expires, in milliseconds since the epoch; absent when that is not known. */
+  readonly expiresAt?: number
 }
 
 /**

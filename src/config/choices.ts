@@ -10,7 +10,9 @@ type AddProblem = (field: Path, message: string, fix: string) => void
 
 /** Takes bare data, so that its problems are reported together with those of single fields. */
 export function checkChoices(raw: unknown, source: Source): ConfigProblem[] {
-  return collect(raw, source, [checkUpstream, checkAuthentication, checkSinks, checkPorts])
+  return collect(raw, source, [
+    ...[checkUpstream, checkAuthentication, checkSignIn, checkSinks, checkPorts],
+  ])
 }
 
 /** Settings that are valid but probably not intended. */
@@ -79,6 +81,22 @@ function checkIssuers(authentication: object, add: AddProblem): void {
     if (typeof url !== 'string' || urls.indexOf(url) === i) return
     const message = `${JSON.stringify(url)} is listed twice`
     add(['authentication', 'issuers', i, 'url'], message, 'write one entry for each issuer')
+  })
+}
+
+/** Without an issuer there is nobody whom a method could ask; two methods of one name hide each other. */
+function checkSignIn(raw: object, add: AddProblem): void {
+  const methods = valueAt(raw, ['signIn', 'methods'])
+  if (!Array.isArray(methods) || methods.length === 0) return
+  if (!has(raw, 'authentication', 'configFile')) {
+    const message = 'has no effect without authentication.configFile'
+    add(['signIn', 'methods'], message, 'set authentication.configFile, or remove the methods')
+  }
+  const names = methods.map((_, i) => valueAt(methods, [i, 'name']))
+  names.forEach((name, i) => {
+    if (typeof name !== 'string' || names.indexOf(name) === i) return
+    const message = `${JSON.stringify(name)} is listed twice`
+    add(['signIn', 'methods', i, 'name'], message, 'give each method a name of its own')
   })
 }
 

@@ -12,6 +12,7 @@ import { authentication } from './schema/authentication.ts'
 import { DEFAULTS } from './schema/defaults.ts'
 import { limits } from './schema/limits.ts'
 import { listener } from './schema/listener.ts'
+import { signIn } from './schema/sign-in.ts'
 import { upstream } from './schema/upstream.ts'
 
 const probes = z
@@ -63,6 +64,7 @@ export const configurationSchema = z.strictObject({
   listener,
   probes: probes.prefault({}),
   authentication,
+  signIn: signIn.prefault({}),
   authorization,
   impersonation: impersonation.prefault({}),
   limits: limits.prefault({}),

@@ -21,6 +21,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Cluster } from '../pipeline/cluster.ts'
 import type { Stages } from '../pipeline/handler-chain.ts'
 import type { LiveRequests } from '../pipeline/live-requests.ts'
+import { createDiscovery, type Discovery } from '../sign-in/discovery.ts'
 import { StatusError } from '../status.ts'
 import { checkIdentity, PROBE_USER } from '../upstream/checks.ts'
 import { createUpstream, type Upstream } from '../upstream/forward.ts'
@@ -47,6 +48,7 @@ export interface Built {
   readonly stages: { -readonly [Name in keyof Stages]: Stages[Name] }
   readonly cluster: { -readonly [Name in keyof Cluster]: Cluster[Name] }
   readonly signIns: readonly SignIn[]
+  readonly discovery: Discovery
   /** Everything that is loaded again when its files change. */
   readonly reloadables: readonly Reloadable[]
   readonly reviewClient: ReviewClient
@@ -72,6 +74,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   )
   const limiter = createMemoryLimiter(configuration.limits, { metrics })
 
+  const discovery = createDiscovery(configuration.signIn)
   const started = loaded.signIns.map((signIn) =>
     signIn.start(configuration.authentication, {
       log,
@@ -79,6 +82,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
       trustClients: (clientTrust) => listenerTls.updateClientTrust(clientTrust),
       trustGeneration: () => listenerTls.generation(),
       chainOf: peerChain,
+      publishIssuers: (next) => discovery.updateAuthentication(next),
       onRevoked: (revoking) => recheckSignIn(revoking, effects),
     }),
   )
@@ -94,11 +98,20 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   const { reloadables, ...inCluster } = startCluster(loaded, effects)
   const { cluster } = inCluster
   const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
+  const servingCA =
+    loaded.servingCA === undefined
+      ? []
+      : [startReloadable(loaded.servingCA, (next) => discovery.updateServingCA(next))]
   return {
     stages: { auditor, limiter, authenticate, clusterOf: () => cluster },
     ...inCluster,
     signIns,
-    reloadables: [serving, ...started.map(({ reloadable }) => reloadable), ...reloadables],
+    discovery,
+    reloadables: [
+      ...[serving, ...servingCA],
+      ...started.map(({ reloadable }) => reloadable),
+      ...reloadables,
+    ],
   }
 }
 

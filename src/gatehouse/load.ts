@@ -19,6 +19,7 @@ import {
   loadServingCertificates,
   type ServingCertificates,
 } from '../listener/serving-certificates.ts'
+import { loadServingCA } from '../sign-in/serving-ca.ts'
 import { reportServing, reportUpstream } from './certificate-report.ts'
 import type { LoadedPart, Part, PartReport } from './reloadable.ts'
 import { loadSignIns, readSubjectNames, type LoadedSignIn } from './sign-ins.ts'
@@ -28,6 +29,8 @@ export interface Loaded {
   readonly certificates: LoadedPart<ServingCertificates>
   /** In the order in which they judge credentials. */
   readonly signIns: readonly LoadedSignIn[]
+  /** What the discovery document publishes; undefined without `signIn.caFile`. */
+  readonly servingCA: LoadedPart<string> | undefined
   readonly rules: LoadedPart<LoadedRules>
   readonly credential: LoadedPart<UpstreamCredential>
   /** Settings of all files that are valid but probably not intended. */
@@ -76,7 +79,10 @@ export function checkAll(
 }
 
 /** Everything that could be loaded; what is undefined is a problem, or was not wanted. */
-interface Parts extends Pick<Loaded, 'signIns' | 'warnings' | 'digests' | 'proxyFor'> {
+interface Parts extends Pick<
+  Loaded,
+  'signIns' | 'servingCA' | 'warnings' | 'digests' | 'proxyFor'
+> {
   readonly configuration: Configuration | undefined
   readonly certificates: LoadedPart<ServingCertificates> | undefined
   readonly rules: LoadedPart<LoadedRules> | undefined
@@ -108,6 +114,8 @@ function loadParts(
   const rulesFile = fileAt(['authorization', 'rulesFile'])
   const rules = load(rulesFile === undefined ? undefined : rulesPart(rulesFile, reading))
   const signIns = loadSignIns(reading, load)
+  const servingCAFile = fileAt(['signIn', 'caFile'])
+  const servingCA = load(servingCAFile === undefined ? undefined : servingCAPart(servingCAFile))
   const certificates = load(configuration && servingPart(configuration.listener.tls))
   if (configuration === undefined) {
     problems.push(...checkServingPairs(reading).map(reading.place))
@@ -131,7 +139,7 @@ function loadParts(
   ]
   const warnings = [...reading.warnings, ...found.map(reading.place)]
   const proxyFor = loadProxy(proxy, problems)
-  const parts = { configuration, certificates, signIns, rules, credential }
+  const parts = { configuration, certificates, signIns, servingCA, rules, credential }
   return { ...parts, problems, warnings, digests, proxyFor }
 }
 
@@ -159,6 +167,15 @@ function rulesPart(file: string, reading: ConfigurationReading): Part<LoadedRule
       const names = readSubjectNames(reading)
       return { warnings: names === undefined ? warnings : [...warnings, ...warnOfSubjects(names)] }
     },
+  }
+}
+
+function servingCAPart(file: string): Part<string> {
+  return {
+    what: 'serving CA',
+    files: () => [file],
+    load: () => loadServingCA(file),
+    report: () => ({ warnings: [] }),
   }
 }
 

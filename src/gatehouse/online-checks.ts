@@ -77,6 +77,7 @@ async function checkSignIns(
         trustGeneration: () => 0,
         chainOf: () => [],
         onRevoked: () => undefined,
+        publishIssuers: () => undefined,
       }).signIn,
   )
   try {

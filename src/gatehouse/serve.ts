@@ -18,6 +18,8 @@ import { createLiveRequests } from '../pipeline/live-requests.ts'
 import { startProbes } from '../probes/probes.ts'
 import { readinessChecks } from '../probes/readiness-checks.ts'
 import { watchUpstream } from '../probes/upstream-readiness.ts'
+import { createRoutes } from '../sign-in/routes.ts'
+import { createWhoAmI } from '../sign-in/whoami.ts'
 import { buildStages, identityNames } from './build.ts'
 import { createListenerTlsParts, type ListenerTlsParts } from './listener-tls.ts'
 import { loadAll, type LoadEnvironment } from './load.ts'
@@ -74,18 +76,15 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   const responseHeaders = hstsHeader(configuration.listener.strictTransportSecurity)
   const frame = createFrame({ stages, responseHeaders }, { log, metrics })
   const { ownHeaders } = frame
-  const handlerChain = createHandlerChain(
-    {
-      stages,
-      live,
-      ownHeaders,
-      originPolicy: {
-        allowedOrigins: new Set(configuration.authentication.x509?.allowedOrigins),
-        isServingName: (host) => listenerTls.isServingName(host),
-      },
-    },
-    { metrics },
-  )
+  const originPolicy = {
+    allowedOrigins: new Set(configuration.authentication.x509?.allowedOrigins),
+    isServingName: (host: string) => listenerTls.isServingName(host),
+  }
+  const handlerOf = createRoutes({
+    discovery: built.discovery.handle(ownHeaders),
+    whoami: createWhoAmI({ stages, ownHeaders, originPolicy }),
+    kubernetes: createHandlerChain({ stages, live, ownHeaders, originPolicy }, { metrics }),
+  })
   const upstream = watchUpstream(
     () => ({
       reviewClient: built.reviewClient,
@@ -114,7 +113,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
         handle(exchange) {
           open += 1
           void frame
-            .serve(exchange, handlerChain)
+            .serve(exchange, handlerOf(exchange.request))
             .catch((error: unknown) => {
               const message = 'unhandled error outside the request pipeline'
               throttledLog(log).error({ err: error }, message)

@@ -43,6 +43,8 @@ export interface SignInEffects {
   readonly trustGeneration: () => number
   /** The certificates that the client of a connection sent, its own first. */
   readonly chainOf: (connection: ClientConnection) => readonly X509Certificate[]
+  /** The issuers in effect, for what the discovery document publishes. */
+  readonly publishIssuers: (configuration: AuthenticationConfiguration) => void
   /** A method may no longer accept what it accepted before: running requests are rechecked. */
   readonly onRevoked: (signIn: SignIn) => void
 }
@@ -103,8 +105,11 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
       issuers,
       hasCertificates: authentication.x509 !== undefined,
     }
-    const unusedOptions = (of: AuthenticationConfiguration) =>
-      findUnusedOptions(issuers, of, reading.source)
+    const methods = reading.configuration?.signIn.methods ?? []
+    const unusedOptions = (of: AuthenticationConfiguration) => [
+      ...findUnusedOptions(issuers, of, reading.source),
+      ...findUnusedMethods(methods, of, reading.source),
+    ]
     let isStart = true
     return {
       what: 'authentication configuration',
@@ -117,12 +122,21 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
         isStart = false
         return configuration
       },
-      report: (configuration) => ({ warnings: unusedOptions(configuration) }),
+      report: (configuration) => ({
+        warnings: [
+          ...unusedOptions(configuration),
+          ...findUnpublished(methods, configuration, reading.source),
+        ],
+      }),
     }
   },
-  create({ tokenCacheSize }, { log, proxyFor, revoked }) {
+  create({ tokenCacheSize }, { log, proxyFor, revoked, publishIssuers }) {
     const signIn = createOidcSignIn({ tokenCacheSize, proxyFor }, { log, onRevoked: revoked })
-    return { signIn, update: (next) => signIn.update(next) }
+    const update = (next: AuthenticationConfiguration): void => {
+      signIn.update(next)
+      publishIssuers(next)
+    }
+    return { signIn, update }
   },
 }
 
@@ -142,6 +156,46 @@ function findUnusedOptions(
     if (missingGroups !== 'refuse' || issuer.claimMappings.groups !== undefined) return []
     const message = 'has no effect: claimMappings.groups of the issuer is not set'
     return [source.problem(at('missingGroups'), message, 'set claimMappings.groups, or remove it')]
+  })
+}
+
+type MethodOptions = Configuration['signIn']['methods']
+
+/** Entries of `signIn.methods` by which nobody could sign in. */
+function findUnusedMethods(
+  methods: MethodOptions,
+  { issuers }: AuthenticationConfiguration,
+  source: Source,
+): ConfigProblem[] {
+  return methods.flatMap(({ issuer: url, clientID }, i) => {
+    const at = (field: string): Path => ['signIn', 'methods', i, field]
+    const audiences = issuers.find((one) => one.url === url)?.audiences
+    if (audiences === undefined) {
+      const message = `${JSON.stringify(url)} is not an issuer in authentication.configFile`
+      return [source.problem(at('issuer'), message, 'write the exact url of the issuer')]
+    }
+    if (clientID === undefined && audiences.length === 1) return []
+    if (clientID !== undefined && audiences.includes(clientID)) return []
+    const message =
+      clientID === undefined
+        ? 'is required: the issuer has several audiences'
+        : `${JSON.stringify(clientID)} is not one of the audiences of the issuer`
+    const fix = `write one of: ${audiences.join(', ')}`
+    return [source.problem(at('clientID'), message, fix)]
+  })
+}
+
+/** Issuers for which no method can be derived, so that `gatehouse login` does not offer them. */
+function findUnpublished(
+  methods: MethodOptions,
+  { issuers }: AuthenticationConfiguration,
+  source: Source,
+): ConfigProblem[] {
+  if (methods.length > 0) return []
+  return issuers.flatMap(({ url, audiences }) => {
+    if (audiences.length === 1) return []
+    const message = `gatehouse login does not offer ${url}: it has several audiences`
+    return [source.problem(['signIn'], message, 'list it in signIn.methods with its clientID')]
   })
 }
 

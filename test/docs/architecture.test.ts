@@ -24,7 +24,7 @@ test.for(['ARCHITECTURE.md', 'CONTRIBUTING.md'])(
 
 test('every folder of src is named in ARCHITECTURE.md', () => {
   const text = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8')
-  const folders = new Set(sources.flatMap((file) => /^src\/\w+(?=\/)/.exec(file)?.[0] ?? []))
+  const folders = new Set(sources.flatMap((file) => /^src\/[\w-]+(?=\/)/.exec(file)?.[0] ?? []))
   expect(folders.size).toBeGreaterThan(5)
   expect([...folders].filter((folder) => !text.includes(`\`${folder}`))).toEqual([])
 })
@@ -32,8 +32,8 @@ test('every folder of src is named in ARCHITECTURE.md', () => {
 test('the table of imports in ARCHITECTURE.md is the one that the linter enforces', () => {
   const text = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8')
   const [, section = ''] = /\n## What a directory may import\n(.*?)\n## /s.exec(text) ?? []
-  const documented = [...section.matchAll(/^\| `(\w+)` *\|([^|]*)\|$/gm)].map(
-    ([, folder = '', cell = '']) => [folder, [...cell.matchAll(/\w+/g)].map(String)],
+  const documented = [...section.matchAll(/^\| `([\w-]+)` *\|([^|]*)\|$/gm)].map(
+    ([, folder = '', cell = '']) => [folder, [...cell.matchAll(/[\w-]+/g)].map(String)],
   )
   expect(Object.fromEntries(documented)).toEqual(mayImport)
 })

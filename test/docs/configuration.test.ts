@@ -84,6 +84,7 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
     'ca.crl': await authority.revoke([]),
     'sni.crt': sni.certificatePem,
     'sni.key': sni.keyPem,
+    'serving-ca.crt': authority.certificatePem,
   }
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
   const api = await startApiServer()
@@ -93,6 +94,7 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
       authentication: {
         x509: { clientCAFile: join(folder, 'ca.crt'), crlFile: join(folder, 'ca.crl') },
       },
+      signIn: { caFile: join(folder, 'serving-ca.crt') },
       listener: {
         tls: {
           sniCertificates: [

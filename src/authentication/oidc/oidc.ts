@@ -179,7 +179,7 @@ function judgeClaims(
   const user = userOf(claims, issuer)
   const annotations = { 'authentication.gatehouse/issuer': url }
   return {
-    authentication: { user, method: METHOD, annotations },
+    authentication: { user, method: METHOD, annotations, expiresAt },
     expiresAt,
     size: payload.byteLength + identitySize(user),
     proof: { issuer: url, payload, fingerprint, user },

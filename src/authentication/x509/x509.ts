@@ -102,7 +102,7 @@ function checkVerdict(certificate: PeerCertificate, generation: number, now: num
 }
 
 function identityOf(certificate: PeerCertificate): Authentication {
-  const { subject, sha256 } = certificate
+  const { subject, sha256, notAfter } = certificate
   const names = attribute(subject, 'CN')
   // Go takes the last CN of a subject that has several. Other readers may not, so it is rejected.
   const [username] = names
@@ -123,6 +123,7 @@ function identityOf(certificate: PeerCertificate): Authentication {
     },
     method: METHOD,
     annotations: { 'authentication.gatehouse/certificate-sha256': sha256 },
+    expiresAt: notAfter,
   }
 }
 

@@ -89,6 +89,7 @@ test.for([
     },
     method: 'oidc',
     annotations: { 'authentication.gatehouse/issuer': provider.issuer },
+    expiresAt: expect.any(Number) as number,
   })
   expect(authenticator.authenticate(token)).not.toBeInstanceOf(Promise)
   expect(authenticator.readiness()).toEqual([

@@ -67,6 +67,7 @@ describe('a valid token', () => {
       },
       method: 'oidc',
       annotations: { 'authentication.gatehouse/issuer': issuer.url },
+      expiresAt: expect.any(Number) as number,
     })
   })
 

@@ -38,6 +38,7 @@ test('CN is the user, every O is a group, and the digest identifies the credenti
     },
     method: 'x509',
     annotations: { 'authentication.gatehouse/certificate-sha256': 'abcd' },
+    expiresAt: expect.any(Number) as number,
   })
 })
 

@@ -1,0 +1,154 @@
+/** The public document that tells a client how to sign in: `/.well-known/gatehouse`. */
+import type {
+  AuthenticationConfiguration,
+  Issuer,
+} from '../authentication/oidc/authentication-config.ts'
+import type { Configuration } from '../config/schema.ts'
+
+export type SignInOptions = Configuration['signIn']
+
+/**
+ * Version 1. Members may be added; clients ignore members that they do not know. Whatever an earlier
+ * client would misunderstand needs another `apiVersion`.
+ */
+export interface DiscoveryDocument {
+  readonly apiVersion: 'gatehouse/v1'
+  readonly kind: 'SignInDiscovery'
+  readonly displayName: string
+  /** Behind this server; `name` is absent when the administrator gave none. */
+  readonly clusters: readonly { readonly name?: string }[]
+  /** The CA of the serving certificates, PEM; absent for a public CA. */
+  readonly certificateAuthority?: string
+  readonly methods: readonly OidcMethod[]
+}
+
+/** Authorization code with PKCE at an OpenID Connect issuer; the ID token is the credential. */
+export interface OidcMethod {
+  readonly name: string
+  readonly type: 'oidc'
+  readonly displayName?: string
+  readonly issuer: string
+  /** Where the issuer's metadata is, unless it is at the well-known place below `issuer`. */
+  readonly discoveryURL?: string
+  /** PEM; absent when the issuer has a public CA. */
+  readonly certificateAuthority?: string
+  readonly clientID: string
+  /** Requested in any case. */
+  readonly scopes: readonly string[]
+  /** Requested if the issuer's metadata lists them in `scopes_supported`. */
+  readonly optionalScopes: readonly string[]
+  readonly extraParameters: Readonly<Record<string, string>>
+  readonly redirectURIs: readonly string[]
+  readonly deviceAuthorization: boolean
+}
+
+/** What the document is made of. */
+export interface DiscoverySources {
+  readonly options: SignInOptions
+  /** Undefined while no issuer is configured. */
+  readonly authentication: AuthenticationConfiguration | undefined
+  /** PEM; undefined without `signIn.caFile`. */
+  readonly servingCA: string | undefined
+}
+
+/** Makes the document. Methods whose issuer is not configured (any more) are left out. */
+export function discoveryDocument(sources: DiscoverySources): DiscoveryDocument {
+  const { options, authentication, servingCA } = sources
+  const { displayName, clusterName } = options
+  return {
+    apiVersion: 'gatehouse/v1',
+    kind: 'SignInDiscovery',
+    displayName,
+    clusters: [clusterName === undefined ? {} : { name: clusterName }],
+    ...(servingCA === undefined ? {} : { certificateAuthority: servingCA }),
+    methods: methodsOf(options.methods, authentication?.issuers ?? []),
+  }
+}
+
+type MethodOptions = Partial<SignInOptions['methods'][number]>
+
+function methodsOf(
+  configured: SignInOptions['methods'],
+  issuers: readonly Issuer[],
+): readonly OidcMethod[] {
+  if (configured.length > 0) {
+    return configured.flatMap((options) => {
+      const issuer = issuers.find(({ url }) => url === options.issuer)
+      return issuer === undefined ? [] : methodOf(options.name, options, issuer)
+    })
+  }
+  const derived = issuers.filter(({ audiences }) => audiences.length === 1)
+  const names = uniqueNames(derived.map(({ url }) => nameFrom(url)))
+  return derived.flatMap((issuer, i) => methodOf(names[i] ?? '', {}, issuer))
+}
+
+function methodOf(name: string, options: MethodOptions, issuer: Issuer): readonly OidcMethod[] {
+  const { url, discoveryUrl, certificateAuthority } = issuer
+  const clientID = clientOf(options.clientID, issuer.audiences)
+  if (clientID === undefined) return []
+  const { displayName, scopes, extraParameters = [], deviceAuthorization = false } = options
+  return [
+    {
+      name,
+      type: 'oidc',
+      ...(displayName === undefined ? {} : { displayName }),
+      issuer: url,
+      ...(discoveryUrl === undefined ? {} : { discoveryURL: discoveryUrl }),
+      ...(certificateAuthority === undefined ? {} : { certificateAuthority }),
+      clientID,
+      scopes: scopes === undefined ? ['openid'] : [...new Set(['openid', ...scopes])],
+      optionalScopes: scopes === undefined ? derivedScopes(issuer) : [],
+      extraParameters: Object.fromEntries(extraParameters.map((one) => [one.name, one.value])),
+      redirectURIs: options.redirectURIs ?? DEFAULT_REDIRECT_URIS,
+      deviceAuthorization,
+    },
+  ]
+}
+
+/** Undefined when it is not an audience, or when one of several would have to be guessed. */
+function clientOf(clientID: string | undefined, audiences: readonly string[]): string | undefined {
+  const chosen = clientID ?? (audiences.length === 1 ? audiences[0] : undefined)
+  return chosen !== undefined && audiences.includes(chosen) ? chosen : undefined
+}
+
+/** As the default of `signIn.methods[].redirectURIs`; kubelogin's. */
+const DEFAULT_REDIRECT_URIS = ['http://localhost:8000', 'http://localhost:18000']
+
+/** OpenID Connect Core section 5.4: which scope gives which claims; `groups` is a common addition. */
+const SCOPES_OF_CLAIMS: Readonly<Record<string, string>> = {
+  email: 'email',
+  groups: 'groups',
+  name: 'profile',
+  preferred_username: 'profile',
+}
+
+/** Without offline_access there may be no refresh token, and every sign-in would end with its ID token. */
+function derivedScopes({ claimMappings, requiredClaims }: Issuer): readonly string[] {
+  const { username, groups, uidClaim } = claimMappings
+  const claims = [
+    username.claim,
+    groups?.claim,
+    uidClaim,
+    ...requiredClaims.map((one) => one.claim),
+  ]
+  const scopes = claims.flatMap((claim = '') =>
+    Object.hasOwn(SCOPES_OF_CLAIMS, claim) ? (SCOPES_OF_CLAIMS[claim] ?? []) : [],
+  )
+  return [...new Set(['offline_access', ...scopes])]
+}
+
+/** A name for `--method` from the last part of an issuer's path, or its host. */
+function nameFrom(url: string): string {
+  const { hostname = '', pathname = '' } = URL.parse(url) ?? {}
+  const part = pathname.split('/').findLast((segment) => segment !== '') ?? hostname
+  const name = part
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .slice(0, 48)
+    .replaceAll(/^-+|-+$/g, '')
+  return name === '' ? 'oidc' : name
+}
+
+function uniqueNames(names: readonly string[]): readonly string[] {
+  return names.map((name, i) => (names.indexOf(name) === i ? name : `${name}-${i + 1}`))
+}
