@@ -36,7 +36,7 @@ export function createWhoAmI({ stages, ownHeaders, originPolicy }: WhoAmIOptions
     record.authenticated(authentication)
     exchange.recognized()
     refuseCrossSite(connection, headers, originPolicy)
-    refuseImpersonation(headers.impersonation)
+    if (headers.impersonation !== undefined) refuseImpersonation(headers.impersonation)
     observed.requestClass = 'read'
     const slot = await stages.limiter.admitUser(authentication.user, 'read')
     try {
