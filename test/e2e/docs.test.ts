@@ -50,7 +50,7 @@ describe.skipIf(!inject('hasParts') || !dexAvailability.available)('the steps of
         .replaceAll('gatehouse.example.com:8443', `127.0.0.1:${port}`)
         .replaceAll('127.0.0.1:8081', `127.0.0.1:${probes}`)
         .replaceAll('dex.example.com:5556', `127.0.0.1:${dex}`)
-        .replaceAll('0.0.0.0:5556', `127.0.0.1:${dex}`)
+        .replaceAll('127.0.0.1:5556', `127.0.0.1:${dex}`)
     const shellOf = ({ block, before }: Step): string => {
       const text = address(block)
       const [first = ''] = text.split('\n').filter((line) => !line.startsWith('#'))

@@ -1,19 +1,17 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { request as httpsRequest } from 'node:https'
-import type { IncomingMessage } from 'node:http'
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { createClient } from '../support/client.ts'
-import { replaceFile } from '../support/files.ts'
 import {
   kubeconfigOf,
   startTestGatehouse,
   upstreamOf,
   type TestGatehouse,
 } from '../support/gatehouse.ts'
+import { openWatch, replaceAndReload } from '../support/reloading.ts'
 
 const PATIENCE = { timeout: 10_000, interval: 50 }
 
@@ -52,31 +50,12 @@ describe.each([
   /** Any reload is followed by a check. */
   async function checkAgain(): Promise<void> {
     const rules = await readFile(gatehouse.file('rules.yaml'), 'utf8')
-    await replaceFile(gatehouse.file('rules.yaml'), `${rules}\n`)
-    gatehouse.gatehouse.reload()
-  }
-
-  async function openWatch(): Promise<IncomingMessage> {
-    api.handler = (request, response) => {
-      request.resume()
-      response.writeHead(200, { 'content-type': 'application/json' })
-      response.write('{"type":"ADDED"}\n')
-    }
-    const watch = httpsRequest(`${gatehouse.url}/api/v1/pods?watch=true`, {
-      ca: gatehouse.ca,
-      agent: false,
-      headers: { authorization: `Bearer ${await gatehouse.token()}` },
-    })
-    watch.end()
-    const [response] = (await once(watch, 'response')) as [IncomingMessage]
-    await once(response, 'data')
-    api.handler = undefined
-    return response
+    await replaceAndReload(gatehouse, 'rules.yaml', `${rules}\n`)
   }
 
   test('gets no request any more, and running streams end', async () => {
     expect((await get()).status).toBe(200)
-    const watch = await openWatch()
+    const watch = await openWatch({ gatehouse, api })
     const ended = once(watch, 'end')
     api.userHeader = 'x-not-sent'
     await checkAgain()
@@ -98,11 +77,11 @@ describe.each([
     const other = await startApiServer()
     try {
       other.userHeader = 'x-not-sent'
-      await replaceFile(
-        gatehouse.file('upstream.kubeconfig'),
+      await replaceAndReload(
+        gatehouse,
+        'upstream.kubeconfig',
         await kubeconfigOf(upstreamOf(other)),
       )
-      gatehouse.gatehouse.reload()
       const failures = () => gatehouse.log.filter((line) => line.includes('reload failed')).join('')
       await expect
         .poll(failures, PATIENCE)

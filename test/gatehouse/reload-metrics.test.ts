@@ -7,6 +7,7 @@ import { createAuthority } from '../../certs-dev/pki.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { replaceFile } from '../support/files.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
+import { replaceAndReload } from '../support/reloading.ts'
 
 let api: ApiServer
 let gatehouse: TestGatehouse
@@ -22,9 +23,8 @@ afterEach(async () => {
 })
 
 async function change(by: (text: string) => string): Promise<void> {
-  const file = gatehouse.file('rules.yaml')
-  await replaceFile(file, by(await readFile(file, 'utf8')))
-  gatehouse.gatehouse.reload()
+  const rules = await readFile(gatehouse.file('rules.yaml'), 'utf8')
+  await replaceAndReload(gatehouse, 'rules.yaml', by(rules))
 }
 
 const SUCCESSFUL = 'gatehouse_config_last_reload_successful'

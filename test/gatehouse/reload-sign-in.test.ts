@@ -15,8 +15,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
 import { createSigningKey, signToken, SOON, startIssuer } from '../authentication/oidc/issuer.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
-import { replaceFile } from '../support/files.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
+import { replaceAndReload } from '../support/reloading.ts'
 
 let api: ApiServer
 let gatehouse: TestGatehouse
@@ -45,10 +45,7 @@ afterEach(async () => {
   await api.close()
 })
 
-async function replace(name: string, text: string): Promise<void> {
-  await replaceFile(gatehouse.file(name), text)
-  gatehouse.gatehouse.reload()
-}
+const replace = (name: string, text: string) => replaceAndReload(gatehouse, name, text)
 
 async function changeIssuers(change: (yaml: string) => string): Promise<void> {
   await replace(

@@ -1,7 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { request as httpsRequest } from 'node:https'
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:tls'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -10,13 +8,13 @@ import { stringify } from 'yaml'
 import { createAuthority, type KeyPair } from '../../certs-dev/pki.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { createClient } from '../support/client.ts'
-import { replaceFile } from '../support/files.ts'
 import {
   ALLOW_ALL,
   startTestGatehouse,
   upstreamOf,
   type TestGatehouse,
 } from '../support/gatehouse.ts'
+import { openWatch, replaceAndReload } from '../support/reloading.ts'
 
 let api: ApiServer
 let gatehouse: TestGatehouse
@@ -33,11 +31,7 @@ afterEach(async () => {
 
 const target = () => ({ url: gatehouse.url, ca: gatehouse.ca })
 
-/** As a careful operator replaces a file, and Gatehouse looks. */
-async function replace(name: string, text: string): Promise<void> {
-  await replaceFile(gatehouse.file(name), text)
-  gatehouse.gatehouse.reload()
-}
+const replace = (name: string, text: string) => replaceAndReload(gatehouse, name, text)
 
 const ask = async (path: string) => {
   const client = createClient({ ...target(), token: await gatehouse.token() })
@@ -66,32 +60,9 @@ const denyPods = {
   ],
 }
 
-/** A watch that the stand-in keeps open. */
-async function openWatch(
-  path: string,
-  contentType = 'application/json',
-  event: string | Buffer = '{"type":"ADDED"}\n',
-): Promise<IncomingMessage> {
-  api.handler = (request, response) => {
-    request.resume()
-    response.writeHead(200, { 'content-type': contentType })
-    response.write(event)
-  }
-  const watch = httpsRequest(gatehouse.url + path, {
-    ca: gatehouse.ca,
-    agent: false,
-    headers: { authorization: `Bearer ${await gatehouse.token()}` },
-  })
-  watch.end()
-  const [response] = (await once(watch, 'response')) as [IncomingMessage]
-  await once(response, 'data')
-  api.handler = undefined
-  return response
-}
-
 test('new rules are in effect at once; a stream that they forbid ends, another goes on', async () => {
-  const forbidden = await openWatch('/api/v1/pods?watch=true')
-  const allowed = await openWatch('/api/v1/nodes?watch=true')
+  const forbidden = await openWatch({ gatehouse, api }, '/api/v1/pods?watch=true')
+  const allowed = await openWatch({ gatehouse, api }, '/api/v1/nodes?watch=true')
   const ended = once(forbidden, 'end')
   await replace('rules.yaml', stringify(denyPods))
   expect(await ask('/api/v1/pods')).toBe(403)
@@ -107,8 +78,18 @@ test.for([
   'a watch in %s that new rules forbid ends properly between two events, and only there',
   async ([contentType, half, whole]) => {
     const watches = [
-      await openWatch('/api/v1/pods?watch=true', contentType, Buffer.from(half, 'hex')),
-      await openWatch('/api/v1/pods?watch=true', contentType, Buffer.from(whole, 'hex')),
+      await openWatch(
+        { gatehouse, api },
+        '/api/v1/pods?watch=true',
+        contentType,
+        Buffer.from(half, 'hex'),
+      ),
+      await openWatch(
+        { gatehouse, api },
+        '/api/v1/pods?watch=true',
+        contentType,
+        Buffer.from(whole, 'hex'),
+      ),
     ]
     const ends = watches.map(async (watch) => {
       watch.on('error', () => undefined)
