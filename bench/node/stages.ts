@@ -31,7 +31,7 @@ const real = new Set((values.stages ?? '').split(','))
 const loaded = loadAll(values.config ?? '', { inCluster: inClusterFrom({}) })
 const log = createLog({ level: 'warn' })
 const metrics = createMetrics({ processMetrics: false })
-const live = createLiveRequests()
+const live = createLiveRequests({ onCutFailed: () => undefined })
 const listenerTls = createListenerTlsParts(loaded.configuration.listener.tls)
 const { stages, cluster } = buildStages(loaded, { log, metrics, live, listenerTls })
 

@@ -69,7 +69,9 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     droppedLogLines: () => stderr.dropped,
   })
 
-  const live = createLiveRequests()
+  const live = createLiveRequests({
+    onCutFailed: (err) => log.error({ err }, 'a request could not be ended'),
+  })
   const listenerTls = createListenerTlsParts(configuration.listener.tls)
   const built = buildStages(loaded, { log, metrics, live, listenerTls })
   const { stages, cluster, signIns } = built

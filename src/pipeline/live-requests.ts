@@ -48,8 +48,13 @@ interface Entry {
   why: string | undefined
 }
 
+export interface LiveRequestsEffects {
+  /** A request could not be ended, which is a fault in Gatehouse. */
+  readonly onCutFailed: (error: Error) => void
+}
+
 /** Creates an empty list. */
-export function createLiveRequests(): LiveRequests {
+export function createLiveRequests({ onCutFailed }: LiveRequestsEffects): LiveRequests {
   const live = createSwapList<Entry>()
   let rechecks = 0
 
@@ -57,7 +62,12 @@ export function createLiveRequests(): LiveRequests {
     if (entry.isRemoved) return
     // A request that is slow to end may be ended again, for another reason.
     entry.value.why ??= why
-    entry.value.request.cut(reason)
+    try {
+      entry.value.request.cut(reason)
+    } catch (error) {
+      // The other requests are rechecked and ended all the same.
+      onCutFailed(error as Error)
+    }
   }
 
   /** Ends the request unless it is still allowed; true: it ended it. */

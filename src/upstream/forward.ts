@@ -94,7 +94,10 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       : [identity.user, identity.group, identity.uid, identity.extraPrefix]
   const additionalNames = new Set(options.additionalHeaders.map((name) => name.toLowerCase()))
   let transports: Transports | undefined
-  const stalls = createStalls({ timeout: limits.stallTimeout })
+  const stalls = createStalls(
+    { timeout: limits.stallTimeout },
+    { onStallFailed: (err) => effects.log.error({ err }, 'a request could not be ended') },
+  )
 
   const headersFor = (forward: ForwardOptions, { credential }: Transports): string[] => {
     const { request } = forward.exchange

@@ -25,7 +25,7 @@ export interface IdentityGate {
   /** @throws UpstreamError 503 while nothing may be forwarded */
   check(): void
   /**
-   * Begins a check of the credential in force. Call the returned function with what was found; it does
+   * Begins a check of the credential in effect. Call the returned function with what was found; it does
    * nothing when another credential has come into force meanwhile.
    */
   begin(): (finding: IdentityFinding) => void

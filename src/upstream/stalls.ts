@@ -40,15 +40,26 @@ export interface StallsOptions {
   readonly timeout: number
 }
 
+export interface StallsEffects {
+  /** An exchange could not be ended, which is a fault in Gatehouse. */
+  readonly onStallFailed: (error: Error) => void
+}
+
 /** Starts the periodic check; nothing is checked yet. */
-export function createStalls({ timeout }: StallsOptions): Stalls {
+export function createStalls({ timeout }: StallsOptions, { onStallFailed }: StallsEffects): Stalls {
   const list = createSwapList<Watched>()
   const timer = setInterval(check, Math.max(1, timeout / CHECKS))
   timer.unref()
 
   function check(): void {
     for (const entry of list.snapshot()) {
-      if (!entry.isRemoved && hasStalled(entry.value)) entry.value.exchange.stall()
+      if (entry.isRemoved || !hasStalled(entry.value)) continue
+      try {
+        entry.value.exchange.stall()
+      } catch (error) {
+        // The others are checked all the same.
+        onStallFailed(error as Error)
+      }
     }
   }
 

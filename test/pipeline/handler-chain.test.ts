@@ -29,7 +29,7 @@ function setup(replaced: Replaced = {}) {
   const steps: string[] = []
   const audit = fakeAuditor(steps)
   const metrics = createMetrics({ processMetrics: false })
-  const live = createLiveRequests()
+  const live = createLiveRequests({ onCutFailed: () => undefined })
   const held = { slots: 0 }
   const cluster = {
     name: 'test',

@@ -39,6 +39,10 @@ function requestOf(
   }
 }
 
+const unexpected = (error: Error): never => {
+  throw error
+}
+
 const ALLOW: Decision = { decision: 'allow', rule: '', reason: '', shadow: [] }
 const allowAll: Authorizer = () => ALLOW
 
@@ -52,7 +56,7 @@ const allowOnly =
   })
 
 test('new rules end what they forbid, and the record names the rule', () => {
-  const live = createLiveRequests()
+  const live = createLiveRequests({ onCutFailed: unexpected })
   const cluster = { authorize: allowAll }
   const [ada, grace] = [requestOf('ada', cluster), requestOf('grace', cluster)]
   const [removeAda, removeGrace] = [live.add(ada), live.add(grace)]
@@ -68,7 +72,7 @@ test('new rules end what they forbid, and the record names the rule', () => {
 })
 
 test('a recheck asks with every attribute that the request was admitted with', () => {
-  const live = createLiveRequests()
+  const live = createLiveRequests({ onCutFailed: unexpected })
   const cluster = { authorize: allowAll }
   const request = requestOf('ada', cluster)
   const attributes = { ...request.attributes, remoteAddress: '192.0.2.7' }
@@ -83,7 +87,7 @@ test('a recheck asks with every attribute that the request was admitted with', (
 })
 
 test('each request is judged by the rules of its own cluster', () => {
-  const live = createLiveRequests()
+  const live = createLiveRequests({ onCutFailed: unexpected })
   const [here, there] = [{ authorize: allowAll }, { authorize: allowAll }]
   const [ada, grace] = [requestOf('ada', here), requestOf('ada', there)]
   live.add(ada)
@@ -95,7 +99,7 @@ test('each request is judged by the rules of its own cluster', () => {
 
 describe('an authorizer that answers with a promise', () => {
   test('is waited for, and its denial ends the request', async () => {
-    const live = createLiveRequests()
+    const live = createLiveRequests({ onCutFailed: unexpected })
     const later = Promise.withResolvers<Decision>()
     const cluster: TestCluster = { authorize: allowAll }
     const [ada, grace] = [requestOf('ada', cluster), requestOf('grace', cluster)]
@@ -111,7 +115,7 @@ describe('an authorizer that answers with a promise', () => {
   })
 
   test('and fails ends the request: nobody can say that it is still allowed', async () => {
-    const live = createLiveRequests()
+    const live = createLiveRequests({ onCutFailed: unexpected })
     const request = requestOf('ada', { authorize: () => Promise.reject(new Error('unreachable')) })
     live.add(request)
     expect(await live.recheckAuthorization()).toBe(1)
@@ -119,7 +123,7 @@ describe('an authorizer that answers with a promise', () => {
   })
 
   test('and throws ends the request as well', () => {
-    const live = createLiveRequests()
+    const live = createLiveRequests({ onCutFailed: unexpected })
     const request = requestOf('ada', { authorize: () => expect.fail('broken') })
     live.add(request)
     expect(live.recheckAuthorization()).toBe(1)
@@ -127,7 +131,7 @@ describe('an authorizer that answers with a promise', () => {
   })
 
   test('says nothing about a request that a later recheck has judged', async () => {
-    const live = createLiveRequests()
+    const live = createLiveRequests({ onCutFailed: unexpected })
     const old = Promise.withResolvers<Decision>()
     const cluster: TestCluster = { authorize: () => old.promise }
     const request = requestOf('ada', cluster)
@@ -141,7 +145,7 @@ describe('an authorizer that answers with a promise', () => {
   })
 
   test('says nothing about a request that has ended by itself', async () => {
-    const live = createLiveRequests()
+    const live = createLiveRequests({ onCutFailed: unexpected })
     const later = Promise.withResolvers<Decision>()
     const request = requestOf('ada', { authorize: () => later.promise })
     const remove = live.add(request)
@@ -154,7 +158,7 @@ describe('an authorizer that answers with a promise', () => {
 })
 
 test('a recheck of sign-ins ends what it names; the client reads no more than 401', () => {
-  const live = createLiveRequests()
+  const live = createLiveRequests({ onCutFailed: unexpected })
   const [ada, grace] = [requestOf('ada'), requestOf('grace')]
   const [removeAda, removeGrace] = [live.add(ada), live.add(grace)]
   const recheck = ({ authentication }: LiveRequest) =>
@@ -169,7 +173,7 @@ test('a recheck of sign-ins ends what it names; the client reads no more than 40
 })
 
 test('a recheck of sign-ins that fails ends the request, and the others are still rechecked', () => {
-  const live = createLiveRequests()
+  const live = createLiveRequests({ onCutFailed: unexpected })
   const [ada, grace] = [requestOf('ada'), requestOf('grace')]
   const [removeAda] = [live.add(ada), live.add(grace)]
   const recheck = ({ authentication }: LiveRequest) => {
@@ -183,7 +187,7 @@ test('a recheck of sign-ins that fails ends the request, and the others are stil
 })
 
 test('what ended a request first is the reason', () => {
-  const live = createLiveRequests()
+  const live = createLiveRequests({ onCutFailed: unexpected })
   const remove = live.add(requestOf('ada', { authorize: allowOnly('nobody') }))
   expect(live.recheckAuthorization()).toBe(1)
   live.recheckSignIn(() => 'its CA is gone')
@@ -192,7 +196,7 @@ test('what ended a request first is the reason', () => {
 })
 
 test('a shutdown ends all that has not been removed', () => {
-  const live = createLiveRequests()
+  const live = createLiveRequests({ onCutFailed: unexpected })
   const [ada, grace] = [requestOf('ada'), requestOf('grace')]
   live.add(ada)()
   const remove = live.add(grace)
@@ -204,7 +208,7 @@ test('a shutdown ends all that has not been removed', () => {
 test('whatever is added and removed in whatever order, exactly what is in the list is cut', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(9), { maxLength: 60 }), (toggles) => {
-      const live = createLiveRequests()
+      const live = createLiveRequests({ onCutFailed: unexpected })
       const all = Array.from({ length: 10 }, (_, i) => requestOf(`user-${i}`))
       const inside = new Map<number, () => string | undefined>()
       for (const i of toggles) {
@@ -227,7 +231,7 @@ test('whatever is added and removed in whatever order, exactly what is in the li
 })
 
 test('a request that ends another one does not make a third be left out', () => {
-  const live = createLiveRequests()
+  const live = createLiveRequests({ onCutFailed: unexpected })
   const [a, b, c] = [requestOf('a'), requestOf('b'), requestOf('c')]
   const takeOutB = { current: (): string | undefined => undefined }
   live.add({ ...a, cut: (reason) => void (a.cut(reason), takeOutB.current()) })
@@ -235,4 +239,27 @@ test('a request that ends another one does not make a third be left out', () => 
   live.add(c)
   live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
   expect([a, b, c].map(({ reasons }) => reasons.length)).toEqual([1, 0, 1])
+})
+
+test('a request that cannot be ended does not keep the others from ending, and is reported', async () => {
+  const failures: string[] = []
+  const live = createLiveRequests({ onCutFailed: ({ message }) => failures.push(message) })
+  const cluster: TestCluster = { authorize: allowAll }
+  const stuck = requestOf('ada', cluster)
+  const other = requestOf('grace', cluster)
+  live.add({
+    ...stuck,
+    cut() {
+      throw new Error('stuck')
+    },
+  })
+  live.add(other)
+  cluster.authorize = allowOnly('nobody')
+  expect(live.recheckAuthorization()).toBe(2)
+  expect(live.recheckSignIn(() => 'gone')).toBe(2)
+  live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+  cluster.authorize = async (attributes) => allowOnly('nobody')(attributes)
+  expect(await live.recheckAuthorization()).toBe(2)
+  expect(other.reasons.map(({ code }) => code)).toEqual([403, 401, 503, 403])
+  expect(failures).toEqual(['stuck', 'stuck', 'stuck', 'stuck'])
 })

@@ -14,7 +14,10 @@ let ended: string[]
 beforeEach(() => {
   vi.useFakeTimers()
   ended = []
-  stalls = createStalls({ timeout: TIMEOUT_MS })
+  stalls = createStalls(
+    { timeout: TIMEOUT_MS },
+    { onStallFailed: ({ message }) => ended.push(message) },
+  )
 })
 
 afterEach(() => {
@@ -88,4 +91,15 @@ test('an exchange that is removed twice is removed once', () => {
   expect(stalls.size).toBe(1)
   vi.advanceTimersByTime(TIMEOUT_MS * 2)
   expect(ended).toEqual([other.name])
+})
+
+test('an exchange that cannot be ended does not keep others from ending, and is reported', () => {
+  const stuck = new Subject('stuck')
+  stuck.stall = () => {
+    stalls.remove(stuck.entry)
+    throw new Error('cannot end')
+  }
+  new Subject('other')
+  vi.advanceTimersByTime(2 * TIMEOUT_MS)
+  expect(ended.toSorted()).toEqual(['cannot end', 'other'])
 })
