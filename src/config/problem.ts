@@ -29,7 +29,7 @@ export function fileProblem(
   return { file, ...WHOLE_FILE, field, message, fix }
 }
 
-/** Every problem of one load: file by file in the order they were read, each from top to bottom. */
+/** Every problem of one load: file by file in the order they were read, each from top to bottom, a wrong kind first. */
 export class ConfigError extends Error implements StacklessError {
   readonly needsNoStack = true
   readonly problems: readonly ConfigProblem[]
@@ -47,9 +47,15 @@ function inOrder(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
   return problems.toSorted(
     (a, b) =>
       files.indexOf(a.file) - files.indexOf(b.file) ||
+      rankOf(a) - rankOf(b) ||
       (a.line ?? 0) - (b.line ?? 0) ||
       (a.column ?? 0) - (b.column ?? 0),
   )
+}
+
+/** In a file of another kind, that explains all other problems. */
+function rankOf({ field }: ConfigProblem): number {
+  return field === 'kind' ? 0 : 1
 }
 
 /** `file:line:column: field: message (fix)` */
