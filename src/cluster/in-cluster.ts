@@ -1,5 +1,6 @@
 /** Endpoint and credential of a pod's service account (client-go/rest InClusterConfig). */
 import { existsSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 
 import { ConfigError, fileProblem, type ConfigProblem } from '../config/problem.ts'
@@ -15,6 +16,9 @@ export interface InCluster {
   /** Directory of `token` and `ca.crt`. */
   readonly folder: string
 }
+
+/** Characters of an environment variable in a message. */
+const MAX_SHOWN = 100
 
 const SERVICE_ACCOUNT = 'run in a pod with a service account (automountServiceAccountToken: true)'
 
@@ -57,18 +61,30 @@ export function loadInCluster({ host, port, folder }: InCluster): UpstreamCreden
     else if (text !== undefined && !isValid(text)) add(file, fault, SERVICE_ACCOUNT)
     return text ?? ''
   }
+  const url = apiServerUrl(host, port)
+  if (url === undefined) {
+    add(
+      folder,
+      `cannot be used: KUBERNETES_SERVICE_HOST ${quoted(host)} and KUBERNETES_SERVICE_PORT ${quoted(port)} are not a host and a port`,
+      'do not set them for the pod: Kubernetes sets both in every container',
+    )
+  }
   const token = read('token', isBearerToken, NOT_A_TOKEN)
   const ca = read('ca.crt', isCertificate, 'is not valid PEM')
-  if (problems.length > 0) throw new ConfigError(problems)
-  const authority = host.includes(':') ? `[${host}]` : host
+  if (url === undefined || problems.length > 0) throw new ConfigError(problems)
   return {
-    endpoint: endpointOf(
-      new URL(`https://${authority}:${port}`),
-      { ca, cert: undefined, key: undefined },
-      undefined,
-    ),
+    endpoint: endpointOf(url, { ca, cert: undefined, key: undefined }, undefined),
     token,
     files: [resolve(folder, 'token'), resolve(folder, 'ca.crt')],
     secretFiles: [resolve(folder, 'token')],
   }
 }
+
+/** Undefined unless they are a name or an address, and a port; a URL would take more for a part of it. */
+function apiServerUrl(host: string, port: string): URL | undefined {
+  const isHost = isIP(host) !== 0 || /^[a-z\d](?:[-a-z\d.]*[a-z\d])?$/i.test(host)
+  if (!isHost || !/^\d{1,5}$/.test(port) || Number(port) === 0) return undefined
+  return URL.parse(`https://${isIP(host) === 6 ? `[${host}]` : host}:${port}`) ?? undefined
+}
+
+const quoted = (text: string): string => JSON.stringify(text.slice(0, MAX_SHOWN))

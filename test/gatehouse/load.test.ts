@@ -105,6 +105,15 @@ function told(problem: Parameters<typeof formatProblem>[0]): string {
 const configure = (from: string, to: string): Promise<void> =>
   writeFile(at('gatehouse.yaml'), CONFIGURATION.replace(from, to))
 
+test('of a file of another kind, the kind is the first problem', async () => {
+  await writeFile(at('gatehouse.yaml'), stringify({ ...ALLOW_ALL }))
+  const [first, ...others] = problems()
+  expect(first).toBe(
+    'gatehouse.yaml:2:1: kind: "AccessRules" is not supported (must be GatehouseConfiguration)',
+  )
+  expect(others.length).toBeGreaterThan(3)
+})
+
 test('a good configuration has neither problems nor warnings', () => {
   expect(problems()).toEqual([])
 })
@@ -442,6 +451,36 @@ describe('in a cluster', () => {
       'gatehouse.yaml:12:3: upstream.inCluster: /none is not available: not running in a pod, ' +
         'KUBERNETES_SERVICE_HOST is not set (run in a pod, or use upstream.kubeconfig)',
     ])
+  })
+
+  test.for([
+    ['10.0.0.1:6443', '443'],
+    ['user@10.0.0.1', '443'],
+    ['10.0.0.1/path', '443'],
+    ['two words', '443'],
+    ['::1]', '443'],
+    ['999.0.0.1', '443'],
+    ['10.0.0.1', 'tcp://10.0.0.1:443'],
+    ['10.0.0.1', '65536'],
+    ['10.0.0.1', '0'],
+    ['10.0.0.1', ''],
+  ] as const)('KUBERNETES_SERVICE_HOST %j with the port %j is a problem', ([host, port]) => {
+    expect(problems({ ...inCluster(), host, port })).toContain(
+      'gatehouse.yaml:12:3: upstream.inCluster: FOLDER cannot be used: ' +
+        `KUBERNETES_SERVICE_HOST ${JSON.stringify(host)} and KUBERNETES_SERVICE_PORT ` +
+        `${JSON.stringify(port)} are not a host and a port ` +
+        '(do not set them for the pod: Kubernetes sets both in every container)',
+    )
+  })
+
+  test('an IPv6 address is a host', async () => {
+    const ca = await createAuthority({ commonName: 'ca' })
+    await writeFile(at('ca.crt'), ca.certificatePem)
+    await writeFile(at('token'), 'abc', SECRET)
+    const { credential } = loadAll(at('gatehouse.yaml'), {
+      inCluster: { ...inCluster(), host: 'fd00::1', port: '6443' },
+    })
+    expect(credential.value.endpoint).toMatchObject({ hostname: 'fd00::1', port: 6443 })
   })
 
   test('a token that is empty is no credential', async () => {
