@@ -62,6 +62,9 @@ function runTest(
   const fail = (field: string, message: string, fix: string) => [
     document.problem(['tests', position, field], message, fix),
   ]
+  if (!test.user.groupsAreKnown && test.user.groups.length > 0) {
+    return fail('user', 'states groups although groupsAreKnown is false', 'remove one of the two')
+  }
   let decision: Decision
   try {
     decision = decide(authorize, attributesOf(test))
@@ -106,7 +109,11 @@ function attributesOf({ user, as, request }: RuleTest): Asked {
   const method = request.slice(0, space)
   const info = resolveRequestInfo(method, parseTarget(method, request.slice(space + 1)))
   const caller = userOf(user)
-  const signedIn = { ...caller, groups: [...new Set([...user.groups, AUTHENTICATED])] }
+  const signedIn = {
+    ...caller,
+    groups: [...new Set([...user.groups, AUTHENTICATED])],
+    ...(user.groupsAreKnown ? {} : { unassertedGroups: 'unknown' as const }),
+  }
   if (as === undefined) return [{ user: signedIn, info }]
   const requested = userOf(as)
   const acting = { ...requested, groups: impersonatedGroups(requested) }
@@ -115,6 +122,6 @@ function attributesOf({ user, as, request }: RuleTest): Asked {
   return first === undefined ? [itself] : [first, ...others, itself]
 }
 
-function userOf({ username, groups }: RuleTest['user']): UserInfo {
+function userOf({ username, groups }: NonNullable<RuleTest['as']>): UserInfo {
   return { username, uid: '', groups: [...new Set(groups)], extra: {} }
 }

@@ -70,7 +70,16 @@ const testUser = z.strictObject({
 })
 
 const testSchema = z.strictObject({
-  user: testUser.describe('user who makes the request'),
+  user: testUser
+    .extend({
+      groupsAreKnown: z
+        .boolean()
+        .default(true)
+        .describe(
+          'whether the credential states the groups; false for a token without the groups claim, to which every deny rule for groups applies and no allow rule for groups',
+        ),
+    })
+    .describe('user who makes the request'),
   as: testUser
     .optional()
     .describe('user whom the user acts as (kubectl --as); the rules must allow that, too'),

@@ -117,6 +117,31 @@ test('a failed test of the file is a problem', () => {
   ])
 })
 
+test('a test can describe a user whose groups are not known', () => {
+  const forGroup = { ...good, subjects: { groups: ['g'] } }
+  const deny = { ...forGroup, name: 'd', effect: 'deny', resources: core('secrets') }
+  const ask = { user: { username: 'ada', groupsAreKnown: false } }
+  const secrets = { ...ask, request: 'GET /api/v1/namespaces/a/secrets/s' }
+  const pods = { ...ask, request: 'GET /api/v1/namespaces/a/pods/p' }
+  const known = { ...secrets, user: { username: 'ada' } }
+  const rules = [deny, forGroup, { ...good, name: 'all', resources: core('secrets') }]
+  expect(
+    problemsOf(rules, {
+      tests: [
+        { ...secrets, expect: 'deny', rule: 'd' },
+        { ...known, expect: 'allow', rule: 'all' },
+        { ...pods, expect: 'deny', rule: '' },
+      ],
+    }),
+  ).toEqual([])
+  const both = { username: 'ada', groups: ['g'], groupsAreKnown: false }
+  expect(problemsOf(rules, { tests: [{ ...pods, user: both, expect: 'deny' }] })).toEqual([
+    expect.stringContaining(
+      'tests[0].user: states groups although groupsAreKnown is false (remove one of the two)',
+    ),
+  ])
+})
+
 test('a failed test names the shadow rule that would have passed it', () => {
   const deny = {
     name: 'd',
