@@ -3,7 +3,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
-import { MAX_CHAIN } from '../authentication/x509/certificate-recheck.ts'
+import { MAX_CHAIN } from '../authentication/x509/chain-links.ts'
 import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
 import type { ListenerTls } from './tls.ts'
 

@@ -5,6 +5,7 @@
 import { X509Certificate } from 'node:crypto'
 
 import { certificateBlocks } from '../../pem.ts'
+import { linksAbove, MAX_CHAIN, type Link } from './chain-links.ts'
 import type { ClientTrust } from './client-ca.ts'
 import {
   createRevocationCheck,
@@ -14,9 +15,6 @@ import {
 
 /** Returns why a certificate is no longer accepted; undefined when it is. */
 export type CertificateRecheck = (chain: readonly X509Certificate[]) => string | undefined
-
-/** Certificates of a client that are checked, its own included; usual chains have two or three. */
-export const MAX_CHAIN = 10
 
 const UNTRUSTED = 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
 const NO_CA = 'the certificate no longer chains to a client CA'
@@ -89,30 +87,6 @@ export function createChainCheck({
   }
 }
 
-interface Link {
-  readonly certificate: X509Certificate
-  readonly issuer: X509Certificate
-}
-
-/** Links from the certificate to each of its issuers, from those to theirs and so on. Clients may send cycles. */
-function linksAbove(
-  certificate: X509Certificate,
-  issuers: readonly X509Certificate[],
-): readonly Link[] {
-  const links: Link[] = []
-  const below = [certificate]
-  const seen = new Set([certificate.fingerprint256])
-  for (const current of below) {
-    for (const issuer of issuers) {
-      if (!isIssuedBy(current, issuer)) continue
-      links.push({ certificate: current, issuer })
-      if (!seen.has(issuer.fingerprint256)) below.push(issuer)
-      seen.add(issuer.fingerprint256)
-    }
-  }
-  return links
-}
-
 /** The fingerprints of the anchors, and of the certificates below them. */
 function trustedBy(links: readonly Link[], anchors: ReadonlySet<string>): ReadonlySet<string> {
   const trusted = new Set(anchors)
@@ -130,14 +104,5 @@ function revocationIn(crl: string): RevocationCheck {
     return createRevocationCheck(crl)
   } catch {
     return () => 'UNABLE_TO_GET_CRL'
-  }
-}
-
-/** Whether a CA signed a certificate; false for what cannot be read. */
-export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  try {
-    return issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
-  } catch {
-    return false
   }
 }

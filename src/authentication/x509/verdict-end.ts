@@ -5,7 +5,7 @@
 import { X509Certificate } from 'node:crypto'
 
 import { certificateBlocks } from '../../pem.ts'
-import { isIssuedBy, MAX_CHAIN } from './certificate-recheck.ts'
+import { linksAbove, MAX_CHAIN } from './chain-links.ts'
 import type { ClientTrust } from './client-ca.ts'
 import { parseRevocationLists, subjectOf } from './revocation.ts'
 
@@ -44,7 +44,7 @@ function longestEnd(
   // Each pass carries the ends one certificate further down. Clients may send cycles.
   for (let isChanged = true; isChanged;) {
     isChanged = false
-    for (const { below, issuer } of links) {
+    for (const { certificate: below, issuer } of links) {
       const end = Math.min(expiryOf(below), endOfList(issuer), endOf(issuer))
       if (!(end > endOf(below))) continue
       ends.set(below.fingerprint256, end)
@@ -52,26 +52,6 @@ function longestEnd(
     }
   }
   return endOf(certificate)
-}
-
-interface Link {
-  readonly below: X509Certificate
-  readonly issuer: X509Certificate
-}
-
-function linksAbove(certificate: X509Certificate, issuers: readonly X509Certificate[]): Link[] {
-  const links: Link[] = []
-  const reached = [certificate]
-  const seen = new Set([certificate.fingerprint256])
-  for (const below of reached) {
-    for (const issuer of issuers) {
-      if (!isIssuedBy(below, issuer)) continue
-      links.push({ below, issuer })
-      if (!seen.has(issuer.fingerprint256)) reached.push(issuer)
-      seen.add(issuer.fingerprint256)
-    }
-  }
-  return links
 }
 
 function expiryOf(certificate: X509Certificate): number {
