@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 
 import { goIsSufficient } from '../dev/parts/go-build.ts'
 import { peersOfGoals, verdicts } from './goals.ts'
+import { memoryTable } from './memory/main.ts'
 import { measurements, type MeasurementName } from './measurements.ts'
 import { gatehouse } from './peers/gatehouse.ts'
 import { oidcProxy, oidcProxyDefaultPool, reverseProxy } from './peers/go.ts'
@@ -26,6 +27,7 @@ interface Options {
   warmUp: number
   quick?: true
   stages?: true
+  memory?: true
   source?: true
 }
 
@@ -52,6 +54,7 @@ const program = new Command('bench')
   .option('--warm-up <n>', 'requests before the first measurement', positiveNumber, 60_000)
   .option('--quick', 'one round of 2 s with 500 watches: a first impression, not a result')
   .option('--stages', 'measure the cost of each stage of the pipeline over a bare undici loop')
+  .option('--memory', 'measure how much memory clients can use within the shipped limits')
   .option('--source', 'run Gatehouse from src instead of the published build')
   .action(bench)
 
@@ -70,7 +73,9 @@ async function bench(given: Options): Promise<void> {
   for (const line of await machineFacts()) console.log(line)
   const world = await createWorld()
   try {
-    await (options.stages === true ? benchStages(world, options) : benchPeers(world, options))
+    if (options.memory === true) await benchMemory(world)
+    else if (options.stages === true) await benchStages(world, options)
+    else await benchPeers(world, options)
   } finally {
     await world.close()
   }
@@ -100,6 +105,15 @@ async function benchStages(world: World, options: Options): Promise<void> {
   printFailures(failures)
 }
 
+async function benchMemory(world: World): Promise<void> {
+  await gatehouse(false).prepare()
+  console.log(`\n${await memoryTable(world, report)}`)
+}
+
+function report(line: string): void {
+  process.stderr.write(`[bench] ${line}\n`)
+}
+
 function measure(
   { rounds, duration, rate, watches, memoryMinutes, warmUp }: Options,
   subjects: Pick<RunOptions, 'world' | 'peers' | 'only'>,
@@ -109,10 +123,7 @@ function measure(
     lists: duration * 20,
     frames: duration * 2_000,
   }
-  return runBench(
-    { ...subjects, rounds, settings },
-    { report: (line) => process.stderr.write(`[bench] ${line}\n`) },
-  )
+  return runBench({ ...subjects, rounds, settings }, { report })
 }
 
 function printFailures(failures: readonly string[]): void {

@@ -13,6 +13,8 @@ export interface ReadyProbe {
   caFile: string
   token?: string
   certificate?: CertificateFiles
+  /** Milliseconds between two attempts; 2 by default. */
+  interval?: number
 }
 
 const TIMEOUT_MS = 60_000
@@ -30,7 +32,7 @@ export async function waitUntilReady(probe: ReadyProbe): Promise<void> {
       last = await get()
       if (last === '200') return
     }
-    await sleep(INTERVAL_MS)
+    await sleep(probe.interval ?? INTERVAL_MS)
   }
   throw new Error(`${probe.url}${probe.path} was not ready within a minute: ${last}`)
 }

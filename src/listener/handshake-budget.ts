@@ -19,6 +19,11 @@ const UNUSUAL_COST = 200
  * limits how long one address can block all others, once.
  */
 const MAX_PENDING = 64
+/**
+ * And how many of all addresses together: OpenSSL keeps up to 130 kB of a handshake that never ends,
+ * besides what a connection costs anyway.
+ */
+const MAX_PENDING_IN_TOTAL = 256
 
 export interface HandshakeBudgetOptions {
   /** Rate of new handshakes per address. */
@@ -28,7 +33,7 @@ export interface HandshakeBudgetOptions {
 }
 
 export interface HandshakeBudgetEffects {
-  /** A handshake in progress was closed, because of `MAX_PENDING` or its address's spent budget. */
+  /** A handshake in progress was closed: too many are, or its address has spent its budget. */
   readonly onEvicted: (address: string) => void
   /** Monotonic milliseconds. */
   readonly now: () => number
@@ -46,7 +51,7 @@ export interface HandshakeBudget {
 
 /**
  * Beyond `MAX_PENDING` the oldest handshake is closed, so that silent clients cannot lock out others
- * behind the same address.
+ * behind the same address. Beyond the limit of all addresses, it is the oldest of the address with the most.
  */
 export function createHandshakeBudget(
   { rate, maxTrackedKeys }: HandshakeBudgetOptions,
@@ -54,23 +59,43 @@ export function createHandshakeBudget(
 ): HandshakeBudget {
   const buckets = createTokenBuckets(rate, maxTrackedKeys)
   const pending = new Map<string, Set<Socket>>()
+  let inTotal = 0
 
   const remove = (address: string, socket: Socket): boolean => {
     const ofAddress = pending.get(address)
     if (ofAddress?.delete(socket) !== true) return false
+    inTotal -= 1
     if (ofAddress.size === 0) pending.delete(address)
     return true
   }
 
-  const evict = (address: string, socket: Socket): void => {
+  /** @returns whether the address has now spent its budget, since what is closed was a long handshake */
+  const close = (address: string, socket: Socket): boolean => {
+    // It no longer counts, whenever the socket reports its end.
+    remove(address, socket)
     socket.destroy()
     onEvicted(address)
+    return socket.bytesRead > USUAL_BYTES && !buckets.charge(address, UNUSUAL_COST, now())
+  }
+
+  const closeAll = (address: string): void => {
+    for (const socket of [...(pending.get(address) ?? [])]) close(address, socket)
   }
 
   const charge = (address: string): void => {
-    if (buckets.charge(address, UNUSUAL_COST, now())) return
     // The budget is overspent, and handshakes in progress may cost as much again.
-    for (const socket of [...(pending.get(address) ?? [])]) evict(address, socket)
+    if (!buckets.charge(address, UNUSUAL_COST, now())) closeAll(address)
+  }
+
+  const closeOldest = (address: string, ofAddress: ReadonlySet<Socket>): void => {
+    const [oldest] = ofAddress
+    if (oldest !== undefined && close(address, oldest)) closeAll(address)
+  }
+
+  const closeOfLargest = (): void => {
+    let largest: readonly [string, ReadonlySet<Socket>] | undefined
+    for (const each of pending) if (each[1].size > (largest?.[1].size ?? 0)) largest = each
+    if (largest !== undefined) closeOldest(...largest)
   }
 
   return {
@@ -78,11 +103,12 @@ export function createHandshakeBudget(
       if (!buckets.take(address, now()).allowed) return false
       const ofAddress = pending.get(address) ?? new Set()
       pending.set(address, ofAddress.add(socket))
+      inTotal += 1
       socket.once('close', () => {
         if (remove(address, socket) && socket.bytesRead > USUAL_BYTES) charge(address)
       })
-      const [oldest] = ofAddress
-      if (oldest !== undefined && ofAddress.size > MAX_PENDING) evict(address, oldest)
+      if (ofAddress.size > MAX_PENDING) closeOldest(address, ofAddress)
+      else if (inTotal > MAX_PENDING_IN_TOTAL) closeOfLargest()
       return true
     },
     done(address, socket, chainBytes) {

@@ -15,6 +15,7 @@ import {
 } from './http1-exchange.ts'
 import { framingProblem, upgradeProblem } from './http1-framing.ts'
 import { headerTooLarge } from './header-too-large.ts'
+import type { Http2Limits } from './http2-server.ts'
 import type { ListenerEffects, ServedConnection } from './served-connection.ts'
 
 /** client-go does not pipeline. A few pipelined requests are queued; more close the connection. */
@@ -30,6 +31,8 @@ interface State {
   authenticated: boolean
   /** `performance.now()` when the last request ended. */
   idleSince: number
+  /** `bytesRead` of the socket at that time. */
+  readBefore: number
   retired: boolean
   /** Whether the last response has begun: what follows is not processed. */
   ending: boolean
@@ -39,13 +42,18 @@ interface State {
   readonly waiting: (readonly [IncomingMessage, ServerResponse])[]
 }
 
+/** Beyond the header, node keeps as much of the body as a chunk of TLS and a stream's buffer hold. */
+const MAX_KEPT_BODY = 131_072
+
 /** Attaches the handlers to the server. @returns a function that prepares one connection */
 export function attachHttp1(
   server: Server,
+  { maxHeaderBytes }: Pick<Http2Limits, 'maxHeaderBytes'>,
   effects: ListenerEffects,
 ): (socket: TLSSocket, connection: ClientConnection) => ServedConnection {
   const { metrics, handle, onMalformed } = effects
   const states = new WeakMap<Duplex, State>()
+  const maxKept = maxHeaderBytes + MAX_KEPT_BODY
 
   /** Responds to input without reliable framing, and closes the connection. */
   const refuseRaw = (state: State, socket: Duplex, refusal: StatusError, code = refusal.code) => {
@@ -63,6 +71,7 @@ export function attachHttp1(
     const onClose = state.guard(() => {
       state.busy = false
       state.idleSince = performance.now()
+      state.readBefore = message.socket.bytesRead
       // RFC 9112 section 9.6: after `close` no more requests are processed, not even pipelined ones.
       if (state.last?.exchange.endsConnection === true) state.ending = true
       const next = state.ending || message.socket.destroyed ? undefined : state.waiting.shift()
@@ -167,6 +176,7 @@ export function attachHttp1(
       busy: false,
       authenticated: false,
       idleSince: performance.now(),
+      readBefore: socket.bytesRead,
       retired: false,
       ending: false,
       last: undefined,
@@ -180,6 +190,11 @@ export function attachHttp1(
       },
       isIdle: () => !state.busy || !state.authenticated,
       idleSince: () => (state.busy ? undefined : state.idleSince),
+      unauthenticatedBytes() {
+        // What arrives after the last response is discarded.
+        if (state.ending || (state.busy && state.authenticated)) return 0
+        return Math.min(socket.bytesRead - state.readBefore, maxKept)
+      },
     }
   }
 }

@@ -89,6 +89,8 @@ export function serveHttp2(
   let open = 0
   /** How many of the open streams have an authenticated user. */
   let authenticated = 0
+  /** `bytesRead` of the socket when no stream was open last, or when a user's stream closed. */
+  let readBefore = 0
   const onAuthenticated = (): void => {
     authenticated += 1
   }
@@ -120,6 +122,7 @@ export function serveHttp2(
     const onClose = guard(() => {
       open -= 1
       if (exchange.isAuthenticated) authenticated -= 1
+      if (open === 0 || exchange.isAuthenticated) readBefore = socket.bytesRead
       removeListeners(stream)
       // The end of a watch is not a frame that would restart the timer once it has expired.
       if (open === 0 && silent) session.setTimeout(limits.idleTimeout)
@@ -139,6 +142,7 @@ export function serveHttp2(
     },
     isIdle: () => authenticated === 0,
     idleSince: () => undefined,
+    unauthenticatedBytes: () => (authenticated > 0 ? 0 : socket.bytesRead - readBefore),
   }
 }
 

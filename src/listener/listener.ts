@@ -22,8 +22,15 @@ import { createRefusedConnections } from './refused-connections.ts'
 import { serveSecureConnections } from './secure-connections.ts'
 import type { ListenerEffects } from './served-connection.ts'
 import type { ListenerTls } from './tls.ts'
+import { limitUnauthenticatedBytes } from './unauthenticated-bytes.ts'
 
-export type ListenerLimits = ServerLimits & Http2Limits & AcceptLimits
+export interface ListenerLimits extends ServerLimits, Http2Limits, AcceptLimits {
+  /** Bytes of requests without an authenticated user that all connections together may keep. */
+  readonly maxUnauthenticatedBytes: number
+}
+
+/** In this time, one core receives and parses about 20 MB. */
+const CHECK_INTERVAL_MS = 50
 
 export interface ListenerOptions {
   readonly address: string
@@ -78,6 +85,13 @@ export async function startListener(
   serveSecureConnections(server, { limits, accepted, live, tls }, effects)
   await listen(server, options)
   live.startSweep(limits.idleTimeout + limits.headerTimeout, limits.headerTimeout)
+  const endChecks = limitUnauthenticatedBytes(
+    { maxBytes: limits.maxUnauthenticatedBytes, interval: CHECK_INTERVAL_MS },
+    {
+      connections: () => live.all(),
+      onEvicted: ({ connection }) => refused('unauthenticated_bytes', connection.remoteAddress),
+    },
+  )
 
   const bound = server.address() as AddressInfo
   return {
@@ -94,7 +108,10 @@ export async function startListener(
       server.close()
       live.retire(() => true)
     },
-    destroy: () => live.destroy(),
+    destroy() {
+      endChecks()
+      return live.destroy()
+    },
   }
 }
 

@@ -28,6 +28,8 @@ export interface LiveConnections {
    * @param interval milliseconds between checks
    */
   startSweep(longestIdle: number, interval: number): void
+  /** All of them, in no order. */
+  all(): Iterable<LiveConnection>
   /** Stops the sweep and destroys every connection; resolves when all of them have closed. */
   destroy(): Promise<void>
 }
@@ -55,6 +57,7 @@ export function createLiveConnections(): LiveConnections {
     startSweep(longestIdle, interval) {
       timer = setInterval(sweep, interval, longestIdle).unref()
     },
+    all: () => live.values(),
     async destroy() {
       clearInterval(timer)
       const sockets = [...live.values()].map(({ socket }) => socket)

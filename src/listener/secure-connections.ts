@@ -26,7 +26,7 @@ export function serveSecureConnections(
   { limits, accepted, live, tls }: SecureConnectionsOptions,
   effects: ListenerEffects,
 ): void {
-  const serveHttp1 = attachHttp1(server, effects)
+  const serveHttp1 = attachHttp1(server, limits, effects)
   // The only listener so far is the HTTP/1.1 one of node:https, which keeps serving everything but h2.
   const [http1Listener] = server.listeners('secureConnection')
   server.removeAllListeners('secureConnection')

@@ -23,4 +23,6 @@ export interface ServedConnection {
    * server enforces the idle timeout itself.
    */
   idleSince(): number | undefined
+  /** Bytes received that belong to no request of an authenticated user, and may still be kept. */
+  unauthenticatedBytes(): number
 }

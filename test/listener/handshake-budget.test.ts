@@ -84,6 +84,33 @@ test('the oldest of more than 64 handshakes in progress is closed; completed one
   expect(evicted).toEqual(['a', 'a'])
 })
 
+test('beyond 256 handshakes of all addresses, the oldest of the address with the most is closed', () => {
+  const { begin, done, evicted } = setup()
+  const few = begin('few')
+  const most = Array.from({ length: 60 }, () => begin('most').socket)
+  for (let i = 0; i < 195; i++) begin(`address ${i}`)
+  expect(evicted).toEqual([])
+  const last = begin('one more')
+  expect(evicted).toEqual(['most'])
+  expect([few, last].map(({ socket }) => socket.destroyed)).toEqual([false, false])
+  expect(most.map(({ destroyed }) => destroyed)).toEqual(most.map((_, i) => i < 1))
+  // A completed handshake makes room.
+  done(few.socket, 0, 'few')
+  begin('yet another')
+  expect(evicted).toEqual(['most'])
+})
+
+test('a handshake that is closed to make room after many bytes costs its address as much', () => {
+  const { begin } = setup(300)
+  const { socket } = begin()
+  socket.bytesRead = USUAL_BYTES + 1
+  for (let i = 0; i < 64; i++) begin()
+  expect(socket.destroyed).toBe(true)
+  // 65 handshakes and the usual price of 200 for the long one: 35 are left.
+  const left = Array.from({ length: 40 }, () => begin().allowed)
+  expect(left.filter((allowed) => allowed)).toHaveLength(35)
+})
+
 test('a debt never exceeds the bucket, so that an address can connect again', () => {
   const { begin, done, clock } = setup(100)
   const begun = [begin(), begin()]

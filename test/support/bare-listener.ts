@@ -30,6 +30,7 @@ const LIMITS: ListenerLimits = {
   handshakeTimeout: 10_000,
   maxConnections: 10_000,
   maxConnectionsPerAddress: 1_000,
+  maxUnauthenticatedBytes: 67_108_864,
   maxConcurrentStreams: 10,
   handshakes: { requestsPerSecond: 1_000, burst: 1_000 },
   maxTrackedKeys: 100,

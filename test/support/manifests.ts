@@ -22,6 +22,7 @@ export interface PodSpec {
   containers: {
     args: string[]
     ports: { name: string; containerPort: number }[]
+    resources: { limits: { memory: string } }
     securityContext: object
     volumeMounts: { name: string; mountPath: string }[]
   }[]

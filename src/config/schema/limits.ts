@@ -28,8 +28,8 @@ export const limits = z
       .describe(
         'New connections of one client address. A connection beyond the limit is closed before its TLS ' +
           'handshake. kubectl opens one connection each time it runs. Client certificates of more than ' +
-          '10 KiB count as another 200 connections. If more than 64 handshakes are unfinished, the ' +
-          'oldest is aborted.',
+          '10 KiB count as another 200 connections. If more than 64 handshakes are unfinished, or ' +
+          '256 of all addresses, the oldest is aborted.',
       )
       .prefault({}),
     user: z

@@ -130,10 +130,17 @@ export const listener = z
         maxConnections: count(
           'maximum number of client connections. At the limit, a connection without an authenticated ' +
             'request is closed to make room, from the address that holds the most',
-        ).default(10_000),
+        ).default(4_000),
         maxConnectionsPerAddress: count(
           'maximum number of connections from one client address',
         ).default(1_000),
+        maxUnauthenticatedBytes: wholeNumber(
+          'bytes of requests that all clients together may keep in memory before they are ' +
+            'authenticated: unfinished headers, and tokens that are being verified. Beyond it, the ' +
+            'connections that keep most are closed',
+          1_048_576,
+          1_073_741_824,
+        ).default(67_108_864),
       })
       .describe('Limits of client connections.')
       .prefault({}),
