@@ -68,7 +68,7 @@ export async function writeConfiguration(
 
 async function writeYaml(directory: string, name: string, content: unknown): Promise<string> {
   const file = join(directory, name)
-  await writeFile(file, stringify(content))
+  await writeFile(file, stringify(content, { aliasDuplicateObjects: false }))
   return file
 }
 
@@ -92,7 +92,7 @@ function configuration({ serving }: World, port: number): unknown {
       // All load comes from one address.
       handshakes: { handshakesPerSecond: 1_000_000, burst: 1_000_000 },
       user: { read: unlimited, write: unlimited, list: unlimited, stream: unlimited },
-      concurrent: { requests: 10_000, streams: 10_000 },
+      concurrent: { requests: 200, streams: 10_000 },
     },
     audit: { file: { path: 'audit/audit.log' } },
     upstream: { kubeconfig: 'upstream.kubeconfig' },

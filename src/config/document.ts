@@ -4,27 +4,20 @@
  */
 import { resolve } from 'node:path'
 
-import { isMap, isNode, isPair, isSeq, LineCounter, parseDocument as parseYaml, visit } from 'yaml'
-import type { Document, Pair } from 'yaml'
 import { z } from 'zod'
 
 import { describeIssues } from './issues.ts'
-import { fieldName, type Path } from './path.ts'
-import { ConfigError, fileProblem, WHOLE_FILE, type ConfigProblem, type Place } from './problem.ts'
+import { fieldName } from './path.ts'
+import { parseWithPositions, type PositionedDocument, type Source } from './positioned-yaml.ts'
+import { ConfigError, fileProblem, WHOLE_FILE, type ConfigProblem } from './problem.ts'
+import { parseQuickly } from './quick-yaml.ts'
 import { readText } from './read-text.ts'
-import { isReadable, syntaxProblem, withoutFollowingErrors } from './syntax.ts'
+
+export type { Source } from './positioned-yaml.ts'
 
 // Without zod's JIT no text is ever evaluated as code in this process. A schema is used once per load,
 // so generated code would not pay off either.
 z.config({ jitless: true })
-
-/** Knows the place of each field of one file. */
-export interface Source {
-  readonly file: string
-  /** The field's place; of a missing field, the place of the innermost parent that exists. */
-  locate(path: Path): Place
-  problem(path: Path, message: string, fix: string): ConfigProblem
-}
 
 export interface LoadedDocument<T> extends Source {
   readonly value: T
@@ -70,33 +63,20 @@ function parseDocument<S extends z.ZodType>(
   text: string,
   schema: S,
 ): DocumentReading<z.output<S>> {
-  const lines = new LineCounter()
-  const document = parseYaml(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    strict: true,
-    uniqueKeys: true,
-    version: '1.2',
-  })
-  const source = createSource(file, document, lines)
-  const aliases = unresolvedAliases(file, document, lines)
-  const errors = withoutFollowingErrors(document.errors)
-  const problems = [...errors.map((error) => syntaxProblem(file, text, error, lines)), ...aliases]
-  if (aliases.length > 0 || !errors.every(isReadable)) {
-    return { ...source, raw: undefined, value: undefined, problems }
+  const raw = parseQuickly(text)
+  const result = raw === undefined ? undefined : schema.safeParse(raw)
+  if (result?.success === true) {
+    return { ...lazySource(file, text), raw, value: result.data, problems: [] }
   }
+  return checkWithPositions(parseWithPositions(file, text), schema)
+}
 
-  let raw: unknown
-  try {
-    raw = document.toJS({ maxAliasCount: 100 })
-  } catch (error) {
-    const problem = source.problem(
-      [],
-      (error as Error).message,
-      'write the values out instead of using aliases',
-    )
-    return { ...source, raw: undefined, value: undefined, problems: [...problems, problem] }
-  }
+function checkWithPositions<S extends z.ZodType>(
+  { source, raw, problems: found, isReadable }: PositionedDocument,
+  schema: S,
+): DocumentReading<z.output<S>> {
+  if (!isReadable) return { ...source, raw, value: undefined, problems: found }
+  const problems = [...found]
   const result = schema.safeParse(raw)
   if (!result.success) {
     for (const { path, message, fix } of describeIssues(result.error.issues, schema, raw)) {
@@ -105,6 +85,17 @@ function parseDocument<S extends z.ZodType>(
   }
   const value = result.success && problems.length === 0 ? result.data : undefined
   return { ...source, raw, value, problems }
+}
+
+/** Parses the text again when a place is needed, for a warning or a problem across fields. */
+function lazySource(file: string, text: string): Source {
+  let parsed: Source | undefined
+  const source = (): Source => (parsed ??= parseWithPositions(file, text).source)
+  return {
+    file,
+    locate: (path) => source().locate(path),
+    problem: (path, message, fix) => source().problem(path, message, fix),
+  }
 }
 
 function unread(file: string, problems: readonly ConfigProblem[]): DocumentReading<never> {
@@ -116,74 +107,4 @@ function unread(file: string, problems: readonly ConfigProblem[]): DocumentReadi
     locate: () => WHOLE_FILE,
     problem: (path, message, fix) => fileProblem(file, message, fix, fieldName(path)),
   }
-}
-
-function unresolvedAliases(file: string, document: Document, lines: LineCounter): ConfigProblem[] {
-  const problems: ConfigProblem[] = []
-  visit(document, {
-    Alias(_key, alias) {
-      if (alias.resolve(document) !== undefined) return
-      const { line, col } = lines.linePos(alias.range?.[0] ?? 0)
-      const message = `the alias *${alias.source} has no anchor &${alias.source} before it`
-      const fix = 'write the value out, or quote text that begins with "*"'
-      problems.push({ file, line, column: col, field: '', message, fix })
-    },
-  })
-  return problems
-}
-
-function createSource(file: string, document: Document, lines: LineCounter): Source {
-  const locate = (path: Path): Place => {
-    const offset = offsetOf(document, path)
-    if (offset === undefined) return { line: 1, column: 1 }
-    const { line, col } = lines.linePos(offset)
-    return { line, column: col }
-  }
-  return {
-    file,
-    locate,
-    problem: (path, message, fix) => ({
-      file,
-      ...locate(path),
-      field: fieldName(path),
-      message,
-      fix,
-    }),
-  }
-}
-
-/** The offset of a field's key or a list's item; of a missing field, that of the last part found. */
-function offsetOf(document: Document, path: Path): number | undefined {
-  let node: unknown = document.contents
-  let offset = isNode(node) ? node.range?.[0] : undefined
-  for (const part of path) {
-    const next = step(node, part)
-    if (next === undefined) break
-    offset = next.offset ?? offset
-    node = next.node
-  }
-  return offset
-}
-
-function step(
-  node: unknown,
-  part: string | number,
-): { readonly node: unknown; readonly offset: number | undefined } | undefined {
-  if (isMap(node)) {
-    const pair = node.items.find((item) => isPair(item) && keyOf(item) === String(part))
-    if (pair === undefined) return undefined
-    return { node: pair.value, offset: isNode(pair.key) ? pair.key.range?.[0] : undefined }
-  }
-  if (isSeq(node) && typeof part === 'number') {
-    const item = node.items[part]
-    return item === undefined
-      ? undefined
-      : { node: item, offset: isNode(item) ? item.range?.[0] : undefined }
-  }
-  return undefined
-}
-
-function keyOf(pair: Pair): string {
-  const { key } = pair
-  return String(isNode(key) ? key.toJSON() : key)
 }
