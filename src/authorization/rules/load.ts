@@ -109,10 +109,10 @@ function attributesOf({ user, as, request }: RuleTest): Asked {
   const method = request.slice(0, space)
   const info = resolveRequestInfo(method, parseTarget(method, request.slice(space + 1)))
   const caller = userOf(user)
-  const signedIn = {
+  const signedIn: UserInfo = {
     ...caller,
     groups: [...new Set([...user.groups, AUTHENTICATED])],
-    ...(user.groupsAreKnown ? {} : { unassertedGroups: 'unknown' as const }),
+    ...(user.groupsAreKnown ? {} : { unassertedGroups: 'unknown' }),
   }
   if (as === undefined) return [{ user: signedIn, info }]
   const requested = userOf(as)
@@ -122,6 +122,6 @@ function attributesOf({ user, as, request }: RuleTest): Asked {
   return first === undefined ? [itself] : [first, ...others, itself]
 }
 
-function userOf({ username, groups }: NonNullable<RuleTest['as']>): UserInfo {
+function userOf({ username, groups }: Pick<RuleTest['user'], 'username' | 'groups'>): UserInfo {
   return { username, uid: '', groups: [...new Set(groups)], extra: {} }
 }
