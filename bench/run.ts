@@ -31,9 +31,9 @@ export interface RunOutcome {
   failures: string[]
 }
 
-/** The duration of one warm-up load, and how many there are at most. */
+/** The duration of one warm-up load, and how many there are at most: enough for a slow machine. */
 const WARM_UP_SECONDS = 3
-const MAX_WARM_UP_LOADS = 12
+const MAX_WARM_UP_LOADS = 60
 /** These start processes of their own. */
 const needsNoWarmUp: ReadonlySet<MeasurementName> = new Set(['watches', 'memory', 'start'])
 

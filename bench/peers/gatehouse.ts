@@ -31,12 +31,20 @@ export function gatehouse(source: boolean): Peer {
     command: async (world, port, directory): Promise<Command> => ({
       file: process.execPath,
       args: [
+        ...(await imageOptions()),
         join(root, source ? 'src/main.ts' : 'dist/main.js'),
         'serve',
         `--config=${await writeConfiguration(world, port, directory)}`,
       ],
     }),
   }
+}
+
+/** The options of Node with which the image starts Gatehouse. */
+async function imageOptions(): Promise<string[]> {
+  const dockerfile = await readFile(join(root, 'Dockerfile'), 'utf8')
+  const entrypoint = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(dockerfile)?.[1] ?? '[]') as string[]
+  return entrypoint.filter((word) => word.startsWith('--'))
 }
 
 /** Builds dist as `npm pack` does. */
