@@ -34,10 +34,11 @@ describe('the Dockerfile', () => {
     expect(dockerfile).toContain(`ARG NODE_IMAGE=node:${devDependencies.node}-`)
   })
 
-  test('starts Node without the debugger that a signal would open', () => {
+  test('starts Node without the debugger that a signal would open, and with options that save memory', () => {
     const [, entrypoint = '[]'] = /^ENTRYPOINT (.*)$/m.exec(dockerfile) ?? []
     expect(JSON.parse(entrypoint)).toEqual([
-      ...['node', '--disable-sigusr1', '/opt/gatehouse/dist/main.js'],
+      ...['node', '--disable-sigusr1', '--max-semi-space-size=8', '--heap-growing-percent=50'],
+      '/opt/gatehouse/dist/main.js',
     ])
   })
 
