@@ -1,7 +1,7 @@
 /**
  * What a request allocates is what the garbage collector works off, and the one part of its cost that
- * does not depend on the machine. The limits are what was measured, and a tenth for what V8 has not
- * optimized yet. Lower them with the numbers.
+ * does not depend on the machine. The limits are what was measured, and a little for what V8 does
+ * not optimize in the same way each time. Lower them with the numbers.
  */
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
@@ -69,6 +69,8 @@ async function startCounting(): Promise<{ port: number; allocated: () => Promise
   const program = startProgram(
     process.execPath,
     [
+      // V8 optimizes after a number of calls, not when a thread has time for it.
+      '--single-threaded',
       `--import=${join(root, 'bench/node/heap-statistics.ts')}`,
       join(root, 'src/main.ts'),
       ...['serve', '--config', files.file('gatehouse.yaml')],
@@ -97,7 +99,7 @@ async function repeat(get: Get, count: number): Promise<void> {
   await Promise.all(Array.from({ length: CONCURRENT }, work))
 }
 
-test('a request over HTTP/1.1 allocates at most 44 kB', async () => {
+test('a request over HTTP/1.1 allocates at most 40 kB', async () => {
   const { port, allocated } = await startCounting()
   const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENT })
   const headers = { authorization: `Bearer ${token}`, accept: 'application/json' }
@@ -109,10 +111,10 @@ test('a request over HTTP/1.1 allocates at most 44 kB', async () => {
   }
   const bytes = await bytesPerRequest(get, allocated)
   agent.destroy()
-  expect(bytes).toBeLessThanOrEqual(44_000)
+  expect(bytes).toBeLessThanOrEqual(40_000)
 })
 
-test('a request over HTTP/2 allocates at most 45 kB', async () => {
+test('a request over HTTP/2 allocates at most 44 kB', async () => {
   const { port, allocated } = await startCounting()
   const session = connectHttp2(`https://127.0.0.1:${port}`, { ca: files.ca })
   const get: Get = async () => {
@@ -127,5 +129,5 @@ test('a request over HTTP/2 allocates at most 45 kB', async () => {
   }
   const bytes = await bytesPerRequest(get, allocated)
   session.destroy()
-  expect(bytes).toBeLessThanOrEqual(45_000)
+  expect(bytes).toBeLessThanOrEqual(44_000)
 })
