@@ -45,11 +45,26 @@ async function wrk(target: Target, seconds: number): Promise<number> {
   return numberIn(stdout, /(\d+) requests in/, 'wrk')
 }
 
-async function h2loadFor(target: Target, seconds: number): Promise<number> {
+/** The same with POSTs of a file. */
+export async function saturateWrites(
+  protocol: Protocol,
+  target: Target,
+  { seconds, bodyFile }: { seconds: number; bodyFile: string },
+): Promise<number> {
+  const more = protocol === 'h1' ? ['--h1'] : []
+  return h2loadFor(target, seconds, [...more, `--data=${bodyFile}`])
+}
+
+async function h2loadFor(
+  target: Target,
+  seconds: number,
+  more: readonly string[] = [],
+): Promise<number> {
   const { stdout } = await run('h2load', [
     `--clients=${concurrency.http2Connections}`,
     `--max-concurrent-streams=${concurrency.streams}`,
     `--duration=${seconds}`,
+    ...more,
     `--header=authorization: Bearer ${target.token}`,
     target.url,
   ])

@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 
 import { goIsSufficient } from '../dev/parts/go-build.ts'
+import { auditModeTables } from './audit-modes.ts'
 import { peersOfGoals, verdicts } from './goals.ts'
 import { memoryTable } from './memory/main.ts'
 import { measurements, type MeasurementName } from './measurements.ts'
@@ -28,6 +29,7 @@ interface Options {
   quick?: true
   stages?: true
   memory?: true
+  auditModes?: true
   source?: true
 }
 
@@ -55,6 +57,7 @@ const program = new Command('bench')
   .option('--quick', 'one round of 2 s with 500 watches: a first impression, not a result')
   .option('--stages', 'measure the cost of each stage of the pipeline over a bare undici loop')
   .option('--memory', 'measure how much memory clients can use within the shipped limits')
+  .option('--audit-modes', 'measure what each mode of the audit log costs, and what a kill loses')
   .option('--source', 'run Gatehouse from src instead of the published build')
   .action(bench)
 
@@ -74,6 +77,7 @@ async function bench(given: Options): Promise<void> {
   const world = await createWorld()
   try {
     if (options.memory === true) await benchMemory(world)
+    else if (options.auditModes === true) await benchAuditModes(world, options)
     else if (options.stages === true) await benchStages(world, options)
     else await benchPeers(world, options)
   } finally {
@@ -103,6 +107,11 @@ async function benchStages(world: World, options: Options): Promise<void> {
   })
   console.log(`\n${stageTable(results)}\n\n${await microbenchmarkTable()}`)
   printFailures(failures)
+}
+
+async function benchAuditModes(world: World, options: Options): Promise<void> {
+  const tables = auditModeTables({ ...options, world }, { report })
+  for await (const table of tables) console.log(`\n${table}`)
 }
 
 async function benchMemory(world: World): Promise<void> {

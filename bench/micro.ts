@@ -82,6 +82,7 @@ export async function microbenchmarks(): Promise<Microbenchmark[]> {
   const sink = {
     name: 'none',
     write: () => true,
+    written: async () => true,
     failure: () => undefined,
     room: () => Infinity,
     flush: async () => undefined,

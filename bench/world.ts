@@ -20,6 +20,8 @@ export const paths = {
   listInPiecesOf32KB: '/api/v1/namespaces/pieces-32k/pods',
   watch: '/api/v1/pods?watch=1',
   exec: '/api/v1/namespaces/default/pods/web/exec',
+  /** A POST, which counts as a change. */
+  review: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
 } as const
 
 export interface World {

@@ -42,6 +42,13 @@ const authentication: Authentication = {
 }
 const allowed: Decision = { decision: 'allow', rule: 'all', reason: '', shadow: [] }
 const nothing = (): undefined => undefined
+const notRecorded = {
+  forwarding: nothing,
+  identityAsserted: nothing,
+  holdsResponse: false,
+  responseStarted: nothing,
+  recorded: undefined,
+}
 const noAudit: Auditor = {
   open: () => ({
     auditID: '0f0e0d0c-0b0a-4908-8706-050403020100',
@@ -50,8 +57,7 @@ const noAudit: Auditor = {
     authenticated: nothing,
     impersonated: nothing,
     decided: nothing,
-    identityAsserted: nothing,
-    responseStarted: nothing,
+    ...notRecorded,
     close: nothing,
   }),
   healthy: nothing,
@@ -76,7 +82,7 @@ const forward = (authorized: Authorized) => (exchange: Exchange) => {
       target: parseTarget('GET', exchange.request.rawTarget),
       auditID: '0f0e0d0c-0b0a-4908-8706-050403020100',
       ownHeaders: [],
-      onHead: nothing,
+      record: notRecorded,
     })
     .catch(() => exchange.response.destroy())
 }

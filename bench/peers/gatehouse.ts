@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { stringify } from 'yaml'
 
 import { writeKubeconfig } from '../../dev/parts/kubeconfig.ts'
+import type { AuditMode } from '../../src/audit/record.ts'
 import { AUDIENCE } from '../issuer.ts'
 import type { Command } from '../processes.ts'
 import type { World } from '../world.ts'
@@ -14,12 +15,15 @@ import { rules } from './gatehouse-rules.ts'
 import type { Peer } from './peer.ts'
 
 const run = promisify(execFile)
+/** Below the directory of the configuration. */
+export const AUDIT_LOG = 'audit/audit.log'
+
 const root = join(import.meta.dirname, '..', '..')
 
 /** The published build (one file, in dist) or, with `source`, the sources of the checkout. */
-export function gatehouse(source: boolean): Peer {
+export function gatehouse(source: boolean, mode: AuditMode = 'batch'): Peer {
   return {
-    name: 'gatehouse',
+    name: mode === 'batch' ? 'gatehouse' : `gatehouse ${mode}`,
     what: `Gatehouse, all features: OIDC, 100 rules, limits, audit file, impersonation${source ? ' (from src)' : ''}`,
     protocols: ['h1', 'h2'],
     servesUpgrades: true,
@@ -34,7 +38,7 @@ export function gatehouse(source: boolean): Peer {
         ...(await imageOptions()),
         join(root, source ? 'src/main.ts' : 'dist/main.js'),
         'serve',
-        `--config=${await writeConfiguration(world, port, directory)}`,
+        `--config=${await writeConfiguration(world, port, directory, mode)}`,
       ],
     }),
   }
@@ -60,6 +64,7 @@ export async function writeConfiguration(
   world: World,
   port: number,
   directory: string,
+  mode: AuditMode = 'batch',
 ): Promise<string> {
   const { upstream, ca, client } = world
   await mkdir(join(directory, 'audit'), { recursive: true })
@@ -71,7 +76,7 @@ export async function writeConfiguration(
   const issuerCA = await readFile(ca.certFile, 'utf8')
   await writeYaml(directory, 'authentication.yaml', authentication(world, issuerCA))
   await writeYaml(directory, 'rules.yaml', rules())
-  return writeYaml(directory, 'gatehouse.yaml', configuration(world, port))
+  return writeYaml(directory, 'gatehouse.yaml', configuration(world, port, mode))
 }
 
 async function writeYaml(directory: string, name: string, content: unknown): Promise<string> {
@@ -81,7 +86,7 @@ async function writeYaml(directory: string, name: string, content: unknown): Pro
 }
 
 /** The limits are checked for each request, but are far above the load and never refuse one. */
-function configuration({ serving }: World, port: number): unknown {
+function configuration({ serving }: World, port: number, mode: AuditMode): unknown {
   const unlimited = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
   return {
     apiVersion: 'gatehouse/v1',
@@ -102,7 +107,7 @@ function configuration({ serving }: World, port: number): unknown {
       user: { read: unlimited, write: unlimited, list: unlimited, stream: unlimited },
       concurrent: { requests: 200, streams: 10_000 },
     },
-    audit: { file: { path: 'audit/audit.log' } },
+    audit: { mode, file: { path: AUDIT_LOG } },
     upstream: { kubeconfig: 'upstream.kubeconfig' },
   }
 }

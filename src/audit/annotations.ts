@@ -8,7 +8,7 @@
  * | `gatehouse/method` | how the user authenticated: `x509`, `oidc` |
  * | `gatehouse/unassertedGroups` | groups that only deny rules count: `unknown` if the token does not state them |
  * | `gatehouse/omittedIdentity` | how many groups and extras of the user the event omits, and the SHA-256 of the whole user |
- * | `gatehouse/identity` | how the user was asserted upstream: `impersonation`, `requestheader` |
+ * | `gatehouse/identity` | how the user was asserted upstream: `impersonation`, `requestheader`; absent if nothing was sent |
  * | `gatehouse/rule` | the rule that decided; absent when the default decided |
  * | `gatehouse/wouldDeny`, `gatehouse/wouldAllow` | rules in `mode: shadow` that would have denied or allowed it, comma-separated |
  * | `gatehouse/abortedBy` | who aborted the exchange: `client`, `upstream`, `gatehouse` |

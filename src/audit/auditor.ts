@@ -1,15 +1,15 @@
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { StatusError } from '../status.ts'
 import { createWallClock } from './clock.ts'
 import { malformedRequest } from './malformed-request.ts'
-import type { AuditSink, Auditor } from './record.ts'
+import type { AuditMode, AuditSink, Auditor } from './record.ts'
 import type { SuppressedRefusals } from './refusal-summary.ts'
 import { RequestRecord, UNAUTHENTICATED_EVENT_BYTES, type RecordContext } from './request-record.ts'
 import {
   createUnauthenticatedEvents,
   type UnauthenticatedEventsOptions,
 } from './unauthenticated-events.ts'
+import { unrecorded } from './unrecorded.ts'
 
 /** Lost events are logged at most once in this time. */
 const LOSS_LOG_INTERVAL_MS = 5_000
@@ -21,6 +21,8 @@ export interface AuditorOptions {
   readonly sinks: readonly AuditSink[]
   /** When no sink can take a record: refuse the request, or serve it and count the loss. */
   readonly onFailure: 'refuse' | 'count'
+  /** `batch` by default. `blocking-strict` requires `onFailure: refuse`. */
+  readonly mode?: AuditMode
   /** The budget for events of unauthenticated clients; unlimited by default. */
   readonly unauthenticated?: UnauthenticatedEventsOptions
 }
@@ -46,7 +48,7 @@ interface Destination {
  * @throws Error when there is no sink: running without an audit log is not supported
  */
 export function createAuditor(
-  { sinks, onFailure, unauthenticated }: AuditorOptions,
+  { sinks, onFailure, mode = 'batch', unauthenticated }: AuditorOptions,
   effects: AuditorEffects,
 ): Auditor {
   const { metrics, log, now = () => performance.now() } = effects
@@ -68,6 +70,7 @@ export function createAuditor(
       performance.timeOrigin,
       effects.now === undefined ? Date.now : undefined,
     ),
+    mode,
     emit,
     reserve(bytes) {
       if (onFailure === 'refuse') requireRoom(bytes)
@@ -112,16 +115,37 @@ export function createAuditor(
     }
   }
 
-  function emit(line: string, shorter: () => string): void {
+  function emit(
+    line: string,
+    shorter: () => string,
+    isAwaited: boolean,
+  ): Promise<boolean> | undefined {
     const bytes = Buffer.byteLength(line)
+    const taking: AuditSink[] | undefined = isAwaited ? [] : undefined
     for (const destination of destinations) {
       const { sink } = destination
       // Long texts must not take the room of other records.
       const isLong = sink.room() < reserved + bytes
-      if (sink.write(isLong ? shorter() : line)) destination.written++
-      else lose(destination)
+      if (sink.write(isLong ? shorter() : line)) {
+        destination.written++
+        taking?.push(sink)
+      } else lose(destination)
     }
     countTimer ??= setTimeout(countWritten, COUNT_INTERVAL_MS).unref()
+    return taking === undefined ? undefined : recorded(taking)
+  }
+
+  /**
+   * Waits until each of the sinks has its lines in the kernel or fails. One of them is enough, as it is
+   * for opening a record; with `count`, none is needed.
+   */
+  async function recorded(taking: readonly AuditSink[]): Promise<boolean> {
+    const [only] = taking
+    const isWritten =
+      only !== undefined && taking.length === 1
+        ? await only.written()
+        : (await Promise.all(taking.map((sink) => sink.written()))).includes(true)
+    return isWritten || onFailure === 'count'
   }
 
   function lose(destination: Destination): void {
@@ -154,11 +178,7 @@ export function createAuditor(
   function requireRoom(bytes: number): void {
     const reasons = failure(bytes)
     if (reasons === undefined) return
-    throw new StatusError(
-      'ServiceUnavailable',
-      'the audit log cannot be written, and no request is served without an audit record',
-      { cause: new Error(reasons) },
-    )
+    throw unrecorded({ cause: new Error(reasons) })
   }
 
   function failureOf(sink: AuditSink, bytes: number): string | undefined {

@@ -43,7 +43,7 @@ export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
     `"user":${userJson(facts.authentication?.user)},` +
     (facts.impersonation === undefined ? '' : impersonationMembers(facts.impersonation)) +
     `${jsonMembers(caller)},` +
-    `"responseStatus":{${responseStatus(stageFacts, isAuthenticated)}},` +
+    responseStatus(stageFacts, isAuthenticated) +
     `"requestReceivedTimestamp":"${formatMicroTime(facts.receivedAt)}",` +
     `"stageTimestamp":"${formatMicroTime(stageFacts.at)}",` +
     `"annotations":{${annotationMembers(facts, stageFacts)}}}\n`
@@ -63,16 +63,22 @@ function shownMessage(message: string, isAuthenticated: boolean): string {
     : truncateJson(shown, MAX_UNAUTHENTICATED_MESSAGE_BYTES)
 }
 
-/** As kube-apiserver: always the code; status, message and reason when the response is a `metav1.Status`. */
+/**
+ * As kube-apiserver: the code as soon as it is known; status, message and reason when the response is a
+ * `metav1.Status`. Ends with a comma.
+ */
 function responseStatus({ code, outcome }: StageFacts, isAuthenticated: boolean): string {
   const message = outcome?.message
   const reason = outcome?.reason
-  if (message === undefined && reason === undefined) return `"metadata":{},"code":${code}`
-  return jsonMembers({
+  if (code === undefined) return ''
+  if (message === undefined && reason === undefined)
+    return `"responseStatus":{"metadata":{},"code":${code}},`
+  const members = jsonMembers({
     metadata: {},
     status: 'Failure',
     message: message === undefined ? undefined : shownMessage(message, isAuthenticated),
     reason,
     code,
   })
+  return `"responseStatus":{${members}},`
 }

@@ -4,7 +4,7 @@
  */
 import type { UserInfo } from '../authentication/authenticator.ts'
 
-export type AuditStage = 'ResponseStarted' | 'ResponseComplete' | 'Panic'
+export type AuditStage = 'RequestReceived' | 'ResponseStarted' | 'ResponseComplete' | 'Panic'
 
 export interface ObjectReference {
   readonly resource?: string

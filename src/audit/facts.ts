@@ -33,7 +33,8 @@ export interface StageFacts {
   readonly at: number
   /** Milliseconds since reception. */
   readonly duration: number
-  readonly code: number
-  /** Undefined at stage ResponseStarted. */
+  /** Of the response; undefined at stage RequestReceived. */
+  readonly code: number | undefined
+  /** Undefined before the final stage. */
   readonly outcome: Outcome | undefined
 }

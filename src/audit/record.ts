@@ -4,6 +4,13 @@ import type { Decision } from '../authorization/authorizer.ts'
 import type { ClientRequest } from '../http/exchange.ts'
 import type { RequestInfo, Target } from '../request/types.ts'
 
+/**
+ * When events are written, with the names of kube-apiserver's `--audit-log-mode`
+ * (apiserver/pkg/server/options/audit.go): soon after the response, before it, or, for a request that
+ * may change something, also before the request is forwarded.
+ */
+export type AuditMode = 'batch' | 'blocking' | 'blocking-strict'
+
 /** The stages whose latency is recorded. */
 export type PipelineStage = 'request' | 'limits' | 'authentication' | 'authorization' | 'upstream'
 
@@ -53,12 +60,27 @@ export interface AuditRecord {
   impersonated(acting: ImpersonatedFacts): void
   /** Ends `authorization`. */
   decided(decision: Decision): void
+  /**
+   * In the mode `blocking-strict`, emits RequestReceived for a request that may change something. It
+   * must not be forwarded unless `recorded` is undefined or resolves to true.
+   */
+  forwarding(): void
   /** @param mode how the user was asserted upstream: `impersonation` or `requestheader` */
   identityAsserted(mode: string): void
-  /** The response header was written; ends `upstream`. Emits ResponseStarted for long-running requests. */
+  /**
+   * Whether a response may only be written once its event is in the kernel: after `responseStarted` or,
+   * for a refusal, after `close`, when `recorded` has resolved to true. Otherwise the head is written first.
+   */
+  readonly holdsResponse: boolean
+  /** Ends `upstream`. Emits ResponseStarted for long-running requests, and for all whose response is held. */
   responseStarted(code: number): void
   /** Emits the final event; later calls are ignored. */
   close(outcome: Outcome): void
+  /**
+   * Whether the last event is in the kernel, as far as something must wait for it; false: it is not, and
+   * `onFailure` is `refuse`. Undefined: nothing has to wait.
+   */
+  readonly recorded: Promise<boolean> | undefined
 }
 
 export interface Auditor {
@@ -83,6 +105,11 @@ export interface AuditSink {
    * @returns false when the event could not be taken and is lost
    */
   write(line: string): boolean
+  /**
+   * Resolves to true once every line that was taken so far is in the kernel, and to false as soon as
+   * writing fails or makes no progress. Such lines are kept, and may be written later.
+   */
+  written(): Promise<boolean>
   /** Undefined when a record can be taken, else the reason why not. */
   failure(): string | undefined
   /** How many bytes of lines it can still take. */

@@ -3,14 +3,14 @@ import { randomUUID } from 'node:crypto'
 import type { Authentication } from '../authentication/authenticator.ts'
 import type { Decision } from '../authorization/authorizer.ts'
 import type { ClientRequest } from '../http/exchange.ts'
-import { isLongRunning } from '../request/long-running.ts'
+import { isLongRunning, isReadOnly } from '../request/long-running.ts'
 import type { RequestInfo, Target } from '../request/types.ts'
 import { decisionBytes } from './annotations.ts'
 import type { WallClock } from './clock.ts'
 import { eventLine } from './event-line.ts'
 import type { Latencies, RecordFacts, StageFacts } from './facts.ts'
 import { identityBytes, impersonationBytes } from './identity.ts'
-import type { AuditRecord, ImpersonatedFacts, Outcome, PipelineStage } from './record.ts'
+import type { AuditMode, AuditRecord, ImpersonatedFacts, Outcome, PipelineStage } from './record.ts'
 import { MAX_URI_LENGTH, MAX_USER_AGENT_LENGTH, userAgentOf } from './redaction.ts'
 import { MAX_UNIT_BYTES, truncateJson } from './truncate-json.ts'
 
@@ -22,12 +22,19 @@ export interface RecordContext {
   /** Milliseconds, monotonic. */
   readonly now: () => number
   readonly clock: WallClock
+  readonly mode: AuditMode
   /**
    * Writes a line to the sinks; never throws.
    *
    * @param shorter the line without long texts, which the record has room for in any case
+   * @param isAwaited whether something waits until the line is in the kernel
+   * @returns undefined unless `isAwaited`; false: it is not in the kernel, and `onFailure` is `refuse`
    */
-  readonly emit: (line: string, shorter: () => string) => void
+  readonly emit: (
+    line: string,
+    shorter: () => string,
+    isAwaited: boolean,
+  ) => Promise<boolean> | undefined
   /**
    * Reserves room for a later event.
    *
@@ -60,6 +67,7 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   impersonation: ImpersonatedFacts | undefined = undefined
   decision: Decision | undefined = undefined
   identityMode: string | undefined = undefined
+  recorded: Promise<boolean> | undefined = undefined
   readonly latencies: Latencies = {
     request: undefined,
     limits: undefined,
@@ -114,21 +122,31 @@ export class RequestRecord implements AuditRecord, RecordFacts {
 
   decided(decision: Decision): void {
     this.#reserve(decisionBytes(decision))
+    if (this.decision === undefined) {
+      if (this.#mayRecordStart) this.#expectEvent()
+      if (this.#recordsReception) this.#expectEvent()
+    }
     this.decision = decision
-    if (this.info !== undefined && isLongRunning(this.info)) this.#expectEvent()
     this.#endStage('authorization')
+  }
+
+  forwarding(): void {
+    if (this.#recordsReception) this.#emit('RequestReceived', undefined, undefined, true)
   }
 
   identityAsserted(mode: string): void {
     this.identityMode = mode
   }
 
+  get holdsResponse(): boolean {
+    return this.#context.mode !== 'batch'
+  }
+
   responseStarted(code: number): void {
     this.#endStage('upstream')
-    if (this.#closed || this.#started) return
-    if (this.info === undefined || !isLongRunning(this.info)) return
+    if (this.#closed || this.#started || !this.#mayRecordStart) return
     this.#started = true
-    this.#emit('ResponseStarted', code, undefined)
+    this.#emit('ResponseStarted', code, undefined, this.holdsResponse)
   }
 
   close(outcome: Outcome): void {
@@ -137,7 +155,19 @@ export class RequestRecord implements AuditRecord, RecordFacts {
     // Events that did not come, because no response started, leave their room to others.
     this.#context.release(this.#eventBytes * (this.#eventsLeft - 1))
     this.#eventsLeft = 1
-    this.#emit(outcome.panic === true ? 'Panic' : 'ResponseComplete', outcome.code, outcome)
+    const stage = outcome.panic === true ? 'Panic' : 'ResponseComplete'
+    this.#emit(stage, outcome.code, outcome, this.holdsResponse && !this.#started)
+  }
+
+  /** Whether a response that starts has an event of its own. */
+  get #mayRecordStart(): boolean {
+    return this.info !== undefined && (this.holdsResponse || isLongRunning(this.info))
+  }
+
+  /** Whether the request has an event before it is forwarded. */
+  get #recordsReception(): boolean {
+    if (this.#context.mode !== 'blocking-strict' || this.info === undefined) return false
+    return !isReadOnly(this.method, this.info)
   }
 
   /** Reserves room for this many bytes in each event to come. */
@@ -167,7 +197,12 @@ export class RequestRecord implements AuditRecord, RecordFacts {
     this.#lastMark = now
   }
 
-  #emit(stage: StageFacts['stage'], code: number, outcome: Outcome | undefined): void {
+  #emit(
+    stage: StageFacts['stage'],
+    code: number | undefined,
+    outcome: Outcome | undefined,
+    isAwaited: boolean,
+  ): void {
     const now = this.#context.now()
     const at = this.#context.clock.microsecondsAt(now)
     const facts = { stage, at, duration: now - this.#start, code, outcome }
@@ -178,7 +213,7 @@ export class RequestRecord implements AuditRecord, RecordFacts {
       const bytes = Buffer.byteLength(line)
       if (!this.#context.admitUnauthenticated(this.remoteAddress, bytes, outcome)) return
     }
-    this.#context.emit(line, () => eventLine(this, shortened(facts)))
+    this.recorded = this.#context.emit(line, () => eventLine(this, shortened(facts)), isAwaited)
   }
 }
 

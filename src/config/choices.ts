@@ -11,7 +11,7 @@ type AddProblem = (field: Path, message: string, fix: string) => void
 /** Takes bare data, so that its problems are reported together with those of single fields. */
 export function checkChoices(raw: unknown, source: Source): ConfigProblem[] {
   return collect(raw, source, [
-    ...[checkUpstream, checkAuthentication, checkSignIn, checkSinks, checkPorts],
+    ...[checkUpstream, checkAuthentication, checkSignIn, checkAudit, checkPorts],
   ])
 }
 
@@ -100,9 +100,17 @@ function checkSignIn(raw: object, add: AddProblem): void {
   })
 }
 
-function checkSinks(raw: object, add: AddProblem): void {
+function checkAudit(raw: object, add: AddProblem): void {
   const audit = valueAt(raw, ['audit'])
   if (typeof audit !== 'object' || audit === null) return
+  const isStrict = valueAt(audit, ['mode']) === 'blocking-strict'
+  if (isStrict && valueAt(audit, ['onFailure']) === 'count') {
+    add(
+      ['audit', 'onFailure'],
+      'conflicts with mode: blocking-strict, which forwards no change without its event',
+      'set onFailure: refuse, or mode: blocking',
+    )
+  }
   const isEnabled = (sink: SinkField): boolean =>
     has(audit, sink) && valueAt(audit, [sink, 'enabled']) !== false
   if (SINK_FIELDS.some(isEnabled)) return

@@ -68,6 +68,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     {
       sinks: openSinks(configuration.audit, log),
       onFailure: configuration.audit.onFailure,
+      mode: configuration.audit.mode,
       unauthenticated: { ...configuration.audit.unauthenticated, addressKey },
     },
     { metrics, log },

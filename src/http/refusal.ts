@@ -18,6 +18,11 @@ export function asStatusError(error: unknown): StatusError {
   )
 }
 
+/** How many bytes the body of the refusal will have. */
+export function refusalLength(exchange: Exchange, error: StatusError): number {
+  return Buffer.byteLength(bodyOf(exchange, error))
+}
+
 /** Short, since a refusal is small. */
 const REFUSAL_DEADLINE_MS = 5_000
 
@@ -35,7 +40,7 @@ export function writeRefusal(
 ): void {
   const { request, response } = exchange
   const asText = readsOnlyText(exchange, error)
-  const body = asText ? `${error.message}\n` : statusBody(error)
+  const body = bodyOf(exchange, error)
   const headers = [
     ...ownHeaders,
     'Content-Type',
@@ -58,6 +63,10 @@ export function writeRefusal(
   if (!isHttp1 && (error.closeConnection || error.reason === 'Unauthorized')) {
     request.connection.retire()
   }
+}
+
+function bodyOf(exchange: Exchange, error: StatusError): string {
+  return readsOnlyText(exchange, error) ? `${error.message}\n` : statusBody(error)
 }
 
 const DISCOVERY_ROOT = /^\/apis?(?:\?|$)/

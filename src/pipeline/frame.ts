@@ -5,9 +5,10 @@
  */
 import { malformedRequest } from '../audit/malformed-request.ts'
 import type { AuditRecord, Outcome } from '../audit/record.ts'
+import { unrecorded } from '../audit/unrecorded.ts'
 import type { Decision } from '../authorization/authorizer.ts'
 import type { ClientConnection, Exchange } from '../http/exchange.ts'
-import { asStatusError, causeOf, writeRefusal } from '../http/refusal.ts'
+import { asStatusError, causeOf, refusalLength, writeRefusal } from '../http/refusal.ts'
 import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import { verbLabel, type Metrics } from '../metrics.ts'
@@ -87,7 +88,8 @@ export function createFrame(
       code = handled.code
       record.close({ ...bytesOf(exchange), ...handled })
     } catch (error) {
-      code = refuse(exchange, record, error)
+      const refused = refuse(exchange, record, error)
+      code = refused instanceof Promise ? await refused : refused
     }
     observe(observed, code, receivedAt)
   }
@@ -98,12 +100,50 @@ export function createFrame(
     return headers
   }
 
-  /** Writes the refusal unless a head was written, and closes the record; returns the code. */
-  function refuse(exchange: Exchange, record: AuditRecord | undefined, error: unknown): number {
+  /**
+   * Writes the refusal unless a head was written, and closes the record; returns the code. A promise
+   * only if the response must wait for its event.
+   */
+  function refuse(
+    exchange: Exchange,
+    record: AuditRecord | undefined,
+    error: unknown,
+  ): number | Promise<number> {
     const refusal = asStatusError(error)
     const panic = !(error instanceof StatusError)
     if (panic)
       throttled.error({ err: error, auditID: record?.auditID }, 'request failed unexpectedly')
+    const isHeld = record?.holdsResponse === true && !exchange.response.headersSent
+    if (!isHeld) write(exchange, record, refusal)
+    record?.close({
+      code: refusal.code,
+      reason: refusal.reason,
+      message: refusal.message,
+      ...(refusal.cause instanceof Error ? { cause: causeOf(refusal.cause) } : {}),
+      ...bytesOf(exchange),
+      ...(isHeld ? { bytesSent: refusalLength(exchange, refusal) } : {}),
+      ...(panic ? { panic } : {}),
+    })
+    return isHeld ? writeRecorded(exchange, record, refusal) : refusal.code
+  }
+
+  /**
+   * Without its event, a refusal becomes a 503. An error of the server stays what it is: it says that
+   * the request may have been carried out.
+   */
+  async function writeRecorded(
+    exchange: Exchange,
+    record: AuditRecord,
+    refusal: StatusError,
+  ): Promise<number> {
+    // Undefined where one event stands for many refusals.
+    const isRecorded = (await record.recorded) !== false
+    const written = isRecorded || refusal.code >= 500 ? refusal : unrecorded()
+    write(exchange, record, written)
+    return written.code
+  }
+
+  function write(exchange: Exchange, record: AuditRecord | undefined, refusal: StatusError): void {
     try {
       if (exchange.response.headersSent) exchange.response.destroy()
       else writeRefusal(exchange, refusal, ownHeaders(record))
@@ -111,15 +151,6 @@ export function createFrame(
       throttled.error({ err: writeError, auditID: record?.auditID }, 'refusal could not be written')
       exchange.response.destroy()
     }
-    record?.close({
-      code: refusal.code,
-      reason: refusal.reason,
-      message: refusal.message,
-      ...(refusal.cause instanceof Error ? { cause: causeOf(refusal.cause) } : {}),
-      ...bytesOf(exchange),
-      ...(panic ? { panic } : {}),
-    })
-    return refusal.code
   }
 
   function observe({ verb, requestClass, decision }: Observed, code: number, receivedAt: number) {

@@ -5,6 +5,7 @@
  * the stages.
  */
 import type { AuditRecord, Auditor } from '../audit/record.ts'
+import { unrecorded } from '../audit/unrecorded.ts'
 import type { Authenticator } from '../authentication/authenticator.ts'
 import { unauthorized, webSocketToken } from '../authentication/bearer.ts'
 import { admit, type Attributes, type Decision } from '../authorization/authorizer.ts'
@@ -17,12 +18,12 @@ import { requestClass } from '../request/long-running.ts'
 import { isQueryLong, resolveRequestInfo, resolveWithoutQuery } from '../request/request-info.ts'
 import { parseTarget } from '../request/target.ts'
 import type { RequestClass } from '../request/types.ts'
-import type { StatusError } from '../status.ts'
 import type { Cluster } from './cluster.ts'
 import { refuseCrossSite, type OriginPolicy } from './cross-site.ts'
+import { CuttableRequest } from './cuttable-request.ts'
 import type { Frame, Handled, Handler, Observed } from './frame.ts'
-import type { LiveRequest, LiveRequests } from './live-requests.ts'
-import { impersonate, type ImpersonationInput } from './impersonation.ts'
+import { impersonate } from './impersonation.ts'
+import type { LiveRequests } from './live-requests.ts'
 import { refuseOtherExpectations, refuseQueryCredential } from './unsupported.ts'
 
 /** Read anew for every request: a reload replaces a member, and the next request sees it. */
@@ -86,8 +87,6 @@ export function createHandlerChain(
     const admission = stages.limiter.admitUser(user, classOf)
     let slot = admission instanceof Promise ? await admission : admission
     let remove: ReturnType<LiveRequests['add']> | undefined
-    let cut: LiveRequest['cut'] | undefined
-    let endedBy: StatusError | undefined
     try {
       if (isLong) {
         // Charged first, as what the request is without its query: parsing it may take milliseconds.
@@ -102,22 +101,15 @@ export function createHandlerChain(
       record.admitted()
       refuseQueryCredential(target, info)
 
-      const onDecision = (decision: Decision): void => {
+      const running = new CuttableRequest(cluster, authentication, request.connection)
+      const onDecision = (made: Decision): void => {
+        const decision = running.inEffect(made)
+        if (decision === undefined) return
         observed.decision = decision.decision
         record.decided(decision)
         for (const shadow of decision.shadow) metrics.shadowDecisions.inc({ ...shadow })
       }
       // In the list before the decisions: a reload may come while an authorizer takes time.
-      const running: LiveRequest & { readonly cluster: Cluster } = {
-        cluster,
-        attributes: undefined,
-        authentication,
-        connection: request.connection,
-        cut(reason) {
-          endedBy ??= reason
-          cut?.(reason)
-        },
-      }
       remove = live.add(running)
       const attributes =
         headers.impersonation === undefined
@@ -126,8 +118,10 @@ export function createHandlerChain(
       running.attributes = attributes
       const admitted = admit(attributes, cluster.authorize, onDecision)
       const authorized = admitted instanceof Promise ? await admitted : admitted
-      if (endedBy !== undefined) throw endedBy
-      record.identityAsserted(cluster.upstream.identityMode)
+      running.throwIfCut()
+      record.forwarding()
+      if (record.recorded !== undefined)
+        await untilRecorded(record.recorded, () => running.throwIfCut(onDecision))
 
       const inFlight = { class: classOf }
       metrics.requestsInFlight.inc(inFlight)
@@ -138,11 +132,8 @@ export function createHandlerChain(
           target,
           auditID: record.auditID,
           ownHeaders: [...ownHeaders(record), ...limitHeaders(slot)],
-          onHead: (status) => record.responseStarted(status),
-          onCut(end) {
-            cut = end
-            if (endedBy !== undefined) end(endedBy)
-          },
+          record,
+          onCut: (end) => running.endBy(end),
         })
         const cause = outcome.abortedBy === 'gatehouse' ? remove() : undefined
         return cause === undefined ? outcome : { ...outcome, cause }
@@ -173,7 +164,7 @@ async function actingAttributes(
   { request }: Exchange,
   header: string,
   own: Attributes,
-  running: LiveRequest & Pick<ImpersonationInput, 'cluster'>,
+  running: CuttableRequest,
   record: AuditRecord,
 ): Promise<Attributes> {
   const acting = await impersonate({
@@ -187,6 +178,12 @@ async function actingAttributes(
   if (acting === undefined) return own
   record.impersonated(acting)
   return { ...own, user: acting.user, impersonator: own.user }
+}
+
+/** @throws StatusError when the request must not be forwarded: it has no event, or was ended meanwhile */
+async function untilRecorded(recorded: Promise<boolean>, throwIfCut: () => void): Promise<void> {
+  if (!(await recorded)) throw unrecorded()
+  throwIfCut()
 }
 
 /** As in kube-apiserver, a subprotocol is a credential only on a WebSocket upgrade. */

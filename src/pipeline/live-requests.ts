@@ -15,7 +15,8 @@ export interface LiveRequest {
   impersonation?: readonly Attributes[]
   readonly authentication: Authentication
   readonly connection: ClientConnection
-  readonly cut: (reason: StatusError) => void
+  /** @param decision the one that no longer allows it, where that is the reason */
+  cut(reason: StatusError, decision?: Decision): void
 }
 
 /** Why a credential is no longer accepted; undefined when it is, or when another check decides. */
@@ -58,12 +59,17 @@ export function createLiveRequests({ onCutFailed }: LiveRequestsEffects): LiveRe
   const live = createSwapList<Entry>()
   let rechecks = 0
 
-  function end(entry: SwapListEntry<Entry>, reason: StatusError, why: string): void {
+  function end(
+    entry: SwapListEntry<Entry>,
+    reason: StatusError,
+    why: string,
+    decision?: Decision,
+  ): void {
     if (entry.isRemoved) return
     // A request that is slow to end may be ended again, for another reason.
     entry.value.why ??= why
     try {
-      entry.value.request.cut(reason)
+      entry.value.request.cut(reason, decision)
     } catch (error) {
       // The other requests are rechecked and ended all the same.
       onCutFailed(error as Error)
@@ -80,7 +86,7 @@ export function createLiveRequests({ onCutFailed }: LiveRequestsEffects): LiveRe
     const { rule, reason } = decision
     const by = rule === '' ? 'the default' : `the rule ${JSON.stringify(rule)}`
     const refusal = forbidden(attributes, reason)
-    end(entry, refusal, `no longer allowed under the new rules (decided by ${by})`)
+    end(entry, refusal, `no longer allowed under the new rules (decided by ${by})`, decision)
     return true
   }
 

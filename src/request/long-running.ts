@@ -1,4 +1,4 @@
-/** Which requests may run long, and which class they have for the limits. */
+/** Which requests may run long or change something, and which class they have for the limits. */
 import type { RequestClass, RequestInfo } from './types.ts'
 
 /**
@@ -54,6 +54,23 @@ function isPodConnection(subresource: string): boolean {
     subresource === 'portforward' ||
     subresource === 'proxy'
   )
+}
+
+/**
+ * Whether a request certainly changes nothing and reaches no process in the cluster. The method counts
+ * beside the verb, which is `watch` for every method under the legacy prefix `/watch/`.
+ */
+export function isReadOnly(method: string, info: RequestInfo): boolean {
+  if ((method !== 'GET' && method !== 'HEAD') || isConnect(info)) return false
+  switch (info.verb) {
+    case 'get':
+    case 'head':
+    case 'list':
+    case 'watch':
+      return true
+    default:
+      return false
+  }
 }
 
 /**

@@ -14,6 +14,7 @@ import { StatusError } from '../status.ts'
 import { createFairQueue, type FairQueueEffects, type QueueLimits } from './fair-queue.ts'
 import { createFairTransport } from './fair-transport.ts'
 import { createUpstreamFailures, type UpstreamFailures } from './failures.ts'
+import type { ForwardRecord } from './forward-record.ts'
 import { upstreamHeaders } from './headers.ts'
 import type { IdentityGate } from './identity-gate.ts'
 import { createIdentityWriter, type IdentityNames } from './identity.ts'
@@ -34,8 +35,7 @@ export interface ForwardOptions {
   readonly auditID: string
   /** Gatehouse's own response headers. */
   readonly ownHeaders: RawHeaders
-  /** Called when the response head is written (101 included). */
-  readonly onHead: (status: number) => void
+  readonly record: ForwardRecord
   /** Called with a function that ends the exchange, for shutdown and reloads. */
   readonly onCut?: (cut: (reason: StatusError) => void) => void
 }
@@ -128,8 +128,13 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
         effects.identityGate.check()
         const headers = headersFor(forward, current)
         const work: Promise<ForwardOutcome> = forward.exchange.request.isUpgrade
-          ? upgrade(forward, current, headers, limits)
-          : relay(forward, current, headers, { stalls, failures, bodyTimeout })
+          ? upgrade(forward, current, headers, { limits, identityMode: identity.mode })
+          : relay(forward, current, headers, {
+              stalls,
+              failures,
+              bodyTimeout,
+              identityMode: identity.mode,
+            })
         return work.catch(recordAndThrow)
       } catch (error) {
         // A transport whose queue is full throws at once, and so does the gate.
@@ -205,10 +210,12 @@ function relay(
     stalls,
     failures,
     bodyTimeout,
+    identityMode,
   }: {
     readonly stalls: Stalls
     readonly failures: UpstreamFailures
     readonly bodyTimeout: number
+    readonly identityMode: IdentityNames['mode']
   },
 ): Promise<ForwardOutcome> {
   const { exchange, authorized, target } = forward
@@ -220,7 +227,8 @@ function relay(
     auditID: forward.auditID,
     isLongRunning: longRunning,
     isConnect: isConnect(authorized.info),
-    onHead: forward.onHead,
+    record: forward.record,
+    identityMode,
     onTruncated: failures.truncated,
     stalls: longRunning ? undefined : stalls,
   })
@@ -266,7 +274,10 @@ async function upgrade(
   forward: ForwardOptions,
   transports: Transports,
   headers: readonly string[],
-  limits: ConnectionLimits,
+  {
+    limits,
+    identityMode,
+  }: { readonly limits: ConnectionLimits; readonly identityMode: IdentityNames['mode'] },
 ): Promise<ForwardOutcome> {
   const { exchange, authorized, target } = forward
   return forwardUpgrade({
@@ -284,7 +295,8 @@ async function upgrade(
     // What is behind a proxy subresource writes the whole head of its response to an upgrade.
     auditID: authorized.info.subresource === 'proxy' ? undefined : forward.auditID,
     isConnect: isConnect(authorized.info),
-    onHead: forward.onHead,
+    record: forward.record,
+    identityMode,
     onCut: forward.onCut,
   })
 }

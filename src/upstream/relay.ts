@@ -4,6 +4,7 @@ import { StatusError } from '../status.ts'
 import { checkAuditID } from './audit-id.ts'
 import { isOfClient, toUpstreamError, UpstreamError } from './errors.ts'
 import { createFrameEnds, type FrameEnds } from './frame-ends.ts'
+import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
@@ -24,7 +25,9 @@ export interface RelayOptions {
   /** Sends the head at once, without waiting for the first bytes of the body. */
   readonly isLongRunning: boolean
   readonly isConnect: boolean
-  readonly onHead: (status: number) => void
+  readonly record: ForwardRecord
+  /** For the record. */
+  readonly identityMode: string
   /** Called when a response ends early, after its head was sent to the client. */
   readonly onTruncated: (error: Error) => void
   /** Ends the exchange when its client stalls; undefined for streams, which may be silent. */
@@ -47,6 +50,10 @@ export class Relay implements ResponseReceiver, Stallable {
   /** A short response's head, held until its first byte or its end: a failure before that is a proper 502. */
   #heldStatus = 0
   #heldHead: readonly string[] = []
+  /** What arrived of the body while the head waits for its audit event; undefined when it does not wait. */
+  #held: Buffer[] | undefined
+  /** Whether all of the response arrived while its head waits. */
+  #hasHeldEnd = false
   #interimResponses = 0
   #clientGone: Error | undefined
   #cutReason: StatusError | undefined
@@ -142,10 +149,13 @@ export class Relay implements ResponseReceiver, Stallable {
   #end(reason: StatusError): void {
     const { response } = this.#options.exchange
     if (this.#settled) return
-    if (this.#status === 0) this.#refuse(reason)
+    // A response that is withheld must not become a refusal: the request may have been carried out.
+    const isHeld = this.#held !== undefined
+    if (this.#status === 0 && !isHeld) this.#refuse(reason)
     else {
       response.destroy(reason)
-      this.#settle({ code: this.#status, abortedBy: 'gatehouse', cause: reason.message })
+      const code = isHeld ? this.#heldStatus : this.#status
+      this.#settle({ code, abortedBy: 'gatehouse', cause: reason.message })
     }
     this.#cutReason = reason
     this.#control?.abort(reason)
@@ -155,8 +165,12 @@ export class Relay implements ResponseReceiver, Stallable {
     this.#control = control
     // The request waited for a connection and ended meanwhile: it is not sent.
     const endReason = this.#clientGone ?? this.#cutReason
-    if (endReason !== undefined) control.abort(endReason)
-    else this.#stallEntry ??= this.#options.stalls?.add(this)
+    if (endReason !== undefined) {
+      control.abort(endReason)
+      return
+    }
+    this.#options.record.identityAsserted(this.#options.identityMode)
+    this.#stallEntry ??= this.#options.stalls?.add(this)
   }
 
   onHead(status: number, headers: UpstreamResponseHeaders): void {
@@ -172,21 +186,36 @@ export class Relay implements ResponseReceiver, Stallable {
       return
     }
     if (this.#settled) return
-    const { ownHeaders, auditID, isConnect, isLongRunning } = this.#options
+    const { ownHeaders, auditID, isConnect, isLongRunning, record } = this.#options
     checkAuditID(headers, auditID)
     checkResponse(status, headers, isConnect)
     this.#heldStatus = status
     this.#heldHead = responseHeaders(headers, ownHeaders)
+    if (isLongRunning) {
+      const type = headers['content-type']
+      this.#frames = createFrameEnds(typeof type === 'string' ? type : type?.[0])
+    }
+    if (record.holdsResponse) {
+      void this.#hold(status)
+      return
+    }
     if (!isLongRunning) return
-    const type = headers['content-type']
-    this.#frames = createFrameEnds(typeof type === 'string' ? type : type?.[0])
     this.#sendHead()
     this.#options.exchange.response.flushHead()
   }
 
   onData(chunk: Buffer): void {
     if (this.#settled || this.#isComplete) return
+    if (this.#held !== undefined) {
+      this.#held.push(chunk)
+      this.#control?.pause()
+      return
+    }
     if (this.#status === 0 && !this.#trySendHead()) return
+    this.#write(chunk)
+  }
+
+  #write(chunk: Buffer): void {
     const { response } = this.#options.exchange
     const frameEnd = this.#frames?.add(chunk) ?? 0
     if (this.#cutReason !== undefined && frameEnd > 0) {
@@ -201,6 +230,10 @@ export class Relay implements ResponseReceiver, Stallable {
 
   onEnd(): void {
     if (this.#settled || this.#isComplete) return
+    if (this.#held !== undefined) {
+      this.#hasHeldEnd = true
+      return
+    }
     if (this.#status === 0 && !this.#trySendHead()) return
     const { exchange } = this.#options
     this.#isComplete = true
@@ -225,6 +258,31 @@ export class Relay implements ResponseReceiver, Stallable {
     this.#options.onTruncated(error)
   }
 
+  /** Keeps the response until its event is in the kernel; it is dropped if that fails. */
+  async #hold(status: number): Promise<void> {
+    const { record, isLongRunning, exchange } = this.#options
+    this.#held = []
+    record.responseStarted(status)
+    const isRecorded = await record.recorded
+    if (this.#settled) return
+    if (isRecorded !== true) {
+      this.#end(new StatusError('ServiceUnavailable', NOT_RECORDED))
+      return
+    }
+    const chunks = this.#held
+    this.#held = undefined
+    if (!this.#trySendHead()) return
+    try {
+      if (isLongRunning) exchange.response.flushHead()
+      for (const chunk of chunks) this.onData(chunk)
+      if (this.#hasHeldEnd) this.onEnd()
+      else if (!this.#isFull) this.#control?.resume()
+    } catch (error) {
+      this.onError(error as Error)
+      this.#control?.abort(error as Error)
+    }
+  }
+
   /** @throws UpstreamError 502 for a head that the client's protocol cannot carry */
   #sendHead(): void {
     const status = this.#heldStatus
@@ -240,7 +298,8 @@ export class Relay implements ResponseReceiver, Stallable {
       )
     }
     this.#status = status
-    this.#options.onHead(status)
+    const { record } = this.#options
+    if (!record.holdsResponse) record.responseStarted(status)
   }
 
   #trySendHead(): boolean {

@@ -63,10 +63,13 @@ class JoinedTunnel implements Tunnel {
       if (!other.write(chunk)) socket.pause()
     })
     socket.on('drain', () => other.socket.resume())
-    socket.on('end', () => this.#ended(side, other))
+    // Either may have come before, while the audit event of the response was being written.
+    if (socket.readableEnded) process.nextTick(() => this.#ended(side, other))
+    else socket.on('end', () => this.#ended(side, other))
     // Then it closes.
     socket.on('error', () => socket.destroy())
-    socket.once('close', () => this.#closed(side, other))
+    if (socket.closed) process.nextTick(() => this.#closed(side, other))
+    else socket.once('close', () => this.#closed(side, other))
     socket.resume()
   }
 

@@ -6,6 +6,7 @@
 import { request as httpsRequest } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 
 import { connectTls } from '../cluster/connect.ts'
 import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
@@ -14,6 +15,7 @@ import { closeWithin } from '../http/response-deadline.ts'
 import { StatusError } from '../status.ts'
 import { checkAuditID } from './audit-id.ts'
 import { toUpstreamError, UpstreamError } from './errors.ts'
+import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import { joinTunnel, type Tunnel, type TunnelEnd } from './tunnel.ts'
@@ -37,7 +39,9 @@ export interface UpgradeOptions {
   /** That of the request; a response with another one is refused. Undefined: not compared. */
   readonly auditID: string | undefined
   readonly isConnect: boolean
-  readonly onHead: (status: number) => void
+  readonly record: ForwardRecord
+  /** For the record. */
+  readonly identityMode: string
   /** Called with a function that ends the pending handshake or the tunnel. */
   readonly onCut: ((cut: (reason: StatusError) => void) => void) | undefined
 }
@@ -48,7 +52,7 @@ export interface UpgradeOptions {
  * @throws StatusError as long as nothing was sent to the client
  */
 export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome> {
-  const { exchange, endpoint, limits, handshake } = options
+  const { exchange, endpoint, limits, handshake, record } = options
   return new Promise((resolve, reject) => {
     let settled = false
     const headers = [...options.headers, ...handshake.headers]
@@ -57,9 +61,13 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
 
     const upstream = httpsRequest({
       // No `agent`, not even `false`: an agent would open the connection itself.
-      createConnection: () =>
+      createConnection() {
         // The tunnel forwards a half-close.
-        connectTls(endpoint, limits, { protocols: ['http/1.1'], allowHalfOpen: true }),
+        const connection = { protocols: ['http/1.1'], allowHalfOpen: true }
+        const socket = connectTls(endpoint, limits, connection)
+        socket.once('secureConnect', () => record.identityAsserted(options.identityMode))
+        return socket
+      },
       method: exchange.request.method,
       path: options.path,
       headers: headers as unknown as Record<string, string>,
@@ -78,10 +86,34 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
       reject(error instanceof StatusError ? error : toUpstreamError(error))
     }
     let tunnel: Tunnel | undefined
+    /** Drops a response that waits for its audit event. */
+    let withhold: ((reason: string) => void) | undefined
     options.onCut?.((reason) => {
-      if (tunnel === undefined) fail(reason)
-      else tunnel.cut()
+      if (tunnel !== undefined) tunnel.cut()
+      else if (withhold === undefined) fail(reason)
+      else withhold(reason.message)
     })
+    /** Goes on once the event of the response is in the kernel, where the mode of the audit log demands it. */
+    const whenRecorded = (code: number, received: Readable, proceed: () => void): void => {
+      if (!record.holdsResponse) {
+        proceed()
+        return
+      }
+      received.on('error', () => undefined)
+      withhold = (cause) => {
+        received.destroy()
+        if (settled) return
+        settled = true
+        exchange.response.destroy()
+        resolve({ code, abortedBy: 'gatehouse', cause })
+      }
+      record.responseStarted(code)
+      const recorded = record.recorded ?? Promise.resolve(false)
+      void recorded.then((isRecorded) => {
+        if (settled || !isRecorded) withhold?.(NOT_RECORDED)
+        else proceed()
+      })
+    }
     upstream.on('error', fail)
     // All interim (1xx) responses together are limited by the header timeout, each by MAX_UPGRADE_HEAD.
     upstream.on('upgrade', (message, socket, head) => {
@@ -90,39 +122,59 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
         socket.destroy()
         return
       }
-      try {
+      const attempt = (step: () => void): void => {
+        try {
+          step()
+        } catch (error) {
+          socket.destroy()
+          fail(error)
+        }
+      }
+      attempt(() => {
         if (options.auditID !== undefined) checkAuditID(message.headers, options.auditID)
         checkSwitchingProtocols(handshake, message.headers)
-        tunnel = join(options, message, socket, head)
-      } catch (error) {
-        socket.destroy()
-        fail(error)
-        return
-      }
-      settled = true
-      resolve(tunnel.done.then(outcomeOf))
+        // At once: behind the end of the stream it would be too late.
+        if (head.length > 0) socket.unshift(head)
+        whenRecorded(101, socket, () =>
+          attempt(() => {
+            tunnel = join(options, message, socket)
+            settled = true
+            resolve(tunnel.done.then(outcomeOf))
+          }),
+        )
+      })
     })
     upstream.on('response', (message) => {
       clearTimeout(timer)
       if (settled) return
-      let relayed: Promise<ForwardOutcome>
-      try {
+      const attempt = (step: () => void): void => {
+        try {
+          step()
+        } catch (error) {
+          fail(error)
+        }
+      }
+      attempt(() => {
+        const { statusCode = 0 } = message
         if (options.auditID !== undefined) checkAuditID(message.headers, options.auditID)
-        if (message.statusCode === undefined || message.statusCode < 400) {
+        if (statusCode < 400) {
           throw new UpstreamError(
             'protocol',
             'BadGateway',
-            `the API server responded to an upgrade request with status ${message.statusCode ?? 0}`,
+            `the API server responded to an upgrade request with status ${statusCode}`,
           )
         }
-        checkResponse(message.statusCode, message.headers, options.isConnect)
-        relayed = relayError(options, message)
-      } catch (error) {
-        fail(error)
-        return
-      }
-      settled = true
-      resolve(relayed)
+        checkResponse(statusCode, message.headers, options.isConnect)
+        whenRecorded(statusCode, message, () =>
+          attempt(() => {
+            // It may have broken off in the meantime.
+            if (message.destroyed) throw message.errored ?? new Error('the response broke off')
+            const relayed = relayError(options, message)
+            settled = true
+            resolve(relayed)
+          }),
+        )
+      })
     })
     exchange.onAbort((error) => {
       clearTimeout(timer)
@@ -135,20 +187,14 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
   })
 }
 
-function join(
-  options: UpgradeOptions,
-  message: IncomingMessage,
-  upstreamSocket: Socket,
-  upstreamHead: Buffer,
-): Tunnel {
+function join(options: UpgradeOptions, message: IncomingMessage, upstreamSocket: Socket): Tunnel {
   // First, since it may throw: once the socket is taken, no refusal can be sent.
   const fields = switchingHeaders(options, message.headers)
   const { socket, head } = options.exchange.takeSocket()
-  options.onHead(101)
+  if (!options.record.holdsResponse) options.record.responseStarted(101)
   socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`, 'latin1')
   // Only now: bytes behind the request head must not reach a server that refused the upgrade.
   if (head.length > 0) socket.unshift(head)
-  if (upstreamHead.length > 0) upstreamSocket.unshift(upstreamHead)
   return joinTunnel(socket, upstreamSocket)
 }
 
@@ -180,14 +226,15 @@ function switchingHeaders(options: UpgradeOptions, upstream: UpstreamResponseHea
  * @throws UpstreamError 502 for a head that cannot be forwarded
  */
 function relayError(options: UpgradeOptions, message: IncomingMessage): Promise<ForwardOutcome> {
-  const { response } = options.exchange
+  const { exchange, record } = options
+  const { response } = exchange
   const status = message.statusCode ?? 502
   response.writeHead(status, [
     ...responseHeaders({ ...message.headers, 'content-length': undefined }, options.ownHeaders),
     'Connection',
     'close',
   ])
-  options.onHead(status)
+  if (!record.holdsResponse) record.responseStarted(status)
   return new Promise((resolve) => {
     let left = MAX_ERROR_BYTES
     let aborted = false
@@ -206,7 +253,7 @@ function relayError(options: UpgradeOptions, message: IncomingMessage): Promise<
       if (aborted) response.destroy()
       else {
         response.end()
-        closeWithin(options.exchange, ERROR_TIMEOUT_MS)
+        closeWithin(exchange, ERROR_TIMEOUT_MS)
       }
       message.socket.destroy()
       resolve({ code: status, ...(aborted ? { abortedBy: 'upstream' as const } : {}) })

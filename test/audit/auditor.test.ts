@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 
 import { createAuditor } from '../../src/audit/auditor.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
-import type { Outcome } from '../../src/audit/record.ts'
+import type { AuditMode, Outcome } from '../../src/audit/record.ts'
 import type { Decision } from '../../src/authorization/authorizer.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { StatusError } from '../../src/status.ts'
@@ -19,11 +19,15 @@ const allow: Decision = {
   shadow: [],
 }
 
-function setup(onFailure: 'refuse' | 'count' = 'refuse', sinks = [memorySink()]) {
+function setup(
+  onFailure: 'refuse' | 'count' = 'refuse',
+  sinks = [memorySink()],
+  mode: AuditMode = 'batch',
+) {
   const clock = { now: 1_000 }
   const metrics = createMetrics({ processMetrics: false })
   const { log, lines } = memoryLog()
-  const auditor = createAuditor({ sinks, onFailure }, { metrics, log, now: () => clock.now })
+  const auditor = createAuditor({ sinks, onFailure, mode }, { metrics, log, now: () => clock.now })
   const counts = async () => {
     const { values } = await metrics.auditEvents.get()
     return Object.fromEntries(
@@ -475,4 +479,129 @@ test('timestamps have the wall-clock time by default', () => {
   // The clock follows the wall clock to within 50 ms.
   expect(received).toBeGreaterThanOrEqual(before - 60)
   expect(received).toBeLessThanOrEqual(Date.now() + 60)
+})
+
+describe('the modes', () => {
+  const stages = (sink: ReturnType<typeof memorySink>): string[] =>
+    sink.events.map(({ stage }) => stage)
+
+  /** Passes a request and its response; returns what had to be waited for at each event. */
+  async function serve(mode: AuditMode, method: string, rawTarget: string) {
+    const { auditor, sink } = setup('refuse', [memorySink()], mode)
+    const record = pass(auditor, method, rawTarget)
+    const waits: (boolean | undefined)[] = []
+    record.forwarding()
+    waits.push(await record.recorded)
+    record.responseStarted(200)
+    waits.push(await record.recorded)
+    record.close(ok)
+    waits.push(await record.recorded)
+    return { stages: stages(sink), waits, events: sink.events }
+  }
+
+  test.for([
+    ['GET', '/api/v1/pods'],
+    ['POST', '/api/v1/namespaces/d/pods'],
+  ])('batch writes one event for a short %s, and nothing waits', async ([method, target]) => {
+    const { stages, waits } = await serve('batch', method!, target!)
+    expect([stages, waits]).toEqual([['ResponseComplete'], [undefined, undefined, undefined]])
+  })
+
+  test.for([
+    ['GET', '/api/v1/pods'],
+    ['GET', '/api/v1/pods?watch=1'],
+    ['POST', '/api/v1/namespaces/d/pods'],
+  ])(
+    'blocking records the start of the response to %s %s, which waits',
+    async ([method, target]) => {
+      const { stages, waits } = await serve('blocking', method!, target!)
+      expect(stages).toEqual(['ResponseStarted', 'ResponseComplete'])
+      expect(waits).toEqual([undefined, true, undefined])
+    },
+  )
+
+  test.for([
+    ['POST', '/api/v1/namespaces/d/pods'],
+    ['PUT', '/api/v1/namespaces/d/pods/web'],
+    ['PATCH', '/api/v1/namespaces/d/pods/web'],
+    ['DELETE', '/api/v1/namespaces/d/pods/web'],
+    ['DELETE', '/api/v1/namespaces/d/pods'],
+    ['GET', '/api/v1/namespaces/d/pods/web/exec?command=sh'],
+    ['GET', '/api/v1/namespaces/d/services/web/proxy/delete-all'],
+    ['GET', '/api/v1/proxy/namespaces/d/pods/web'],
+    ['POST', '/api/v1/namespaces/d/pods/web/log'],
+    ['DELETE', '/api/v1/watch/namespaces/d/pods'],
+    ['OPTIONS', '/api/v1/namespaces/d/pods'],
+    ['POST', '/healthz'],
+  ])('blocking-strict records %s %s before it is forwarded', async ([method, target]) => {
+    const { stages, waits, events } = await serve('blocking-strict', method!, target!)
+    expect(stages).toEqual(['RequestReceived', 'ResponseStarted', 'ResponseComplete'])
+    expect(waits).toEqual([true, true, undefined])
+    expect(events[0]).not.toHaveProperty('responseStatus')
+    expect(events[0]).toMatchObject({
+      user: { username: 'oidc:ada' },
+      annotations: { 'authorization.k8s.io/decision': 'allow' },
+    })
+  })
+
+  test.for([
+    ['GET', '/api/v1/namespaces/d/pods/web'],
+    ['GET', '/api/v1/pods?watch=1'],
+    ['GET', '/api/v1/namespaces/d/pods/web/log'],
+    ['HEAD', '/healthz'],
+  ])('blocking-strict forwards %s %s without an event', async ([method, target]) => {
+    const { stages, waits } = await serve('blocking-strict', method!, target!)
+    expect([stages[0], waits[0]]).toEqual(['ResponseStarted', undefined])
+  })
+
+  test('a refusal waits for its final event', async () => {
+    const { auditor, sink } = setup('refuse', [memorySink()], 'blocking')
+    const record = auditor.open(clientRequest(), 1_000)
+    record.close({ ...ok, code: 401 })
+    expect(await record.recorded).toBe(true)
+    expect(stages(sink)).toEqual(['ResponseComplete'])
+  })
+
+  const failing = (name: string, written = false) => ({
+    ...memorySink(name),
+    written: () => Promise.resolve(written),
+  })
+
+  test.for([
+    { onFailure: 'refuse', written: [false], result: false },
+    { onFailure: 'count', written: [false], result: true },
+    { onFailure: 'refuse', written: [false, true], result: true },
+    { onFailure: 'refuse', written: [false, false], result: false },
+  ] as const)(
+    'with onFailure: $onFailure and lines in sinks $written a response may be sent: $result',
+    async ({ onFailure, written, result }) => {
+      const sinks = written.map((isWritten, i) => failing(`sink ${i}`, isWritten))
+      const { auditor } = setup(onFailure, sinks, 'blocking')
+      const record = pass(auditor, 'POST', '/api/v1/namespaces/d/pods')
+      record.responseStarted(201)
+      expect(await record.recorded).toBe(result)
+    },
+  )
+
+  test('a response waits for all sinks that have taken its event', async () => {
+    const { promise, resolve: end } = Promise.withResolvers<boolean>()
+    const sinks = [memorySink('file'), { ...memorySink('stdout'), written: () => promise }]
+    const { auditor } = setup('refuse', sinks, 'blocking')
+    const record = pass(auditor, 'POST', '/api/v1/namespaces/d/pods')
+    record.responseStarted(201)
+    let recorded: boolean | undefined
+    void record.recorded?.then((value) => (recorded = value))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(recorded).toBeUndefined()
+    end(true)
+    expect(await record.recorded).toBe(true)
+  })
+
+  test('an event that no sink has taken is not recorded, whatever was written before', async () => {
+    const { auditor, sink } = setup('refuse', [memorySink()], 'blocking')
+    const record = pass(auditor, 'POST', '/api/v1/namespaces/d/pods')
+    sink.full = true
+    record.responseStarted(201)
+    expect(await record.recorded).toBe(false)
+  })
 })

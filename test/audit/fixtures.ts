@@ -34,6 +34,7 @@ export function memorySink(name = 'memory'): MemorySink {
       lines.push(line)
       return true
     },
+    written: () => Promise.resolve(true),
     failure() {
       return this.broken
     },

@@ -51,6 +51,7 @@ test('the smallest configuration gets every default, durations in milliseconds a
     limits: { headerTimeout: 10_000, idleTimeout: 90_000 },
   })
   expect(configuration?.audit).toMatchObject({
+    mode: 'batch',
     onFailure: 'refuse',
     file: { path: at('audit.log'), maxSizeMegabytes: 100 },
   })
@@ -211,6 +212,17 @@ describe('a problem names file, line, field and fix', () => {
       text: GOOD.replace('{ file: { path: audit.log } }', '{ stdout: { enabled: false } }'),
       expected: [
         'gatehouse.yaml:9:1: audit: no audit sink is configured (set one or more of file, stdout)',
+      ],
+    },
+    {
+      name: 'an audit log that must have the event of every change, and may lose it',
+      text: GOOD.replace(
+        '{ file: { path: audit.log } }',
+        '{ mode: blocking-strict, onFailure: count, file: { path: audit.log } }',
+      ),
+      expected: [
+        'gatehouse.yaml:9:33: audit.onFailure: conflicts with mode: blocking-strict, which forwards ' +
+          'no change without its event (set onFailure: refuse, or mode: blocking)',
       ],
     },
     {

@@ -76,9 +76,12 @@ export function fakeAuditor(steps: string[] = []) {
         authenticated: step('authenticated'),
         impersonated: step('impersonated'),
         decided: step('decided'),
+        forwarding: () => undefined,
         identityAsserted: step('identity asserted'),
+        holdsResponse: false,
         responseStarted: step('response started'),
         close: (outcome) => void closed.push(outcome),
+        recorded: undefined,
       }
     },
     healthy: () => undefined,

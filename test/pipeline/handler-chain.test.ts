@@ -84,9 +84,10 @@ function setup(replaced: Replaced = {}) {
   }
 }
 
-async function answer200({ exchange, onHead }: ForwardOptions): Promise<ForwardOutcome> {
+async function answer200({ exchange, record }: ForwardOptions): Promise<ForwardOutcome> {
   exchange.response.writeHead(200, [])
-  onHead(200)
+  record.identityAsserted('impersonation')
+  record.responseStarted(200)
   exchange.response.end('{}')
   return { code: 200 }
 }
@@ -104,8 +105,8 @@ test('the stages run in this order', async () => {
     'admitted',
     'authorize',
     'decided',
-    'identity asserted',
     'forward',
+    'identity asserted',
     'response started',
   ])
 })
@@ -367,7 +368,7 @@ describe('a request that is made as another user', () => {
     expect(forwarded).toMatchObject({ user: target, impersonator: caller })
     expect(steps.slice(5)).toEqual([
       ...['admit user', 'admitted', 'authorize', 'authorize', 'impersonated', 'authorize'],
-      ...['decided', 'identity asserted', 'forward', 'response started'],
+      ...['decided', 'forward', 'identity asserted', 'response started'],
     ])
   })
 

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../log.ts'
 import type { AuditSink } from '../record.ts'
 import { createLineBuffer } from './line-buffer.ts'
+import { createLineWaits } from './line-waits.ts'
 
 /** The destination of lines. All methods but `close` may reject; then the same bytes are written again. */
 export interface LineDevice {
@@ -45,6 +46,8 @@ export interface LineWriterOptions {
   readonly maxRetryDelay?: number | undefined
   /** Milliseconds for which `close` tries to write what is buffered. */
   readonly closeTimeout?: number | undefined
+  /** Milliseconds without progress after which `written` gives up, and the sink counts as failed. */
+  readonly stallTimeout?: number | undefined
 }
 
 export interface LineWriterEffects {
@@ -76,14 +79,28 @@ export function createLineWriter(
   let closing: Promise<void> | undefined
   let ended = false
   let waiting: (() => void)[] = []
+  /** The next turn of the event loop begins to write, so that all lines of this one are written together. */
+  let soon: NodeJS.Immediate | undefined
+  const waits = createLineWaits(
+    { stallTimeout: options.stallTimeout ?? 5_000 },
+    { onStall: (stalled) => report(stalled) },
+  )
 
   function write(line: string): boolean {
-    if (ended || buffer.bytes + Buffer.byteLength(line) > maxBufferBytes) return false
+    const bytes = Buffer.byteLength(line)
+    if (ended || buffer.bytes + bytes > maxBufferBytes) return false
     buffer.append(line)
+    waits.appended(bytes)
     if (error !== undefined || draining) return true
     if (buffer.hasFull) void drain()
     else timer ??= setTimeout(drainSoon, flushDelay)
     return true
+  }
+
+  function written(): Promise<boolean> {
+    if (ended || error !== undefined) return Promise.resolve(false)
+    if (!draining) soon ??= setImmediate(drainSoon)
+    return waits.wait()
   }
 
   function failure(): string | undefined {
@@ -97,6 +114,7 @@ export function createLineWriter(
 
   function drainSoon(): void {
     timer = undefined
+    soon = undefined
     void drain()
   }
 
@@ -105,9 +123,14 @@ export function createLineWriter(
     draining = true
     clearTimeout(timer)
     timer = undefined
+    clearImmediate(soon)
+    soon = undefined
     try {
       await writeWaiting()
-      if (buffer.bytes > 0 && !ended) timer = setTimeout(drainSoon, flushDelay)
+      if (buffer.bytes > 0 && !ended) {
+        if (waits.isEmpty) timer = setTimeout(drainSoon, flushDelay)
+        else soon = setImmediate(drainSoon)
+      }
     } catch (cause) {
       failed(cause)
     }
@@ -121,9 +144,11 @@ export function createLineWriter(
     do {
       batch ??= buffer.take()
       while (batch !== undefined && !ended) await writeSome(batch)
-      // Lines that arrived meanwhile wait for a full batch, unless a flush waits for them.
-    } while (!ended && (buffer.hasFull || (waiting.length > 0 && buffer.bytes > 0)))
+      // Lines that arrived meanwhile wait for a full batch, unless something waits for them.
+    } while (!ended && (buffer.hasFull || (isAwaited() && buffer.bytes > 0)))
   }
+
+  const isAwaited = (): boolean => waiting.length > 0 || !waits.isEmpty
 
   async function writeSome(lines: Buffer): Promise<void> {
     if (offset === 0 || error !== undefined) {
@@ -134,22 +159,27 @@ export function createLineWriter(
       })
       if (elsewhere && offset > 0) offset = lines.lastIndexOf(0x0a, offset - 1) + 1
     }
-    const written = await device.write(lines, offset)
-    if (written <= 0) throw new Error('the write returned 0 bytes')
+    const bytes = await device.write(lines, offset)
+    if (bytes <= 0) throw new Error('the write returned 0 bytes')
     recovered()
-    offset += written
+    offset += bytes
     if (offset < lines.length) return
     batch = undefined
     offset = 0
+    waits.wrote(lines.length)
     buffer.release(lines)
   }
 
-  function failed(cause: unknown): void {
-    const text = cause instanceof Error ? cause.message : String(cause)
+  function report(cause: unknown): void {
     if (error === undefined) {
       log.error({ sink: name, err: cause }, 'the audit log cannot be written')
     }
-    error = text
+    error = cause instanceof Error ? cause.message : String(cause)
+    waits.fail()
+  }
+
+  function failed(cause: unknown): void {
+    report(cause)
     if (ended) return
     timer = setTimeout(drainSoon, nextRetry)
     // The retry must not keep a process alive that does not close its audit log.
@@ -186,6 +216,8 @@ export function createLineWriter(
     }
     ended = true
     clearTimeout(timer)
+    clearImmediate(soon)
+    waits.fail()
     if (buffer.bytes > 0) {
       log.error(
         { sink: name, reason: error, bytes: buffer.bytes },
@@ -197,7 +229,9 @@ export function createLineWriter(
 
   const room = (): number => (ended ? 0 : maxBufferBytes - buffer.bytes)
 
-  return { name, write, failure, room, flush, close: () => (closing ??= finish()) }
+  const close = (): Promise<void> => (closing ??= finish())
+
+  return { name, write, written, failure, room, flush, close }
 }
 
 /** Waits for `promise`, for at most `ms` milliseconds: a disk may hang. */

@@ -28,6 +28,12 @@ const sinks = {
 
 export const audit = z
   .strictObject({
+    mode: choice(
+      'when an event is written, as --audit-log-mode of kube-apiserver. batch: soon after the ' +
+        'response. blocking: before the response, which waits for it. blocking-strict: also before a ' +
+        'request that may change something is forwarded',
+      ['batch', 'blocking', 'blocking-strict'],
+    ).default('batch'),
     onFailure: choice(
       'what happens to requests while no sink accepts events: they are refused, or served and the ' +
         'lost events counted',

@@ -252,3 +252,102 @@ describe('close', () => {
     expect(logLines.at(-1)).toMatchObject({ level: 'error', bytes: 4 })
   })
 })
+
+describe('waiting for lines', () => {
+  /** The results of waits, by name, as they come in. */
+  function watch() {
+    const results: [string, boolean][] = []
+    const note = (name: string, wait: Promise<boolean>) =>
+      void wait.then((isWritten) => results.push([name, isWritten]))
+    return { results, note }
+  }
+
+  test('lines that something waits for are written without delay, those of a turn together', async () => {
+    const { device, sink } = setup({ flushDelay: 600_000 })
+    sink.write('one\n')
+    const first = sink.written()
+    sink.write('two\n')
+    const second = sink.written()
+    expect(await Promise.all([first, second])).toEqual([true, true])
+    expect(device.batches).toEqual(['one\ntwo\n'])
+    expect(await sink.written()).toBe(true)
+  })
+
+  test('a wait ends with the batch that its line is in, not before', async () => {
+    const { device, sink } = setup({ flushDelay: 600_000 })
+    const { results, note } = watch()
+    const gates = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
+    device.gate = gates[0]!.promise.then(() => undefined)
+    sink.write('one\n')
+    note('one', sink.written())
+    await vi.waitFor(() => expect(device.prepared).toHaveLength(1))
+    sink.write('two\n')
+    note('two', sink.written())
+    gates[0]!.resolve(undefined)
+    device.gate = gates[1]!.promise.then(() => undefined)
+    await vi.waitFor(() => expect(device.prepared).toHaveLength(2))
+    expect(results).toEqual([['one', true]])
+    gates[1]!.resolve(undefined)
+    await vi.waitFor(() =>
+      expect(results).toEqual([
+        ['one', true],
+        ['two', true],
+      ]),
+    )
+    expect(device.text).toBe('one\ntwo\n')
+  })
+
+  test('a partial write does not end a wait', async () => {
+    const { device, sink } = setup()
+    device.script = [4, enospc()]
+    sink.write('one\n')
+    sink.write('two\n')
+    expect(await sink.written()).toBe(false)
+    expect(device.text).toBe('one\n')
+  })
+
+  test('while the sink fails nobody waits, and lines are written afterwards', async () => {
+    const { device, sink } = setup()
+    device.script = [enospc()]
+    sink.write('one\n')
+    expect(await sink.written()).toBe(false)
+    sink.write('two\n')
+    expect(await sink.written()).toBe(false)
+    await vi.waitFor(() => expect(sink.failure()).toBeUndefined())
+    sink.write('three\n')
+    expect(await sink.written()).toBe(true)
+    expect(device.text).toBe('one\ntwo\nthree\n')
+  })
+
+  test('a write that does not end is a failure for those who wait, until it ends', async () => {
+    const { device, sink, logLines } = setup({ stallTimeout: 5 })
+    const { promise, resolve: open } = Promise.withResolvers<undefined>()
+    device.gate = promise.then(() => undefined)
+    sink.write('one\n')
+    expect(await sink.written()).toBe(false)
+    expect(sink.failure()).toBe('no write has ended for 0.005 s')
+    expect(await sink.written()).toBe(false)
+    open(undefined)
+    await vi.waitFor(() => expect(sink.failure()).toBeUndefined())
+    expect(device.text).toBe('one\n')
+    expect(logLines.map(({ msg }) => msg)).toEqual([
+      'the audit log cannot be written',
+      'the audit log can be written again',
+    ])
+    sink.write('two\n')
+    expect(await sink.written()).toBe(true)
+  })
+
+  test('a sink that nobody waits for does not fail however long a write takes', async () => {
+    const { device, sink } = setup({ stallTimeout: 1 })
+    const { promise, resolve: open } = Promise.withResolvers<undefined>()
+    device.gate = promise.then(() => undefined)
+    sink.write('one\n')
+    await vi.waitFor(() => expect(device.prepared).toHaveLength(1))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(sink.failure()).toBeUndefined()
+    open(undefined)
+    await sink.close()
+    expect(await sink.written()).toBe(false)
+  })
+})
