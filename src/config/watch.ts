@@ -28,6 +28,8 @@ export interface WatchedFiles {
 export interface Watcher {
   /** The last failure by `what`, cleared by the next success; for `/readyz`. */
   readonly failures: () => ReadonlyMap<string, string>
+  /** The files that look cut off and are not loaded yet, by `what`; for `/readyz`. */
+  readonly held: () => ReadonlyMap<string, string>
   /** Polls now, and loads what changed without waiting for a second poll. */
   poll(): void
   stop(): void
@@ -58,6 +60,12 @@ const MAX_UNSETTLED = 30
 /** How long a file that looks cut off must stay the same until it is loaded. */
 const HOLD_MS = 30_000
 
+interface Held {
+  readonly file: string
+  readonly digest: string
+  readonly since: number
+}
+
 interface Watched extends WatchedFiles {
   /** The digest of the last load, failed or not. */
   digest: string
@@ -74,7 +82,7 @@ interface Watched extends WatchedFiles {
   /** What is in effect. */
   contents: Contents
   /** A version that looks cut off and waits to be loaded. */
-  held: { readonly digest: string; readonly since: number } | undefined
+  held: Held | undefined
 }
 
 /**
@@ -156,7 +164,7 @@ export function watchFiles({ watched, loaded }: WatchOptions, effects: WatchEffe
       state.held = undefined
       const file = findCutOff(state.contents, readContents(state.files()))
       if (file === undefined || !isValid(state)) return false
-      state.held = { digest, since: performance.now() }
+      state.held = { file, digest, since: performance.now() }
       effects.onHeld(state.what, file)
     }
     return performance.now() - state.held.since < HOLD_MS
@@ -195,6 +203,13 @@ export function watchFiles({ watched, loaded }: WatchOptions, effects: WatchEffe
   timer.unref()
   return {
     failures: () => failures,
+    held() {
+      const held = new Map<string, string>()
+      for (const state of states) {
+        if (state.held !== undefined) held.set(state.what, state.held.file)
+      }
+      return held
+    },
     poll: () => poll(false),
     stop() {
       stopped = true

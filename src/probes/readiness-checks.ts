@@ -25,8 +25,14 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
       run: () => undefined,
       // One invalid file must not take all replicas out of service: the last good version is in effect.
       note: () => {
-        const failures = parts.reloads()?.failures() ?? new Map<string, string>()
-        const notes = [...failures].map(([what, problem]) => `reload of ${what} failed: ${problem}`)
+        const reloads = parts.reloads()
+        if (reloads === undefined) return undefined
+        const notes = [
+          ...[...reloads.failures()].map(([what, why]) => `reload of ${what} failed: ${why}`),
+          ...[...reloads.held()].map(
+            ([what, file]) => `${what} not reloaded: ${file} looks cut off`,
+          ),
+        ]
         return notes.length === 0 ? undefined : notes.join('; ')
       },
     },

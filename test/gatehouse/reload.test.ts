@@ -202,6 +202,11 @@ test('rules cut off between two rules stay out of effect at first, and are warne
       msg: 'a changed file looks cut off; it is loaded in 30 s',
     }),
   ])
+  const readiness = async (): Promise<string> =>
+    (await fetch(`${gatehouse.probesUrl}/readyz?verbose`)).text()
+  const note = `[+]configuration ok (rules not reloaded: ${gatehouse.file('rules.yaml')} looks cut off)`
+  expect(await readiness()).toContain(note)
   await replace('rules.yaml', stringify(ALLOW_ALL).replace('everything', 'everything-again'))
   expect(await ask('/api/v1/pods')).toBe(200)
+  expect(await readiness()).toContain('[+]configuration ok\n')
 })

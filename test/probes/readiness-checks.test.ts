@@ -91,7 +91,8 @@ describe('a check stays one line', () => {
   test('when a reload has several problems', () => {
     const { message } = new ConfigError([problem, { ...problem, line: 7 }])
     const failures = () => new Map([['rules', message]])
-    const reloads = () => ({ failures, poll: () => undefined, stop: () => undefined })
+    const held = () => new Map<string, string>()
+    const reloads = () => ({ failures, held, poll: () => undefined, stop: () => undefined })
     const { code, text } = readiness(readinessChecks({ ...parts, reloads })(), true)
     expect(code).toBe(200)
     expect(text.split('\n')).toContain(
