@@ -52,8 +52,6 @@ export interface Upstream {
    * Before the first call every request is refused.
    */
   updateCredential(credential: UpstreamCredential): void
-  /** How users' identities are asserted; for the audit record. */
-  readonly identityMode: IdentityNames['mode']
   /** Takes no new requests; resolves when those in flight have ended. */
   close(): Promise<void>
   /** Aborts the requests in flight. */
@@ -146,7 +144,6 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       transports = openTransports(credential, options, effects)
       if (earlier !== undefined) void closeTransports(earlier)
     },
-    identityMode: identity.mode,
     async close() {
       if (transports !== undefined) await closeTransports(transports)
       stalls.close()

@@ -69,6 +69,7 @@ describe.each([
       ({ responseStatus }) => responseStatus?.code === 503,
     )
     expect(event?.annotations['gatehouse/cause']).toContain('ignored the asserted identity')
+    expect(event?.annotations).not.toHaveProperty(['gatehouse/identity'])
     api.userHeader = userHeader
     await expect.poll(async () => (await get()).status, PATIENCE).toBe(200)
   })

@@ -1,3 +1,4 @@
+import type { Decision } from '../../src/authorization/authorizer.ts'
 import type { AuditRecord, Auditor, Outcome } from '../../src/audit/record.ts'
 import type { ClientRequest, Exchange, RawHeaders } from '../../src/http/exchange.ts'
 import { clientRequest } from '../audit/fixtures.ts'
@@ -61,9 +62,14 @@ export function fakeExchange(overrides: Partial<ClientRequest> = {}): FakeExchan
   }
 }
 
-/** An auditor that notes the order of what its records are given, and how each was closed. */
-export function fakeAuditor(steps: string[] = []) {
+/**
+ * An auditor that notes the order of what its records are given, and how each was closed.
+ *
+ * @param recorded what forwarding has to wait for
+ */
+export function fakeAuditor(steps: string[] = [], recorded?: Promise<boolean>) {
   const closed: Outcome[] = []
+  const decisions: Decision[] = []
   const step = (name: string) => () => void steps.push(name)
   let opened = 0
   const auditor: Auditor = {
@@ -75,13 +81,16 @@ export function fakeAuditor(steps: string[] = []) {
         resolved: step('resolved'),
         authenticated: step('authenticated'),
         impersonated: step('impersonated'),
-        decided: step('decided'),
+        decided(decision) {
+          steps.push('decided')
+          decisions.push(decision)
+        },
         forwarding: () => undefined,
         identityAsserted: step('identity asserted'),
         holdsResponse: false,
         responseStarted: step('response started'),
         close: (outcome) => void closed.push(outcome),
-        recorded: undefined,
+        recorded,
       }
     },
     healthy: () => undefined,
@@ -90,6 +99,7 @@ export function fakeAuditor(steps: string[] = []) {
   return {
     auditor,
     closed,
+    decisions,
     get opened() {
       return opened
     },

@@ -21,13 +21,14 @@ interface Replaced {
   readonly authorize?: (attributes: Attributes) => Decision | Promise<Decision>
   readonly admitUser?: () => void
   readonly impersonate?: Impersonator
+  readonly recorded?: Promise<boolean>
   readonly forward?: (options: ForwardOptions) => Promise<ForwardOutcome>
 }
 
 /** The whole pipeline with stages that note their order; any of them can be replaced. */
 function setup(replaced: Replaced = {}) {
   const steps: string[] = []
-  const audit = fakeAuditor(steps)
+  const audit = fakeAuditor(steps, replaced.recorded)
   const metrics = createMetrics({ processMetrics: false })
   const live = createLiveRequests({ onCutFailed: () => undefined })
   const held = { slots: 0 }
@@ -39,7 +40,6 @@ function setup(replaced: Replaced = {}) {
     },
     impersonate: replaced.impersonate,
     upstream: {
-      identityMode: 'impersonation' as const,
       forward(options: ForwardOptions) {
         steps.push('forward')
         return replaced.forward?.(options) ?? answer200(options)
@@ -286,9 +286,10 @@ describe('a request under way', () => {
   })
 
   test.for([
-    { name: 'new rules', code: 403, recheck: 'recheckAuthorization' as const },
-    { name: 'a sign-in that is withdrawn', code: 401, recheck: 'recheckSignIn' as const },
-  ])('is refused by $name while its authorizer takes time', async ({ code, recheck }) => {
+    { name: 'new rules', code: 403, recheck: 'recheckAuthorization', decisions: [DENY] },
+    { name: 'a sign-in that is withdrawn', code: 401, recheck: 'recheckSignIn', decisions: [] },
+  ] as const)('is refused by $name while its authorizer takes time', async (one) => {
+    const { code, recheck, decisions } = one
     const earlier = Promise.withResolvers<Decision>()
     const { audit, live, cluster, steps, serve } = setup({ authorize: () => earlier.promise })
     const served = serve()
@@ -298,8 +299,46 @@ describe('a request under way', () => {
     earlier.resolve(ALLOW)
     await served
     expect(audit.closed).toMatchObject([{ code }])
+    // The earlier decision did not count.
+    expect(audit.decisions).toEqual(decisions)
     expect(steps).not.toContain('forward')
     expect(live.size).toBe(0)
+  })
+
+  test('is refused by its late authorizer, and not by what ended it before', async () => {
+    const late = Promise.withResolvers<Decision>()
+    const { audit, live, steps, serve } = setup({ authorize: () => late.promise })
+    const served = serve()
+    await expect.poll(() => steps).toContain('authorize')
+    expect(live.recheckSignIn(() => 'its CA is gone')).toBe(1)
+    late.resolve(DENY)
+    await served
+    expect(audit.closed).toMatchObject([{ code: 403 }])
+    expect(audit.decisions).toEqual([DENY])
+  })
+
+  test('is not forwarded without the event that it needs', async () => {
+    const { audit, steps, serve, held } = setup({ recorded: Promise.resolve(false) })
+    await serve()
+    expect(audit.closed).toMatchObject([
+      { code: 503, message: expect.stringContaining('audit log cannot be written') as string },
+    ])
+    expect(steps).not.toContain('forward')
+    expect(held.slots).toBe(0)
+  })
+
+  test('is refused by new rules while its event is being written', async () => {
+    const writing = Promise.withResolvers<boolean>()
+    const { audit, live, cluster, steps, serve } = setup({ recorded: writing.promise })
+    const served = serve()
+    await expect.poll(() => steps).toContain('decided')
+    cluster.authorize = () => DENY
+    expect(live.recheckAuthorization()).toBe(1)
+    writing.resolve(true)
+    await served
+    expect(audit.closed).toMatchObject([{ code: 403 }])
+    expect(audit.decisions).toEqual([ALLOW, DENY])
+    expect(steps).not.toContain('forward')
   })
 
   test('is refused by new rules before its forwarding can be ended', async () => {

@@ -120,7 +120,10 @@ test('a running exec ends when it is forbidden', async () => {
   await connection.rest()
   await expectClosed(exchanges[0])
   const [event] = await finalEvents(PODS)
-  expect(event?.annotations).toMatchObject({ 'gatehouse/abortedBy': 'gatehouse' })
+  expect(event?.annotations).toMatchObject({
+    'gatehouse/abortedBy': 'gatehouse',
+    'gatehouse/identity': 'impersonation',
+  })
 })
 
 test('a shutdown does not wait for an upgrade handshake', async () => {
@@ -139,6 +142,8 @@ test('a request that is forbidden while it waits for a connection gets a 403 and
   await expect.poll(() => inFlight(attack), { timeout: 10_000 }).toBe(2)
   await forbidPods()
   expect(await readResponse(queued)).toMatchObject({ status: 403 })
+  const [event] = await finalEvents(PODS)
+  expect(event?.annotations).not.toHaveProperty(['gatehouse/identity'])
   exchanges[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
   expect(await readResponse(first)).toMatchObject({ status: 200 })
 
@@ -158,6 +163,7 @@ test('a request whose client closes while it waits for a connection is never sen
   queued.destroy()
   const [event] = await finalEvents(PODS)
   expect(event?.responseStatus?.code).toBe(499)
+  expect(event?.annotations).not.toHaveProperty(['gatehouse/identity'])
   exchanges[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
   expect(await readResponse(first)).toMatchObject({ status: 200 })
   const next = await send('GET', OTHER)
