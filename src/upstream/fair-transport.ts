@@ -66,7 +66,7 @@ class Turn implements Waiter, ResponseReceiver, UpstreamControl {
     this.#waiting = this.#queue.enter(this.#request.user, this)
     if (this.#waiting === undefined) this.start()
     // Until the transport has a control of its own: a request that waits can be aborted.
-    else this.#receiver.onStart(this)
+    else this.#receiver.onWait(this)
   }
 
   start(): void {
@@ -96,6 +96,10 @@ class Turn implements Waiter, ResponseReceiver, UpstreamControl {
   abort(reason: Error): void {
     if (this.#waiting?.cancel() === true) this.#receiver.onError(reason)
     this.#waiting = undefined
+  }
+
+  onWait(control: UpstreamControl): void {
+    this.#receiver.onWait(control)
   }
 
   onStart(control: UpstreamControl): void {

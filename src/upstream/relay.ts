@@ -161,16 +161,18 @@ export class Relay implements ResponseReceiver, Stallable {
     this.#control?.abort(reason)
   }
 
-  onStart(control: UpstreamControl): void {
+  onWait(control: UpstreamControl): void {
     this.#control = control
-    // The request waited for a connection and ended meanwhile: it is not sent.
     const endReason = this.#clientGone ?? this.#cutReason
-    if (endReason !== undefined) {
-      control.abort(endReason)
-      return
-    }
+    if (endReason !== undefined) control.abort(endReason)
+    else this.#stallEntry ??= this.#options.stalls?.add(this)
+  }
+
+  onStart(control: UpstreamControl): void {
+    // The request may have waited for a connection and ended meanwhile: it is not sent.
+    this.onWait(control)
+    if (this.#clientGone !== undefined || this.#cutReason !== undefined) return
     this.#options.record.identityAsserted(this.#options.identityMode)
-    this.#stallEntry ??= this.#options.stalls?.add(this)
   }
 
   onHead(status: number, headers: UpstreamResponseHeaders): void {

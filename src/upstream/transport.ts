@@ -34,6 +34,9 @@ export interface UpstreamControl {
 
 /** Receives a response; `onEnd` or `onError` is called once, last. */
 export interface ResponseReceiver {
+  /** The request waits for its turn; until `onStart`, this control ends the wait. */
+  onWait(control: UpstreamControl): void
+  /** The request is about to be sent. */
   onStart(control: UpstreamControl): void
   /** Called for interim (1xx) responses too. Throwing aborts the request. */
   onHead(status: number, headers: UpstreamResponseHeaders): void

@@ -51,6 +51,11 @@ class Recorder implements ResponseReceiver {
   readonly calls: string[] = []
   control: UpstreamControl | undefined
 
+  onWait(control: UpstreamControl): void {
+    this.calls.push('wait')
+    this.control = control
+  }
+
   onStart(control: UpstreamControl): void {
     this.calls.push('start')
     this.control = control
@@ -137,7 +142,7 @@ test('a request that is aborted while it waits is never sent', () => {
   second.control?.resume()
   second.control?.abort(new Error('the client is gone'))
   second.control?.abort(new Error('twice'))
-  expect(second.calls).toEqual(['start', 'error the client is gone'])
+  expect(second.calls).toEqual(['wait', 'error the client is gone'])
   expect(queue.waiting).toBe(0)
   below.sent[0]?.receiver.onEnd()
   expect(below.paths).toEqual(['/first'])
@@ -178,6 +183,6 @@ test('destroying refuses the requests that wait', async () => {
   send('/first')
   const second = send('/second')
   await transport.destroy()
-  expect(second.calls).toEqual(['start', 'error Gatehouse is shutting down'])
+  expect(second.calls).toEqual(['wait', 'error Gatehouse is shutting down'])
   expect(below.calls).toEqual(['destroy'])
 })

@@ -70,6 +70,7 @@ function ask(transport: Transport): Promise<Outcome> {
     let status = 0
     let body = ''
     transport.send(REQUEST, {
+      onWait: () => undefined,
       onStart: () => undefined,
       onHead: (code) => {
         status = code
