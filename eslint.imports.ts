@@ -17,6 +17,12 @@ export const openToAll: readonly string[] = [
 ]
 
 /**
+ * Folders that import nothing of the others, not even what is open to all: the client runs on older
+ * versions of Node, and loads nothing that it does not need.
+ */
+export const selfContained: readonly string[] = ['client']
+
+/**
  * Which folder of src/ may import which others, so that data flows one way. A folder may always
  * import its own files and those that are open to all. `test/layout.test.ts` checks that every
  * folder is listed.
@@ -44,4 +50,5 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     ...['upstream', 'cluster', 'listener', 'impersonation', 'pipeline', 'probes', 'sign-in'],
   ],
   cli: ['gatehouse', 'listener'],
+  client: [],
 }

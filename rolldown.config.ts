@@ -1,30 +1,49 @@
 /**
- * Builds what is published: one JavaScript file that includes the libraries, so that every
- * installation runs the tested versions and starts much faster than from many files. A small file,
- * which any Node can parse, checks the Node version and then loads it.
+ * Builds what is published: a few JavaScript files that include the libraries, so that every installation
+ * runs the tested versions and starts much faster than from many files. Each is loaded only when it is
+ * needed: `main.js`, which any Node can parse, checks the Node version; `get-token.js` is the credential
+ * plugin; `cli.js` knows the commands, `client.js` is what those for users do, and `gatehouse.js` is the
+ * server.
  */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { chmod, readdir, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 
-import { defineConfig, type Plugin } from 'rolldown'
+import { defineConfig, type Plugin, type RolldownOptions } from 'rolldown'
+
+/** Loaded where there is one: a keyring needs native code, which is a package for each platform. */
+const external = ['@napi-rs/keyring']
+
+const CLIENT = ['./commands.ts', './client.js'] as const
 
 export default defineConfig([
-  {
-    input: 'src/main.ts',
-    platform: 'node',
-    output: { dir: 'dist', entryFileNames: 'gatehouse.js', format: 'esm', codeSplitting: false },
-    plugins: [withoutFacade('node:http'), thirdPartyNotices(), compileCache()],
-  },
-  {
-    input: 'src/start.ts',
-    platform: 'node',
-    output: { dir: 'dist', entryFileNames: 'main.js', format: 'esm' },
-    plugins: [otherFile('./main.ts', './gatehouse.js')],
-  },
+  file('src/cli/server-commands.ts', 'gatehouse.js', [withoutFacade('node:http')]),
+  file('src/client/commands.ts', 'client.js', []),
+  file('src/client/get-token.ts', 'get-token.js', [otherFile(...CLIENT)]),
+  file('src/main.ts', 'cli.js', [
+    otherFile('./cli/server-commands.ts', './gatehouse.js'),
+    otherFile(...CLIENT),
+  ]),
+  file('src/start.ts', 'main.js', [
+    otherFile('./main.ts', './cli.js'),
+    otherFile('./client/get-token.ts', './get-token.js'),
+    compileCache(),
+  ]),
 ])
+
+/** One published file. */
+function file(input: string, name: string, plugins: readonly Plugin[]): RolldownOptions {
+  return {
+    input,
+    platform: 'node',
+    external,
+    output: { dir: 'dist', entryFileNames: name, format: 'esm', codeSplitting: false },
+    plugins: [...plugins, thirdPartyNotices(name.replace('.js', ''))],
+  }
+}
 
 /**
  * Imports a builtin module without creating its namespace object. For that object, Node reads every
@@ -49,8 +68,8 @@ export const { ${names.join(', ')} } = builtin`
 }
 
 /**
- * Stores Node's compile cache of the bundle in the package, so that the first start does not need to
- * compile it, which would take a fifth of its time. Other versions of Node ignore the cache.
+ * Stores Node's compile cache of all files in the package, so that the first start does not need to
+ * compile them, which would take a fifth of its time. Other versions of Node ignore the cache.
  */
 function compileCache(): Plugin {
   return {
@@ -59,7 +78,12 @@ function compileCache(): Plugin {
       const directory = join(dir, 'compile-cache')
       await rm(directory, { recursive: true, force: true })
       const env = { NODE_COMPILE_CACHE: directory, NODE_COMPILE_CACHE_PORTABLE: '1' }
-      await promisify(execFile)(process.execPath, [join(dir, 'gatehouse.js'), '--help'], { env })
+      // Importing them starts nothing, except for cli.js.
+      for (const name of ['gatehouse.js', 'client.js', 'get-token.js']) {
+        const url = pathToFileURL(join(dir, name)).href
+        await promisify(execFile)(process.execPath, ['--eval', `await import('${url}')`], { env })
+      }
+      await promisify(execFile)(process.execPath, [join(dir, 'cli.js'), '--help'], { env })
       // Node creates these files for their owner only; other users must be able to read them.
       for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
         await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644)
@@ -78,7 +102,7 @@ function otherFile(source: string, published: string): Plugin {
 }
 
 /** Collects the licenses of the bundled libraries, most of which require their inclusion. */
-function thirdPartyNotices(): Plugin {
+function thirdPartyNotices(name: string): Plugin {
   return {
     name: 'third-party-notices',
     generateBundle(_options, bundle) {
@@ -86,10 +110,11 @@ function thirdPartyNotices(): Plugin {
         chunk.type === 'chunk' ? chunk.moduleIds : [],
       )
       const packages = new Set(modules.flatMap((id) => packageFolder(id) ?? []))
+      if (packages.size === 0) return
       const notices = [...packages].toSorted().map(notice)
       this.emitFile({
         type: 'asset',
-        fileName: 'THIRD-PARTY-NOTICES.txt',
+        fileName: `THIRD-PARTY-NOTICES-${name}.txt`,
         source: notices.join(`\n${'-'.repeat(80)}\n\n`),
       })
     },

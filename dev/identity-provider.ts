@@ -1,12 +1,12 @@
 /**
  * An identity provider for development: the npm package oidc-provider in this process, over HTTPS on
- * loopback. Its accounts are fixed at the start.
+ * loopback. Its accounts are fixed at the start, and its sign-in page takes any password.
  */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import { exportJWK, generateKeyPair } from 'jose'
-import type { Provider } from 'oidc-provider'
+import type { Configuration, Provider } from 'oidc-provider'
 import { Agent, request } from 'undici'
 import type { CertificateFiles } from '../certs-dev/files.ts'
 import { createAdapters } from './identity-provider-adapter.ts'
@@ -36,6 +36,10 @@ export interface IdentityProvider {
   readonly issuer: string
   /** The client ID for which ID tokens are issued: the claim `aud`. */
   readonly clientId: string
+  /** The public client of `gatehouse login`: another `aud`. */
+  readonly commandLineClientId: string
+  /** The number of requests so far, by path. */
+  readonly requests: ReadonlyMap<string, number>
   /**
    * Gets a new ID token of an account from the token endpoint (grant `refresh_token`, RFC 6749
    * section 6). Throws when the account does not exist or the provider refuses.
@@ -46,6 +50,8 @@ export interface IdentityProvider {
 }
 
 const CLIENT_ID = 'gatehouse-development'
+const COMMAND_LINE_CLIENT_ID = 'gatehouse-command-line'
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 const SCOPE = 'openid offline_access profile email groups'
 const YEAR_SECONDS = 365 * 24 * 60 * 60
 
@@ -64,11 +70,19 @@ export async function startIdentityProvider(
   const agent = new Agent({ connect: { ca } })
   try {
     const provider = await createProvider(issuer, clientSecret, options)
-    server.on('request', provider.callback())
+    const handle = provider.callback()
+    const requests = new Map<string, number>()
+    server.on('request', (incoming, response) => {
+      const path = (incoming.url ?? '').split('?', 1)[0] ?? ''
+      requests.set(path, (requests.get(path) ?? 0) + 1)
+      handle(incoming, response)
+    })
     const refreshTokens = await signInAll(provider, options.accounts)
     return {
       issuer,
       clientId: CLIENT_ID,
+      commandLineClientId: COMMAND_LINE_CLIENT_ID,
+      requests,
       idToken: async (subject) => {
         const refreshToken = refreshTokens.get(subject)
         if (refreshToken === undefined) throw new Error(`account "${subject}" does not exist`)
@@ -91,11 +105,11 @@ async function createProvider(
   clientSecret: string,
   options: IdentityProviderOptions,
 ): Promise<Provider> {
-  const { Provider } = await importQuietly()
+  const { Provider } = await quietly(() => import('oidc-provider'))
   const { privateKey } = await generateKeyPair('RS256', { extractable: true })
   const signingKey = { ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig' }
   const accounts = new Map(options.accounts.map((account) => [account.subject, account]))
-  const provider = new Provider(issuer, {
+  const configuration: Configuration = {
     adapter: createAdapters(),
     clients: [
       {
@@ -103,6 +117,14 @@ async function createProvider(
         client_secret: clientSecret,
         grant_types: ['authorization_code', 'refresh_token'],
         redirect_uris: [`${issuer}/no-browser-here`],
+      },
+      {
+        // For `gatehouse login`. A native client may use any port of loopback (RFC 8252 section 7.3).
+        client_id: COMMAND_LINE_CLIENT_ID,
+        token_endpoint_auth_method: 'none',
+        application_type: 'native',
+        grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT],
+        redirect_uris: ['http://localhost', 'http://127.0.0.1'],
       },
     ],
     claims: {
@@ -113,13 +135,22 @@ async function createProvider(
     // kube-apiserver and Gatehouse read only the ID token, so it must contain every claim.
     conformIdTokenClaims: false,
     cookies: { keys: [randomBytes(32).toString('base64url')] },
-    features: { devInteractions: { enabled: false } },
+    features: {
+      // A page that takes the name of an account, and any password.
+      devInteractions: { enabled: true },
+      deviceFlow: { enabled: true },
+      dPoP: { enabled: true },
+      revocation: { enabled: true },
+    },
     findAccount: (_context, id) => {
-      const account = accounts.get(id)
+      const named = [...accounts.values()].find(({ preferredUsername }) => preferredUsername === id)
+      const account = named ?? accounts.get(id)
+      // The provider compares what it asked for with what it gets: the name that was entered, or a subject.
       return account && { accountId: id, claims: () => claimsOf(account) }
     },
+
     jwks: { keys: [signingKey] },
-    rotateRefreshToken: false,
+    rotateRefreshToken: ({ oidc }) => oidc.client.clientAuthMethod === 'none',
     scopes: SCOPE.split(' '),
     ttl: {
       AccessToken: 60,
@@ -127,8 +158,8 @@ async function createProvider(
       IdToken: options.idTokenSeconds ?? 12 * 60 * 60,
       RefreshToken: YEAR_SECONDS,
     },
-  })
-  return provider
+  }
+  return quietly(() => new Provider(issuer, configuration))
 }
 
 function claimsOf(account: DevelopmentAccount): object {
@@ -193,17 +224,17 @@ async function requestIdToken(
   return response.id_token
 }
 
-/**
- * Imports oidc-provider without its warning about a Node version that is not LTS (yet), about which
- * the user can do nothing.
- */
-async function importQuietly(): Promise<typeof import('oidc-provider')> {
+/** What oidc-provider warns of, although nobody has to do anything about it here. */
+const EXPECTED_WARNINGS = /Unsupported runtime|development-only feature devInteractions/
+
+/** Runs a step without the warnings that are expected. */
+async function quietly<T>(step: () => T | Promise<T>): Promise<T> {
   const { warn } = console
   console.warn = (...args: unknown[]) => {
-    if (!String(args[0]).includes('Unsupported runtime')) warn(...args)
+    if (!EXPECTED_WARNINGS.test(String(args[0]))) warn(...args)
   }
   try {
-    return await import('oidc-provider')
+    return await step()
   } finally {
     console.warn = warn
   }

@@ -25,7 +25,7 @@ declare module 'oidc-provider' {
       id: string,
     ) => { accountId: string; claims: () => object } | undefined
     jwks: { keys: readonly object[] }
-    rotateRefreshToken: boolean
+    rotateRefreshToken: (context: { oidc: { client: { clientAuthMethod: string } } }) => boolean
     scopes: readonly string[]
     ttl: Record<string, number>
   }

@@ -1,16 +1,11 @@
-#!/usr/bin/env node
 /** The command line: argv in, exit code out. Only this file and start.ts read `process`. */
 import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 
 import { Command, CommanderError } from 'commander'
 
-import { resolveConfigFile } from './cli/config-file.ts'
-import { serve } from './cli/serve.ts'
-import { validate } from './cli/validate.ts'
-import { proxyFrom } from './config/egress-proxy.ts'
-import { inClusterFrom } from './config/environment.ts'
-import type { LoadEnvironment } from './gatehouse/load.ts'
-import { createStderr } from './log.ts'
+import { nodeHost } from './client/node-host.ts'
+import { addUserCommands } from './client/program.ts'
 import { createLossyOutput } from './lossy-output.ts'
 import { standardOutput } from './output.ts'
 
@@ -21,20 +16,10 @@ const { version } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
 ) as { version: string }
 
-const configFile = (name: string): string =>
-  resolveConfigFile(name, { cwd: process.cwd(), env: process.env })
-
-const environment = (): LoadEnvironment => ({
-  inCluster: inClusterFrom(process.env),
-  proxy: proxyFrom(process.env),
-})
-
-const stderr = createStderr()
 // Opened with the first text: with the audit sink `stdout`, the output belongs to the audit log.
-const stdout = createLossyOutput(
-  {},
-  { output: { write: (bytes) => standardOutput(1).write(bytes) } },
-)
+const outputTo = (descriptor: 1 | 2) =>
+  createLossyOutput({}, { output: { write: (bytes) => standardOutput(descriptor).write(bytes) } })
+const [stdout, stderr] = [outputTo(1), outputTo(2)]
 
 /** Exits once the last lines were read, or nobody has read them for some time. */
 async function exit(code: number): Promise<never> {
@@ -42,7 +27,11 @@ async function exit(code: number): Promise<never> {
   return process.exit(code)
 }
 
-const program = new Command('gatehouse')
+const script = process.argv[1] ?? ''
+// kubectl runs `kubectl-gatehouse` as its plugin.
+const name = basename(script) === 'kubectl-gatehouse' ? 'kubectl gatehouse' : 'gatehouse'
+
+const program = new Command(name)
   .description('An authenticating reverse proxy in front of kube-apiserver.')
   .version(version)
   .showHelpAfterError()
@@ -52,28 +41,18 @@ const program = new Command('gatehouse')
   })
   .exitOverride()
 
+program.commandsGroup('For users:')
+addUserCommands(program, nodeHost(process, process.argv.slice(3)), exit)
+
+program.commandsGroup('For administrators:')
 program
   .command('serve')
   .description('run Gatehouse until SIGTERM or SIGINT; SIGHUP reloads files that changed')
   .requiredOption('--config <file>', 'path of the GatehouseConfiguration file')
+  .addHelpText('after', '\nExample:\n  gatehouse serve --config gatehouse.yaml\n')
   .action(async ({ config }: { config: string }) => {
-    const exitCode = await serve(
-      { configFile: configFile(config), ...environment() },
-      {
-        stderr,
-        onSignal: (handler) => {
-          process.on('SIGTERM', handler)
-          process.on('SIGINT', handler)
-        },
-        onHangup: (handler) => process.on('SIGHUP', handler),
-        onWarning: (handler) => {
-          process.removeAllListeners('warning')
-          process.on('warning', handler)
-        },
-        onCrash: (handler) => process.on('uncaughtException', handler),
-      },
-    )
-    await exit(exitCode)
+    const { runServe } = await import('./cli/server-commands.ts')
+    await exit(await runServe(config, process))
   })
 
 program
@@ -83,12 +62,10 @@ program
   )
   .requiredOption('--config <file>', 'path of the GatehouseConfiguration file')
   .option('--online', 'ask the API server and the issuers, too; exits with 1 if a check fails')
+  .addHelpText('after', '\nExample:\n  gatehouse validate --config gatehouse.yaml --online\n')
   .action(async ({ config, online = false }: { config: string; online?: boolean }) => {
-    const exitCode = await validate(
-      { configFile: configFile(config), ...environment(), online },
-      { stdout, stderr },
-    )
-    await exit(exitCode)
+    const { runValidate } = await import('./cli/server-commands.ts')
+    await exit(await runValidate(config, online, process))
   })
 
 try {

@@ -2,32 +2,51 @@
 /**
  * The entry point of the package. It checks the version of Node.js first, since an older one would fail
  * on the rest with a syntax error. So this file uses plain syntax, and imports nothing before the check.
+ * The credential plugin, which runs before every kubectl command, goes on from here without the rest.
  */
-const OLDEST = 26
+const USERS = [22, 19] as const
+const SERVER = [26, 0] as const
 
-const major = Number(process.versions.node.split('.')[0])
-if (major < OLDEST) {
-  process.stderr.write(
-    `gatehouse requires Node.js ${OLDEST} or newer; this is ${process.version}\n`,
-  )
+const args = process.argv.slice(2)
+const [command = ''] = args
+const isServer = command === 'serve' || command === 'validate'
+const oldest = isServer ? SERVER : USERS
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
+  const what = isServer ? `gatehouse ${command}` : 'gatehouse'
+  const version = oldest[1] === 0 ? oldest[0] : oldest.join('.')
+  process.stderr.write(`${what} requires Node.js ${version} or newer; this is ${process.version}\n`)
   process.exit(2)
+}
+
+if (command === 'get-token') {
+  // At the top level, the import would delay the exit of the process.
+  void getToken()
+} else {
+  useCompileCache()
+  void import('./main.ts')
+}
+
+async function getToken(): Promise<void> {
+  const plugin = await import('./client/get-token.ts')
+  process.exitCode = await plugin.runPlugin(process)
 }
 
 /**
  * The compile cache made by the build; only the same version of Node.js can use it. With another
  * version the cache stays off: Node.js would write to it, and nothing is written where code is read.
  */
-const compiled = new URL('./compile-cache/', import.meta.url)
-const { readdirSync } = process.getBuiltinModule('node:fs')
-const { enableCompileCache } = process.getBuiltinModule('node:module')
-const { fileURLToPath } = process.getBuiltinModule('node:url')
-if (isForThisNode(fileURLToPath(compiled))) {
-  enableCompileCache({ directory: fileURLToPath(compiled), portable: true })
+function useCompileCache(): void {
+  const { enableCompileCache } = process.getBuiltinModule('node:module')
+  const { fileURLToPath } = process.getBuiltinModule('node:url')
+  const directory = fileURLToPath(new URL('./compile-cache/', import.meta.url))
+  if (isForThisNode(directory)) enableCompileCache({ directory, portable: true })
 }
-void import('./main.ts')
 
 function isForThisNode(folder: string): boolean {
   try {
+    const { readdirSync } = process.getBuiltinModule('node:fs')
     const prefix = `${process.version}-${process.arch}-`
     return readdirSync(folder).some((name) => name.startsWith(prefix))
   } catch {

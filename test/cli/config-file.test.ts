@@ -5,7 +5,7 @@ import { resolveConfigFile } from '../../src/cli/config-file.ts'
 const npm = {
   INIT_CWD: '/gatehouse/docs',
   npm_lifecycle_event: 'gatehouse',
-  npm_lifecycle_script: 'exec node src/main.ts',
+  npm_lifecycle_script: 'exec node src/start.ts',
   npm_package_json: '/gatehouse/package.json',
 }
 const FILE = '../config/gatehouse.yaml'

@@ -20,20 +20,32 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true }))
 
-const start = (version: string) =>
-  command(process.execPath, [join(folder, 'start.ts'), '--version'], {
+const start = (version: string, ...args: string[]) =>
+  command(process.execPath, [join(folder, 'start.ts'), ...args], {
     env: { NODE_OPTIONS: asNode(version) },
   })
 
-test('an older Node.js is reported before anything else is read', async () => {
-  expect(await start('25.9.0')).toEqual({
+test.for(['serve', 'validate'])('%s needs Node.js 26, whatever else is read', async (name) => {
+  expect(await start('25.9.0', name)).toEqual({
     code: 2,
     stdout: '',
-    stderr: 'gatehouse requires Node.js 26 or newer; this is v25.9.0\n',
+    stderr: `gatehouse ${name} requires Node.js 26 or newer; this is v25.9.0\n`,
   })
 })
 
-test('a newer Node.js goes on to the program', async () => {
-  const { stderr } = await start('27.0.0')
-  expect(stderr).toContain('main.ts')
+test.for(['20.20.2', '22.18.0'])('users need Node.js 22.19, and not %s', async (version) => {
+  expect(await start(version, 'login')).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: `gatehouse requires Node.js 22.19 or newer; this is v${version}\n`,
+  })
+})
+
+test.for([
+  ['22.19.0', 'login', 'main.ts'],
+  ['27.0.0', 'serve', 'main.ts'],
+  ['22.19.0', 'get-token', 'get-token.ts'],
+])('Node.js %s goes on with %s to %s', async ([version = '', name = '', file]) => {
+  const { stderr } = await start(version, name)
+  expect(stderr).toContain(file)
 })

@@ -81,7 +81,7 @@ describe('gatehouse installed globally', () => {
       cwd: folder,
       env: { ...env, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' },
     })
-    expect(stderr).toMatch(/code cache for ESM .*gatehouse\.js was accepted/)
+    expect(stderr).toMatch(/code cache for ESM .*cli\.js was accepted/)
     expect(stderr).not.toContain('writing cache')
   })
 
@@ -94,7 +94,7 @@ describe('gatehouse installed globally', () => {
     expect(run).toEqual({
       code: 2,
       stdout: '',
-      stderr: 'gatehouse requires Node.js 26 or newer; this is v20.20.2\n',
+      stderr: 'gatehouse requires Node.js 22.19 or newer; this is v20.20.2\n',
     })
   })
 

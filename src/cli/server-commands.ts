@@ -1,0 +1,63 @@
+/** The commands of the server as `main.ts` starts them: with the outputs and signals of the process. */
+import { proxyFrom } from '../config/egress-proxy.ts'
+import { inClusterFrom } from '../config/environment.ts'
+import type { LoadEnvironment } from '../gatehouse/load.ts'
+import { createStderr } from '../log.ts'
+import { createLossyOutput } from '../lossy-output.ts'
+import { standardOutput } from '../output.ts'
+import { resolveConfigFile } from './config-file.ts'
+import { serve } from './serve.ts'
+import { validate } from './validate.ts'
+
+/** How long the last lines may take to be read before the process exits. */
+const FLUSH_MS = 2_000
+
+/** Runs `serve`; returns its exit code once the last lines were read. */
+export async function runServe(config: string, host: NodeJS.Process): Promise<number> {
+  const stderr = createStderr()
+  const exitCode = await serve(
+    { configFile: configFile(config, host), ...environmentOf(host) },
+    {
+      stderr,
+      onSignal: (handler) => {
+        host.on('SIGTERM', handler)
+        host.on('SIGINT', handler)
+      },
+      onHangup: (handler) => host.on('SIGHUP', handler),
+      onWarning: (handler) => {
+        host.removeAllListeners('warning')
+        host.on('warning', handler)
+      },
+      onCrash: (handler) => host.on('uncaughtException', handler),
+    },
+  )
+  await stderr.flush(FLUSH_MS)
+  return exitCode
+}
+
+/** Runs `validate`; returns its exit code once the last lines were read. */
+export async function runValidate(
+  config: string,
+  online: boolean,
+  host: NodeJS.Process,
+): Promise<number> {
+  const stderr = createStderr()
+  const stdout = createLossyOutput(
+    {},
+    { output: { write: (bytes) => standardOutput(1).write(bytes) } },
+  )
+  const exitCode = await validate(
+    { configFile: configFile(config, host), ...environmentOf(host), online },
+    { stdout, stderr },
+  )
+  await Promise.all([stdout.flush(FLUSH_MS), stderr.flush(FLUSH_MS)])
+  return exitCode
+}
+
+function environmentOf({ env }: NodeJS.Process): LoadEnvironment {
+  return { inCluster: inClusterFrom(env), proxy: proxyFrom(env) }
+}
+
+function configFile(name: string, host: NodeJS.Process): string {
+  return resolveConfigFile(name, { cwd: host.cwd(), env: host.env })
+}

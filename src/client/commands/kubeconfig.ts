@@ -1,0 +1,72 @@
+import { ClientFailure } from '../failure.ts'
+import type { ClientHost } from '../host.ts'
+import { kubeconfigDocument } from '../kubeconfig/document.ts'
+import { mergeEntry } from '../kubeconfig/merge.ts'
+import { kubeloginStanza } from '../kubeconfig/stanza.ts'
+import { chooseMethod } from '../obtain-session.ts'
+import { openIssuer, scopesFor } from '../oidc/issuer.ts'
+import type { TrustedServer } from '../trust-server.ts'
+import { effectsOf } from './environment.ts'
+import {
+  entryName,
+  execOf,
+  findServer,
+  mergeExec,
+  mergeServer,
+  type ServerOptions,
+} from './login.ts'
+
+export interface KubeconfigOptions extends ServerOptions {
+  readonly merge?: boolean
+  readonly flavor: string
+}
+
+export const FLAVORS = ['gatehouse', 'kubelogin'] as const
+
+/** Prints a kubeconfig for a Gatehouse, or merges it, without signing in. */
+export async function kubeconfig(
+  url: string,
+  options: KubeconfigOptions,
+  host: ClientHost,
+): Promise<void> {
+  const { terminal } = effectsOf(host, options)
+  const trusted = await findServer(url, options, host, terminal)
+  const isKubelogin = options.flavor === 'kubelogin'
+  if (isKubelogin && (options.account ?? '') !== '') {
+    throw new ClientFailure('usage', '--account has no meaning for kubelogin: leave it out')
+  }
+  if (options.merge === true) {
+    const { context, path } = isKubelogin
+      ? await mergeExec(trusted, options, host, await kubeloginExec(trusted, options))
+      : await mergeServer(trusted, options, host)
+    host.writeOut(`Context ${context} is in ${path}\n`)
+    return
+  }
+  // Whoever gets it has this program under its name.
+  const exec = isKubelogin
+    ? await kubeloginExec(trusted, options)
+    : execOf(trusted, options, ['gatehouse'])
+  const document = kubeconfigDocument('', undefined)
+  mergeEntry([document], {
+    name: entryName(trusted, options),
+    server: trusted.server,
+    account: options.account ?? '',
+    exec,
+    namespace: options.namespace,
+    makesCurrent: true,
+  })
+  host.writeOut(document.text())
+}
+
+async function kubeloginExec(
+  { server, discovery }: TrustedServer,
+  { method: name = '' }: KubeconfigOptions,
+): Promise<object> {
+  const method = chooseMethod(server, discovery, name)
+  const { configuration, close } = await openIssuer(method)
+  try {
+    return kubeloginStanza(method, scopesFor(configuration, method))
+  } finally {
+    await close()
+  }
+}

@@ -1,0 +1,156 @@
+import { ClientFailure } from '../failure.ts'
+import type { ClientHost } from '../host.ts'
+import { readKubeconfig } from '../kubeconfig/document.ts'
+import { missingPluginEntry } from '../kubeconfig/kuberc.ts'
+import { knownCA, mergeEntry, type Merged } from '../kubeconfig/merge.ts'
+import { defaultPath, kubeconfigPaths } from '../kubeconfig/paths.ts'
+import { pluginCommand, pluginStanza } from '../kubeconfig/stanza.ts'
+import { requireWritable, updateKubeconfigs } from '../kubeconfig/update.ts'
+import { chooseMethod, obtainSession } from '../obtain-session.ts'
+import { readCA } from '../renew-token.ts'
+import { originOf } from '../server.ts'
+import type { SessionId } from '../session/session.ts'
+import type { Terminal } from '../terminal.ts'
+import { trustServer, type TrustedServer } from '../trust-server.ts'
+import { requestWhoAmI, type WhoAmI } from '../whoami-request.ts'
+import { browserOf, effectsOf, type CommonOptions } from './environment.ts'
+import { formatted, type Output } from './output.ts'
+
+export interface ServerOptions extends CommonOptions {
+  readonly caFile?: string
+  readonly caFingerprint?: readonly string[]
+  readonly context?: string
+  readonly namespace?: string
+  /** False for `--keep-context`. */
+  readonly switchContext: boolean
+  readonly browser: boolean
+  readonly device?: boolean
+}
+
+export interface LoginOptions extends ServerOptions {
+  readonly acceptSharedClient?: boolean
+  readonly output: Output
+}
+
+/**
+ * Signs in at a Gatehouse and writes the kubeconfig. The kubeconfig is written last, so that a sign-in
+ * that does not succeed leaves it as it was.
+ */
+export async function login(url: string, options: LoginOptions, host: ClientHost): Promise<void> {
+  const effects = effectsOf(host, options)
+  const paths = kubeconfigPaths(host, options.kubeconfig)
+  requireWritable(defaultPath(paths))
+  const trusted = await findServer(url, options, host, effects.terminal)
+  const { server, discovery } = trusted
+  const id = sessionOf(trusted, options)
+  chooseMethod(server, discovery, id.method)
+  const session = await obtainSession(
+    {
+      id,
+      maySignIn: true,
+      force: true,
+      acceptSharedClient: options.acceptSharedClient === true,
+      browser: browserOf(host, options.browser),
+      device: options.device === true,
+    },
+    effects,
+  )
+  let whoami: WhoAmI
+  try {
+    whoami = await requestWhoAmI(server, session.secrets.idToken)
+  } catch (error) {
+    if (error instanceof ClientFailure && error.message.startsWith('refused')) {
+      effects.store.remove(id)
+    }
+    throw error
+  }
+  const merged = await mergeServer(trusted, options, host)
+  const { username, groups } = whoami
+  const result = { server: server.origin, username, groups, ...merged }
+  host.writeOut(
+    formatted(options.output, result, [
+      ['Signed in as', `${username} at ${discovery.displayName} (${server.origin})`],
+      ['Groups', groups.join(', ')],
+      ['Context', `${merged.context} in ${merged.path}`],
+    ]),
+  )
+  if (options.output !== 'table') return
+  const context = options.switchContext ? '' : ` --context ${merged.context}`
+  host.writeOut(`\nNow run: kubectl${context} get pods\n`)
+}
+
+/** The server of a URL, with a CA that the user trusts. */
+export async function findServer(
+  url: string,
+  { caFile, caFingerprint = [], kubeconfig }: ServerOptions,
+  host: ClientHost,
+  terminal: Terminal,
+): Promise<TrustedServer> {
+  const origin = originOf(url, 'the URL')
+  const documents = kubeconfigPaths(host, kubeconfig).map((path) => readKubeconfig(path))
+  const known = caFile === undefined ? knownCA(documents, origin) : readCA(caFile)
+  return trustServer({ origin, knownCA: known, fingerprints: caFingerprint }, terminal)
+}
+
+export function sessionOf(
+  { server }: TrustedServer,
+  { account = '', method = '' }: CommonOptions,
+): SessionId {
+  return { server, account, method }
+}
+
+/** Merges the entries of a server into the kubeconfig; prints what kuberc lacks. */
+export async function mergeServer(
+  trusted: TrustedServer,
+  options: ServerOptions,
+  host: ClientHost,
+): Promise<Merged> {
+  const command = pluginCommand(host)
+  const exec = execOf(trusted, options, command)
+  const merged = await mergeExec(trusted, options, host, exec)
+  const missing = missingPluginEntry(host, command[0] ?? '')
+  if (missing !== undefined) host.writeError(`\n${missing}\n`)
+  return merged
+}
+
+export function execOf(
+  trusted: TrustedServer,
+  options: ServerOptions,
+  command: readonly string[],
+): object {
+  const { cache, browser } = options
+  const args = [
+    ...(cache === undefined || cache === 'auto' ? [] : [`--cache=${cache}`]),
+    ...(browser ? [] : ['--no-browser']),
+    ...(options.device === true ? ['--device'] : []),
+  ]
+  return pluginStanza({ ...sessionOf(trusted, options), command, args })
+}
+
+/** Merges the entries of a server with any `exec` member. */
+export function mergeExec(
+  trusted: TrustedServer,
+  options: ServerOptions,
+  host: ClientHost,
+  exec: object,
+): Promise<Merged> {
+  const { account = '', namespace, switchContext } = options
+  const entry = {
+    name: entryName(trusted, options),
+    server: trusted.server,
+    account,
+    exec,
+    namespace,
+    makesCurrent: switchContext,
+  }
+  return updateKubeconfigs(kubeconfigPaths(host, options.kubeconfig), (documents) =>
+    mergeEntry(documents, entry),
+  )
+}
+
+export function entryName(
+  { server, discovery }: TrustedServer,
+  { context }: ServerOptions,
+): string {
+  return context ?? discovery.clusterName ?? new URL(server.origin).hostname
+}

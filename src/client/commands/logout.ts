@@ -1,0 +1,75 @@
+import { ClientFailure } from '../failure.ts'
+import type { ClientHost } from '../host.ts'
+import { readKubeconfig } from '../kubeconfig/document.ts'
+import { currentServer, removeEntries } from '../kubeconfig/merge.ts'
+import { kubeconfigPaths } from '../kubeconfig/paths.ts'
+import { updateKubeconfigs } from '../kubeconfig/update.ts'
+import { revokeSession } from '../oidc/refresh.ts'
+import { originOf } from '../server.ts'
+import type { SessionId } from '../session/session.ts'
+import type { SessionStore } from '../session/store.ts'
+import { effectsOf, type CommonOptions } from './environment.ts'
+
+export interface LogoutOptions extends CommonOptions {
+  /** False for `--keep-kubeconfig`. */
+  readonly removeEntries: boolean
+}
+
+/**
+ * Ends the sign-ins at a Gatehouse: revokes them at the issuer, removes them from the cache, and their
+ * entries from the kubeconfig. What cannot be revoked is removed nevertheless, and reported.
+ *
+ * @throws ClientFailure at the end, when a sign-in could not be revoked
+ */
+export async function logout(
+  url: string | undefined,
+  options: LogoutOptions,
+  host: ClientHost,
+): Promise<void> {
+  const paths = kubeconfigPaths(host, options.kubeconfig)
+  const { store } = effectsOf(host, options)
+  const origin = originToLeave(url, paths)
+  const ids = store
+    .list(origin)
+    .filter(({ account }) => options.account === undefined || account === options.account)
+  const failures: string[] = []
+  for (const id of ids) {
+    const problem = await end(id, store)
+    if (problem !== undefined) failures.push(problem)
+  }
+  const removed = options.removeEntries
+    ? await updateKubeconfigs(paths, (documents) =>
+        removeEntries(documents, origin, options.account),
+      )
+    : []
+  host.writeOut(
+    ids.length === 0 && removed.length === 0
+      ? `Not signed in at ${origin}\n`
+      : `Signed out of ${origin}${removed.map((name) => `; removed the context ${name}`).join('')}\n`,
+  )
+  if (failures.length > 0) throw new ClientFailure('unavailable', failures.join('; '))
+}
+
+function originToLeave(url: string | undefined, paths: readonly string[]): string {
+  if (url !== undefined) return originOf(url, 'the URL')
+  const current = currentServer(paths.map((path) => readKubeconfig(path)))
+  if (current !== undefined) return current.origin
+  throw new ClientFailure(
+    'usage',
+    'the current context of the kubeconfig does not sign in with this program: name the URL of a Gatehouse',
+  )
+}
+
+/** Why the sign-in could not be revoked; undefined when it could, or when the issuer has no revocation. */
+async function end(id: SessionId, store: SessionStore): Promise<string | undefined> {
+  const session = await store.read(id)
+  try {
+    if (session !== undefined) await revokeSession(session)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof ClientFailure)) throw error
+    return `the sign-in was removed from this machine, but not revoked at the issuer: ${error.message}`
+  } finally {
+    store.remove(id)
+  }
+}

@@ -1,0 +1,49 @@
+import * as openid from 'openid-client'
+
+import { ClientFailure, printable } from '../failure.ts'
+import type { Session } from '../session/session.ts'
+import { issuerFailure } from './issuer-failure.ts'
+import { scopesFor } from './issuer.ts'
+import { SIGN_IN_TIMEOUT_MS, type SignInRequest } from './sign-in-request.ts'
+import { newBoundKey, sessionFrom } from './tokens.ts'
+
+/**
+ * Signs in with a code that the user enters on another device (RFC 8628).
+ *
+ * @throws ClientFailure
+ */
+export async function signInWithDevice(
+  configuration: openid.Configuration,
+  { method, terminal }: SignInRequest,
+): Promise<Session> {
+  try {
+    if (configuration.serverMetadata().device_authorization_endpoint === undefined) {
+      throw new ClientFailure('signInFailed', `${method.issuer} has no device authorization`)
+    }
+    const key = await newBoundKey(configuration)
+    const scopes = scopesFor(configuration, method)
+    const parameters = { ...method.extraParameters, scope: scopes.join(' ') }
+    const started = await openid.initiateDeviceAuthorization(configuration, parameters)
+    terminal.print(
+      'Open this address on a device with a browser, and enter the code. Never enter a code that ' +
+        'somebody sent to you.\n\n' +
+        `  ${printable(started.verification_uri)}\n  ${printable(started.user_code)}\n`,
+    )
+    const response = await openid.pollDeviceAuthorizationGrant(
+      configuration,
+      started,
+      {},
+      {
+        signal: AbortSignal.timeout(Math.min(started.expires_in * 1_000, SIGN_IN_TIMEOUT_MS)),
+        ...(key === undefined ? {} : { DPoP: key.handle }),
+      },
+    )
+    return sessionFrom(response, { issuer: method, scopes, key, now: Date.now() })
+  } catch (error) {
+    const { code } = error as { code?: unknown }
+    if (code === 'OAUTH_TIMEOUT' || code === 'OAUTH_ABORT') {
+      throw new ClientFailure('signInFailed', 'the code was not entered in time: try again')
+    }
+    throw issuerFailure(method.issuer, error)
+  }
+}

@@ -1,0 +1,16 @@
+import type { OidcMethod } from '../discovery.ts'
+import type { Terminal } from '../terminal.ts'
+
+/** How long the user has to sign in. */
+export const SIGN_IN_TIMEOUT_MS = 5 * 60_000
+
+export interface SignInRequest {
+  readonly method: OidcMethod
+  /** Which account to ask the issuer for; empty for any. */
+  readonly account: string
+  readonly terminal: Terminal
+  /** The command that opens a browser; undefined where there is none, or none is wanted. */
+  readonly browser: readonly string[] | undefined
+  /** Whether to sign in with a device code. */
+  readonly device: boolean
+}

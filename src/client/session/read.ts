@@ -1,0 +1,93 @@
+/** Reads a cached session. Whatever is wrong with it means that there is none. */
+import { readFileSync } from 'node:fs'
+
+import {
+  sessionFile,
+  type Secrets,
+  type Session,
+  type SessionFacts,
+  type SessionId,
+} from './session.ts'
+
+/** The content of a session's file. */
+export interface StoredSession {
+  readonly version: 1
+  readonly origin: string
+  readonly certificateAuthority: string
+  readonly account: string
+  readonly method: string
+  readonly facts: SessionFacts
+  /** In plain text, in a file for its owner only, or encrypted with a key in the keyring. */
+  readonly secrets: Secrets | { readonly sealed: string }
+}
+
+/** Decrypts what was sealed with the key in the keyring; undefined when that is not possible. */
+export type Unseal = (sealed: string) => Promise<string | undefined>
+
+/** The session, or undefined: none, one of another server or CA, or a file that is not one. */
+export function readSession(
+  directory: string,
+  id: SessionId,
+  unseal: Unseal,
+): Session | undefined | Promise<Session | undefined> {
+  const stored = readStored(sessionFile(directory, id))
+  if (stored === undefined || !isOf(stored, id)) return undefined
+  const { facts, secrets } = stored
+  if (!('sealed' in secrets)) return isSecrets(secrets) ? { facts, secrets } : undefined
+  return unseal(secrets.sealed).then((text) => {
+    const opened = text === undefined ? undefined : parsed(text)
+    return isSecrets(opened) ? { facts, secrets: opened } : undefined
+  })
+}
+
+/** The content of a file of this version, not yet compared with what was asked for. */
+export function readStored(file: string): StoredSession | undefined {
+  try {
+    const stored = parsed(readFileSync(file, 'utf8'))
+    return isStored(stored) ? stored : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The token is only ever given for the server, and under the CA, that it was obtained for. */
+function isOf(stored: StoredSession, { server, account, method }: SessionId): boolean {
+  return (
+    stored.origin === server.origin &&
+    stored.certificateAuthority === server.certificateAuthority &&
+    stored.account === account &&
+    stored.method === method
+  )
+}
+
+function isStored(value: unknown): value is StoredSession {
+  if (!isObject(value) || value['version'] !== 1) return false
+  const { facts, secrets } = value
+  if (!isObject(facts) || !isObject(secrets)) return false
+  const texts = ['issuer', 'clientID', 'subject', 'discoveryURL', 'issuerCA']
+  return (
+    texts.every((name) => typeof facts[name] === 'string') &&
+    Array.isArray(facts['scopes']) &&
+    Number.isFinite(facts['renewAt']) &&
+    Number.isFinite(facts['expiresAt']) &&
+    (secrets['sealed'] === undefined || typeof secrets['sealed'] === 'string')
+  )
+}
+
+function isSecrets(value: unknown): value is Secrets {
+  if (!isObject(value) || typeof value['idToken'] !== 'string') return false
+  const { refreshToken } = value
+  return refreshToken === undefined || typeof refreshToken === 'string'
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}

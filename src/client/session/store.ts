@@ -1,0 +1,96 @@
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { ClientFailure } from '../failure.ts'
+import type { Server } from '../server.ts'
+import { seal, unseal } from './keyring.ts'
+import { readSession, readStored, type StoredSession } from './read.ts'
+import { sessionFile, type Session, type SessionId } from './session.ts'
+import { cannotWrite, replaceFile } from './write-file.ts'
+
+/** Where secrets are kept: `auto` is the keyring where there is one, otherwise a file. */
+export const CACHES = ['auto', 'keyring', 'file'] as const
+export type Cache = (typeof CACHES)[number]
+
+export interface SessionStore {
+  /** Undefined when there is none, or when it cannot be read for whatever reason. */
+  read(id: SessionId): Promise<Session | undefined>
+  /** @throws ClientFailure when it cannot be written; the earlier session stays */
+  write(id: SessionId, session: Session): Promise<void>
+  remove(id: SessionId): void
+  /** The sign-ins at a server, of all accounts and methods, or at all servers. */
+  list(origin?: string): readonly SessionId[]
+  /** The name of the lock of a session. */
+  lockName(id: SessionId): string
+}
+
+export interface SessionStoreOptions {
+  readonly directory: string
+  readonly cache: Cache
+}
+
+/** Opens the cache; its directory is made with the first write. */
+export function createSessionStore({ directory, cache }: SessionStoreOptions): SessionStore {
+  return {
+    read: async (id) => readSession(directory, id, unseal),
+    async write(id, { facts, secrets }) {
+      makePrivate(directory)
+      const text = cache === 'file' ? undefined : await seal(JSON.stringify(secrets))
+      if (text === undefined && cache === 'keyring') {
+        throw new ClientFailure('file', 'there is no keyring that can be used: use --cache file')
+      }
+      const stored: StoredSession = {
+        version: 1,
+        origin: id.server.origin,
+        certificateAuthority: id.server.certificateAuthority,
+        account: id.account,
+        method: id.method,
+        facts,
+        secrets: text === undefined ? secrets : { sealed: text },
+      }
+      replaceFile(sessionFile(directory, id), `${JSON.stringify(stored)}\n`)
+    },
+    remove: (id) => rmSync(sessionFile(directory, id), { force: true }),
+    list(origin) {
+      return filesOf(directory).flatMap((file) => {
+        const stored = readStored(join(directory, file))
+        if (stored === undefined || (origin !== undefined && stored.origin !== origin)) return []
+        const { certificateAuthority, account, method } = stored
+        const server: Server = { origin: stored.origin, certificateAuthority }
+        return [{ server, account, method }]
+      })
+    },
+    lockName(id) {
+      makePrivate(directory)
+      return sessionFile(directory, id)
+    },
+  }
+}
+
+function filesOf(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory).filter((name) => name.endsWith('.json'))
+  } catch {
+    return []
+  }
+}
+
+/**
+ * Makes the directory, for its owner only. Somebody else's directory, or a link to one, is refused: its
+ * owner could read the tokens.
+ *
+ * @throws ClientFailure
+ */
+export function makePrivate(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const { uid, mode } = lstatSync(directory)
+    const isOwn = process.getuid === undefined || uid === process.getuid()
+    if (!lstatSync(directory).isDirectory() || !isOwn) {
+      throw new ClientFailure('file', `${directory} is not a directory of yours: remove it`)
+    }
+    if ((mode & 0o077) !== 0 && process.platform !== 'win32') chmodSync(directory, 0o700)
+  } catch (error) {
+    throw error instanceof ClientFailure ? error : cannotWrite(directory, error)
+  }
+}

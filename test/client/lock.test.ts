@@ -1,0 +1,61 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+
+import { ClientFailure } from '../../src/client/failure.ts'
+import { takeLock } from '../../src/client/session/lock.ts'
+import { command } from '../support/command.ts'
+
+const child = join(import.meta.dirname, 'lock-child.ts')
+let folder = ''
+let name = ''
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gatehouse-lock-'))
+  name = join(folder, 'session.json')
+  onTestFinished(() => rm(folder, { recursive: true }))
+})
+
+const run = (mode: string) =>
+  command(process.execPath, [child, name, join(folder, 'log'), mode], { cwd: folder })
+
+test('of many processes one holds it at a time, and crashed holders do not stop the others', async () => {
+  const modes = Array.from({ length: 12 }, (_, i) => (i % 4 === 1 ? 'crash' : 'hold'))
+  await Promise.all(modes.map(run))
+  const lines = (await readFile(join(folder, 'log'), 'utf8')).trim().split('\n')
+  const taken = lines.filter((line) => line.startsWith('+'))
+  expect(taken).toHaveLength(12)
+  // Whoever has not crashed releases it before the next one takes it.
+  const released = lines.flatMap((line, i) => (line.startsWith('-') ? [[lines[i - 1], line]] : []))
+  expect(released.map(([before]) => before)).toEqual(
+    released.map(([, line]) => line?.replace('-', '+')),
+  )
+  expect(lines.filter((line) => line.startsWith('-'))).toHaveLength(9)
+}, 60_000)
+
+test('those who waited for a holder that failed fail as it did; later ones do not', async () => {
+  const lock = await takeLock({ name, timeout: 1_000 })
+  const waiting = takeLock({ name, timeout: 5_000 })
+  setTimeout(() => lock.release(new ClientFailure('signInFailed', 'canceled')), 200)
+  await expect(waiting).rejects.toMatchObject({ message: 'canceled', exitCode: 4 })
+  const next = await takeLock({ name, timeout: 1_000 })
+  next.release()
+})
+
+test('waiting ends at its timeout, and names the process', async () => {
+  const lock = await takeLock({ name, timeout: 1_000 })
+  await expect(takeLock({ name, timeout: 100 })).rejects.toThrow(`process ${process.pid}`)
+  lock.release()
+})
+
+test('a file without its content counts as held while it is new', async () => {
+  await writeFile(`${name}.lock.7`, '')
+  await expect(takeLock({ name, timeout: 100 })).rejects.toThrow('still running')
+})
+
+test('only the last file stays', async () => {
+  for (let i = 0; i < 3; i++) (await takeLock({ name, timeout: 1_000 })).release()
+  expect(await readdir(folder)).toEqual(['session.json.lock.3'])
+})
