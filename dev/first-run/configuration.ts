@@ -10,7 +10,7 @@ import { OIDC_PREFIX } from './users.ts'
 export interface ConfigurationOptions {
   readonly directory: string
   readonly certificates: DevelopmentCertificates
-  readonly identityProvider: Pick<IdentityProvider, 'issuer' | 'clientId'>
+  readonly identityProvider: Pick<IdentityProvider, 'issuer' | 'clientId' | 'commandLineClientId'>
   /** Path of a kubeconfig of the API server, with Gatehouse's credential. */
   readonly upstreamKubeconfig: string
   /** 0 means any free port. */
@@ -54,6 +54,22 @@ export async function writeConfiguration(
         crlFile: certificates.clientCRLFile,
       },
     },
+    signIn: {
+      displayName: 'Gatehouse for development',
+      clusterName: 'gatehouse-development',
+      caFile: certificates.ca.certFile,
+      methods: [
+        {
+          name: 'development',
+          issuer: options.identityProvider.issuer,
+          clientID: options.identityProvider.commandLineClientId,
+          scopes: ['offline_access', 'profile', 'email', 'groups'],
+          // The provider issues refresh tokens only with consent (OpenID Connect Core section 11).
+          extraParameters: [{ name: 'prompt', value: 'consent' }],
+          redirectURIs: ['http://127.0.0.1'],
+        },
+      ],
+    },
     authorization: { rulesFile },
     audit: { file: { path: auditFile } },
     upstream: { kubeconfig: options.upstreamKubeconfig },
@@ -65,7 +81,7 @@ export async function writeConfiguration(
 }
 
 async function authentication(options: ConfigurationOptions): Promise<string> {
-  const { issuer, clientId } = options.identityProvider
+  const { issuer, clientId, commandLineClientId } = options.identityProvider
   return stringify({
     apiVersion: 'apiserver.config.k8s.io/v1',
     kind: 'AuthenticationConfiguration',
@@ -73,7 +89,8 @@ async function authentication(options: ConfigurationOptions): Promise<string> {
       {
         issuer: {
           url: issuer,
-          audiences: [clientId],
+          audiences: [clientId, commandLineClientId],
+          audienceMatchPolicy: 'MatchAny',
           certificateAuthority: await readFile(options.certificates.ca.certFile, 'utf8'),
         },
         claimMappings: {

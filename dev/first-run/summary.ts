@@ -1,4 +1,5 @@
 /** What `npm start` prints when everything runs. */
+import { dirname, join } from 'node:path'
 import { findProgram } from '../find-program.ts'
 import type { Environment } from './environment.ts'
 
@@ -39,6 +40,8 @@ export async function textSummary(environment: Environment, path: string): Promi
   const kubectl = upstream.kubectl === undefined || onPath ? 'kubectl' : quote(upstream.kubectl)
   const files = users.map(({ kubeconfig }) => quote(kubeconfig))
   const [first = '', second = ''] = files
+  const own = quote(join(dirname(environment.configuration), 'you.kubeconfig'))
+  const login = `login ${environment.url} --ca-file ${quote(environment.ca)} --kubeconfig ${own}`
   const lines = [
     `Gatehouse is running at ${environment.url}`,
     '',
@@ -48,7 +51,13 @@ export async function textSummary(environment: Environment, path: string): Promi
         `  ${username.padEnd(12)} ${kindText[kind].padEnd(15)} ${kubeconfig}`,
     ),
     '',
-    'Try these in another terminal (the rule no-proxy-subresources denies the last one):',
+    'Try these in another terminal, in this directory. Sign in as "grace", with any password (the browser',
+    'warns of the development certificate; --no-browser prints the address instead):',
+    '',
+    `  npm run --silent gatehouse -- ${login}`,
+    `  ${kubectl} --kubeconfig ${own} get pods --all-namespaces`,
+    '',
+    'These need no browser (the rule no-proxy-subresources denies the last one):',
     '',
     `  ${kubectl} --kubeconfig ${first} get pods --all-namespaces`,
     `  ${kubectl} --kubeconfig ${second} auth whoami`,

@@ -138,6 +138,8 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
     writeFile(file('serving.crt'), serving.certificatePem),
     writeFile(file('serving.key'), serving.keyPem, SECRET),
     writeFile(file('client-ca.crt'), clientAuthority.certificatePem),
+    // For signIn.caFile.
+    writeFile(file('serving-ca.crt'), servingAuthority.certificatePem),
     writeFile(file('rules.yaml'), stringify(options.rules ?? ALLOW_ALL)),
     writeFile(file('authentication.yaml'), stringify(authenticationOf(issuer))),
     writeFile(file('upstream.kubeconfig'), await kubeconfigOf(options.upstream), SECRET),

@@ -20,7 +20,7 @@ export const grace = {
   subject: 'grace-1',
   preferredUsername: 'grace',
   email: 'grace@example.com',
-  groups: ['developers'],
+  groups: ['engineers'],
 }
 export const heidi = { ...grace, subject: 'heidi-1', preferredUsername: 'heidi', groups: ['ops'] }
 
@@ -33,6 +33,8 @@ export interface SignInWorldOptions {
   readonly upstream?: TestUpstream
   /** Members of the method in `signIn.methods`. */
   readonly method?: Readonly<Record<string, unknown>>
+  /** Members of `signIn`. */
+  readonly signIn?: Readonly<Record<string, unknown>>
   /** The provider of another world, which is not ended with this one. */
   readonly provider?: IdentityProvider
   readonly providerCA?: string
@@ -90,6 +92,7 @@ export async function startSignInWorld(options: SignInWorldOptions = {}): Promis
     configuration: {
       authentication: { configFile: authentication },
       signIn: {
+        ...options.signIn,
         methods: [
           {
             name: 'development',
