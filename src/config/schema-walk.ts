@@ -18,7 +18,9 @@ export function unwrapOnce(schema: z.ZodType): z.ZodType | undefined {
   ) {
     return schema.unwrap() as z.ZodType
   }
-  return schema instanceof z.ZodPipe ? (schema.in as z.ZodType) : undefined
+  if (!(schema instanceof z.ZodPipe)) return undefined
+  // Of `preprocess`, the second half describes the data.
+  return (schema.in instanceof z.ZodTransform ? schema.out : schema.in) as z.ZodType
 }
 
 /** The first value that `read` gives for the schema or one of the layers underneath it. */

@@ -3,6 +3,7 @@ import type {
   AuthenticationConfiguration,
   Issuer,
 } from '../authentication/oidc/authentication-config.ts'
+import { issuerClaims } from '../authentication/oidc/issuer-claims.ts'
 import type { Configuration } from '../config/schema.ts'
 
 export type SignInOptions = Configuration['signIn']
@@ -123,15 +124,8 @@ const SCOPES_OF_CLAIMS: Readonly<Record<string, string>> = {
 }
 
 /** Without offline_access there may be no refresh token, and every sign-in would end with its ID token. */
-function derivedScopes({ claimMappings, requiredClaims }: Issuer): readonly string[] {
-  const { username, groups, uidClaim } = claimMappings
-  const claims = [
-    username.claim,
-    groups?.claim,
-    uidClaim,
-    ...requiredClaims.map((one) => one.claim),
-  ]
-  const scopes = claims.flatMap((claim = '') =>
+function derivedScopes(issuer: Issuer): readonly string[] {
+  const scopes = issuerClaims(issuer).flatMap((claim) =>
     Object.hasOwn(SCOPES_OF_CLAIMS, claim) ? (SCOPES_OF_CLAIMS[claim] ?? []) : [],
   )
   return [...new Set(['offline_access', ...scopes])]

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
 import type { Issuer } from '../../src/authentication/oidc/authentication-config.ts'
+import { compileFor } from '../../src/authentication/oidc/expressions.ts'
 import { signIn } from '../../src/config/schema/sign-in.ts'
 import { discoveryDocument } from '../../src/sign-in/discovery-document.ts'
 
@@ -9,11 +10,12 @@ const issuer = (overrides: Partial<Issuer> = {}): Issuer => ({
   discoveryUrl: undefined,
   certificateAuthority: undefined,
   audiences: ['kubernetes'],
-  requiredClaims: [],
+  rules: { requiredClaims: [], claimRules: [], userRules: [] },
   claimMappings: {
     username: { claim: 'email', prefix: '' },
     groups: { claim: 'groups', prefix: '', isRequired: false },
-    uidClaim: 'sub',
+    uid: { claim: 'sub' },
+    extra: [],
   },
   sharesNames: false,
   ...overrides,
@@ -48,6 +50,21 @@ describe('without signIn.methods', () => {
         },
       ],
     })
+  })
+
+  test('the scopes are also those of the claims that expressions read', () => {
+    const expression = compileFor('claims', 'claims.?groups.orValue(claims["preferred_username"])')
+    const { methods } = documentOf({}, [
+      issuer({
+        claimMappings: {
+          username: { claim: 'sub', prefix: '' },
+          groups: { expression, prefix: '', isRequired: false },
+          uid: undefined,
+          extra: [],
+        },
+      }),
+    ])
+    expect(methods[0]?.optionalScopes).toEqual(['offline_access', 'groups', 'profile'])
   })
 
   test('an issuer with several audiences is left out: which one is the client is not known', () => {

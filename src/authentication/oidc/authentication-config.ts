@@ -1,13 +1,18 @@
 import { readDocument } from '../../config/document.ts'
 import { ConfigError } from '../../config/problem.ts'
+import { fieldName, type Path } from '../../config/path.ts'
 import { checkAcrossFields } from './authentication-checks.ts'
+import type { Expressions } from './authentication-expressions.ts'
 import {
   authenticationConfigurationSchema,
   withoutAbsent,
   type AuthenticationConfigurationFile,
 } from './authentication-schema.ts'
 import { checkNames, type IssuerOptions } from './authentication-names.ts'
-import type { ClaimMappings, RequiredClaim } from './claim-mappings.ts'
+import type { ClaimMappings, NameSource, Source } from './claim-mappings.ts'
+import type { ValidationRules } from './claim-rules.ts'
+import { prefixOfNames } from './expression-prefix.ts'
+import type { Expression } from './expressions.ts'
 
 /** The issuers whose tokens are accepted, and how their claims map to Kubernetes users. */
 export interface AuthenticationConfiguration {
@@ -26,7 +31,7 @@ export interface Issuer {
   readonly certificateAuthority: string | undefined
   /** `aud` must contain one of them. */
   readonly audiences: readonly string[]
-  readonly requiredClaims: readonly RequiredClaim[]
+  readonly rules: ValidationRules
   readonly claimMappings: ClaimMappings
   /** Whether its users may have the names of users of another source. */
   readonly sharesNames: boolean
@@ -34,7 +39,7 @@ export interface Issuer {
 
 /**
  * Reads a Kubernetes `AuthenticationConfiguration` (apiserver.config.k8s.io/v1 and v1beta1) as
- * strictly as kube-apiserver does. Fields that need CEL are refused.
+ * strictly as kube-apiserver does.
  *
  * @param options undefined when gatehouse.yaml is not valid: they are not checked then
  * @throws ConfigError with every problem found
@@ -45,44 +50,107 @@ export function loadAuthenticationConfiguration(
 ): AuthenticationConfiguration {
   const reading = readDocument(file, authenticationConfigurationSchema)
   const present = { ...reading, raw: withoutAbsent(reading.raw) }
+  const { problems: across, expressions } = checkAcrossFields(present)
   const problems = [
     ...reading.problems,
-    ...checkAcrossFields(present),
-    ...(options === undefined ? [] : checkNames(present, options)),
+    ...across,
+    ...(options === undefined ? [] : checkNames(present, expressions, options)),
   ]
   if (reading.value === undefined || problems.length > 0) throw new ConfigError(problems)
-  return { issuers: reading.value.jwt.map((jwt) => toIssuer(jwt, options?.issuers)) }
+  return {
+    issuers: reading.value.jwt.map((jwt, i) => {
+      const own = options?.issuers.find(({ url }) => url === jwt.issuer.url)
+      return toIssuer(jwt, expressionsAt(expressions, ['jwt', i]), own)
+    }),
+  }
 }
 
 type Jwt = AuthenticationConfigurationFile['jwt'][number]
+type OwnOptions = IssuerOptions['issuers'][number] | undefined
+/** The expression at a path below an issuer. */
+type ExpressionAt = (...path: Path) => Expression
 
-function toIssuer(
-  { issuer, claimValidationRules, claimMappings }: Jwt,
-  options: IssuerOptions['issuers'] = [],
-): Issuer {
-  const { username, groups, uid } = claimMappings
-  const own = options.find(({ url }) => url === issuer.url)
+function expressionsAt(expressions: Expressions, issuer: Path): ExpressionAt {
+  return (...path) => {
+    const field = fieldName([...issuer, ...path])
+    const expression = expressions.get(field)
+    if (expression === undefined) throw new TypeError(`${field} is not compiled`)
+    return expression
+  }
+}
+
+function toIssuer(jwt: Jwt, at: ExpressionAt, own: OwnOptions): Issuer {
+  const { issuer } = jwt
   return {
     url: issuer.url,
     sharesNames: own?.sharesNames === true,
     discoveryUrl: issuer.discoveryURL,
     certificateAuthority: issuer.certificateAuthority,
     audiences: issuer.audiences,
-    requiredClaims: claimValidationRules.map(({ claim = '', requiredValue = '' }) => ({
-      claim,
-      requiredValue,
-    })),
-    claimMappings: {
-      username: { claim: username.claim ?? '', prefix: username.prefix ?? '' },
-      groups:
-        groups?.claim === undefined
-          ? undefined
-          : {
-              claim: groups.claim,
-              prefix: groups.prefix ?? '',
-              isRequired: own?.missingGroups === 'refuse',
-            },
-      uidClaim: uid?.claim,
-    },
+    rules: toRules(jwt, at),
+    claimMappings: toMappings(jwt.claimMappings, at, own),
   }
+}
+
+function toRules(
+  { claimValidationRules, userValidationRules }: Jwt,
+  at: ExpressionAt,
+): ValidationRules {
+  return {
+    requiredClaims: claimValidationRules.flatMap(({ claim, requiredValue = '' }) =>
+      claim === undefined ? [] : [{ claim, requiredValue }],
+    ),
+    claimRules: claimValidationRules.flatMap(({ claim, message = '' }, i) =>
+      claim === undefined
+        ? [{ expression: at('claimValidationRules', i, 'expression'), message }]
+        : [],
+    ),
+    userRules: userValidationRules.map(({ message = '' }, i) => ({
+      expression: at('userValidationRules', i, 'expression'),
+      message,
+    })),
+  }
+}
+
+function toMappings(
+  { username, groups, uid, extra }: Jwt['claimMappings'],
+  at: ExpressionAt,
+  own: OwnOptions,
+): ClaimMappings {
+  const groupNames = toNames('groups', groups ?? {}, at)
+  return {
+    username: toNames('username', username, at) ?? { claim: '', prefix: '' },
+    groups: groupNames && { ...groupNames, isRequired: own?.missingGroups === 'refuse' },
+    uid: toSource('uid', uid ?? {}, at),
+    extra: extra.map(({ key = '' }, i) => ({
+      key,
+      expression: at('claimMappings', 'extra', i, 'valueExpression'),
+    })),
+  }
+}
+
+function toNames(
+  field: 'username' | 'groups',
+  mapping: Jwt['claimMappings']['username'],
+  at: ExpressionAt,
+): NameSource | undefined {
+  const source = toSource(field, mapping, at)
+  if (source === undefined) return undefined
+  return 'expression' in source
+    ? { ...source, prefix: prefixOfNames(source.expression.syntax) }
+    : { ...source, prefix: mapping.prefix ?? '' }
+}
+
+function toSource(
+  field: string,
+  {
+    claim,
+    expression,
+  }: { readonly claim?: string | undefined; readonly expression?: string | undefined },
+  at: ExpressionAt,
+): Source | undefined {
+  if (claim !== undefined) return { claim }
+  return expression === undefined
+    ? undefined
+    : { expression: at('claimMappings', field, 'expression') }
 }

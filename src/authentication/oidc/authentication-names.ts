@@ -1,8 +1,10 @@
 /** Checks that no two sources of user names or groups can give the same name. */
 import type { DocumentReading } from '../../config/document.ts'
-import { valueAt, type Path } from '../../config/path.ts'
+import { fieldName, valueAt, type Path } from '../../config/path.ts'
 import type { ConfigProblem } from '../../config/problem.ts'
 import type { Configuration } from '../../config/schema.ts'
+import type { Expressions } from './authentication-expressions.ts'
+import { prefixOfNames } from './expression-prefix.ts'
 
 /** The options of gatehouse.yaml that concern issuers. */
 export interface IssuerOptions {
@@ -14,32 +16,38 @@ export interface IssuerOptions {
 interface Source {
   readonly url: string
   readonly prefix: string
-  /** Where the prefix is. */
+  /** Where the prefix is, or the expression that makes the names. */
   readonly path: Path
+  readonly isExpression: boolean
 }
 
 /**
  * Checks the prefixes of each issuer against those of the others and against client certificates, whose
  * names have no prefix. Two prefixes overlap if one begins with the other: with `a:` and `a:b:`, the user
  * `b:ada` of the first issuer is the user `ada` of the second. User names and groups are two name spaces.
+ * Of an expression, the prefix is what all of its names are known to begin with.
  */
 export function checkNames(
   reading: DocumentReading<unknown>,
+  expressions: Expressions,
   { issuers, hasCertificates }: IssuerOptions,
 ): ConfigProblem[] {
   const sharing = new Set(issuers.flatMap(({ url, sharesNames }) => (sharesNames ? [url] : [])))
   return (['username', 'groups'] as const).flatMap((field) => {
-    const sources = sourcesOf(reading.raw, field)
+    const sources = sourcesOf(reading.raw, field, expressions)
     const names = field === 'username' ? 'user names' : 'groups'
     return sources.flatMap((source, i) => {
-      const { url, prefix, path } = source
+      const { url, prefix, path, isExpression } = source
+      const fix = isExpression
+        ? 'begin the expression with a prefix, such as "oidc:" + claims.sub'
+        : 'set a prefix'
       const problems: ConfigProblem[] = []
       if (hasCertificates && prefix === '' && !sharing.has(url)) {
         problems.push(
           reading.problem(
             path,
-            `is empty, so ${names} of this issuer may be those of client certificates`,
-            'set a prefix, or accept it with sharesNames: true in authentication.issuers of gatehouse.yaml',
+            `${isExpression ? 'begins with no constant prefix' : 'is empty'}, so ${names} of this issuer may be those of client certificates`,
+            `${fix}, or accept it with sharesNames: true in authentication.issuers of gatehouse.yaml`,
           ),
         )
       }
@@ -51,7 +59,7 @@ export function checkNames(
           reading.problem(
             path,
             `${JSON.stringify(prefix)} overlaps with the prefix ${JSON.stringify(other.prefix)} of ${other.url}, so ${names} of both issuers may be the same`,
-            'set a prefix with which no other begins, or accept it with sharesNames: true for both in authentication.issuers of gatehouse.yaml',
+            `${fix}, with which no other begins, or accept it with sharesNames: true for both in authentication.issuers of gatehouse.yaml`,
           ),
         )
       }
@@ -60,14 +68,25 @@ export function checkNames(
   })
 }
 
-function sourcesOf(raw: unknown, field: 'username' | 'groups'): Source[] {
+function sourcesOf(raw: unknown, field: 'username' | 'groups', expressions: Expressions): Source[] {
   const jwt = valueAt(raw, ['jwt'])
   if (!Array.isArray(jwt)) return []
-  return jwt.flatMap((_, i) => {
-    const path: Path = ['jwt', i, 'claimMappings', field, 'prefix']
-    const prefix = valueAt(raw, path)
+  return jwt.flatMap((_, i): Source[] => {
+    const mapping: Path = ['jwt', i, 'claimMappings', field]
     const url = valueAt(raw, ['jwt', i, 'issuer', 'url'])
-    return typeof prefix === 'string' && typeof url === 'string' ? [{ url, prefix, path }] : []
+    if (typeof url !== 'string') return []
+    const expressionPath = [...mapping, 'expression']
+    const expression = expressions.get(fieldName(expressionPath))
+    if (expression !== undefined) {
+      const prefix = prefixOfNames(expression.syntax)
+      return [{ url, prefix, path: expressionPath, isExpression: true }]
+    }
+    const path = [...mapping, 'prefix']
+    const prefix = valueAt(raw, path)
+    const hasClaim = typeof valueAt(raw, [...mapping, 'claim']) === 'string'
+    return hasClaim && typeof prefix === 'string'
+      ? [{ url, prefix, path, isExpression: false }]
+      : []
   })
 }
 

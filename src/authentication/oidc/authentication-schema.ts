@@ -19,16 +19,6 @@ function refused(message: string, fix: string) {
     .optional()
 }
 
-/** A list that must be empty, since its elements need CEL. */
-function refusedElements(message: string, fix: string) {
-  return z
-    .array(z.unknown())
-    .refine((list) => list.length === 0, { message, params: { fix } })
-    .optional()
-}
-
-const CEL = 'CEL expressions are not supported by this version of Gatehouse'
-
 const name = (description: string) => z.string().min(1, 'is empty').describe(description)
 
 const url = (description: string) =>
@@ -64,52 +54,59 @@ const issuer = z.strictObject({
   ),
 })
 
+const expression = (description: string) => z.string().describe(description).optional()
+
+const CLAIMS = 'a CEL expression over claims'
+
 const claimValidationRule = z.strictObject({
   claim: name('the name of a claim of type string').optional(),
   requiredValue: z.string().optional().describe('the exact value that the claim must have'),
-  expression: refused(CEL, 'write claim and requiredValue'),
-  message: refused('a message applies only to a CEL expression', 'remove message'),
+  expression: expression(`${CLAIMS} that must be true`),
+  message: z.string().describe('the reason of the refusal in the log').optional(),
 })
 
-const claimMappings = z.strictObject({
-  username: z.strictObject({
-    claim: name('the claim that names the user, such as sub or email').optional(),
+const nameMapping = (names: string, claim: string) =>
+  z.strictObject({
+    claim: name(claim).optional(),
     prefix: z
       .string()
       .optional()
-      .describe('the prefix of user names; such as "oidc:", or "" for none'),
-    expression: refused(CEL, 'write claim and prefix'),
-  }),
-  groups: z
-    .strictObject({
-      claim: name('the claim that lists the groups: a string or a list of strings').optional(),
-      prefix: z
-        .string()
-        .optional()
-        .describe('the prefix of groups; such as "oidc:", or "" for none'),
-      expression: refused(CEL, 'write claim and prefix'),
-    })
-    .optional(),
+      .describe(`the prefix of ${names}; such as "oidc:", or "" for none`),
+    expression: expression(`${CLAIMS}, in place of claim and prefix`),
+  })
+
+const claimMappings = z.strictObject({
+  username: nameMapping('user names', 'the claim that names the user, such as sub or email'),
+  groups: nameMapping(
+    'groups',
+    'the claim that lists the groups: a string or a list of strings',
+  ).optional(),
   uid: z
     .strictObject({
       claim: name("the claim that holds the user's uid, such as sub").optional(),
-      expression: refused(CEL, 'write claim'),
+      expression: expression(`${CLAIMS}, in place of claim`),
     })
     .optional(),
-  extra: refusedElements(
-    `extra requires CEL: ${CEL}`,
-    "remove extra; the token's jti is added to the user's extra anyway",
-  ),
+  extra: z
+    .array(
+      z.strictObject({
+        key: z.string().describe('a key with a domain, such as example.com/team').optional(),
+        valueExpression: expression(`${CLAIMS} that gives a string or a list of strings`),
+      }),
+    )
+    .default([]),
+})
+
+const userValidationRule = z.strictObject({
+  expression: expression('a CEL expression over user that must be true'),
+  message: z.string().describe('the reason of the refusal in the log').optional(),
 })
 
 const jwt = z.strictObject({
   issuer,
   claimValidationRules: z.array(claimValidationRule).default([]),
   claimMappings,
-  userValidationRules: refusedElements(
-    `userValidationRules require CEL: ${CEL}`,
-    'remove userValidationRules; restrict users in the access rules',
-  ),
+  userValidationRules: z.array(userValidationRule).default([]),
 })
 
 const anonymous = z.strictObject({
@@ -121,10 +118,13 @@ const anonymous = z.strictObject({
     })
     .describe('false')
     .optional(),
-  conditions: refusedElements(
-    'Gatehouse does not support anonymous authentication on any path',
-    'remove conditions',
-  ),
+  conditions: z
+    .array(z.unknown())
+    .refine((list) => list.length === 0, {
+      message: 'Gatehouse does not support anonymous authentication on any path',
+      params: { fix: 'remove conditions' },
+    })
+    .optional(),
 })
 
 const fields = z.strictObject({
@@ -146,7 +146,9 @@ const ABSENT_IF_EMPTY: ReadonlySet<string> = new Set([
   'egressSelectorType',
   'claim',
   'expression',
+  'valueExpression',
   'message',
+  'key',
 ])
 
 /** Fields that it takes as absent if they are null, besides those. An unknown field is none of them. */
@@ -185,6 +187,7 @@ export function withoutAbsent(value: unknown): unknown {
 function urlProblem(text: string): string | undefined {
   const parsed = URL.parse(text)
   if (parsed === null || !/^[\x21-\x7e]+$/.test(text)) return 'is not a URL'
+  if (/%(?![0-9a-f]{2})/i.test(text)) return 'has a percent sign that escapes nothing'
   if (!text.startsWith('https://')) return 'does not begin with https://'
   if (text.includes('?') || text.includes('#')) return 'has a query or a fragment'
   if (parsed.username !== '' || parsed.password !== '') return 'contains a user name or password'

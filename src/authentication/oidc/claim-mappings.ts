@@ -1,64 +1,96 @@
+import type { Value } from '../../cel/values.ts'
 import type { UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
-import { isJsonObject, ownMember, type JsonObject } from './strict-json.ts'
+import { hasDistributed, isDistributed, lacksSources } from './claim-sources.ts'
+import { claimsVariable, evaluateFor, stringsOf, type Expression } from './expressions.ts'
+import { ownMember, type JsonObject } from './strict-json.ts'
 
-/** A claim, and the prefix for its value. */
-export interface PrefixedClaim {
+/** A claim, or an expression over all of them. */
+export type Source = ClaimSource | ExpressionSource
+
+export interface ClaimSource {
   readonly claim: string
-  readonly prefix: string
 }
 
-export interface GroupsClaim extends PrefixedClaim {
-  /** Whether a token without the claim is refused; otherwise the groups of its user are unknown. */
+export interface ExpressionSource {
+  readonly expression: Expression
+}
+
+/**
+ * Where names come from. `prefix` begins all of them: it is put before the value of a claim, and is known
+ * to begin those of an expression.
+ */
+export type NameSource = Source & { readonly prefix: string }
+
+export type GroupsSource = NameSource & {
+  /** Whether a token that does not state its groups is refused; otherwise these are unknown. */
   readonly isRequired: boolean
 }
 
-export interface ClaimMappings {
-  readonly username: PrefixedClaim
-  /** Undefined: users of this issuer do not have groups. */
-  readonly groups: GroupsClaim | undefined
-  /** Undefined: users of this issuer do not have a uid. */
-  readonly uidClaim: string | undefined
+export interface ExtraMapping {
+  readonly key: string
+  readonly expression: Expression
 }
 
-export interface RequiredClaim {
-  readonly claim: string
-  readonly requiredValue: string
+export interface ClaimMappings {
+  readonly username: NameSource
+  /** Undefined: users of this issuer do not have groups. */
+  readonly groups: GroupsSource | undefined
+  /** Undefined: users of this issuer do not have a uid. */
+  readonly uid: Source | undefined
+  readonly extra: readonly ExtraMapping[]
 }
 
 /** KEP-3331: the key in the user's extra that identifies the token in the audit log. */
 const CREDENTIAL_ID_KEY = 'authentication.kubernetes.io/credential-id'
 
-/**
- * Throws StatusError 401 unless every required claim is present and equal to its required value.
- */
-export function checkRequiredClaims(claims: JsonObject, required: readonly RequiredClaim[]): void {
-  for (const { claim, requiredValue } of required) {
-    if (ownMember(claims, claim) !== requiredValue) {
-      throw unauthorized(
-        `the claim ${claim} does not have the value that claimValidationRules require`,
-      )
-    }
+/** The claims of one token, and the same as the variable of expressions, made if one needs it. */
+export class TokenClaims {
+  readonly json: JsonObject
+  private converted: Value | undefined
+
+  constructor(json: JsonObject) {
+    this.json = json
+  }
+
+  get variable(): Value {
+    return (this.converted ??= claimsVariable(this.json))
   }
 }
 
 /**
  * Maps verified claims to a user as kube-apiserver's OIDC authenticator does, except that an empty
- * or null name is refused: kube-apiserver would accept it and use the prefix alone.
+ * or null name is refused: kube-apiserver would accept it and use the prefix alone. Groups are as they
+ * are there, duplicates and the prefix alone included; `withoutRepeats` leaves these out.
  *
- * @throws StatusError 401 for a claim that is missing or of the wrong type
+ * @throws StatusError 401 for a claim that is missing or of the wrong type, or an expression without a
+ * value
  */
-export function mapClaims(claims: JsonObject, mappings: ClaimMappings): UserInfo {
+export function mapClaims(claims: TokenClaims, mappings: ClaimMappings): UserInfo {
   return {
     username: mapUsername(claims, mappings.username),
-    uid: mapUid(claims, mappings.uidClaim),
+    uid: mapUid(claims, mappings.uid),
     ...mapGroups(claims, mappings.groups),
-    extra: mapExtra(claims),
+    extra: mapExtra(claims, mappings.extra),
   }
 }
 
-function mapUsername(claims: JsonObject, { claim, prefix }: PrefixedClaim): string {
-  const value = ownMember(claims, claim)
+/** Leaves out groups that are listed before, and those that are the prefix alone. */
+export function withoutRepeats(user: UserInfo, groups: GroupsSource | undefined): UserInfo {
+  const empty = groups !== undefined && 'claim' in groups ? groups.prefix : ''
+  const names = new Set(user.groups)
+  names.delete(empty)
+  return names.size === user.groups.length ? user : { ...user, groups: [...names] }
+}
+
+function mapUsername(claims: TokenClaims, source: NameSource): string {
+  if ('expression' in source) {
+    const name = evaluateFor('the username expression', source.expression, claims.variable)
+    if (typeof name === 'string' && name !== '') return name
+    throw unauthorized('the value of the username expression is empty or not a string')
+  }
+  const { claim, prefix } = source
+  const value = ownMember(claims.json, claim)
   if (typeof value !== 'string' || value === '') {
     throw unauthorized(`the username claim ${claim} is missing, empty or not a string`)
   }
@@ -66,60 +98,98 @@ function mapUsername(claims: JsonObject, { claim, prefix }: PrefixedClaim): stri
   // assign their users' addresses themselves and do not send the claim.
   const isUnverifiedEmail =
     claim === 'email' &&
-    Object.hasOwn(claims, 'email_verified') &&
-    claims['email_verified'] !== true
+    Object.hasOwn(claims.json, 'email_verified') &&
+    claims.json['email_verified'] !== true
   if (isUnverifiedEmail) throw unauthorized('the email address is not verified (email_verified)')
   return prefix + value
 }
 
-function mapUid(claims: JsonObject, claim: string | undefined): string {
-  if (claim === undefined) return ''
-  const value = ownMember(claims, claim)
-  if (typeof value === 'string' && value !== '') return value
-  throw unauthorized(`the uid claim ${claim} is missing, empty or not a string`)
+/** It may be empty. */
+function mapUid(claims: TokenClaims, source: Source | undefined): string {
+  if (source === undefined) return ''
+  if ('expression' in source) {
+    const uid = evaluateFor('the uid expression', source.expression, claims.variable)
+    if (typeof uid === 'string') return uid
+    throw unauthorized('the value of the uid expression is not a string')
+  }
+  const { claim } = source
+  const value = ownMember(claims.json, claim)
+  if (value === null) return ''
+  if (typeof value === 'string') return value
+  throw unauthorized(`the uid claim ${claim} is missing or not a string`)
 }
 
 type Groups = Pick<UserInfo, 'groups' | 'unassertedGroups'>
 
+function mapGroups(claims: TokenClaims, source: GroupsSource | undefined): Groups {
+  if (source === undefined) return { groups: [] }
+  const groups =
+    'expression' in source ? computedGroups(claims, source) : claimedGroups(claims, source)
+  if (groups !== undefined) return { groups }
+  if (!source.isRequired) return { groups: [], unassertedGroups: 'unknown' }
+  const missing =
+    'claim' in source ? `has no groups claim ${source.claim}` : 'does not state its groups'
+  throw unauthorized(
+    `the token ${missing}, which authentication.issuers requires: request the scope for groups`,
+  )
+}
+
 /**
- * A token without the claim does not say that its user has no groups: often the bearer decides, by the
- * scopes of the sign-in, whether the issuer includes the claim. `null` states no groups either. An
- * empty list does.
+ * Undefined if the token does not state them: a token without the claim does not say that its user has no
+ * groups. Often the bearer decides, by the scopes of the sign-in, whether the issuer includes the claim.
+ * `null` states no groups either. An empty list does.
  */
-function mapGroups(claims: JsonObject, mapping: GroupsClaim | undefined): Groups {
-  if (mapping === undefined) return { groups: [] }
-  const { claim, prefix, isRequired } = mapping
-  refuseDistributedGroups(claims, claim)
-  const value = ownMember(claims, claim) ?? undefined
-  if (value === undefined) {
-    if (!isRequired) return { groups: [], unassertedGroups: 'unknown' }
-    throw unauthorized(
-      `the token has no groups claim ${claim}, which authentication.issuers requires: request the scope for groups`,
-    )
+function claimedGroups(
+  { json }: TokenClaims,
+  { claim, prefix }: ClaimSource & { readonly prefix: string },
+): readonly string[] | undefined {
+  if (!Object.hasOwn(json, claim)) {
+    refuseElsewhere(json, claim)
+    return undefined
   }
-  const groups: unknown[] = Array.isArray(value) ? value : [value]
-  const names = new Set<string>()
-  for (const group of groups) {
-    if (typeof group !== 'string') {
-      throw unauthorized(`the groups claim ${claim} is neither a string nor a list of strings`)
+  const value = json[claim]
+  if (value === null) return undefined
+  const list: unknown[] = Array.isArray(value) ? value : [value]
+  return list.map((group) => {
+    // Within a list, null is an empty string in Go.
+    if (typeof group === 'string' || (group === null && Array.isArray(value))) {
+      return prefix + (group ?? '')
     }
-    if (group !== '') names.add(prefix + group)
-  }
-  return { groups: [...names] }
+    throw unauthorized(`the groups claim ${claim} is neither a string nor a list of strings`)
+  })
 }
 
 /**
- * Refuses groups in a distributed claim (OIDC Core section 5.6.2). They are not fetched, since the
- * token names the URL and its bearer could point Gatehouse anywhere. Continuing without the groups
- * would bypass every rule that denies by group.
+ * Refuses groups in a distributed claim. They are not fetched, since the token names the URL and its
+ * bearer could point Gatehouse anywhere. Continuing without the groups would bypass every rule that denies
+ * by group.
  */
-function refuseDistributedGroups(claims: JsonObject, claim: string): void {
-  const names = ownMember(claims, '_claim_names')
-  if (Object.hasOwn(claims, claim) || !isJsonObject(names) || !Object.hasOwn(names, claim)) return
-  throw unauthorized(`the groups claim ${claim} is a distributed claim, which is not supported`)
+function refuseElsewhere(claims: JsonObject, claim: string): void {
+  if (isDistributed(claims, claim)) {
+    throw unauthorized(`the groups claim ${claim} is a distributed claim, which is not supported`)
+  }
+  if (lacksSources(claims)) throw unauthorized('the token has _claim_names without _claim_sources')
 }
 
-function mapExtra(claims: JsonObject): UserInfo['extra'] {
-  const jti = ownMember(claims, 'jti')
-  return typeof jti === 'string' && jti !== '' ? { [CREDENTIAL_ID_KEY]: [`JTI=${jti}`] } : {}
+/** Undefined if the expression gives null, or the token has claims elsewhere, which may be groups. */
+function computedGroups(
+  claims: TokenClaims,
+  { expression }: ExpressionSource,
+): readonly string[] | undefined {
+  const value = evaluateFor('the groups expression', expression, claims.variable)
+  const groups = stringsOf('the value of the groups expression', value)
+  const isStated = value !== null && (groups.length > 0 || !hasDistributed(claims.json))
+  return isStated ? groups : undefined
+}
+
+function mapExtra(claims: TokenClaims, mappings: readonly ExtraMapping[]): UserInfo['extra'] {
+  const jti = ownMember(claims.json, 'jti')
+  const entries: [string, readonly string[]][] =
+    typeof jti === 'string' && jti !== '' ? [[CREDENTIAL_ID_KEY, [`JTI=${jti}`]]] : []
+  for (const { key, expression } of mappings) {
+    const what = `the expression of extra ${key}`
+    const values = stringsOf(`the value of ${what}`, evaluateFor(what, expression, claims.variable))
+    if (values.length > 0) entries.push([key, values])
+  }
+  return Object.fromEntries(entries)
 }

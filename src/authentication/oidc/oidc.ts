@@ -8,15 +8,14 @@ import { unauthorized } from '../bearer.ts'
 import { quote } from '../quote.ts'
 import type { SignIn } from '../sign-in.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
-import { checkRequiredClaims, mapClaims } from './claim-mappings.ts'
 import { readClaims, readCompactJws } from './compact-jws.ts'
 import { createJsonFetcher } from './json-fetch.ts'
 import { createKeySource, SYSTEM_TIMING, type KeySource, type Timing } from './jwks.ts'
-import { checkParties, checkRegisteredClaims } from './registered-claims.ts'
+import { checkRegisteredClaims, issuerUrl } from './registered-claims.ts'
 import { createReservedNames, type ReservedNames } from './reserved-names.ts'
-import type { JsonObject } from './strict-json.ts'
 import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
 import { verifySignature, type VerifiedPayload } from './token-signature.ts'
+import { userOf } from './token-user.ts'
 
 /** Authenticates by ID tokens. It claims every token, so it must be the last method that takes tokens. */
 export interface OidcSignIn extends SignIn {
@@ -97,7 +96,7 @@ export function createOidcSignIn(
   async function verify(token: string, digest: string): Promise<Authentication> {
     const { generation } = cache
     const unverified = readCompactJws(token)
-    const issuer = issuers.get(unverified.issuer)
+    const issuer = issuers.get(issuerUrl(unverified.issuer))
     if (issuer === undefined) {
       const { issuer: named } = unverified
       throw unauthorized(`the issuer (iss) is not one of the configured issuers: ${quote(named)}`)
@@ -193,11 +192,4 @@ const STRING_OVERHEAD = 32
 function identitySize({ groups, extra }: UserInfo): number {
   const values = [...groups, ...Object.values(extra).flat()]
   return values.reduce((sum, { length }) => sum + 2 * (length + STRING_OVERHEAD), 0)
-}
-
-/** The user of a token's claims, ignoring expiry. Throws StatusError 401. */
-function userOf(claims: JsonObject, issuer: Issuer): UserInfo {
-  checkParties(claims, { issuer: issuer.url, audiences: issuer.audiences })
-  checkRequiredClaims(claims, issuer.requiredClaims)
-  return mapClaims(claims, issuer.claimMappings)
 }

@@ -9,6 +9,14 @@ const MAX_SHOWN = 4
 /** Last second that an ECMAScript `Date` can represent, in the year 275760. */
 const MAX_SECONDS = 8_640_000_000_000
 
+/**
+ * The URL of the issuer that a token names. Google's tokens may name it without the scheme, which
+ * kube-apiserver accepts of Google only (go-oidc verify.go).
+ */
+export function issuerUrl(iss: string): string {
+  return iss === 'accounts.google.com' ? 'https://accounts.google.com' : iss
+}
+
 export interface Expected {
   readonly issuer: string
   /** `aud` must contain one of them. */
@@ -28,9 +36,20 @@ export function checkRegisteredClaims(claims: JsonObject, expected: Expected): n
   return checkTimes(claims, expected.now)
 }
 
-/** Checks issuer (`iss`), audience (`aud`) and authorized party (`azp`). Throws StatusError 401. */
+/** Claims that go-oidc reads as strings, whoever uses them. */
+const STRINGS = ['sub', 'nonce', 'at_hash'] as const
+
+/**
+ * Checks issuer (`iss`), audience (`aud`) and authorized party (`azp`), and that `sub`, `nonce` and
+ * `at_hash` are strings if they are there. Throws StatusError 401.
+ */
 export function checkParties(claims: JsonObject, expected: Omit<Expected, 'now'>): void {
-  if (ownMember(claims, 'iss') !== expected.issuer) {
+  for (const name of STRINGS) {
+    const value = ownMember(claims, name) ?? ''
+    if (typeof value !== 'string') throw unauthorized(`the claim ${name} is not a string`)
+  }
+  const issuer = ownMember(claims, 'iss')
+  if (typeof issuer !== 'string' || issuerUrl(issuer) !== expected.issuer) {
     throw unauthorized('the issuer (iss) is not the one whose keys verified the token')
   }
   const audiences = readAudiences(ownMember(claims, 'aud'))

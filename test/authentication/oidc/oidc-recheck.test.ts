@@ -62,6 +62,9 @@ const recheckWith = (overrides: Partial<Issuer>): string | undefined => {
   oidc.update(configuration(issuerConfiguration(issuer, overrides)))
   return recheck(signedIn)
 }
+const requiring = (requiredValue: string) => ({
+  rules: { requiredClaims: [{ claim: 'hd', requiredValue }], claimRules: [], userRules: [] },
+})
 const mappings = (overrides: Partial<Issuer['claimMappings']>) => ({
   claimMappings: { ...issuerConfiguration(issuer).claimMappings, ...overrides },
 })
@@ -80,10 +83,7 @@ describe('a sign-in of before goes on to be accepted', () => {
 
   test.for<[string, () => Partial<Issuer>]>([
     ['another audience beside its own', () => ({ audiences: ['other', 'kubernetes'] })],
-    [
-      'a required claim that it has',
-      () => ({ requiredClaims: [{ claim: 'hd', requiredValue: 'example.com' }] }),
-    ],
+    ['a required claim that it has', () => requiring('example.com')],
   ])('under %s', ([, overrides]) => {
     expect(recheckWith(overrides())).toBeUndefined()
   })
@@ -105,7 +105,7 @@ describe('a sign-in of before is no longer accepted', () => {
     ['its audience is gone', () => ({ audiences: ['other'] }), /for another audience/],
     [
       'a claim is required that it lacks',
-      () => ({ requiredClaims: [{ claim: 'hd', requiredValue: 'example.org' }] }),
+      () => requiring('example.org'),
       /claim hd does not have the value/,
     ],
     [

@@ -88,7 +88,8 @@ describe('a valid token', () => {
           claimMappings: {
             username: { claim: 'sub', prefix: 'other:' },
             groups: undefined,
-            uidClaim: 'sub',
+            uid: { claim: 'sub' },
+            extra: [],
           },
         }),
       ),
@@ -152,13 +153,17 @@ describe('the registered claims', () => {
 })
 
 describe('required claims', () => {
-  const requiredClaims = [
-    { claim: 'hd', requiredValue: 'example.com' },
-    { claim: 'empty', requiredValue: '' },
-  ]
+  const rules = {
+    requiredClaims: [
+      { claim: 'hd', requiredValue: 'example.com' },
+      { claim: 'empty', requiredValue: '' },
+    ],
+    claimRules: [],
+    userRules: [],
+  }
 
-  test('accept a token that has them all', async () => {
-    const user = await userOf({ hd: 'example.com', empty: '' }, { requiredClaims })
+  test.for(['', null])('accept a token that has them all, one of them %j', async (empty) => {
+    const user = await userOf({ hd: 'example.com', empty }, { rules })
     expect(user.username).toBe('oidc:ada')
   })
 
@@ -167,9 +172,9 @@ describe('required claims', () => {
     ['different', { hd: 'example.org', empty: '' }],
     ['in a list', { hd: ['example.com'], empty: '' }],
     ['missing where the empty string is required', { hd: 'example.com' }],
-    ['null where the empty string is required', { hd: 'example.com', empty: null }],
+    ['null where a value is required', { hd: null, empty: '' }],
   ] as const)('refuse a token in which one is %s', async ([, claims]) => {
-    expect(await refusalOf(() => userOf({ ...claims }, { requiredClaims }))).toMatch(
+    expect(await refusalOf(() => userOf({ ...claims }, { rules }))).toMatch(
       /claimValidationRules require/,
     )
   })

@@ -8,7 +8,8 @@ const issuer = (url: string, username: string, groups?: string, sharesNames = fa
     claimMappings: {
       username: { claim: 'sub', prefix: username },
       groups: groups === undefined ? undefined : { claim: 'g', prefix: groups, isRequired: false },
-      uidClaim: undefined,
+      uid: undefined,
+      extra: [],
     },
     sharesNames,
   })

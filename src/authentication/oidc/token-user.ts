@@ -1,0 +1,18 @@
+import type { UserInfo } from '../authenticator.ts'
+import type { Issuer } from './authentication-config.ts'
+import { mapClaims, TokenClaims, withoutRepeats } from './claim-mappings.ts'
+import { checkRules } from './claim-rules.ts'
+import { checkClaimSources } from './claim-sources.ts'
+import { checkParties } from './registered-claims.ts'
+import type { JsonObject } from './strict-json.ts'
+
+/** The user that an issuer's verified claims name, whatever their times are. Throws StatusError 401. */
+export function userOf(claims: JsonObject, issuer: Issuer): UserInfo {
+  checkParties(claims, { issuer: issuer.url, audiences: issuer.audiences })
+  checkClaimSources(claims)
+  const tokenClaims = new TokenClaims(claims)
+  const user = mapClaims(tokenClaims, issuer.claimMappings)
+  // kube-apiserver's rules see the groups with their repetitions.
+  checkRules(tokenClaims, user, issuer.rules)
+  return withoutRepeats(user, issuer.claimMappings.groups)
+}
