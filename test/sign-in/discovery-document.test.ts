@@ -64,7 +64,7 @@ describe('without signIn.methods', () => {
         },
       }),
     ])
-    expect(methods[0]?.optionalScopes).toEqual(['offline_access', 'groups', 'profile'])
+    expect(methods[0]?.optionalScopes).toEqual(['offline_access', 'profile', 'groups'])
   })
 
   test('an issuer with several audiences is left out: which one is the client is not known', () => {
