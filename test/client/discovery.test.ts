@@ -46,11 +46,13 @@ test('what Gatehouse serves is what the client reads', async () => {
   })
   const issuer = {
     ...{ url: 'https://login.example', discoveryUrl: undefined, certificateAuthority: undefined },
-    ...{ audiences: ['kubernetes', 'other'], requiredClaims: [], sharesNames: false },
+    ...{ audiences: ['kubernetes', 'other'], sharesNames: false },
+    rules: { requiredClaims: [], claimRules: [], userRules: [] },
     claimMappings: {
       username: { claim: 'sub', prefix: '' },
       groups: undefined,
-      uidClaim: undefined,
+      uid: undefined,
+      extra: [],
     },
   }
   const made = discoveryDocument({
