@@ -76,6 +76,23 @@ describe('gatehouse installed globally', () => {
     })
   })
 
+  test('is also a plugin of kubectl', async () => {
+    const file = join(prefix(), 'bin', 'kubectl-gatehouse')
+    const { code, stdout } = await command(file, ['--help'], { cwd: folder, env })
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^Usage: kubectl gatehouse /)])
+  })
+
+  test('has a credential plugin that loads neither the commands nor the server', async () => {
+    const { code, stderr } = await command(join(prefix(), 'bin', 'gatehouse'), ['get-token'], {
+      cwd: folder,
+      env: { ...env, NODE_DEBUG: 'esm' },
+    })
+    expect(code).toBe(2)
+    expect(stderr).toContain('--server=URL is required')
+    expect(stderr).toContain('get-token.js')
+    expect(stderr).not.toMatch(/(?:cli|client|gatehouse)\.js/)
+  })
+
   test('uses its compile cache, and does not write to it', async () => {
     const { stderr } = await command(join(prefix(), 'bin', 'gatehouse'), ['--version'], {
       cwd: folder,
