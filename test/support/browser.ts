@@ -80,7 +80,7 @@ function nextForm(
   account: string,
   userCode: string,
 ): string | { readonly action: string; readonly fields: string } | undefined {
-  const action = /<form[^>]*action="([^"]+)"/.exec(html)?.[1]
+  const action = /<form[^>]*action="([^"]+)"/.exec(html)?.[1]?.replaceAll('&amp;', '&')
   const abort = /href="([^"]+\/abort)"/.exec(html)?.[1]
   if (action === undefined) return undefined
   if (account === '' && abort !== undefined) return abort
@@ -88,7 +88,7 @@ function nextForm(
   const fields = new URLSearchParams(hidden.map(([, name = '', value = '']) => [name, value]))
   if (html.includes('name="login"')) {
     fields.set('login', account)
-    fields.set('password', 'any')
+    fields.set('password', process.env['BROWSER_PASSWORD'] ?? 'any')
   }
   if (html.includes('name="user_code"')) fields.set('user_code', userCode)
   return { action, fields: fields.toString() }

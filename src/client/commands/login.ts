@@ -1,3 +1,4 @@
+import { EXIT } from '../exit-codes.ts'
 import { ClientFailure } from '../failure.ts'
 import type { ClientHost } from '../host.ts'
 import { readKubeconfig } from '../kubeconfig/document.ts'
@@ -59,9 +60,8 @@ export async function login(url: string, options: LoginOptions, host: ClientHost
   try {
     whoami = await requestWhoAmI(server, session.secrets.idToken)
   } catch (error) {
-    if (error instanceof ClientFailure && error.message.startsWith('refused')) {
-      effects.store.remove(id)
-    }
+    const isRejected = error instanceof ClientFailure && error.exitCode === EXIT.rejected
+    if (isRejected) effects.store.remove(id)
     throw error
   }
   const merged = await mergeServer(trusted, options, host)
