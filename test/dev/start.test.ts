@@ -1,6 +1,6 @@
 import { access, readFile, readdir, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { command } from '../support/command.ts'
@@ -19,6 +19,7 @@ import {
 const TIMEOUT_MS = 60_000
 const reviews = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 const serviceProxy = '/api/v1/namespaces/default/services/web:80/proxy/'
+const root = resolve(import.meta.dirname, '../..')
 const path = await pathWithKubectl()
 
 function started(args: readonly string[], before?: readonly [string, ...string[]]): FirstRun {
@@ -176,17 +177,31 @@ describe('npm start with --output json', () => {
 
 describe('npm start without options', () => {
   test.skipIf(path === undefined)(
-    'prints three kubectl commands that do what it says',
+    'prints a sign-in and kubectl commands that do what it says',
     { timeout: TIMEOUT_MS },
     async () => {
       const run = started([])
       await run.until((line) => line.startsWith('Ctrl-C'))
       const lines = run.lines.map((line) => line.trim()).filter((line) => /^\S*kubectl /.test(line))
       const folder = dirname(/\S+ada\.kubeconfig/.exec(run.lines.join('\n'))?.[0] ?? '')
-      const env = { PATH: path, HOME: folder }
-      const [pods, whoami, proxy, ...more] = await Promise.all(
+      const [, caFile = ''] = /--ca-file (\S+)/.exec(run.lines.join('\n')) ?? []
+      const env = {
+        PATH: path,
+        HOME: folder,
+        BROWSER: `${process.execPath} ${join(root, 'test/support/browser.ts')}`,
+        BROWSER_LOG: join(folder, 'windows'),
+        BROWSER_ACCOUNT: 'grace',
+        BROWSER_CA: caFile,
+      }
+      const login = run.lines.find((line) => line.includes('gatehouse -- login')) ?? ''
+      expect(await command('/bin/sh', ['-c', login], { env, cwd: root })).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining('Signed in as  oidc:grace') as unknown,
+      })
+      const [own, pods, whoami, proxy, ...more] = await Promise.all(
         lines.map((line) => command('/bin/sh', ['-c', line], { env, cwd: folder })),
       )
+      expect(own).toMatchObject({ code: 0, stdout: pods?.stdout })
       expect(pods).toMatchObject({
         code: 0,
         stdout: expect.stringMatching(/^default +web +1\/1 +Running/m) as unknown,
