@@ -1,5 +1,6 @@
 import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
 import type { Authentication, UserInfo } from './authenticator.ts'
+import type { SystemIdentities } from './identity-guard.ts'
 
 /** The one credential of a request. */
 export type Credential =
@@ -42,6 +43,11 @@ export interface SignIn {
    * is of the name space of this method. Called with every request.
    */
   reserves(user: UserInfo): string | undefined
+  /**
+   * The names that begin with `system:` and that a user of this method may have, in place of those that
+   * the administrator lists. Undefined for a method whose users have no such names of their own.
+   */
+  readonly systemIdentities?: (user: UserInfo) => SystemIdentities
   /** What `/readyz` checks; empty for a method that depends on nothing outside of Gatehouse. */
   readiness(): readonly SignInCheck[]
   /** Ends fetches and timers. */

@@ -42,7 +42,11 @@ export function createSignInUnion(
     }
     let result = guarded.get(authentication)
     if (result === undefined) {
-      const user = guardIdentity(authentication.user, options)
+      const own = method.systemIdentities?.(authentication.user)
+      const user = guardIdentity(
+        authentication.user,
+        own === undefined ? options : { ...options, systemIdentities: own },
+      )
       const { unassertedGroups = [] } = user
       if (typeof unassertedGroups !== 'string' && unassertedGroups.length > 0) {
         onGroupsDropped(user, unassertedGroups)

@@ -75,10 +75,13 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   )
   const limiter = createMemoryLimiter(configuration.limits, { metrics })
 
+  const { reloadables, ...inCluster } = startCluster(loaded, effects)
+  const { cluster, reviewClient } = inCluster
   const discovery = createDiscovery(configuration.signIn)
   const started = loaded.signIns.map((signIn) =>
     signIn.start(configuration.authentication, {
       log,
+      reviewClient,
       proxyFor: loaded.proxyFor,
       trustClients: (clientTrust) => listenerTls.updateClientTrust(clientTrust),
       trustGeneration: () => listenerTls.generation(),
@@ -96,8 +99,6 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     },
   )
 
-  const { reloadables, ...inCluster } = startCluster(loaded, effects)
-  const { cluster } = inCluster
   const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
   const servingCA =
     loaded.servingCA === undefined

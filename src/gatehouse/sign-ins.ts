@@ -10,8 +10,10 @@ import {
 } from '../authentication/oidc/authentication-config.ts'
 import { createOidcSignIn } from '../authentication/oidc/oidc.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
+import { createTokenReviewSignIn } from '../authentication/token-review/token-review.ts'
 import { loadClientTrust, type ClientTrust } from '../authentication/x509/client-ca.ts'
 import { createX509SignIn } from '../authentication/x509/x509.ts'
+import type { ReviewClient } from '../cluster/review-client.ts'
 import type { Source } from '../config/document.ts'
 import type { SubjectNames } from '../authorization/rules/findings/subjects.ts'
 import type { ProxyFor } from '../config/egress-proxy.ts'
@@ -37,6 +39,8 @@ export interface SignInEffects {
   /** For connections to issuers. */
   readonly proxyFor: ProxyFor
   readonly log: Log
+  /** Asks the API server as Gatehouse. */
+  readonly reviewClient: Pick<ReviewClient, 'post'>
   /** Passes a client CA bundle to the listener, which requests client certificates issued under it. */
   readonly trustClients: (clientTrust: ClientTrust) => void
   /** Which client CA bundle is in effect; certificates that were judged by another one are void. */
@@ -95,6 +99,29 @@ const x509: SignInKind<ClientTrust> = {
   },
 }
 
+type ServiceAccountOptions = NonNullable<AuthenticationOptions['serviceAccounts']>
+
+const serviceAccounts: SignInKind<ServiceAccountOptions> = {
+  part({ configuration }) {
+    const options = configuration?.authentication.serviceAccounts
+    if (options === undefined) return undefined
+    return {
+      what: 'service accounts',
+      files: () => [],
+      load: () => options,
+      report: () => ({ warnings: [] }),
+    }
+  },
+  create({ serviceAccounts: options }, { reviewClient, revoked }) {
+    const { issuers = [], audiences = [] } = options ?? {}
+    const signIn = createTokenReviewSignIn(
+      { issuers, audiences },
+      { reviewClient, clock: Date.now, onRevoked: revoked },
+    )
+    return { signIn, update: () => undefined }
+  },
+}
+
 const oidc: SignInKind<AuthenticationConfiguration> = {
   part(reading) {
     const file = reading.fileAt(['authentication', 'configFile'])
@@ -104,6 +131,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
     const options = authentication && {
       issuers,
       hasCertificates: authentication.x509 !== undefined,
+      serviceAccountIssuers: authentication.serviceAccounts?.issuers ?? [],
     }
     const methods = reading.configuration?.signIn.methods ?? []
     const unusedOptions = (of: AuthenticationConfiguration) => [
@@ -207,6 +235,7 @@ type LoadSignIn = (reading: ConfigurationReading, load: LoadPart) => LoadedSignI
  */
 const methods: Readonly<Record<SignInField, LoadSignIn>> = {
   x509: loaderOf(x509),
+  serviceAccounts: loaderOf(serviceAccounts),
   configFile: loaderOf(oidc),
 }
 
@@ -236,12 +265,24 @@ export function readSubjectNames({
       userPrefixes: mappings.map(({ username }) => username.prefix),
       groupPrefixes: mappings.flatMap((mapping) => mapping.groups?.prefix ?? []),
       hasCertificates: configuration.authentication.x509 !== undefined,
-      systemUsers: users,
-      systemGroups: groups,
+      ...withServiceAccounts(configuration, { systemUsers: users, systemGroups: groups }),
     }
   } catch (error) {
     if (error instanceof ConfigError) return undefined
     throw error
+  }
+}
+
+type SystemNames = Pick<SubjectNames, 'systemUsers' | 'systemGroups'>
+
+function withServiceAccounts(
+  { authentication }: Configuration,
+  { systemUsers, systemGroups }: SystemNames,
+): SystemNames {
+  if (authentication.serviceAccounts === undefined) return { systemUsers, systemGroups }
+  return {
+    systemUsers: [...systemUsers, 'system:serviceaccount:*'],
+    systemGroups: [...systemGroups, 'system:serviceaccounts', 'system:serviceaccounts:*'],
   }
 }
 

@@ -8,7 +8,11 @@ import {
   withoutAbsent,
   type AuthenticationConfigurationFile,
 } from './authentication-schema.ts'
-import { checkNames, type IssuerOptions } from './authentication-names.ts'
+import {
+  checkNames,
+  checkServiceAccountIssuers,
+  type IssuerOptions,
+} from './authentication-names.ts'
 import type { ClaimMappings, NameSource, Source } from './claim-mappings.ts'
 import type { ValidationRules } from './claim-rules.ts'
 import { prefixOfNames } from './expression-prefix.ts'
@@ -54,7 +58,12 @@ export function loadAuthenticationConfiguration(
   const problems = [
     ...reading.problems,
     ...across,
-    ...(options === undefined ? [] : checkNames(present, expressions, options)),
+    ...(options === undefined
+      ? []
+      : [
+          ...checkNames(present, expressions, options),
+          ...checkServiceAccountIssuers(present, options),
+        ]),
   ]
   if (reading.value === undefined || problems.length > 0) throw new ConfigError(problems)
   return {

@@ -11,6 +11,8 @@ export interface IssuerOptions {
   readonly issuers: Configuration['authentication']['issuers']
   /** Whether client certificates sign users in, too. */
   readonly hasCertificates: boolean
+  /** Whose tokens the API server reviews; an issuer here must not be one of them. */
+  readonly serviceAccountIssuers?: readonly string[]
 }
 
 interface Source {
@@ -92,4 +94,20 @@ function sourcesOf(raw: unknown, field: 'username' | 'groups', expressions: Expr
 
 function overlaps({ prefix: a }: Source, { prefix: b }: Source): boolean {
   return a.startsWith(b) || b.startsWith(a)
+}
+
+/** Checks that a token is judged by one method, as kube-apiserver does for its own service accounts. */
+export function checkServiceAccountIssuers(
+  reading: DocumentReading<unknown>,
+  { serviceAccountIssuers = [] }: IssuerOptions,
+): ConfigProblem[] {
+  const jwt = valueAt(reading.raw, ['jwt'])
+  if (!Array.isArray(jwt)) return []
+  return jwt.flatMap((_, i) => {
+    const path: Path = ['jwt', i, 'issuer', 'url']
+    const url = valueAt(reading.raw, path)
+    if (typeof url !== 'string' || !serviceAccountIssuers.includes(url)) return []
+    const message = 'is also listed in authentication.serviceAccounts.issuers of gatehouse.yaml'
+    return [reading.problem(path, message, 'remove it here or there')]
+  })
 }

@@ -1,5 +1,4 @@
 import type { UserInfo } from '../authenticator.ts'
-import { AUTHENTICATED } from '../identity-guard.ts'
 import { quote } from '../quote.ts'
 import type { Issuer } from './authentication-config.ts'
 
@@ -25,13 +24,18 @@ export function createReservedNames(issuers: readonly Issuer[]): ReservedNames {
   })
   return (user) => {
     for (const { url, username, groups } of reserved) {
-      if (user.username.startsWith(username)) return taken('user name', user.username, url)
+      if (isOf(username, user.username)) return taken('user name', user.username, url)
       for (const group of user.groups) {
-        if (group.startsWith(groups) && group !== AUTHENTICATED) return taken('group', group, url)
+        if (isOf(groups, group)) return taken('group', group, url)
       }
     }
     return undefined
   }
+}
+
+/** Names of Kubernetes itself are of no issuer, also of one without a prefix. */
+function isOf(prefix: string, name: string): boolean {
+  return name.startsWith(prefix) && !name.startsWith('system:')
 }
 
 function taken(what: string, name: string, url: string): string {

@@ -278,6 +278,19 @@ describe('a problem with its field and a fix is reported for', () => {
   })
 })
 
+test('an issuer of service accounts that the API server reviews is refused', () => {
+  const options = (url: string) => ({
+    ...{ issuers: [], hasCertificates: false, serviceAccountIssuers: [url] },
+  })
+  writeFileSync(file, issuerFile({}))
+  expect(() => loadAuthenticationConfiguration(file, options('https://b.example'))).not.toThrow()
+  expect(
+    problemsOf(() => loadAuthenticationConfiguration(file, options('https://a.example'))),
+  ).toMatchObject([
+    { field: 'jwt[0].issuer.url', message: expect.stringContaining('serviceAccounts') as string },
+  ])
+})
+
 test('all problems are reported together, each with its line', () => {
   const text = `${HEAD}jwt:
   - issuer:

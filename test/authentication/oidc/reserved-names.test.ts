@@ -39,3 +39,10 @@ test('other names are not', () => {
   expect(problem('team:ada')).toBeUndefined()
   expect(problem('c:carol', ['c:dev'])).toBeUndefined()
 })
+
+test('names of Kubernetes are of no issuer, also where one has no prefix', () => {
+  const unprefixed = createReservedNames([issuer('https://d.example', '', '')])
+  const user = (username: string, groups: string[]) => ({ username, uid: '', groups, extra: {} })
+  expect(unprefixed(user('system:serviceaccount:a:b', ['system:serviceaccounts']))).toBeUndefined()
+  expect(unprefixed(user('ada', []))).toMatch(/^user name "ada"/)
+})

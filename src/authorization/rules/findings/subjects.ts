@@ -10,7 +10,7 @@ export interface SubjectNames {
   readonly groupPrefixes: readonly string[]
   /** Whether there are client certificates, whose users and groups have no prefix. */
   readonly hasCertificates: boolean
-  /** Names of Kubernetes (`system:`) that users and groups may have. */
+  /** Names of Kubernetes (`system:`) that users and groups may have; `*` at the end stands for more. */
   readonly systemUsers: readonly string[]
   readonly systemGroups: readonly string[]
 }
@@ -115,5 +115,12 @@ function matchesAll(pattern: string, prefix: string): boolean {
 }
 
 function overlaps(pattern: string, name: string): boolean {
-  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name
+  const [a, b] = [withoutStar(pattern), withoutStar(name)]
+  if (pattern.endsWith('*') && name.endsWith('*')) return a.startsWith(b) || b.startsWith(a)
+  if (pattern.endsWith('*')) return b.startsWith(a)
+  return name.endsWith('*') ? a.startsWith(b) : a === b
+}
+
+function withoutStar(pattern: string): string {
+  return pattern.endsWith('*') ? pattern.slice(0, -1) : pattern
 }

@@ -75,3 +75,16 @@ test('a name of Kubernetes that the configuration does not list is warned of', (
     )
   }
 })
+
+test('with service accounts, their names and groups are those of somebody', () => {
+  const names = {
+    ...TOKENS,
+    systemUsers: ['system:serviceaccount:*'],
+    systemGroups: ['system:serviceaccounts', 'system:serviceaccounts:*'],
+  }
+  const users = ['system:serviceaccount:a:b', 'system:serviceaccount:a:*', 'system:s*']
+  const groups = ['system:serviceaccounts', 'system:serviceaccounts:team-a']
+  expect(warningsOf(names, { users, groups })).toEqual([])
+  expect(warningsOf(names, { users: ['system:node:n', 'system:n*'] })).toHaveLength(2)
+  expect(warningsOf(names, { groups: ['system:serviceaccounts-of-others'] })).toHaveLength(1)
+})
