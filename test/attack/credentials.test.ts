@@ -165,7 +165,12 @@ describe('a hostile token:', () => {
     ['with a NUL in the user', { sub: 'ada\0' }, 403],
     ['with half a surrogate pair in the user', { sub: 'ada\ud800' }, 403],
     ['with a user of 2 kB', { sub: 'a'.repeat(2_048) }, 403],
-    ['with distributed groups', { _claim_names: { groups: 'a' }, _claim_sources: { a: {} } }, 401],
+    [
+      'with distributed groups',
+      { _claim_names: { groups: 'a' }, _claim_sources: { a: { endpoint: 'https://a.example' } } },
+      401,
+    ],
+    ['with a claim from no source', { _claim_names: { x: 'a' }, _claim_sources: {} }, 401],
   ])('a token %s is refused', async ([, claims, code]) => {
     expectRefused(await tried(withFields(await attack.bearer(claims))), code)
   })

@@ -59,8 +59,8 @@ const UNSUPPORTED =
 export function isSameReading(expression: string, recorded: Reading): boolean {
   const reading = gatehouseReading(expression)
   if (reading.invalid === true && UNSUPPORTED.test(expression)) return true
-  // Behind a condition, cel-go makes one of an optional in an optional.
-  if (recorded.type?.includes('optional_type(optional_type(') === true) return true
+  // Behind a condition, cel-go makes one of an optional in an optional, and a string of a type.
+  if (/optional_type\((?:optional_type|type)\(/.test(recorded.type ?? '')) return true
   return (
     reading.type === recorded.type &&
     reading.value === recorded.value &&
