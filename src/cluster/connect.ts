@@ -1,4 +1,5 @@
-/** TLS connections to the API server outside undici's pools. */
+/** TLS connections to the API server. */
+import type { OnReadOpts } from 'node:net'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 
 import type { ConnectionLimits, UpstreamEndpoint } from './endpoint.ts'
@@ -12,20 +13,23 @@ export interface ConnectOptions {
   readonly protocols: readonly string[]
   /** Whether either side may still send after the other has ended. */
   readonly allowHalfOpen?: boolean
+  /** Reads into this buffer instead of emitting `data`; the same one serves any number of connections. */
+  readonly onread?: OnReadOpts
 }
 
 /** Starts connecting; the socket errors with ETIMEDOUT after `limits.connectTimeout`. */
 export function connectTls(
   endpoint: UpstreamEndpoint,
   limits: ConnectionLimits,
-  { protocols, allowHalfOpen = false }: ConnectOptions,
+  { protocols, allowHalfOpen = false, onread }: ConnectOptions,
 ): TLSSocket {
-  const options: ConnectionOptions & { allowHalfOpen: boolean } = {
+  const options: ConnectionOptions & { allowHalfOpen: boolean; onread?: OnReadOpts } = {
     host: endpoint.hostname,
     port: endpoint.port,
     ...tlsOptions(endpoint.tls),
     ALPNProtocols: [...protocols],
     allowHalfOpen,
+    ...(onread === undefined ? {} : { onread }),
   }
   const socket = connect(options)
   socket.setNoDelay(true)

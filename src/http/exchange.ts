@@ -82,8 +82,12 @@ export interface ClientResponse {
   writeHead(status: number, headers: RawHeaders): void
   /** Sends the head without waiting for the first body bytes, which a watch may not have for long. */
   flushHead(): void
-  /** Returns false when the caller has to wait for `onDrain`. */
-  write(chunk: Buffer): boolean
+  /**
+   * Returns false when the caller has to wait for `onDrain`.
+   *
+   * @param onWritten called once nobody reads the bytes any more, whether they were sent or dropped
+   */
+  write(chunk: Buffer, onWritten?: () => void): boolean
   onDrain(callback: () => void): void
   end(chunk?: Buffer | string): void
   /** Aborts the response so that the client can tell that it is incomplete. */

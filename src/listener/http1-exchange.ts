@@ -208,9 +208,9 @@ class Http1Response implements ClientResponse {
     this.#response.flushHeaders()
   }
 
-  write(chunk: Buffer): boolean {
+  write(chunk: Buffer, onWritten?: () => void): boolean {
     this.bytesWritten += chunk.length
-    return this.#response.write(chunk)
+    return this.#response.write(chunk, onWritten)
   }
 
   onDrain(callback: () => void): void {

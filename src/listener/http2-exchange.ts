@@ -188,10 +188,13 @@ class Http2Response implements ClientResponse {
     // HEADERS is a separate frame, which node sends at the end of this turn of the event loop.
   }
 
-  write(chunk: Buffer): boolean {
-    if (this.#gone || this.#isHead) return true
+  write(chunk: Buffer, onWritten?: () => void): boolean {
+    if (this.#gone || this.#isHead) {
+      onWritten?.()
+      return true
+    }
     this.bytesWritten += chunk.length
-    return this.#stream.write(chunk)
+    return this.#stream.write(chunk, onWritten)
   }
 
   onDrain(callback: () => void): void {

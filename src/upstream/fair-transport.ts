@@ -111,13 +111,13 @@ class Turn implements Waiter, ResponseReceiver, UpstreamControl {
     this.#receiver.onHead(status, headers)
   }
 
-  onData(chunk: Buffer): void {
-    this.#receiver.onData(chunk)
+  onData(chunk: Buffer, giveBack?: () => void): void {
+    this.#receiver.onData(chunk, giveBack)
   }
 
-  onEnd(): void {
+  onEnd(last?: Buffer): void {
     this.#leave()
-    this.#receiver.onEnd()
+    this.#receiver.onEnd(last)
   }
 
   onError(error: Error): void {

@@ -19,9 +19,11 @@ import { upstreamHeaders } from './headers.ts'
 import type { IdentityGate } from './identity-gate.ts'
 import { createIdentityWriter, type IdentityNames } from './identity.ts'
 import type { ForwardOutcome } from './outcome.ts'
-import { createPoolTransport } from './pool.ts'
+import { createPoolTransport, type PoolEffects } from './http1/pool.ts'
+import { createSlabs } from './http1/slabs.ts'
+import { createTurnEnd } from './http1/turn-end.ts'
 import { Relay } from './relay.ts'
-import { createRequestBody, type RequestBody } from './request-body.ts'
+import { createRequestBody } from './request-body.ts'
 import { createSessionsTransport } from './sessions.ts'
 import { createStalls, type Stalls } from './stalls.ts'
 import type { Transport } from './transport.ts'
@@ -91,6 +93,8 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       ? []
       : [identity.user, identity.group, identity.uid, identity.extraPrefix]
   const additionalNames = new Set(options.additionalHeaders.map((name) => name.toLowerCase()))
+  const slabs = createSlabs()
+  const atTurnEnd = createTurnEnd()
   let transports: Transports | undefined
   const stalls = createStalls(
     { timeout: limits.stallTimeout },
@@ -141,7 +145,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
     },
     updateCredential(credential) {
       const earlier = transports
-      transports = openTransports(credential, options, effects)
+      transports = openTransports(credential, options, { ...effects, slabs, atTurnEnd })
       if (earlier !== undefined) void closeTransports(earlier)
     },
     async close() {
@@ -163,7 +167,7 @@ const STARTING_STREAMS = 100
 function openTransports(
   credential: UpstreamCredential,
   { limits, queue }: Pick<UpstreamOptions, 'limits' | 'queue'>,
-  effects: UpstreamEffects,
+  effects: UpstreamEffects & PoolEffects,
 ): Transports {
   const { endpoint } = credential
   const { maxConnections } = limits
@@ -171,8 +175,8 @@ function openTransports(
     createFairQueue({ ...queue, places }, queueMetrics(effects.metrics, kind))
   const requests = queueOf('request', maxConnections)
   const streams = queueOf('stream', STARTING_STREAMS)
-  const pool = createPoolTransport({ endpoint, limits, maxConnections })
-  const longHttp1 = createPoolTransport({ endpoint, limits, maxConnections: null })
+  const pool = createPoolTransport({ endpoint, limits, maxConnections }, effects)
+  const longHttp1 = createPoolTransport({ endpoint, limits, maxConnections: null }, effects)
   const sessions = createSessionsTransport({ endpoint, limits, fallback: longHttp1 }, effects)
   return {
     credential,
@@ -230,12 +234,14 @@ function relay(
     stalls: longRunning ? undefined : stalls,
   })
   if (request.hasBody) {
+    let stopLimit: (() => void) | undefined
     receiver.body = createRequestBody(exchange, {
       onClientGone: (error) => receiver.clientGone(error),
       // Not while the request waits for its turn: nothing of the body is read then.
-      onBegin: (body) => {
-        if (!longRunning) limitBody(receiver, body, bodyTimeout)
+      onBegin: () => {
+        if (!longRunning) stopLimit = limitBody(receiver, bodyTimeout)
       },
+      onDone: () => stopLimit?.(),
     })
   }
   forward.onCut?.((reason) => receiver.cut(reason))
@@ -259,12 +265,16 @@ function relay(
   return receiver.done
 }
 
-/** A client that sends a byte now and then never stalls, and would hold a connection of the pool. */
-function limitBody(receiver: Relay, body: RequestBody, timeout: number): void {
+/**
+ * A client that sends a byte now and then never stalls, and would hold a connection of the pool.
+ *
+ * @returns a function to call when the body has ended
+ */
+function limitBody(receiver: Relay, timeout: number): () => void {
   const timer = setTimeout(() => receiver.bodyTimedOut(), timeout).unref()
   const stop = (): void => clearTimeout(timer)
-  body.once('close', stop)
   receiver.done.then(stop, stop)
+  return stop
 }
 
 async function upgrade(

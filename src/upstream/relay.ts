@@ -51,9 +51,9 @@ export class Relay implements ResponseReceiver, Stallable {
   #heldStatus = 0
   #heldHead: readonly string[] = []
   /** What arrived of the body while the head waits for its audit event; undefined when it does not wait. */
-  #held: Buffer[] | undefined
+  #held: { readonly chunk: Buffer; readonly giveBack: (() => void) | undefined }[] | undefined
   /** Whether all of the response arrived while its head waits. */
-  #hasHeldEnd = false
+  #heldEnd: { readonly last: Buffer | undefined } | undefined
   #interimResponses = 0
   #clientGone: Error | undefined
   #cutReason: StatusError | undefined
@@ -206,34 +206,36 @@ export class Relay implements ResponseReceiver, Stallable {
     this.#options.exchange.response.flushHead()
   }
 
-  onData(chunk: Buffer): void {
-    if (this.#settled || this.#isComplete) return
+  onData(chunk: Buffer, giveBack?: () => void): void {
+    if (this.#settled || this.#isComplete) {
+      giveBack?.()
+      return
+    }
     if (this.#held !== undefined) {
-      this.#held.push(chunk)
+      this.#held.push({ chunk, giveBack })
       this.#control?.pause()
       return
     }
-    if (this.#status === 0 && !this.#trySendHead()) return
-    this.#write(chunk)
-  }
-
-  #write(chunk: Buffer): void {
+    if (this.#status === 0 && !this.#trySendHead()) {
+      giveBack?.()
+      return
+    }
     const { response } = this.#options.exchange
     const frameEnd = this.#frames?.add(chunk) ?? 0
     if (this.#cutReason !== undefined && frameEnd > 0) {
-      response.write(chunk.subarray(0, frameEnd))
+      response.write(chunk.subarray(0, frameEnd), giveBack)
       this.#endBetweenFrames(this.#cutReason)
       return
     }
-    if (response.write(chunk)) return
+    if (response.write(chunk, giveBack)) return
     this.#isFull = true
     this.#control?.pause()
   }
 
-  onEnd(): void {
+  onEnd(last?: Buffer): void {
     if (this.#settled || this.#isComplete) return
     if (this.#held !== undefined) {
-      this.#hasHeldEnd = true
+      this.#heldEnd = { last }
       return
     }
     if (this.#status === 0 && !this.#trySendHead()) return
@@ -242,7 +244,7 @@ export class Relay implements ResponseReceiver, Stallable {
     clearTimeout(this.#cutTimer)
     this.#isFull = true
     exchange.onClose(() => this.#settle({ code: this.#status }))
-    exchange.response.end()
+    exchange.response.end(last)
   }
 
   onError(error: Error): void {
@@ -271,13 +273,13 @@ export class Relay implements ResponseReceiver, Stallable {
       this.#end(new StatusError('ServiceUnavailable', NOT_RECORDED))
       return
     }
-    const chunks = this.#held
+    const held = this.#held
     this.#held = undefined
     if (!this.#trySendHead()) return
     try {
       if (isLongRunning) exchange.response.flushHead()
-      for (const chunk of chunks) this.onData(chunk)
-      if (this.#hasHeldEnd) this.onEnd()
+      for (const { chunk, giveBack } of held) this.onData(chunk, giveBack)
+      if (this.#heldEnd !== undefined) this.onEnd(this.#heldEnd.last)
       else if (!this.#isFull) this.#control?.resume()
     } catch (error) {
       this.onError(error as Error)

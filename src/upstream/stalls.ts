@@ -1,6 +1,6 @@
 /**
  * Ends exchanges whose client has stalled. A client that neither reads its response nor sends the
- * rest of its body holds a connection of the pool, and none of undici's timers runs meanwhile. One
+ * rest of its body holds a connection of the pool, whose own timers do not run meanwhile. One
  * periodic check of all exchanges costs next to nothing each; a timer each would cost more.
  */
 import { createSwapList, type SwapListEntry } from '../swap-list.ts'

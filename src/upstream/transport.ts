@@ -1,6 +1,5 @@
 /** The port between the relay and the transports: pool (HTTP/1.1) and sessions (HTTP/2). */
-import type { Readable } from 'node:stream'
-
+import type { RequestBody } from './request-body.ts'
 import type { UpstreamResponseHeaders } from './response-headers.ts'
 
 /**
@@ -19,13 +18,14 @@ export interface UpstreamRequest {
   readonly headers: readonly string[]
   /** Announced length of the body in bytes; undefined when chunked. */
   readonly contentLength: number | undefined
-  readonly body: Readable | undefined
+  readonly body: RequestBody | undefined
   /** Streams have no timeout for their head or between two chunks. */
   readonly isLongRunning: boolean
 }
 
 /** Control over one request, given to the receiver before anything is sent. */
 export interface UpstreamControl {
+  /** Asks for no more data; some may still come. */
   pause(): void
   resume(): void
   /** Aborts the request: destroys its HTTP/1.1 connection or resets its HTTP/2 stream. */
@@ -40,8 +40,13 @@ export interface ResponseReceiver {
   onStart(control: UpstreamControl): void
   /** Called for interim (1xx) responses too. Throwing aborts the request. */
   onHead(status: number, headers: UpstreamResponseHeaders): void
-  onData(chunk: Buffer): void
-  onEnd(): void
+  /**
+   * @param giveBack when given, the bytes are lent: they must not be read any more once it was called,
+   * and it is called when they were written or dropped. Never given for long-running requests
+   */
+  onData(chunk: Buffer, giveBack?: () => void): void
+  /** @param last the last bytes of the body, which are not lent */
+  onEnd(last?: Buffer): void
   onError(error: Error): void
 }
 

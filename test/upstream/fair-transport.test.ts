@@ -63,11 +63,12 @@ class Recorder implements ResponseReceiver {
   onHead(status: number): void {
     this.calls.push(`head ${status}`)
   }
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer, giveBack?: () => void): void {
+    giveBack?.()
     this.calls.push(`data ${chunk.toString()}`)
   }
-  onEnd(): void {
-    this.calls.push('end')
+  onEnd(last?: Buffer): void {
+    this.calls.push(last === undefined ? 'end' : `end ${last.toString()}`)
   }
   onError(error: Error): void {
     this.calls.push(`error ${error.message}`)
@@ -107,6 +108,18 @@ test('a request without a wait passes through, and everything of its response', 
   expect(first.calls).toEqual(['start', 'head 200', 'data x', 'end'])
 })
 
+test('what a transport lends is given back, and the last bytes are passed on', () => {
+  const { below, send } = setUp('response')
+  const first = send('/first')
+  const lent: string[] = []
+  below.sent[0]?.receiver.onStart(CONTROL)
+  below.sent[0]?.receiver.onHead(200, {})
+  below.sent[0]?.receiver.onData(Buffer.from('x'), () => lent.push('given back'))
+  below.sent[0]?.receiver.onEnd(Buffer.from('last'))
+  expect(first.calls.slice(-2)).toEqual(['data x', 'end last'])
+  expect(lent).toEqual(['given back'])
+})
+
 test.for(['onEnd', 'onError'] as const)('%s of a response gives its place to the next', (end) => {
   const { below, send } = setUp('response')
   send('/first')
@@ -114,7 +127,8 @@ test.for(['onEnd', 'onError'] as const)('%s of a response gives its place to the
   below.sent[0]?.receiver.onStart(CONTROL)
   below.sent[0]?.receiver.onHead(200, {})
   expect(below.paths).toEqual(['/first'])
-  below.sent[0]?.receiver[end](new Error('reset'))
+  if (end === 'onEnd') below.sent[0]?.receiver.onEnd()
+  else below.sent[0]?.receiver.onError(new Error('reset'))
   expect(below.paths).toEqual(['/first', '/second'])
   below.sent[1]?.receiver.onStart(CONTROL)
   expect(second.control).toBe(CONTROL)
