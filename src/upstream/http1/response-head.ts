@@ -30,6 +30,8 @@ const KNOWN_NAMES: ReadonlyMap<string, string> = new Map(
   ].map((name) => [name, name.toLowerCase()]),
 )
 
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding', 'connection'])
+
 type Fields = Record<string, string | string[]>
 
 /**
@@ -82,7 +84,12 @@ function parseFields(text: string, at: number): Fields {
     if (lineEnd === -1 || colon === -1 || colon > lineEnd) {
       throw invalidResponse('header line without a colon')
     }
-    add(fields, nameOf(text.slice(lineStart, colon)), valueOf(text, colon + 1, lineEnd))
+    const name = nameOf(text.slice(lineStart, colon))
+    // White space, but llhttp takes it for a part of the value, and the response for another one.
+    if (FRAMING.has(name) && text.slice(colon, lineEnd).includes('\t')) {
+      throw invalidResponse('a tab in a framing field')
+    }
+    add(fields, name, valueOf(text, colon + 1, lineEnd))
     lineStart = lineEnd + 2
   }
 }

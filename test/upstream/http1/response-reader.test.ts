@@ -39,6 +39,8 @@ const INVALID: readonly (readonly [what: string, bytes: string])[] = [
   ['a length of 16 digits', head('Content-Length: 0000000000000002\r\n')],
   ['an empty length', head('Content-Length:\r\n')],
   ['two codings', head('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n')],
+  ['a tab behind its coding', `${head('Transfer-Encoding: chunked\t\r\n')}0\r\n\r\n`],
+  ['a tab before its length', head('Content-Length:\t0\r\n')],
   ['another coding', head('Transfer-Encoding: gzip, chunked\r\n')],
   ['a coding in a 204', head('Transfer-Encoding: chunked\r\n', '204 X')],
   ['a length in a 204', head('Content-Length: 1\r\n', '204 X')],
