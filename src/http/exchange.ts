@@ -83,12 +83,11 @@ export interface ClientResponse {
   /** Sends the head without waiting for the first body bytes, which a watch may not have for long. */
   flushHead(): void
   /**
-   * Returns false when the caller has to wait for `onDrain`.
+   * Writes body bytes, however many wait already.
    *
-   * @param onWritten called once nobody reads the bytes any more, whether they were sent or dropped
+   * @param onTaken called once nobody reads the bytes any more: the connection has taken or dropped them
    */
-  write(chunk: Buffer, onWritten?: () => void): boolean
-  onDrain(callback: () => void): void
+  write(chunk: Buffer, onTaken?: () => void): void
   end(chunk?: Buffer | string): void
   /** Aborts the response so that the client can tell that it is incomplete. */
   destroy(error?: Error): void

@@ -208,13 +208,9 @@ class Http1Response implements ClientResponse {
     this.#response.flushHeaders()
   }
 
-  write(chunk: Buffer, onWritten?: () => void): boolean {
+  write(chunk: Buffer, onTaken?: () => void): void {
     this.bytesWritten += chunk.length
-    return this.#response.write(chunk, onWritten)
-  }
-
-  onDrain(callback: () => void): void {
-    this.#response.on('drain', this.#guard(callback))
+    this.#response.write(chunk, onTaken && this.#guard(onTaken))
   }
 
   end(chunk?: Buffer | string): void {

@@ -188,17 +188,13 @@ class Http2Response implements ClientResponse {
     // HEADERS is a separate frame, which node sends at the end of this turn of the event loop.
   }
 
-  write(chunk: Buffer, onWritten?: () => void): boolean {
+  write(chunk: Buffer, onTaken?: () => void): void {
     if (this.#gone || this.#isHead) {
-      onWritten?.()
-      return true
+      onTaken?.()
+      return
     }
     this.bytesWritten += chunk.length
-    return this.#stream.write(chunk, onWritten)
-  }
-
-  onDrain(callback: () => void): void {
-    this.#stream.on('drain', this.#guard(callback))
+    this.#stream.write(chunk, onTaken && this.#guard(onTaken))
   }
 
   end(chunk?: Buffer | string): void {

@@ -11,6 +11,7 @@ import type { Metrics } from '../metrics.ts'
 import { isConnect, isLongRunning } from '../request/long-running.ts'
 import type { Target } from '../request/types.ts'
 import { StatusError } from '../status.ts'
+import { createClientWindows, type ClientWindow } from './client-window.ts'
 import { createFairQueue, type FairQueueEffects, type QueueLimits } from './fair-queue.ts'
 import { createFairTransport } from './fair-transport.ts'
 import { createUpstreamFailures, type UpstreamFailures } from './failures.ts'
@@ -93,6 +94,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       ? []
       : [identity.user, identity.group, identity.uid, identity.extraPrefix]
   const additionalNames = new Set(options.additionalHeaders.map((name) => name.toLowerCase()))
+  const openWindow = createClientWindows()
   const slabs = createSlabs()
   const atTurnEnd = createTurnEnd()
   let transports: Transports | undefined
@@ -133,6 +135,7 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
           ? upgrade(forward, current, headers, { limits, identityMode: identity.mode })
           : relay(forward, current, headers, {
               stalls,
+              openWindow,
               failures,
               bodyTimeout,
               identityMode: identity.mode,
@@ -209,11 +212,13 @@ function relay(
   headers: readonly string[],
   {
     stalls,
+    openWindow,
     failures,
     bodyTimeout,
     identityMode,
   }: {
     readonly stalls: Stalls
+    readonly openWindow: () => ClientWindow
     readonly failures: UpstreamFailures
     readonly bodyTimeout: number
     readonly identityMode: IdentityNames['mode']
@@ -232,6 +237,7 @@ function relay(
     identityMode,
     onTruncated: failures.truncated,
     stalls: longRunning ? undefined : stalls,
+    window: openWindow(),
   })
   if (request.hasBody) {
     let stopLimit: (() => void) | undefined

@@ -3,6 +3,7 @@ import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 import { checkAuditID } from './audit-id.ts'
 import { isOfClient, toUpstreamError, UpstreamError } from './errors.ts'
+import type { ClientWindow } from './client-window.ts'
 import { createFrameEnds, type FrameEnds } from './frame-ends.ts'
 import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
@@ -32,6 +33,7 @@ export interface RelayOptions {
   readonly onTruncated: (error: Error) => void
   /** Ends the exchange when its client stalls; undefined for streams, which may be silent. */
   readonly stalls: Stalls | undefined
+  readonly window: ClientWindow
 }
 
 /**
@@ -65,6 +67,7 @@ export class Relay implements ResponseReceiver, Stallable {
   #frames: FrameEnds | undefined
   /** Whether the response waits for the client to read. */
   #isFull = false
+  #bytesTaken = 0
   #resolve!: (outcome: ForwardOutcome) => void
   #reject!: (error: StatusError) => void
 
@@ -75,16 +78,11 @@ export class Relay implements ResponseReceiver, Stallable {
       this.#reject = reject
     })
     options.exchange.onAbort((error) => this.clientGone(error))
-    options.exchange.response.onDrain(() => {
-      this.#isFull = false
-      this.#control?.resume()
-    })
   }
 
-  /** Body bytes in both directions so far. */
+  /** Body bytes in both directions so far: received, and taken by the connection to the client. */
   get bytesMoved(): number {
-    const { exchange } = this.#options
-    return exchange.bytesReceived + exchange.response.bytesWritten
+    return this.#options.exchange.bytesReceived + this.#bytesTaken
   }
 
   /** Whether the client has to read, or to send more of its body. */
@@ -220,16 +218,33 @@ export class Relay implements ResponseReceiver, Stallable {
       giveBack?.()
       return
     }
-    const { response } = this.#options.exchange
     const frameEnd = this.#frames?.add(chunk) ?? 0
     if (this.#cutReason !== undefined && frameEnd > 0) {
-      response.write(chunk.subarray(0, frameEnd), giveBack)
+      this.#write(chunk.subarray(0, frameEnd), giveBack)
       this.#endBetweenFrames(this.#cutReason)
-      return
-    }
-    if (response.write(chunk, giveBack)) return
+    } else this.#write(chunk, giveBack)
+  }
+
+  #write(chunk: Buffer, giveBack: (() => void) | undefined): void {
+    const { exchange, window } = this.#options
+    const { length } = chunk
+    const hasRoom = window.add(length)
+    exchange.response.write(chunk, () => {
+      giveBack?.()
+      this.#taken(length)
+    })
+    if (hasRoom || this.#isFull) return
     this.#isFull = true
     this.#control?.pause()
+  }
+
+  /** The connection to the client has taken bytes, or dropped them. */
+  #taken(length: number): void {
+    this.#bytesTaken += length
+    const hasRoom = this.#options.window.remove(length)
+    if (!hasRoom || !this.#isFull || this.#isComplete) return
+    this.#isFull = false
+    this.#control?.resume()
   }
 
   onEnd(last?: Buffer): void {
@@ -319,6 +334,7 @@ export class Relay implements ResponseReceiver, Stallable {
 
   #refuse(error: StatusError): void {
     this.#settled = true
+    this.#options.window.close()
     if (this.#stallEntry !== undefined) this.#options.stalls?.remove(this.#stallEntry)
     this.#reject(error)
   }
@@ -326,6 +342,7 @@ export class Relay implements ResponseReceiver, Stallable {
   #settle(outcome: ForwardOutcome): void {
     if (this.#settled) return
     this.#settled = true
+    this.#options.window.close()
     clearTimeout(this.#cutTimer)
     if (this.#stallEntry !== undefined) this.#options.stalls?.remove(this.#stallEntry)
     this.#resolve(outcome)

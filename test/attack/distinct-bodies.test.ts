@@ -205,6 +205,29 @@ describe('each client gets its own bytes and nobody else’s', () => {
   })
 })
 
+test('a client that does not read many streams still gets the response to the next one', async () => {
+  const roomy = await startAttack({ api })
+  const connection = await roomy.connectHttp2()
+  // The streams have the window of 64 KB, the connection as much as there is.
+  connection.send(windowUpdate(0, 1 << 30))
+  const unread = Array.from({ length: 60 }, (_, i) => i * 2 + 1)
+  for (const stream of unread) {
+    const path = pathOf(`unread-${stream}`, 1_500_000, 'chunked')
+    connection.send(headers(stream, await roomy.fields(path)))
+  }
+  await connection.until((frames) =>
+    unread.every((id) => frames.some(({ type, stream }) => type === TYPE.DATA && stream === id)),
+  )
+  const path = pathOf('next', 40_000, 'length')
+  connection.send(headers(201, await roomy.fields(path)))
+  const { status, body, whole } = await connection.response(201)
+  expect({ status, whole }).toEqual({ status: 200, whole: true })
+  expectBeginningOf(path, Buffer.from(body, 'latin1'))
+  connection.raw.destroy()
+  await roomy.settled()
+  await roomy.close()
+})
+
 test('two slow readers leave connections on which the next requests are served', async () => {
   await attack.settled()
   const slow = ['a', 'b'].map((name) =>

@@ -34,8 +34,7 @@ export function fakeExchange(overrides: Partial<ClientRequest> = {}): FakeExchan
         written.headers = headers
       },
       flushHead: () => undefined,
-      write: () => true,
-      onDrain: () => undefined,
+      write: () => undefined,
       end(chunk) {
         written.body += chunk?.toString() ?? ''
       },
