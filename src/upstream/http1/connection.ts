@@ -290,15 +290,22 @@ export class Connection implements ServingConnection, ResponseSink, TurnEndListe
     this.#waitsForTurnEnd = false
     if (this.#isClosed) return
     try {
-      if (this.#isSettling) {
-        this.#isSettling = false
-        // Otherwise the next response would never be read.
-        this.resume()
-        this.#effects.onFree(this)
-      } else this.#deliver()
+      if (this.#isSettling) this.#settle()
+      else this.#deliver()
     } catch (error) {
       this.fail(error as Error)
     }
+  }
+
+  #settle(): void {
+    if (this.#isPaused) {
+      // What has arrived meanwhile was not read yet, and the next response would never be.
+      this.resume()
+      this.#waitForTurnEnd()
+      return
+    }
+    this.#isSettling = false
+    this.#effects.onFree(this)
   }
 }
 
