@@ -110,7 +110,8 @@ export class Connection implements ServingConnection, ResponseSink, TurnEndListe
         inFlight.fail(inFlight.abortReason ?? closedEarly())
         return false
       }
-      head = formatRequestHead({ ...request, ownHeaders: framingHeaders(request) })
+      const ownHeaders = ['connection', 'keep-alive', ...framingHeaders(request)]
+      head = formatRequestHead({ ...request, ownHeaders })
     } catch (error) {
       inFlight.fail(error as Error)
       return false
