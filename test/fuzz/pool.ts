@@ -162,7 +162,12 @@ async function ask(
       }, random.below(20))
     },
   })
+  // A damaged response may never end, and a stream has no timeout.
+  const timer = setInterval(() => {
+    if (ways.get(url) === 'damaged') response.control?.abort(new Error('aborted'))
+  }, 2_000)
   const last = await response.done
+  clearInterval(timer)
   check({ url, way: ways.get(url), error: response.error, status: response.status }, expected, [
     ...got,
     Buffer.from(last, 'latin1'),
