@@ -95,6 +95,10 @@ export class Collected implements ResponseReceiver {
     this.done = new Promise((resolve) => (this.#resolve = resolve))
   }
 
+  onWait(control: UpstreamControl): void {
+    this.control = control
+  }
+
   onStart(control: UpstreamControl): void {
     this.control = control
     this.#onStart?.(control)
