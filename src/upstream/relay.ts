@@ -218,6 +218,10 @@ export class Relay implements ResponseReceiver, Stallable {
       giveBack?.()
       return
     }
+    this.#deliver(chunk, giveBack)
+  }
+
+  #deliver(chunk: Buffer, giveBack: (() => void) | undefined): void {
     const frameEnd = this.#frames?.add(chunk) ?? 0
     if (this.#cutReason !== undefined && frameEnd > 0) {
       this.#write(chunk.subarray(0, frameEnd), giveBack)
