@@ -17,6 +17,9 @@ const MAX_INTERIM_RESPONSES = 10
 /** How long a stream that is to end may take to the end of a frame, and then to reach the client. */
 export const FRAME_END_MS = 1_000
 
+/** Of a response whose head waits for its audit event; then the API server waits, too. */
+const MAX_HELD_BYTES = 65_536
+
 export interface RelayOptions {
   readonly exchange: Exchange
   /** Gatehouse's own response headers: Audit-ID, HSTS, RateLimit. */
@@ -54,7 +57,8 @@ export class Relay implements ResponseReceiver, Stallable {
   #heldHead: readonly string[] = []
   /** What arrived of the body while the head waits for its audit event; undefined when it does not wait. */
   #held: { readonly chunk: Buffer; readonly giveBack: (() => void) | undefined }[] | undefined
-  /** Whether all of the response arrived while its head waits. */
+  #heldBytes = 0
+  /** The end of the response, if it arrived while its head waits. */
   #heldEnd: { readonly last: Buffer | undefined } | undefined
   #interimResponses = 0
   #clientGone: Error | undefined
@@ -211,7 +215,9 @@ export class Relay implements ResponseReceiver, Stallable {
     }
     if (this.#held !== undefined) {
       this.#held.push({ chunk, giveBack })
-      this.#control?.pause()
+      this.#heldBytes += chunk.length
+      // Not before: the end of a connection that is paused is not seen.
+      if (this.#heldBytes > MAX_HELD_BYTES) this.#control?.pause()
       return
     }
     if (this.#status === 0 && !this.#trySendHead()) {

@@ -1,6 +1,7 @@
 /** The credential plugin as a program, with a Gatehouse and an identity provider. */
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -206,6 +207,8 @@ describe('with an expired token', () => {
     const user = await signedIn()
     const before = await stored(user)
     await change(user, expire)
+    // Two tokens of the same second are the same token.
+    await sleep(1_000)
     const { code, stdout, stderr } = await user.plugin({ interactive: false })
     expect([code, stderr]).toEqual([0, ''])
     const after = await stored(user)

@@ -66,7 +66,7 @@ describe('the content of the image', () => {
       cwd: '/',
       env: { NODE_ENV: 'production', NODE_DEBUG_NATIVE: 'COMPILE_CACHE' },
     })
-    expect(again.stderr).toMatch(/code cache for ESM .*gatehouse\.js was accepted/)
+    expect(again.stderr).toMatch(/code cache for ESM .*cli\.js was accepted/)
   })
 })
 
