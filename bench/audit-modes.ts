@@ -55,7 +55,7 @@ async function lossTable(
       const losses: Loss[] = []
       for (let i = 0; i < KILLS; i += 1) {
         report(`${mode}: killing after ${writes} writes`)
-        losses.push(await measureLoss(world, gatehouse(source === true, mode), writes))
+        losses.push(await measureLoss(world, gatehouse(source === true, { mode }), writes))
       }
       const each = (show: (loss: Loss) => string): string => losses.map(show).join(', ')
       rows.push([
@@ -91,7 +91,7 @@ async function costTable(
   }
   try {
     for (const mode of MODES) {
-      const peer = gatehouse(source === true, mode)
+      const peer = gatehouse(source === true, { mode })
       const subject = { peer, process: await startPeer(world, peer) }
       subjects.push(subject)
       report(`warming up ${peer.name}`)

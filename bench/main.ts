@@ -13,6 +13,7 @@ import { httpProxy, undiciLoop } from './peers/node.ts'
 import type { Peer } from './peers/peer.ts'
 import { resultTables } from './results.ts'
 import { runBench, type RunOptions, type RunOutcome } from './run.ts'
+import { sharedPortTable } from './shared-port.ts'
 import { microbenchmarkTable, stagePeers, stageTable } from './stages.ts'
 import { machineFacts } from './tools.ts'
 import { createWorld, type World } from './world.ts'
@@ -30,6 +31,7 @@ interface Options {
   stages?: true
   memory?: true
   auditModes?: true
+  processes?: true
   source?: true
 }
 
@@ -58,6 +60,7 @@ const program = new Command('bench')
   .option('--stages', 'measure the cost of each stage of the pipeline over a bare undici loop')
   .option('--memory', 'measure how much memory clients can use within the shipped limits')
   .option('--audit-modes', 'measure what each mode of the audit log costs, and what a kill loses')
+  .option('--processes', 'compare one process of Gatehouse with two that share a port')
   .option('--source', 'run Gatehouse from src instead of the published build')
   .action(bench)
 
@@ -78,6 +81,7 @@ async function bench(given: Options): Promise<void> {
   try {
     if (options.memory === true) await benchMemory(world)
     else if (options.auditModes === true) await benchAuditModes(world, options)
+    else if (options.processes === true) await benchProcesses(world, options)
     else if (options.stages === true) await benchStages(world, options)
     else await benchPeers(world, options)
   } finally {
@@ -112,6 +116,10 @@ async function benchStages(world: World, options: Options): Promise<void> {
 async function benchAuditModes(world: World, options: Options): Promise<void> {
   const tables = auditModeTables({ ...options, world }, { report })
   for await (const table of tables) console.log(`\n${table}`)
+}
+
+async function benchProcesses(world: World, { source }: Options): Promise<void> {
+  console.log(`\n${await sharedPortTable({ world, source: source === true }, { report })}`)
 }
 
 async function benchMemory(world: World): Promise<void> {

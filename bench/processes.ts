@@ -28,18 +28,18 @@ export interface RunningProcess {
 /** A shell that prints its process ID and becomes the program, whose output goes to the log. */
 const PRINT_PID_AND_EXEC = 'echo $$; exec "$0" "$@" >&2'
 
-/** Starts the `command` for a free port and a new folder. Does not wait until it listens. */
+/** Starts the `command` for a port, by default a free one, and a new folder. Does not wait until it listens. */
 export async function startProcess(
   name: string,
   command: (port: number, directory: string) => Promise<Command>,
-  { countsAllocations = false }: { countsAllocations?: boolean } = {},
+  { countsAllocations = false, port }: { countsAllocations?: boolean; port?: number } = {},
 ): Promise<RunningProcess> {
   const plainName = name.replaceAll(/[^a-z0-9]+/g, '-')
   const directory = await mkdtemp(join(tmpdir(), `gatehouse-bench-${plainName}-`))
-  const port = await freePort()
+  const ownPort = port ?? (await freePort())
   const group = createProcessGroup(directory)
   try {
-    const { file, args } = await command(port, directory)
+    const { file, args } = await command(ownPort, directory)
     const heapSocket = countsAllocations ? join(directory, 'heap') : undefined
     const program = [...(heapSocket === undefined ? [] : countingIn(heapSocket)), file, ...args]
     const startedAt = performance.now()
@@ -50,7 +50,7 @@ export async function startProcess(
     ])
     return {
       pid: Number(pid),
-      url: `https://127.0.0.1:${port}`,
+      url: `https://127.0.0.1:${ownPort}`,
       startedAt,
       failed: group.failed,
       stop: group.stop,

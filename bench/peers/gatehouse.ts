@@ -20,8 +20,19 @@ export const AUDIT_LOG = 'audit/audit.log'
 
 const root = join(import.meta.dirname, '..', '..')
 
+/** What differs among the Gatehouses of the bench. */
+export interface GatehouseSettings {
+  /** `batch` by default. */
+  readonly mode?: AuditMode
+  /** Whether several processes listen on its port; false by default. */
+  readonly reusePort?: boolean
+  /** The port of `/readyz` and `/metrics`; any free one by default. */
+  readonly probesPort?: number
+}
+
 /** The published build (one file, in dist) or, with `source`, the sources of the checkout. */
-export function gatehouse(source: boolean, mode: AuditMode = 'batch'): Peer {
+export function gatehouse(source: boolean, settings: GatehouseSettings = {}): Peer {
+  const { mode = 'batch' } = settings
   return {
     name: mode === 'batch' ? 'gatehouse' : `gatehouse ${mode}`,
     what: `Gatehouse, all features: OIDC, 100 rules, limits, audit file, impersonation${source ? ' (from src)' : ''}`,
@@ -38,7 +49,7 @@ export function gatehouse(source: boolean, mode: AuditMode = 'batch'): Peer {
         ...(await imageOptions()),
         join(root, source ? 'src/main.ts' : 'dist/main.js'),
         'serve',
-        `--config=${await writeConfiguration(world, port, directory, mode)}`,
+        `--config=${await writeConfiguration(world, port, directory, settings)}`,
       ],
     }),
   }
@@ -64,7 +75,7 @@ export async function writeConfiguration(
   world: World,
   port: number,
   directory: string,
-  mode: AuditMode = 'batch',
+  settings: GatehouseSettings = {},
 ): Promise<string> {
   const { upstream, ca, client } = world
   await mkdir(join(directory, 'audit'), { recursive: true })
@@ -76,7 +87,7 @@ export async function writeConfiguration(
   const issuerCA = await readFile(ca.certFile, 'utf8')
   await writeYaml(directory, 'authentication.yaml', authentication(world, issuerCA))
   await writeYaml(directory, 'rules.yaml', rules())
-  return writeYaml(directory, 'gatehouse.yaml', configuration(world, port, mode))
+  return writeYaml(directory, 'gatehouse.yaml', configuration(world, port, settings))
 }
 
 async function writeYaml(directory: string, name: string, content: unknown): Promise<string> {
@@ -86,7 +97,11 @@ async function writeYaml(directory: string, name: string, content: unknown): Pro
 }
 
 /** The limits are checked for each request, but are far above the load and never refuse one. */
-function configuration({ serving }: World, port: number, mode: AuditMode): unknown {
+function configuration(
+  { serving }: World,
+  port: number,
+  { mode = 'batch', reusePort = false, probesPort = 0 }: GatehouseSettings,
+): unknown {
   const unlimited = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
   return {
     apiVersion: 'gatehouse/v1',
@@ -94,10 +109,11 @@ function configuration({ serving }: World, port: number, mode: AuditMode): unkno
     listener: {
       address: '127.0.0.1',
       port,
+      reusePort,
       tls: { certFile: serving.certFile, privateKeyFile: serving.keyFile },
       limits: { maxConnections: 20_000, maxConnectionsPerAddress: 20_000 },
     },
-    probes: { address: '127.0.0.1', port: 0 },
+    probes: { address: '127.0.0.1', port: probesPort },
     authentication: { configFile: 'authentication.yaml' },
     authorization: { rulesFile: 'rules.yaml' },
     limits: {
