@@ -52,6 +52,8 @@ export interface Built {
   /** Everything that is loaded again when its files change. */
   readonly reloadables: readonly Reloadable[]
   readonly reviewClient: ReviewClient
+  /** For `kubectl --as` alone, so that its many reviews delay no sign-in and no readiness check. */
+  readonly accessReviewClient: ReviewClient
   readonly identityGate: IdentityGate
 }
 
@@ -154,8 +156,10 @@ function startCluster(
     )
   }
   const reviewClient = reviewClientFor(credential.value)
+  const accessReviewClient = reviewClientFor(credential.value)
   if (configuration.impersonation.enabled) {
-    cluster.impersonate = startImpersonator(configuration, { log, reviewClient })
+    const reviewClients = { reviewClient, accessReviewClient }
+    cluster.impersonate = startImpersonator(configuration, { log, ...reviewClients })
   }
   let probed: IdentityFinding | undefined
   const reloadables = [
@@ -168,6 +172,7 @@ function startCluster(
       (next) => {
         upstream.updateCredential(next)
         reviewClient.updateCredential(next)
+        accessReviewClient.updateCredential(next)
         identityGate.replaced(probed)
       },
       async (next) => {
@@ -175,27 +180,36 @@ function startCluster(
       },
     ),
   ]
-  return { cluster, reviewClient, identityGate, reloadables }
+  return { cluster, reviewClient, accessReviewClient, identityGate, reloadables }
 }
 
 /** As long as kube-apiserver remembers what constrained impersonation allowed. */
 const REVIEW_LIFETIME_MS = 10_000
 const MAX_REVIEWS = 10_000
+const MAX_PENDING_REVIEWS = 512
 /** An API server is replaced by one with another feature gate more slowly than this. */
 const ENFORCEMENT_LIFETIME_MS = 60_000
 
 function startImpersonator(
   { authentication, upstream }: Configuration,
-  { log, reviewClient }: Pick<BuildEffects, 'log'> & { readonly reviewClient: ReviewClient },
+  {
+    log,
+    reviewClient,
+    accessReviewClient,
+  }: Pick<BuildEffects, 'log'> & Pick<Built, 'reviewClient' | 'accessReviewClient'>,
 ): Impersonator {
   const now = (): number => performance.now()
   const throttled = throttledLog(log)
   const identity = identityNames(upstream.identity)
   return createImpersonator(authentication, {
     review: createAccessReviewer(
-      { lifetime: REVIEW_LIFETIME_MS, maxEntries: MAX_REVIEWS },
       {
-        reviewClient,
+        lifetime: REVIEW_LIFETIME_MS,
+        maxEntries: MAX_REVIEWS,
+        maxPending: MAX_PENDING_REVIEWS,
+      },
+      {
+        reviewClient: accessReviewClient,
         now,
         onFailure: (problem) =>
           throttled.warn({ problem }, 'an impersonation could not be authorized'),

@@ -102,6 +102,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     reloads?.stop()
     upstream.stop()
     void built.reviewClient.close()
+    void built.accessReviewClient.close()
     for (const signIn of signIns) signIn.close()
     frame.close()
   }

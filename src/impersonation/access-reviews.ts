@@ -25,6 +25,8 @@ export interface AccessReviewerOptions {
   /** How long a decision is reused, in milliseconds. */
   readonly lifetime: number
   readonly maxEntries: number
+  /** Reviews that may be under way at the same time; more are refused. */
+  readonly maxPending: number
 }
 
 export interface AccessReviewerEffects {
@@ -43,10 +45,11 @@ interface Entry {
 
 /** Creates the reviewer. Requests that ask the same at the same time share one review. */
 export function createAccessReviewer(
-  { lifetime, maxEntries }: AccessReviewerOptions,
+  { lifetime, maxEntries, maxPending }: AccessReviewerOptions,
   { reviewClient, now, onFailure }: AccessReviewerEffects,
 ): AccessReviewer {
   const known = createLru<Entry>(maxEntries)
+  let pending = 0
 
   async function review(spec: object): Promise<AccessReview> {
     let response: ReviewResponse
@@ -79,12 +82,22 @@ export function createAccessReviewer(
     const key = createHash('sha256').update(JSON.stringify(spec)).digest('base64')
     const found = known.get(key)
     if (found !== undefined && now() < found.expires) return found.review
+    if (pending >= maxPending) {
+      return Promise.reject(
+        undecided('too many wait for the API server; try again', { retry: true }),
+      )
+    }
+    pending += 1
     const entry: Entry = { review: review(spec), expires: Infinity }
     known.set(key, entry)
     // Counted from the decision. A failure is nothing to remember.
+    const ended = (expires: number): void => {
+      pending -= 1
+      entry.expires = expires
+    }
     entry.review.then(
-      () => (entry.expires = now() + lifetime),
-      () => (entry.expires = 0),
+      () => ended(now() + lifetime),
+      () => ended(0),
     )
     return entry.review
   }

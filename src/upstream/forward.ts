@@ -258,7 +258,8 @@ function relay(
     : transports.short
   transport.send(
     {
-      user: authorized.user.username,
+      // A user who acts as many others has one share, as with the limits.
+      user: (authorized.impersonator ?? authorized.user).username,
       method: request.method,
       path: target.raw,
       headers,

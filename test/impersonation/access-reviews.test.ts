@@ -18,7 +18,7 @@ function reviewerOf(post: () => Promise<ReviewResponse>) {
   const posts = vi.fn<(request: unknown) => Promise<ReviewResponse>>(post)
   const onFailure = vi.fn<(problem: string) => void>()
   const review = createAccessReviewer(
-    { lifetime: 10_000, maxEntries: 2 },
+    { lifetime: 10_000, maxEntries: 2, maxPending: 3 },
     { reviewClient: { post: posts }, now: () => time, onFailure },
   )
   return { review, posts, onFailure, pass: (milliseconds: number) => (time += milliseconds) }
@@ -160,5 +160,19 @@ test('another user, group, uid, extra or request is another question', async () 
 test('no more decisions are remembered than configured', async () => {
   const { review, posts } = reviewerOf(async () => decided({ allowed: true }))
   for (const name of ['a', 'b', 'c', 'a']) await review(attributesOf('/version', name))
+  expect(posts).toHaveBeenCalledTimes(4)
+})
+
+test('no more reviews are under way than configured, and a refused one is not remembered', async () => {
+  const slow = Promise.withResolvers<ReviewResponse>()
+  const { review, posts } = reviewerOf(() => slow.promise)
+  const waiting = ['a', 'b', 'c'].map((name) => review(attributesOf('/version', name)))
+  await expect(review(attributesOf('/version', 'd'))).rejects.toMatchObject({
+    code: 503,
+    headers: { 'Retry-After': '1' },
+  })
+  slow.resolve(decided({ allowed: true }))
+  await Promise.all(waiting)
+  expect(await review(attributesOf('/version', 'd'))).toMatchObject({ allowed: true })
   expect(posts).toHaveBeenCalledTimes(4)
 })
