@@ -156,7 +156,9 @@ export class RequestRecord implements AuditRecord, RecordFacts {
     this.#context.release(this.#eventBytes * (this.#eventsLeft - 1))
     this.#eventsLeft = 1
     const stage = outcome.panic === true ? 'Panic' : 'ResponseComplete'
-    this.#emit(stage, outcome.code, outcome, this.holdsResponse && !this.#started)
+    // A refusal may follow the start of a response that is still withheld.
+    const isToSend = !this.#started || outcome.reason !== undefined
+    this.#emit(stage, outcome.code, outcome, this.holdsResponse && isToSend)
   }
 
   /** Whether a response that starts has an event of its own. */

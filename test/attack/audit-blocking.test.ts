@@ -5,6 +5,7 @@
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
@@ -189,6 +190,27 @@ describe('while a write to the audit log has not ended', () => {
       responseStatus: { code: 401 },
       annotations: { 'gatehouse/bytesSent': String(body.length) },
     })
+  })
+
+  test.for([
+    { what: 'whose connection breaks off', bytes: CREATED.slice(0, -7), resets: true },
+    {
+      what: 'that is not valid',
+      bytes: 'HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n',
+      resets: false,
+    },
+  ])('the refusal of a response $what waits for its own event', async ({ bytes, resets }) => {
+    const connection = await send('POST', PODS)
+    await reached(1)
+    exchanges[0]?.write(bytes)
+    await expect.poll(taken, { timeout: 10_000 }).toBeGreaterThan(0)
+    if (resets) exchanges[0]?.reset()
+    // Long enough for the failure to be seen; then nothing may have been sent.
+    await sleep(300)
+    expect(connection.received).toHaveLength(0)
+    release()
+    expect(await readResponse(connection)).toMatchObject({ status: 502 })
+    expect(events().at(-1)?.stage).toBe('ResponseComplete')
   })
 
   test('a response that breaks off while it waits becomes a 502', async () => {
