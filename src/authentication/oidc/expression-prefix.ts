@@ -43,8 +43,21 @@ function prefixOfCall({ name, args, target }: Call): string | undefined {
 /** Of lists, the elements of both are names; of strings, the first begins the name. */
 function prefixOfSum(first: Expression, second: Expression): string | undefined {
   if (isList(first) || isList(second)) return common([knownPrefix(first), knownPrefix(second)])
-  if (first.kind === 'literal') return `${knownPrefix(first) ?? ''}${knownPrefix(second) ?? ''}`
-  return beginsWithText(first) ? (knownPrefix(first) ?? '') : ''
+  if (first.kind === 'literal') return `${prefixOfText(first)}${prefixOfText(second)}`
+  return beginsWithText(first) ? prefixOfText(first) : ''
+}
+
+/** Within a sum, an empty text is no missing name: it adds nothing, and what follows begins the name. */
+function prefixOfText(expression: Expression): string {
+  if (expression.kind !== 'call') return knownPrefix(expression) ?? ''
+  const { name, args, target } = expression
+  const [first, second, third] = args
+  if (target !== undefined || first === undefined) return ''
+  if (name === 'dyn') return prefixOfText(first)
+  if (name === '_?_:_' && second !== undefined && third !== undefined) {
+    return commonStart(prefixOfText(second), prefixOfText(third))
+  }
+  return knownPrefix(expression) ?? ''
 }
 
 /** Whether a sum certainly is one of strings. */

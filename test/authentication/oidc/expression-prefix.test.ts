@@ -18,6 +18,11 @@ test.for<[string, string]>([
   // What follows may give any name.
   ['claims.sub', ''],
   ["claims.sub + ':oidc:'", ''],
+  // An empty text in a sum is no missing name.
+  ["'oidc:' + (has(claims.a) ? 'ext:' : '') + claims.sub", 'oidc:'],
+  ["'oidc:' + dyn(has(claims.a) ? '' : 'ext:') + claims.sub", 'oidc:'],
+  ["'' + (has(claims.a) ? 'a:' : '') + claims.sub", ''],
+  ["'oidc:' + (has(claims.a) ? 'ext:a' : 'ext:b') + claims.sub", 'oidc:ext:'],
   ["has(claims.a) ? 'oidc:' + claims.a : claims.b", ''],
   ["claims.?name.orValue('oidc:x')", ''],
   ["dyn(claims.groups).filter(g, g.startsWith('g:'))", ''],
