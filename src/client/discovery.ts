@@ -123,7 +123,8 @@ function parseMethod(origin: string, method: Fields): Method {
 }
 
 function httpsURL(origin: string, value: unknown, what: string): string {
-  if (typeof value === 'string' && URL.canParse(value)) {
+  // It is printed as it is, and a terminal obeys control characters.
+  if (typeof value === 'string' && /^[\x21-\x7e]+$/.test(value) && URL.canParse(value)) {
     const { protocol, username, password } = new URL(value)
     if (protocol === 'https:' && username === '' && password === '') return value
   }

@@ -146,7 +146,7 @@ export function chooseMethod(server: Server, discovery: Discovery, name: string)
   )
 }
 
-/** Asks once before a token for a known client goes to a server that is not known for it. */
+/** Asks once before the user signs in at a server besides those that are known. */
 async function acceptClient(
   server: Server,
   method: OidcMethod,
@@ -158,7 +158,8 @@ async function acceptClient(
   const known = others.join(', ')
   const what =
     `${server.origin} signs users in as the client ${JSON.stringify(method.clientID)} of ` +
-    `${method.issuer}, as ${known} does. A token that you give to one of them is valid at the other.`
+    `${method.issuer}, and you have signed in at ${known} before. A server that is not what you think ` +
+    'it is could use this sign-in at the other.'
   if (terminal.isInteractive) {
     terminal.print(what)
     if (await confirm(terminal, `Do you trust ${server.origin} as much as ${known}?`)) return

@@ -39,7 +39,10 @@ export function addUserCommands(
   )
     .option('--no-browser', 'do not open a browser: print the address, and paste the reply')
     .option('--device', 'sign in with a code on another device, where the administrator allows it')
-    .option('--accept-shared-client', 'accept a client ID that another server of yours uses, too')
+    .option(
+      '--accept-shared-client',
+      'trust this server as much as the others that you have signed in at',
+    )
     .addOption(outputOption())
     .addHelpText(
       'after',

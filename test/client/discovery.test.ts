@@ -103,6 +103,8 @@ test.for([
   [{ issuer: 'file:///etc/passwd' }, /issuer is not an https URL/],
   [{ issuer: 'https://user:pw@login.example' }, /issuer is not an https URL/],
   [{ discoveryURL: 'http://x' }, /discovery URL is not an https URL/],
+  [{ issuer: 'https://login.example/\u001b]0;x\u0007' }, /issuer is not an https URL/],
+  [{ discoveryURL: 'https://login.example/\u009b2J' }, /discovery URL is not an https URL/],
   [{ redirectURIs: ['https://evil.example'] }, /redirect URI is not on loopback/],
   [{ redirectURIs: ['http://localhost.evil.example'] }, /redirect URI is not on loopback/],
   [{ redirectURIs: [] }, /redirect URI is not on loopback/],

@@ -7,7 +7,7 @@ import type { ClientHost } from '../host.ts'
 import type { Server } from '../server.ts'
 
 const INSTALL_HINT =
-  'The command "gatehouse" is missing: install it with "npm install -g gatehouse".\n'
+  'The command "gatehouse" is missing: install the package that your Gatehouse administrator gives you.\n'
 
 export interface PluginStanza {
   readonly server: Server

@@ -1,6 +1,8 @@
 /**
  * Which servers have named which issuer and client. A token is for a client, not for a server: a hostile
- * server that names the issuer and client of another one would get tokens that the other one accepts.
+ * server that names the issuer and client of another one would get tokens that the other one accepts. An
+ * issuer of its own can do the same: it sends the browser on to the other one's issuer, whose response it
+ * then redeems (the mix-up attack, RFC 9207), unless that issuer names itself in the response.
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -17,7 +19,7 @@ export interface IssuedFor {
 }
 
 export interface KnownServers {
-  /** Other servers that have named the same client, if this one has not been accepted for it. */
+  /** Other servers that the user has signed in at, if this one has not been accepted for the client. */
   othersOf(server: Server, client: IssuedFor): readonly string[]
   /** Remembers a server; it outlives the sign-in. */
   accept(server: Server, client: IssuedFor): void
@@ -28,10 +30,11 @@ export function createKnownServers(cacheDirectory: string): KnownServers {
   const directory = join(cacheDirectory, 'servers')
   return {
     othersOf(server, client) {
-      const names = namesIn(directory).filter((name) => name.startsWith(`${clientDigest(client)}-`))
+      const names = namesIn(directory)
       if (names.includes(fileName(server, client))) return []
-      const origins = names.map((name) => originIn(join(directory, name)))
-      return [...new Set(origins)]
+      const own = serverDigest(server)
+      const others = names.filter((name) => !name.endsWith(`-${own}.json`))
+      return [...new Set(others.map((name) => originIn(join(directory, name))))]
     },
     accept(server, client) {
       makePrivate(cacheDirectory)
@@ -43,7 +46,11 @@ export function createKnownServers(cacheDirectory: string): KnownServers {
 }
 
 function fileName(server: Server, client: IssuedFor): string {
-  return `${clientDigest(client)}-${digest(server.origin, server.certificateAuthority)}.json`
+  return `${clientDigest(client)}-${serverDigest(server)}.json`
+}
+
+function serverDigest({ origin, certificateAuthority }: Server): string {
+  return digest(origin, certificateAuthority)
 }
 
 function clientDigest({ issuer, clientID }: IssuedFor): string {
