@@ -15,7 +15,16 @@ export function createTurnEnd(): (listener: TurnEndListener) => void {
   function run(): void {
     const current = listeners
     listeners = []
-    for (const listener of current) listener.onTurnEnd()
+    for (const listener of current) {
+      try {
+        listener.onTurnEnd()
+      } catch (error) {
+        // The others must not wait for ever; the process ends, as for any exception.
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
   }
 
   return (listener) => {
