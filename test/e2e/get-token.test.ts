@@ -298,7 +298,21 @@ describe('a token is given only for the server that it was obtained for', () => 
       { KUBERNETES_EXEC_INFO: execInfo(hostile.gatehouse) },
     )
     expect([code, stdout]).toEqual([6, ''])
-    expect(stderr).toContain(`as ${world.gatehouse.url} does`)
+    expect(stderr).toContain(`you have signed in at ${world.gatehouse.url} before`)
+    expect(await user.windows()).toHaveLength(1)
+  })
+
+  // The issuer could send the browser on to the one of the other server (mix-up, RFC 9207).
+  test('nor does a server with an issuer and a client of its own', async () => {
+    const hostile = await startSignInWorld()
+    onTestFinished(() => hostile.close())
+    const user = await signedIn()
+    const { code, stdout, stderr } = await user.run(
+      ['get-token', `--server=${hostile.gatehouse.url}`],
+      { KUBERNETES_EXEC_INFO: execInfo(hostile.gatehouse) },
+    )
+    expect([code, stdout]).toEqual([6, ''])
+    expect(stderr).toContain(`you have signed in at ${world.gatehouse.url} before`)
     expect(await user.windows()).toHaveLength(1)
   })
 })
