@@ -5,6 +5,7 @@ import type { ReviewResponse } from '../../cluster/review-client.ts'
 import type { UserInfo } from '../authenticator.ts'
 import { AUTHENTICATED, type SystemIdentities } from '../identity-guard.ts'
 import { quote } from '../quote.ts'
+import { serviceAccountGroups, serviceAccountOf } from '../user-names.ts'
 
 export type ReviewStatus =
   | { readonly user: UserInfo; readonly audiences: readonly string[] }
@@ -55,16 +56,12 @@ export function usernameOf({ status, body }: ReviewResponse): string | undefined
   return status === 201 && parsed.success ? parsed.data.status.userInfo.username : undefined
 }
 
-/** Namespace and name of an account are names of Kubernetes objects. */
-const SERVICE_ACCOUNT = /^system:serviceaccount:([a-z0-9][-a-z0-9]*):([a-z0-9][-.a-z0-9]*)$/
-
 /**
  * The names in Kubernetes' own name space that a service account has: its user name, and the groups of all
  * accounts and of those of its namespace. Undefined for another user.
  */
 export function namesOf({ username }: UserInfo): SystemIdentities | undefined {
-  const [, namespace] = SERVICE_ACCOUNT.exec(username) ?? []
-  if (namespace === undefined) return undefined
-  const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, AUTHENTICATED]
-  return { users: [username], groups }
+  const account = serviceAccountOf(username)
+  if (account === undefined) return undefined
+  return { users: [username], groups: [...serviceAccountGroups(account.namespace), AUTHENTICATED] }
 }
