@@ -14,6 +14,7 @@ import {
 } from '../values.ts'
 import { decodeUtf8, formatDouble } from './conversions.ts'
 import { formatDuration } from './durations.ts'
+import { SHORT_ESCAPES } from './short-escapes.ts'
 import { formatTimestamp } from './timestamps.ts'
 
 const CLAUSE = /%(?:%|(?:\.(\d+))?(.?))/gsu
@@ -135,7 +136,7 @@ function formatNested(meter: Meter, value: Value): string {
   return formatString(meter, value)
 }
 
-/** Six digits behind the point; a number that is none is quoted. */
+/** Six digits behind the point; NaN and infinities are quoted. */
 function formatFixed(value: number): string {
   if (!Number.isFinite(value)) return quoted(formatDouble(value))
   const digits = 6
@@ -143,22 +144,10 @@ function formatFixed(value: number): string {
   return value.toFixed(digits)
 }
 
-const SHORT: Readonly<Record<string, string>> = {
-  '\u0007': '\\a',
-  '\b': '\\b',
-  '\f': '\\f',
-  '\n': '\\n',
-  '\r': '\\r',
-  '\t': '\\t',
-  '\v': '\\v',
-  '\\': '\\\\',
-  '"': '\\"',
-}
-
 /** Go's strconv.Quote. */
 function quoted(text: string): string {
   const escaped = text.replace(/["\\]|[^ \p{L}\p{M}\p{N}\p{P}\p{S}]/gu, (character) => {
-    const short = SHORT[character]
+    const short = SHORT_ESCAPES[character]
     if (short !== undefined) return short
     const code = character.codePointAt(0) ?? 0
     if (code < 0x80) return `\\x${code.toString(16).padStart(2, '0')}`

@@ -4,6 +4,7 @@ import type { Library } from '../library.ts'
 import { CHARACTERS_PER_STEP, type Meter } from '../meter.ts'
 import { List, typeName, type Value } from '../values.ts'
 import { format } from './format.ts'
+import { SHORT_ESCAPES } from './short-escapes.ts'
 import { characters, slice } from './text.ts'
 
 export const strings: Library = {
@@ -158,19 +159,7 @@ function join(meter: Meter, { items }: List, separator = ''): Value {
   return texts.join(separator)
 }
 
-const ESCAPES: Readonly<Record<string, string>> = {
-  '\u0007': '\\a',
-  '\b': '\\b',
-  '\f': '\\f',
-  '\n': '\\n',
-  '\r': '\\r',
-  '\t': '\\t',
-  '\v': '\\v',
-  '\\': '\\\\',
-  '"': '\\"',
-}
-
 function quote(text: string): string {
   // eslint-disable-next-line no-control-regex -- it is one of those that are escaped
-  return `"${text.replace(/[\u0007\b\f\n\r\t\v\\"]/g, (character) => ESCAPES[character] ?? '')}"`
+  return `"${text.replace(/[\u0007\b\f\n\r\t\v\\"]/g, (character) => SHORT_ESCAPES[character] ?? '')}"`
 }
