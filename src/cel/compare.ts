@@ -97,7 +97,7 @@ function timesOf(a: Value, b: Value): [bigint, bigint] | undefined {
   return isPair ? [a.nanoseconds, b.nanoseconds] : undefined
 }
 
-/** NaN has no order. */
+/** NaN is not ordered. */
 function compareNumbers(a: bigint | number, b: bigint | number): number {
   if (Number.isNaN(a) || Number.isNaN(b)) throw new CelValueError('NaN values cannot be ordered')
   return a < b ? -1 : a > b ? 1 : 0

@@ -17,7 +17,7 @@ const RESERVED: ReadonlySet<string> = new Set([
   ...['if', 'import', 'let', 'loop', 'package', 'namespace', 'return', 'var', 'void', 'while'],
 ])
 
-/** Undefined if it contains an escape sequence that is none of Kubernetes'. */
+/** Undefined if it contains an escape sequence that Kubernetes does not define. */
 export function unescapeName(escaped: string): string | undefined {
   if (!escaped.includes('__')) return escaped
   const parts = Array.from(escaped.matchAll(ESCAPE), ([sequence, content = '']) => {

@@ -1,6 +1,6 @@
 /**
  * Finds out whether the API server enforces constrained impersonation (KEP-5284). One with the feature
- * gate off answers reviews of the new verbs, too, but does not know them: what they grant must not count
+ * gate off responds to reviews of the new verbs, too, but does not know them: what they grant must not count
  * there.
  */
 import type { ReviewClient } from '../cluster/review-client.ts'

@@ -47,7 +47,7 @@ function prefixOfSum(first: Expression, second: Expression): string | undefined 
   return beginsWithText(first) ? prefixOfText(first) : ''
 }
 
-/** Within a sum, an empty text is no missing name: it adds nothing, and what follows begins the name. */
+/** Within a sum, an empty text is not a missing name: it adds nothing, and what follows begins the name. */
 function prefixOfText(expression: Expression): string {
   if (expression.kind !== 'call') return knownPrefix(expression) ?? ''
   const { name, args, target } = expression

@@ -136,7 +136,7 @@ function formatNested(meter: Meter, value: Value): string {
   return formatString(meter, value)
 }
 
-/** Six digits behind the point; NaN and infinities are quoted. */
+/** Six digits after the decimal point; NaN and infinities are quoted. */
 function formatFixed(value: number): string {
   if (!Number.isFinite(value)) return quoted(formatDouble(value))
   const digits = 6
