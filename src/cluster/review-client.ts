@@ -183,6 +183,12 @@ function parse(status: number, bytes: Uint8Array): Readonly<Record<string, unkno
   throw new ReviewError('response', `the response (status ${status}) is not a JSON object`)
 }
 
+/** `message` of a `metav1.Status`, shortened. */
+export function statusMessage({ body }: ReviewResponse): string {
+  const { message } = body
+  return typeof message === 'string' ? message.slice(0, 500) : 'no reason given'
+}
+
 function isReset(error: unknown): boolean {
   const { code } = errorOrigin(error)
   return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE'

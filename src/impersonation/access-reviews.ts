@@ -5,7 +5,12 @@
 import { createHash } from 'node:crypto'
 
 import type { Attributes } from '../authorization/authorizer.ts'
-import { ReviewError, type ReviewClient, type ReviewResponse } from '../cluster/review-client.ts'
+import {
+  ReviewError,
+  statusMessage,
+  type ReviewClient,
+  type ReviewResponse,
+} from '../cluster/review-client.ts'
 import { createLru } from '../lru.ts'
 import { StatusError } from '../status.ts'
 
@@ -67,7 +72,7 @@ export function createAccessReviewer(
     const decided = parse(response)
     if (decided !== undefined) return decided
     const { status } = response
-    onFailure(`status ${status}: ${messageOf(response)}`)
+    onFailure(`status ${status}: ${statusMessage(response)}`)
     throw status === 403 || status === 401
       ? undecided(
           'Gatehouse may not create SubjectAccessReviews: ask your Gatehouse administrator to grant ' +
@@ -142,11 +147,6 @@ function parse({ status, body }: ReviewResponse): AccessReview | undefined {
     (text): text is string => typeof text === 'string' && text !== '',
   )
   return { allowed: allowed && denied !== true, reason: texts.join(': ').slice(0, 1_000) }
-}
-
-function messageOf({ body }: ReviewResponse): string {
-  const { message } = body
-  return typeof message === 'string' ? message.slice(0, 500) : 'no reason given'
 }
 
 function undecided(

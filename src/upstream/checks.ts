@@ -5,7 +5,12 @@
  * authorized as Gatehouse itself.
  */
 import type { UserInfo } from '../authentication/authenticator.ts'
-import type { ReviewClient, ReviewError, ReviewResponse } from '../cluster/review-client.ts'
+import {
+  statusMessage,
+  type ReviewClient,
+  type ReviewError,
+  type ReviewResponse,
+} from '../cluster/review-client.ts'
 import { upstreamReason } from './errors.ts'
 import type { IdentityFinding } from './identity-gate.ts'
 import { identityHeaders, type IdentityNames } from './identity.ts'
@@ -122,10 +127,4 @@ function recognizedUser({ body }: ReviewResponse): string {
   const { status } = body as { status?: { userInfo?: { username?: unknown } | null } | null }
   const username = status?.userInfo?.username
   return typeof username === 'string' ? username : ''
-}
-
-/** `message` of a `metav1.Status`. */
-function statusMessage({ body }: ReviewResponse): string {
-  const { message } = body
-  return typeof message === 'string' ? message.slice(0, 500) : 'no reason given'
 }
