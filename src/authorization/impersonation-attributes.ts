@@ -1,6 +1,7 @@
 /** What is asked about a user who acts as another one (apiserver/pkg/endpoints/filters/impersonation). */
 import type { UserInfo } from '../authentication/authenticator.ts'
 import { nodeOf, serviceAccountOf } from '../authentication/user-names.ts'
+import { resourceInfo } from '../request/resource-info.ts'
 import type { RequestInfo } from '../request/types.ts'
 import type { Attributes } from './authorizer.ts'
 
@@ -30,9 +31,9 @@ export function impersonationParts(
   { username, uid, groups, extra }: UserInfo,
   { verb, group }: ImpersonationVerb = LEGACY,
 ): ImpersonationParts {
-  const of = (part: Partial<RequestInfo>): Attributes => ({
+  const of = (part: Partial<RequestInfo> & Pick<RequestInfo, 'apiGroup'>): Attributes => ({
     user: caller,
-    info: partInfo(verb, part),
+    info: resourceInfo({ verb, ...part }),
   })
   return {
     name: of({ apiGroup: group, ...namedPart(username, group) }),
@@ -62,23 +63,4 @@ function namedPart(username: string, group: string): Partial<RequestInfo> {
   return node === undefined
     ? { resource: 'users', name: username }
     : { resource: 'nodes', name: node }
-}
-
-function partInfo(verb: string, part: Partial<RequestInfo>): RequestInfo {
-  return {
-    isResourceRequest: true,
-    path: '',
-    verb,
-    apiPrefix: part.apiGroup === '' ? 'api' : 'apis',
-    apiGroup: '',
-    apiVersion: 'v1',
-    namespace: '',
-    resource: '',
-    subresource: '',
-    name: '',
-    parts: [],
-    fieldSelector: '',
-    labelSelector: '',
-    ...part,
-  }
 }

@@ -1,5 +1,6 @@
 /** Asks which requests the deny rules of a file deny, to find what a rule leaves open. */
 import { isConnect } from '../../../request/long-running.ts'
+import { resourceInfo } from '../../../request/resource-info.ts'
 import type { RequestInfo } from '../../../request/types.ts'
 import type { UserInfo } from '../../../authentication/authenticator.ts'
 import type { Attributes } from '../../authorizer.ts'
@@ -95,22 +96,15 @@ function infoOf(
   namespace: string,
   name: string,
 ): RequestInfo {
-  const info = {
-    isResourceRequest: true,
-    path: '',
+  const info = resourceInfo({
     verb,
-    apiPrefix: group === '' ? 'api' : 'apis',
     apiGroup: group,
-    apiVersion: 'v1',
     namespace,
     resource,
     subresource,
     // Requests that create something have its name in the body.
     name: subresource === '' && (verb === 'create' || verb === 'deletecollection') ? '' : name,
-    parts: [],
-    fieldSelector: '',
-    labelSelector: '',
-  }
+  })
   // An exec over SPDY.
   return isConnect(info) ? { ...info, verb: 'create' } : info
 }
