@@ -12,7 +12,7 @@ export interface SignInUnionOptions extends GuardOptions {
 
 export interface SignInUnionEffects {
   /** `method` is `none` for a credential that no method accepts. */
-  readonly onResult: (method: string, result: 'ok' | 'refused') => void
+  readonly onResult: (method: string, result: 'ok' | 'refused' | 'failed') => void
   /** A user was accepted without these groups, whose names cannot be sent to the API server. */
   readonly onGroupsDropped: (user: UserInfo, groups: readonly string[]) => void
 }
@@ -59,7 +59,9 @@ export function createSignInUnion(
   }
 
   function refuse({ method }: SignIn, error: unknown): never {
-    onResult(method, 'refused')
+    // Without a verdict on the credential: it may be a good one.
+    const hasVerdict = error instanceof StatusError && error.code < 500
+    onResult(method, hasVerdict ? 'refused' : 'failed')
     throw error
   }
 

@@ -23,6 +23,7 @@ import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { SignInField } from '../config/schema/authentication.ts'
 import type { ClientConnection } from '../http/exchange.ts'
+import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import { reportClientTrust } from './certificate-report.ts'
 import {
@@ -112,11 +113,17 @@ const serviceAccounts: SignInKind<ServiceAccountOptions> = {
       report: () => ({ warnings: [] }),
     }
   },
-  create({ serviceAccounts: options }, { reviewClient, revoked }) {
+  create({ serviceAccounts: options }, { log, reviewClient, revoked }) {
     const { issuers = [], audiences = [] } = options ?? {}
     const signIn = createTokenReviewSignIn(
       { issuers, audiences },
-      { reviewClient, clock: Date.now, onRevoked: revoked },
+      {
+        reviewClient,
+        clock: Date.now,
+        onRevoked: revoked,
+        onFailure: (problem) =>
+          throttledLog(log).warn({ problem }, 'a service account token could not be reviewed'),
+      },
     )
     return { signIn, update: () => undefined }
   },

@@ -4,6 +4,7 @@ import type { Authentication, Credentials } from '../../src/authentication/authe
 import { unauthorized } from '../../src/authentication/bearer.ts'
 import type { Credential, SignIn } from '../../src/authentication/sign-in.ts'
 import { createSignInUnion } from '../../src/authentication/union.ts'
+import { StatusError } from '../../src/status.ts'
 import type { PeerCertificate } from '../../src/http/exchange.ts'
 
 const CERTIFICATE = {} as PeerCertificate
@@ -111,6 +112,15 @@ test('dropped groups are reported once for a user', async () => {
     })
   }
   expect(results).toEqual(['ada ["dev ","dev"]', 'oidc ok', 'oidc ok'])
+})
+
+test('a credential without a verdict counts as failed', async () => {
+  const undecided = oidc(() => {
+    throw new StatusError('ServiceUnavailable', 'no verdict')
+  })
+  const { authenticate, results } = union([undecided])
+  expect(() => authenticate(credentials({ authorization: 'Bearer t' }))).toThrow('no verdict')
+  expect(results).toEqual(['oidc failed'])
 })
 
 test('no credential is nobody', async () => {

@@ -11,8 +11,8 @@ export type ReviewStatus =
   | { readonly user: UserInfo; readonly audiences: readonly string[] }
   /** The token is refused. */
   | { readonly user: undefined; readonly reason: string }
-  /** There is no decision: why, and what to do. */
-  | { readonly problem: string }
+  /** There is no decision: why, what to do, and whether another attempt may help. */
+  | { readonly problem: string; readonly retry: boolean }
 
 const user = z.object({
   username: z.string().min(1),
@@ -36,11 +36,15 @@ export function readReview({ status, body }: ReviewResponse): ReviewStatus {
       problem:
         'Gatehouse may not create TokenReviews: ask your Gatehouse administrator to grant create on ' +
         'tokenreviews.authentication.k8s.io',
+      retry: false,
     }
   }
   const parsed = review.safeParse(body)
   if (status !== 201 || !parsed.success) {
-    return { problem: `the API server did not review it (status ${status}); try again` }
+    return {
+      problem: `the API server did not review it (status ${status}); try again`,
+      retry: true,
+    }
   }
   const { authenticated, error, audiences, user: reviewed } = parsed.data.status
   if (!authenticated)

@@ -29,6 +29,8 @@ export interface TokenReviewEffects {
   readonly clock: () => number
   /** The API server no longer accepts a token that it accepted before. */
   readonly onRevoked: () => void
+  /** Called for each review without a verdict: why. */
+  readonly onFailure: (problem: string) => void
 }
 
 const METHOD = 'serviceaccount'
@@ -51,7 +53,7 @@ interface Entry {
 /** Creates the method. Requests with the same token at the same time share one review. */
 export function createTokenReviewSignIn(
   { issuers, audiences }: TokenReviewOptions,
-  { reviewClient, clock, onRevoked }: TokenReviewEffects,
+  { reviewClient, clock, onRevoked, onFailure }: TokenReviewEffects,
 ): SignIn {
   const known = createLru<Entry>(MAX_ENTRIES)
   const revoked = new WeakSet<Authentication['annotations']>()
@@ -64,7 +66,9 @@ export function createTokenReviewSignIn(
       return await reviewClient.post({ ...request, as: 'gatehouse' })
     } catch (error) {
       if (!(error instanceof ReviewError)) throw error
-      throw undecided(`the API server did not review it (${error.message}); try again`, error)
+      throw undecided(`the API server did not review it (${error.message}); try again`, {
+        cause: error,
+      })
     }
   }
 
@@ -79,7 +83,7 @@ export function createTokenReviewSignIn(
         post({ kind: 'SelfSubjectReview' }),
       ])
       const status = readReview(reviewed)
-      if ('problem' in status) throw undecided(status.problem)
+      if ('problem' in status) throw undecided(status.problem, { retry: status.retry })
       if (status.user === undefined)
         throw unauthorized(`the API server refused the token: ${status.reason}`)
       if (!status.audiences.some((audience) => audiences.includes(audience))) {
@@ -124,7 +128,10 @@ export function createTokenReviewSignIn(
         // Without a decision, the next request asks again.
         const isRefused = error instanceof StatusError && error.code < 500
         entry.expires = isRefused ? clock() + LIFETIME_MS : 0
-        if (!isRefused) return
+        if (!isRefused) {
+          onFailure(error instanceof StatusError ? error.message : 'the review failed')
+          return
+        }
         entry.last = undefined
         revoke(last)
       },
@@ -162,14 +169,17 @@ function sameUser(
   return isDeepStrictEqual(last?.user, next.user) ? last : undefined
 }
 
-function undecided(message: string, cause?: unknown): StatusError {
+/** @param retry whether another attempt may help; clients repeat a response with `Retry-After` */
+function undecided(
+  message: string,
+  { cause, retry = true }: { readonly cause?: unknown; readonly retry?: boolean } = {},
+): StatusError {
   return new StatusError(
     'ServiceUnavailable',
     `the service account token cannot be checked: ${message}`,
     {
       ...(cause === undefined ? {} : { cause }),
-      details: { retryAfterSeconds: 1 },
-      headers: { 'Retry-After': '1' },
+      ...(retry ? { details: { retryAfterSeconds: 1 }, headers: { 'Retry-After': '1' } } : {}),
     },
   )
 }

@@ -19,6 +19,7 @@ let now: number
 let asked: ReviewRequest[]
 let reviewed: (token: string) => ReviewResponse | Promise<ReviewResponse>
 let self: ReviewResponse
+let failures: string[]
 let dropped: number
 let signIn: SignIn
 
@@ -45,6 +46,7 @@ beforeEach(() => {
   now = NOW
   asked = []
   dropped = 0
+  failures = []
   reviewed = () => accepted()
   self = { status: 201, body: { status: { userInfo: { username: 'gatehouse' } } } }
   signIn = createTokenReviewSignIn(
@@ -52,6 +54,7 @@ beforeEach(() => {
     {
       clock: () => now,
       onRevoked: () => dropped++,
+      onFailure: (problem) => failures.push(problem),
       reviewClient: {
         async post(request) {
           asked.push(request)
@@ -258,4 +261,21 @@ describe('the identity guard', () => {
       })
     },
   )
+})
+
+test('a review without a verdict is reported, and repeated only if that may help', async () => {
+  const failure = async (response: { status: number; body: Readonly<Record<string, unknown>> }) => {
+    reviewed = () => response
+    failures = []
+    return authenticate(token({ n: response.status })).catch((error: unknown) => error)
+  }
+  expect(await failure({ status: 500, body: {} })).toMatchObject({
+    code: 503,
+    headers: { 'Retry-After': '1' },
+  })
+  expect(failures).toEqual([expect.stringContaining('status 500')])
+  expect(await failure({ status: 403, body: {} })).toMatchObject({ code: 503, headers: {} })
+  expect(failures).toEqual([expect.stringContaining('may not create TokenReviews')])
+  expect(await failure(refused)).toMatchObject({ code: 401 })
+  expect(failures).toEqual([])
 })
