@@ -221,7 +221,12 @@ function startImpersonator(
         identityHeaders:
           identity.mode === 'requestheader' ? identityHeaders(PROBE_USER, identity) : [],
       },
-      { reviewClient, now },
+      {
+        reviewClient,
+        now,
+        onFailure: (problem) =>
+          throttled.warn({ problem }, 'support for constrained impersonation could not be checked'),
+      },
     ),
   })
 }

@@ -72,14 +72,19 @@ export function createAccessReviewer(
     const decided = parse(response)
     if (decided !== undefined) return decided
     const { status } = response
-    onFailure(`status ${status}: ${statusMessage(response)}`)
+    const why = `status ${status}: ${statusMessage(response)}`
+    onFailure(why)
+    const cause = new Error(why)
     throw status === 403 || status === 401
       ? undecided(
           'Gatehouse may not create SubjectAccessReviews: ask your Gatehouse administrator to grant ' +
             'create on subjectaccessreviews.authorization.k8s.io',
-          { retry: false },
+          { cause, retry: false },
         )
-      : undecided(`the API server did not decide (status ${status}); try again`, { retry: true })
+      : undecided(`the API server did not decide (status ${status}); try again`, {
+          cause,
+          retry: true,
+        })
   }
 
   return (attributes) => {
@@ -88,6 +93,7 @@ export function createAccessReviewer(
     const found = known.get(key)
     if (found !== undefined && now() < found.expires) return found.review
     if (pending >= maxPending) {
+      onFailure(`${pending} reviews are under way`)
       return Promise.reject(
         undecided('too many wait for the API server; try again', { retry: true }),
       )

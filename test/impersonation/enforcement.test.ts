@@ -5,12 +5,13 @@ import { createEnforcementProbe } from '../../src/impersonation/enforcement.ts'
 
 function probeOf(respond: () => Promise<ReviewResponse>) {
   let time = 0
+  const onFailure = vi.fn<(problem: string) => void>()
   const post = vi.fn<(request: unknown) => Promise<ReviewResponse>>(respond)
   const isEnforced = createEnforcementProbe(
     { lifetime: 60_000, identityHeaders: ['x-remote-user', 'nobody'] },
-    { reviewClient: { post }, now: () => time },
+    { reviewClient: { post }, now: () => time, onFailure },
   )
-  return { isEnforced, post, pass: (milliseconds: number) => (time += milliseconds) }
+  return { isEnforced, post, onFailure, pass: (milliseconds: number) => (time += milliseconds) }
 }
 
 const refused =
@@ -55,4 +56,21 @@ test('the result is reused for a while', async () => {
   pass(1)
   await isEnforced()
   expect(post).toHaveBeenCalledTimes(2)
+})
+
+test('a probe that finds nothing out is reported, and repeated after a second', async () => {
+  let works = false
+  const { isEnforced, onFailure, pass } = probeOf(async () =>
+    works
+      ? { status: 400, body: { message: 'x without impersonating a user name' } }
+      : { status: 503, body: {} },
+  )
+  expect(await isEnforced()).toBe(false)
+  expect(onFailure).toHaveBeenCalledWith('status 503')
+  works = true
+  pass(999)
+  expect(await isEnforced()).toBe(false)
+  pass(1)
+  expect(await isEnforced()).toBe(true)
+  expect(onFailure).toHaveBeenCalledOnce()
 })
