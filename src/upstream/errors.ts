@@ -8,7 +8,15 @@ import { StatusError, type StatusErrorOptions, type StatusReason } from '../stat
  * client and appears in neither.
  */
 export type UpstreamErrorKind =
-  'connect' | 'tls' | 'timeout' | 'reset' | 'protocol' | 'request' | 'queue' | 'credential'
+  | 'connect'
+  | 'tls'
+  | 'timeout'
+  | 'reset'
+  | 'protocol'
+  | 'request'
+  | 'queue'
+  | 'credential'
+  | 'identity'
 
 /**
  * A request that has no usable response from the API server. Other refusals that end a forwarded
@@ -121,4 +129,13 @@ export function toUpstreamError(cause: unknown): UpstreamError {
 export function isOfClient(error: unknown): boolean {
   if (error instanceof StatusError && !(error instanceof UpstreamError)) return true
   return toUpstreamError(error).kind === 'request'
+}
+
+/** The error of a connection that was never established, whatever its code: nothing was sent. */
+export function neverConnected(cause: Error): Error {
+  if (cause instanceof StatusError || toUpstreamError(cause).kind !== 'reset') return cause
+  const { code } = errorOrigin(cause)
+  const message = `the API server cannot be reached (${code === '' ? 'closed' : code})`
+  const headers = { 'Retry-After': '1' }
+  return new UpstreamError('connect', 'ServiceUnavailable', message, { cause, headers })
 }

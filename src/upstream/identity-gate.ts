@@ -72,7 +72,7 @@ export function createIdentityGate(
     check() {
       if (problem !== undefined) throw closed(problem)
       if (holdsUntil !== Infinity && now() > holdsUntil) {
-        throw closed(`the API server has been unreachable for ${VERDICT_HOLDS_MS / 1_000} s`)
+        throw closed(`the API server has not confirmed it for ${VERDICT_HOLDS_MS / 1_000} s`)
       }
     },
     begin() {
@@ -91,7 +91,7 @@ export function createIdentityGate(
 /** Nothing was sent, so that clients may repeat any request. */
 function closed(problem: string): UpstreamError {
   return new UpstreamError(
-    'credential',
+    'identity',
     'ServiceUnavailable',
     'Gatehouse cannot make sure that the API server takes this request for yours; ' +
       'retry, and contact your Gatehouse administrator if this persists',

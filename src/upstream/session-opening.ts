@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import { connectTls } from '../cluster/connect.ts'
 import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
 import type { Log } from '../log.ts'
+import { neverConnected } from './errors.ts'
 import { MAX_RESPONSE_HEAD } from './transport.ts'
 
 /** Streams per session; Go's server allows 100 or 250. */
@@ -38,8 +39,8 @@ export async function openSession(
   const socket = connectTls(endpoint, limits, { protocols: ['h2', 'http/1.1'] })
   await new Promise<void>((resolve, reject) => {
     socket.once('secureConnect', resolve)
-    socket.once('error', reject)
-    socket.once('close', () => reject(connectionClosed()))
+    socket.once('error', (error) => reject(neverConnected(error)))
+    socket.once('close', () => reject(neverConnected(connectionClosed())))
   })
   if (socket.alpnProtocol === 'h2') return begin(socket, options, effects)
   socket.destroy()

@@ -14,7 +14,7 @@ import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { closeWithin } from '../http/response-deadline.ts'
 import { StatusError } from '../status.ts'
 import { checkAuditID } from './audit-id.ts'
-import { toUpstreamError, UpstreamError } from './errors.ts'
+import { neverConnected, toUpstreamError, UpstreamError } from './errors.ts'
 import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
@@ -59,13 +59,18 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
     // Node would announce a chunked body for a POST without a length (SPDY handshakes are POSTs).
     if (exchange.request.method !== 'GET') headers.push('content-length', '0')
 
+    /** Until then, nothing was sent. */
+    let isConnected = false
     const upstream = httpsRequest({
       // No `agent`, not even `false`: an agent would open the connection itself.
       createConnection() {
         // The tunnel forwards a half-close.
         const connection = { protocols: ['http/1.1'], allowHalfOpen: true }
         const socket = connectTls(endpoint, limits, connection)
-        socket.once('secureConnect', () => record.identityAsserted(options.identityMode))
+        socket.once('secureConnect', () => {
+          isConnected = true
+          record.identityAsserted(options.identityMode)
+        })
         return socket
       },
       method: exchange.request.method,
@@ -114,7 +119,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
         else proceed()
       })
     }
-    upstream.on('error', fail)
+    upstream.on('error', (error) => fail(isConnected ? error : neverConnected(error)))
     // All interim (1xx) responses together are limited by the header timeout, each by MAX_UPGRADE_HEAD.
     upstream.on('upgrade', (message, socket, head) => {
       clearTimeout(timer)

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
-import { toUpstreamError, UpstreamError } from '../../src/upstream/errors.ts'
+import { StatusError } from '../../src/status.ts'
+import { neverConnected, toUpstreamError, UpstreamError } from '../../src/upstream/errors.ts'
 
 function systemError(code: string, syscall?: string): Error {
   return Object.assign(new Error(`${syscall ?? ''} ${code}`), { code, syscall })
@@ -117,4 +118,14 @@ test('a certificate of an unknown CA is described without an option of Node', ()
   })
   expect(error.kind).toBe('tls')
   expect(toUpstreamError(error.cause).kind).toBe('tls')
+})
+
+test('before a connection is established, a reset sent nothing', () => {
+  expect(neverConnected(systemError('ECONNRESET', 'read'))).toMatchObject({
+    ...{ kind: 'connect', code: 503, headers: { 'Retry-After': '1' } },
+    message: 'the API server cannot be reached (ECONNRESET)',
+  })
+  const shutdown = new StatusError('ServiceUnavailable', 'shutting down')
+  const untrusted = Object.assign(new Error('no'), { code: 'CERT_HAS_EXPIRED' })
+  for (const error of [shutdown, untrusted]) expect(neverConnected(error)).toBe(error)
 })

@@ -69,7 +69,7 @@ describe.each(['requestheader', 'impersonation'] as const)('in mode %s, the gate
 test('in mode requestheader, the gate is closed until a check has passed, and refuses with a 503 that may be retried', () => {
   const { gate, find, isOpen } = create('requestheader')
   expect(() => gate.check()).toThrow(
-    expect.objectContaining({ code: 503, reason: 'ServiceUnavailable', kind: 'credential' }),
+    expect.objectContaining({ code: 503, reason: 'ServiceUnavailable', kind: 'identity' }),
   )
   find('unknown')
   expect(isOpen()).toBe(false)

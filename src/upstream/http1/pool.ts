@@ -3,7 +3,7 @@
  * next request, so that the others grow old and close. Nothing is ever sent twice.
  */
 import type { ConnectionLimits, UpstreamEndpoint } from '../../cluster/endpoint.ts'
-import { UpstreamError } from '../errors.ts'
+import { neverConnected, UpstreamError } from '../errors.ts'
 import type { Transport } from '../transport.ts'
 import { Connection } from './connection.ts'
 import { RequestInFlight } from './request-in-flight.ts'
@@ -90,7 +90,7 @@ export function createPoolTransport(
     if (at !== -1) free.splice(at, 1)
     if (!wasOpen) {
       connecting -= 1
-      failWaiting(error)
+      failWaiting(neverConnected(error))
     }
     connect()
   }

@@ -1,6 +1,7 @@
+import { createServer, type AddressInfo } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 
 import { UpstreamError } from '../../../src/upstream/errors.ts'
 import { createAuthority } from '../../../certs-dev/pki.ts'
@@ -304,5 +305,20 @@ describe('the bytes of a large response', () => {
     await stream.done
     expect(lent.length).toBeGreaterThan(0)
     expect(lent.every((giveBack) => giveBack === undefined)).toBe(true)
+  })
+})
+
+test('a connection that closes before TLS is ready sent nothing, and may be tried again', async () => {
+  const server = createServer((socket) => socket.destroy())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  client = createPoolClient({ ...api, url: `https://127.0.0.1:${port}` })
+  const response = client.send('/')
+  await response.done
+  expect(response.error).toMatchObject({
+    kind: 'connect',
+    code: 503,
+    headers: { 'Retry-After': '1' },
   })
 })
