@@ -71,7 +71,7 @@ describe.skipIf(!inject('hasParts')).each(['blocking', 'blocking-strict'])('in m
 
   test('a watch begins at once', async () => {
     const watch = site.users['client certificate'].start(['get', 'pods', '--watch'])
-    expect(await watch.until(/web/)).toContain('Running')
+    expect(await watch.until(/^web .*Running/m)).toContain('web')
     await watch.stop()
   })
 })
