@@ -1,5 +1,6 @@
 import { z } from 'zod'
 
+import { quote } from '../quote.ts'
 import type { JsonFetcher } from './json-fetch.ts'
 
 export interface DiscoveryOptions {
@@ -26,7 +27,7 @@ export async function discoverJwksUri(options: DiscoveryOptions): Promise<URL> {
     throw new Error(`${url.href} is not a discovery document: issuer or jwks_uri is missing`)
   }
   if (data.issuer !== issuer) {
-    throw new Error(`${url.href} names another issuer: ${JSON.stringify(data.issuer)}`)
+    throw new Error(`${url.href} names another issuer: ${quote(data.issuer)}`)
   }
   return jwksUri(url, data.jwks_uri)
 }
@@ -35,7 +36,13 @@ function wellKnownUrl(issuer: string): string {
   return `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
 }
 
+/** It is a part of log lines and of requests. */
+const MAX_URL_LENGTH = 2_048
+
 function jwksUri(document: URL, text: string): URL {
+  if (text.length > MAX_URL_LENGTH) {
+    throw new Error(`${document.href} has a jwks_uri of more than ${MAX_URL_LENGTH} characters`)
+  }
   const uri = URL.parse(text)
   if (uri?.protocol !== 'https:' || uri.username !== '' || uri.password !== '') {
     throw new Error(`${document.href} has a jwks_uri that is not an https URL without credentials`)

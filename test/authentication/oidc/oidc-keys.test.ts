@@ -353,6 +353,16 @@ test('an endless response is read up to the size limit', async () => {
 describe('a discovery document is refused that', () => {
   test.for<[string, (url: string) => Record<string, unknown>, RegExp]>([
     ['names another issuer', () => ({ issuer: 'https://evil.example' }), /names another issuer/],
+    [
+      'names another issuer in a megabyte of control characters',
+      () => ({ issuer: '\u009b'.repeat(100_000) }),
+      /^(?!.*\u009b).{0,100}names another issuer.{0,1300}$/,
+    ],
+    [
+      'has a jwks_uri of a megabyte',
+      () => ({ jwks_uri: `https://127.0.0.1/${'a'.repeat(500_000)}` }),
+      /^.{0,1000}jwks_uri of more than 2048 characters.{0,1000}$/,
+    ],
     ['adds a slash to the issuer', (url) => ({ issuer: `${url}/` }), /names another issuer/],
     ['does not name an issuer', () => ({ issuer: undefined }), /not a discovery document/],
     ['does not name a jwks_uri', () => ({ jwks_uri: undefined }), /not a discovery document/],
