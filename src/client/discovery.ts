@@ -102,6 +102,10 @@ function parseMethod(origin: string, method: Fields): Method {
   const issuer = httpsURL(origin, method['issuer'], 'issuer')
   const clientID = textOr(method['clientID'], '')
   if (clientID === '') throw broken(origin, `the method ${name} has no client ID`)
+  // RFC 6749 appendix A.1. It is printed in the question whether the server is trusted.
+  if (!/^[\x20-\x7e]{1,256}$/.test(clientID)) {
+    throw broken(origin, `the client ID of the method ${name} has characters that are not allowed`)
+  }
   const certificateAuthority = textOr(method['certificateAuthority'], '')
   if (certificateAuthority !== '' && !isCertificateBundle(certificateAuthority)) {
     throw broken(origin, `the CA of the method ${name} cannot be parsed`)
@@ -150,8 +154,10 @@ function extraParameters(value: unknown): Readonly<Record<string, string>> {
 function redirectURIs(origin: string, value: unknown): readonly string[] {
   const uris = texts(value)
   const isLoopback = (uri: string): boolean => {
-    if (!URL.canParse(uri)) return false
-    const { protocol, hostname, search, hash } = new URL(uri)
+    // It is printed as it is.
+    if (!/^[\x21-\x7e]{1,1024}$/.test(uri) || !URL.canParse(uri)) return false
+    const { protocol, hostname, search, hash, username, password } = new URL(uri)
+    if (username !== '' || password !== '') return false
     const isLocal = ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
     return protocol === 'http:' && isLocal && search === '' && hash === ''
   }

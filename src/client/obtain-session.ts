@@ -147,11 +147,11 @@ export function chooseMethod(server: Server, discovery: Discovery, name: string)
 }
 
 /** Asks once before the user signs in at a server besides those that are known. */
-async function acceptClient(
+export async function acceptClient(
   server: Server,
   method: OidcMethod,
-  { acceptSharedClient }: ObtainRequest,
-  { knownServers, terminal }: ObtainEffects,
+  { acceptSharedClient }: Pick<ObtainRequest, 'acceptSharedClient'>,
+  { knownServers, terminal }: Pick<ObtainEffects, 'knownServers' | 'terminal'>,
 ): Promise<void> {
   const others = knownServers.othersOf(server, method)
   if (others.length === 0 || acceptSharedClient) return

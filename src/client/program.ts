@@ -118,6 +118,10 @@ export function addUserCommands(
       ),
   )
     .option('--merge', 'merge it into the kubeconfig instead of printing it')
+    .option(
+      '--accept-shared-client',
+      'trust this server as much as the others that you have signed in at',
+    )
     .option('--no-browser', 'the plugin does not open a browser')
     .addOption(
       new Option('--flavor <name>', 'the credential plugin that it names')

@@ -104,11 +104,18 @@ async function chosenCAs(
   }
   const what = `${origin} has a CA that this machine does not know:\n\n${list}\n`
   if (!terminal.isInteractive) {
-    const hint = 'compare the fingerprint with your administrator, and use --ca-fingerprint'
+    const hint =
+      'compare the fingerprint with the one that your administrator gives you, and pass it with --ca-fingerprint'
     throw new ClientFailure('untrusted', `${what}\n${hint}`)
   }
   terminal.print(`${what}\nCompare the fingerprint with the one that your administrator gives you.`)
-  if (await confirm(terminal, 'Do you trust this CA?')) return named
+  // Each by itself: the server is not verified yet, and may list the expected CA beside its own.
+  const trusted: string[] = []
+  for (const pem of named) {
+    const which = named.length === 1 ? '' : ` (SHA-256 ${fingerprintOf(pem)})`
+    if (await confirm(terminal, `Do you trust this CA${which}?`)) trusted.push(pem)
+  }
+  if (trusted.length > 0) return trusted
   throw new ClientFailure('untrusted', `${origin} is not trusted: nothing was written`)
 }
 

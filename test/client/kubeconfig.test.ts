@@ -89,6 +89,11 @@ describe('merging', () => {
     ['cluster', 'clusters: [{name: lab, cluster: {server: "https://other.example"}}]'],
     ['user', 'users: [{name: lab, user: {token: x}}]'],
     ['context', 'contexts: [{name: lab, context: {cluster: other, user: lab}}]'],
+    [
+      'user',
+      'users: [{name: lab, user: {exec: {command: kubectl, args: [oidc-login, get-token]}}}]\n' +
+        'contexts: [{name: c, context: {cluster: other, user: lab}}]',
+    ],
   ])('a %s of the same name for something else stays', ([kind = '', text = '']) => {
     const document = kubeconfigDocument('config', text)
     expect(() => mergeEntry([document], entry)).toThrow(`already has a ${kind} "lab"`)

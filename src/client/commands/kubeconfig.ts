@@ -3,7 +3,7 @@ import type { ClientHost } from '../host.ts'
 import { kubeconfigDocument } from '../kubeconfig/document.ts'
 import { mergeEntry } from '../kubeconfig/merge.ts'
 import { kubeloginStanza } from '../kubeconfig/stanza.ts'
-import { chooseMethod } from '../obtain-session.ts'
+import { acceptClient, chooseMethod, type ObtainEffects } from '../obtain-session.ts'
 import { openIssuer, scopesFor } from '../oidc/issuer.ts'
 import type { TrustedServer } from '../trust-server.ts'
 import { effectsOf } from './environment.ts'
@@ -19,6 +19,7 @@ import {
 export interface KubeconfigOptions extends ServerOptions {
   readonly merge?: boolean
   readonly flavor: string
+  readonly acceptSharedClient?: boolean
 }
 
 export const FLAVORS = ['gatehouse', 'kubelogin'] as const
@@ -29,22 +30,22 @@ export async function kubeconfig(
   options: KubeconfigOptions,
   host: ClientHost,
 ): Promise<void> {
-  const { terminal } = effectsOf(host, options)
-  const trusted = await findServer(url, options, host, terminal)
+  const effects = effectsOf(host, options)
+  const trusted = await findServer(url, options, host, effects.terminal)
   const isKubelogin = options.flavor === 'kubelogin'
   if (isKubelogin && (options.account ?? '') !== '') {
     throw new ClientFailure('usage', '--account has no meaning for kubelogin: leave it out')
   }
   if (options.merge === true) {
     const { context, path } = isKubelogin
-      ? await mergeExec(trusted, options, host, await kubeloginExec(trusted, options))
+      ? await mergeExec(trusted, options, host, await kubeloginExec(trusted, options, effects))
       : await mergeServer(trusted, options, host)
     host.writeOut(`Context ${context} is in ${path}\n`)
     return
   }
   // Whoever gets it has this program under its name.
   const exec = isKubelogin
-    ? await kubeloginExec(trusted, options)
+    ? await kubeloginExec(trusted, options, effects)
     : execOf(trusted, options, ['gatehouse'])
   const document = kubeconfigDocument('', undefined)
   mergeEntry([document], {
@@ -58,11 +59,15 @@ export async function kubeconfig(
   host.writeOut(document.text())
 }
 
+/** kubelogin gives the same token to every server of a client, so the question is asked here. */
 async function kubeloginExec(
   { server, discovery }: TrustedServer,
-  { method: name = '' }: KubeconfigOptions,
+  { method: name = '', acceptSharedClient = false }: KubeconfigOptions,
+  effects: Pick<ObtainEffects, 'knownServers' | 'terminal'>,
 ): Promise<object> {
   const method = chooseMethod(server, discovery, name)
+  await acceptClient(server, method, { acceptSharedClient }, effects)
+  effects.knownServers.accept(server, method)
   const { configuration, close } = await openIssuer(method)
   try {
     return kubeloginStanza(method, scopesFor(configuration, method))

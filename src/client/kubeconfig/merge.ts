@@ -42,7 +42,7 @@ export function mergeEntry(
     fileOf('users', context),
     fileOf('contexts', context),
   ]
-  checkNames({ clusters, users, contexts }, context, entry)
+  checkNames({ clusters, users, contexts }, documents, context, entry)
   clusters.set('clusters', name, clusterMembers(server))
   users.set('users', context, { exec })
   contexts.set('contexts', context, {
@@ -64,6 +64,7 @@ function contextName(name: string, account: string): string {
 
 function checkNames(
   { clusters, users, contexts }: Readonly<Record<EntryKind, KubeconfigDocument>>,
+  documents: readonly KubeconfigDocument[],
   context: string,
   { name, server }: KubeconfigEntry,
 ): void {
@@ -77,7 +78,14 @@ function checkNames(
     throw inUse('cluster', clusters.path, name)
   }
   const user = users.entry('users', context)
-  const isOurs = isPluginFor(user, server.origin) || isKubelogin(user)
+  // A user of kubelogin does not say for which server it is.
+  const isShared = documents.some((document) =>
+    document.names('contexts').some((each) => {
+      const other = document.entry('contexts', each)
+      return other?.['user'] === context && other['cluster'] !== name
+    }),
+  )
+  const isOurs = isPluginFor(user, server.origin) || (isKubelogin(user) && !isShared)
   if (user !== undefined && !isOurs) throw inUse('user', users.path, context)
   const used = contexts.entry('contexts', context)
   if (used !== undefined && (used['cluster'] !== name || used['user'] !== context)) {

@@ -3,6 +3,7 @@ import { delimiter, join } from 'node:path'
 import { realpathSync } from 'node:fs'
 
 import type { OidcMethod } from '../discovery.ts'
+import { ClientFailure, printable } from '../failure.ts'
 import type { ClientHost } from '../host.ts'
 import type { Server } from '../server.ts'
 
@@ -59,7 +60,7 @@ export function kubeloginStanza(method: OidcMethod, scopes: readonly string[]): 
       ...scopes.filter((scope) => scope !== 'openid').map((scope) => `--oidc-extra-scope=${scope}`),
       ...(ca === '' ? [] : [`--certificate-authority-data=${ca}`]),
       ...Object.entries(extraParameters).map(
-        ([name, value]) => `--oidc-auth-request-extra-params=${name}=${value}`,
+        ([name, value]) => `--oidc-auth-request-extra-params=${extraParameter(name, value)}`,
       ),
       ...(isDefault ? [] : ports.map((port) => `--listen-address=127.0.0.1:${port}`)),
     ],
@@ -67,6 +68,20 @@ export function kubeloginStanza(method: OidcMethod, scopes: readonly string[]): 
     interactiveMode: 'IfAvailable',
     provideClusterInfo: false,
   }
+}
+
+/**
+ * kubelogin reads the argument as CSV if it has several `=`, so that one parameter could become others,
+ * such as `state`; and it trims quotes if it has one (pflag, string_to_string.go).
+ */
+function extraParameter(name: string, value: string): string {
+  if (/[=,"\r\n]/.test(name) || /["\r\n]/.test(value)) {
+    throw new ClientFailure(
+      'unavailable',
+      `kubelogin cannot send the parameter ${JSON.stringify(printable(name))} of this server: ask your Gatehouse administrator`,
+    )
+  }
+  return value.includes('=') ? `"${name}=${value}"` : `${name}=${value}`
 }
 
 /** The content of a cluster's entry. Whatever would weaken TLS is removed from an existing one. */

@@ -1,7 +1,7 @@
 /** The issuer of a method, as openid-client uses it. */
 import * as openid from 'openid-client'
 
-import { ClientFailure } from '../failure.ts'
+import { ClientFailure, printable } from '../failure.ts'
 import { createHttpClient, fetchBy } from '../net/http-client.ts'
 import { issuerFailure } from './issuer-failure.ts'
 
@@ -45,7 +45,7 @@ export async function openIssuer(options: IssuerOptions): Promise<OpenIssuer> {
     if (metadata.issuer !== issuer) {
       throw new ClientFailure(
         'unavailable',
-        `the metadata of ${issuer} is of another issuer: ${JSON.stringify(metadata.issuer)}; ` +
+        `the metadata of ${issuer} is of another issuer: ${printable(metadata.issuer)}; ` +
           'ask your Gatehouse administrator',
       )
     }

@@ -72,6 +72,10 @@ export function sessionFrom(response: TokenResponse, source: SessionSource): Ses
     throw new ClientFailure('unavailable', message)
   }
   const [expiresAt, issuedAt] = [claims.exp * 1_000, claims.iat * 1_000]
+  if (!isDate(expiresAt) || !isDate(issuedAt)) {
+    const message = `the times in the token of ${issuer.issuer} are out of range: ask your Gatehouse administrator`
+    throw new ClientFailure('unavailable', message)
+  }
   if (issuedAt - now > MAX_SKEW_MS) throw wrongClock(issuer.issuer)
   const secrets: Secrets = {
     idToken,
@@ -91,4 +95,9 @@ export function sessionFrom(response: TokenResponse, source: SessionSource): Ses
     },
     secrets,
   }
+}
+
+/** Whether a time in milliseconds is one that a Date can have (ECMA-262, time range). */
+function isDate(milliseconds: number): boolean {
+  return Math.abs(milliseconds) <= 8.64e15
 }
