@@ -42,6 +42,8 @@ export interface AcceptEffects {
   /** Whether the connection with this `socketKey` is idle, and may be evicted. */
   readonly isIdle: (key: string) => boolean
   readonly onEvicted: (address: string) => void
+  /** A handshake in progress was closed by the budget of handshakes. */
+  readonly onHandshakeEvicted: (address: string) => void
   /** Monotonic milliseconds. */
   readonly now?: () => number
 }
@@ -59,11 +61,11 @@ interface Accepted {
  */
 export function createAcceptedSockets(
   limits: AcceptLimits,
-  { isIdle, onEvicted, now = () => performance.now() }: AcceptEffects,
+  { isIdle, onEvicted, onHandshakeEvicted, now = () => performance.now() }: AcceptEffects,
 ): AcceptedSockets {
   const handshakes = createHandshakeBudget(
     { rate: limits.handshakes, maxTrackedKeys: limits.maxTrackedKeys },
-    { onEvicted, now },
+    { onEvicted: onHandshakeEvicted, now },
   )
   const all = new Map<string, Accepted>()
   /** Each set is ordered from the oldest to the newest. */

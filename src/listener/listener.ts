@@ -73,6 +73,7 @@ export async function startListener(
   const accepted = createAcceptedSockets(limits, {
     isIdle: (key) => live.isIdle(key),
     onEvicted: (address) => refused('evicted', address),
+    onHandshakeEvicted: (address) => refused('pending_handshakes', address),
   })
   const server = createTlsServer({ limits, http2, requestClientCertificate, tls })
   const { handshakeTimeout } = limits

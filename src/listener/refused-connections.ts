@@ -18,7 +18,10 @@ export interface RefusedConnectionsEffects {
 /** The client sees a connection reset, and the audit log has no event. */
 export function createRefusedConnections(
   effects: RefusedConnectionsEffects,
-): (reason: AcceptRefusal | 'evicted' | 'unauthenticated_bytes', address: string) => void {
+): (
+  reason: AcceptRefusal | 'evicted' | 'pending_handshakes' | 'unauthenticated_bytes',
+  address: string,
+) => void {
   const { log, metrics, now } = effects
   const throttle = createLogThrottle({ interval: LOG_INTERVAL_MS, lines: 1 }, { now })
   return (reason, address) => {

@@ -32,10 +32,12 @@ function setup(limits: Partial<AcceptLimits> = {}) {
   const clock = { now: 0 }
   const busy = new Set<string>()
   const evicted = { count: 0, address: '' }
+  const handshakesEvicted: string[] = []
   const accepted = createAcceptedSockets(
     { ...LIMITS, ...limits },
     {
       isIdle: (key) => !busy.has(key),
+      onHandshakeEvicted: (address) => handshakesEvicted.push(address),
       onEvicted: (address) => {
         evicted.count += 1
         evicted.address = address
@@ -49,7 +51,7 @@ function setup(limits: Partial<AcceptLimits> = {}) {
     one.once('close', () => (closed.yet = true))
     return { one, closed, refusal: accepted.add(one, 1) }
   }
-  return { accepted, clock, busy, evicted, open }
+  return { accepted, clock, busy, evicted, handshakesEvicted, open }
 }
 
 test('an address has a limited number of open connections, and gets another one after one has closed', () => {
@@ -156,4 +158,14 @@ test('a connection still counts after an earlier one from the same port has clos
   const { refusal } = open('192.0.2.3')
   expect(refusal).toBeUndefined()
   expect(accepted.factsOf(after).generation).toBe(0)
+})
+
+test('the oldest of too many unfinished handshakes is counted apart from other evictions', () => {
+  const { open, evicted, handshakesEvicted } = setup({
+    maxConnectionsPerAddress: 100,
+    handshakes: { requestsPerSecond: 1, burst: 100 },
+  })
+  for (let i = 0; i < 65; i++) open('192.0.2.1')
+  expect(handshakesEvicted).toEqual(['192.0.2.1'])
+  expect(evicted.count).toBe(0)
 })
