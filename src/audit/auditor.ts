@@ -55,8 +55,9 @@ export function createAuditor(
   if (sinks.length === 0) throw new Error('the audit log has no sink')
   const destinations = sinks.map((sink): Destination => ({ sink, written: 0, lost: 0 }))
   // Creates the series, since `increase()` does not see a first loss that creates it.
-  for (const { sink } of destinations)
-    metrics.auditEvents.inc({ sink: sink.name, result: 'lost' }, 0)
+  for (const { sink } of destinations) {
+    for (const result of ['lost', 'late']) metrics.auditEvents.inc({ sink: sink.name, result }, 0)
+  }
   let countTimer: NodeJS.Timeout | undefined
   let lossLoggedAt = -Infinity
   /** Events that were not written, but counted in another one. */
@@ -143,9 +144,15 @@ export function createAuditor(
     const [only] = taking
     const isWritten =
       only !== undefined && taking.length === 1
-        ? await only.written()
-        : (await Promise.all(taking.map((sink) => sink.written()))).includes(true)
+        ? await inKernel(only)
+        : (await Promise.all(taking.map(inKernel))).includes(true)
     return isWritten || onFailure === 'count'
+  }
+
+  async function inKernel(sink: AuditSink): Promise<boolean> {
+    const isWritten = await sink.written()
+    if (!isWritten) metrics.auditEvents.inc({ sink: sink.name, result: 'late' })
+    return isWritten
   }
 
   function lose(destination: Destination): void {

@@ -416,7 +416,7 @@ describe('when no sink can take a record', () => {
     sink.full = true
     for (let request = 0; request < 3; request++) pass(auditor, 'GET', '/version').close(ok)
     expect(auditor.healthy()).toBeUndefined()
-    expect(await counts()).toEqual({ 'memory lost': 3 })
+    expect(await counts()).toEqual({ 'memory lost': 3, 'memory late': 0 })
     expect(logLines).toHaveLength(1)
     expect(logLines[0]).toMatchObject({
       level: 'error',
@@ -442,7 +442,9 @@ describe('when no sink can take a record', () => {
     expect(auditor.healthy()).toBeUndefined()
     expect(await counts()).toEqual({
       'file lost': 1,
+      'file late': 0,
       'stdout lost': 0,
+      'stdout late': 0,
       'stdout written': 1,
     })
     works.broken = 'EPIPE'
@@ -464,8 +466,10 @@ test('every sink gets the same lines, and written events are counted', async () 
   expect(sinks[1]!.lines).toEqual(sinks[0]!.lines)
   expect(await counts()).toEqual({
     'file lost': 0,
+    'file late': 0,
     'file written': 2,
     'stdout lost': 0,
+    'stdout late': 0,
     'stdout written': 2,
   })
 })
@@ -576,10 +580,14 @@ describe('the modes', () => {
     'with onFailure: $onFailure and lines in sinks $written a response may be sent: $result',
     async ({ onFailure, written, result }) => {
       const sinks = written.map((isWritten, i) => failing(`sink ${i}`, isWritten))
-      const { auditor } = setup(onFailure, sinks, 'blocking')
+      const { auditor, counts } = setup(onFailure, sinks, 'blocking')
       const record = pass(auditor, 'POST', '/api/v1/namespaces/d/pods')
       record.responseStarted(201)
       expect(await record.recorded).toBe(result)
+      const late = Object.fromEntries(
+        written.map((isWritten, i) => [`sink ${i} late`, isWritten ? 0 : 1]),
+      )
+      expect(await counts()).toMatchObject(late)
     },
   )
 
