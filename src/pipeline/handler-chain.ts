@@ -114,7 +114,13 @@ export function createHandlerChain(
       const attributes =
         headers.impersonation === undefined
           ? { user, info }
-          : await actingAttributes(exchange, headers.impersonation, { user, info }, running, record)
+          : await effectiveAttributes(
+              exchange,
+              headers.impersonation,
+              { user, info },
+              running,
+              record,
+            )
       running.attributes = attributes
       const admitted = admit(attributes, cluster.authorize, onDecision)
       const authorized = admitted instanceof Promise ? await admitted : admitted
@@ -160,14 +166,14 @@ async function recharge(
 }
 
 /** The attributes of a request that is made as another user, or as the caller if there is no other. */
-async function actingAttributes(
+async function effectiveAttributes(
   { request }: Exchange,
   header: string,
   own: Attributes,
   running: CuttableRequest,
   record: AuditRecord,
 ): Promise<Attributes> {
-  const acting = await impersonate({
+  const impersonated = await impersonate({
     caller: own.user,
     rawHeaders: request.rawHeaders,
     info: own.info,
@@ -175,9 +181,9 @@ async function actingAttributes(
     header,
     onAsked: (asked) => (running.impersonation = asked),
   })
-  if (acting === undefined) return own
-  record.impersonated(acting)
-  return { ...own, user: acting.user, impersonator: own.user }
+  if (impersonated === undefined) return own
+  record.impersonated(impersonated)
+  return { ...own, user: impersonated.user, impersonator: own.user }
 }
 
 /** @throws StatusError when the request must not be forwarded: it has no event, or was ended meanwhile */

@@ -3,6 +3,7 @@ import type { UserInfo } from '../authentication/authenticator.ts'
 import { admit, type Attributes } from '../authorization/authorizer.ts'
 import { impersonationAttributes } from '../authorization/impersonation-attributes.ts'
 import type { RawHeaders } from '../http/exchange.ts'
+import type { ImpersonatedUser } from '../impersonation/impersonator.ts'
 import { requestedUser } from '../impersonation/requested-user.ts'
 import type { RequestInfo } from '../request/types.ts'
 import type { Cluster } from './cluster.ts'
@@ -17,13 +18,6 @@ export interface ImpersonationInput {
   readonly header: string
   /** Called with what the rules are asked about the caller, before they are asked. */
   readonly onAsked: (asked: readonly Attributes[]) => void
-}
-
-export interface ActingUser {
-  /** Whom the rules and the API server see. */
-  readonly user: UserInfo
-  /** The verb of a constrained mode; empty in legacy mode. */
-  readonly constraint: string
 }
 
 /**
@@ -41,7 +35,7 @@ export async function impersonate({
   cluster,
   header,
   onAsked,
-}: ImpersonationInput): Promise<ActingUser | undefined> {
+}: ImpersonationInput): Promise<ImpersonatedUser | undefined> {
   if (cluster.impersonate === undefined) refuseImpersonation(header)
   const requested = requestedUser(rawHeaders)
   if (requested === undefined) return undefined

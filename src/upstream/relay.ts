@@ -52,9 +52,9 @@ export class Relay implements ResponseReceiver, Stallable {
   #stallEntry: StallEntry | undefined
   /** Status of the head that was sent; 0 when nothing was sent. */
   #status = 0
-  /** A short response's head, held until its first byte or its end: a failure before that is a proper 502. */
-  #heldStatus = 0
-  #heldHead: readonly string[] = []
+  /** A short response's head until its first byte or its end: a failure before that is still a proper 502. */
+  #pendingStatus = 0
+  #pendingHead: readonly string[] = []
   /** What arrived of the body while the head waits for its audit event; undefined when it does not wait. */
   #held: { readonly chunk: Buffer; readonly giveBack: (() => void) | undefined }[] | undefined
   #heldBytes = 0
@@ -156,7 +156,7 @@ export class Relay implements ResponseReceiver, Stallable {
     if (this.#status === 0 && !isHeld) this.#refuse(reason)
     else {
       response.destroy(reason)
-      const code = isHeld ? this.#heldStatus : this.#status
+      const code = isHeld ? this.#pendingStatus : this.#status
       this.#settle({ code, abortedBy: 'gatehouse', cause: reason.message })
     }
     this.#cutReason = reason
@@ -193,8 +193,8 @@ export class Relay implements ResponseReceiver, Stallable {
     const { ownHeaders, auditID, isConnect, isLongRunning, record } = this.#options
     checkAuditID(headers, auditID)
     checkResponse(status, headers, isConnect)
-    this.#heldStatus = status
-    this.#heldHead = responseHeaders(headers, ownHeaders)
+    this.#pendingStatus = status
+    this.#pendingHead = responseHeaders(headers, ownHeaders)
     if (isLongRunning) {
       const type = headers['content-type']
       this.#frames = createFrameEnds(typeof type === 'string' ? type : type?.[0])
@@ -314,9 +314,9 @@ export class Relay implements ResponseReceiver, Stallable {
 
   /** @throws UpstreamError 502 for a head that the client's protocol cannot carry */
   #sendHead(): void {
-    const status = this.#heldStatus
+    const status = this.#pendingStatus
     try {
-      this.#options.exchange.response.writeHead(status, this.#heldHead)
+      this.#options.exchange.response.writeHead(status, this.#pendingHead)
     } catch (error) {
       const { code, message } = error as Error & { code?: string }
       throw new UpstreamError(
