@@ -22,7 +22,8 @@ import {
 import { loadServingCA } from '../sign-in/serving-ca.ts'
 import { reportServing, reportUpstream } from './certificate-report.ts'
 import type { LoadedPart, Part, PartReport } from './reloadable.ts'
-import { loadSignIns, readSubjectNames, type LoadedSignIn } from './sign-ins.ts'
+import { loadSignIns, type LoadedSignIn } from './sign-ins.ts'
+import { readSubjectNames } from './subject-names.ts'
 
 export interface Loaded {
   readonly configuration: Configuration

@@ -9,7 +9,7 @@ import type { SignIn } from '../authentication/sign-in.ts'
 import { createReviewClient } from '../cluster/review-client.ts'
 import type { Log } from '../log.ts'
 import { checkUpstream } from '../upstream/checks.ts'
-import { identityNames, REVIEW_TIMEOUT_MS } from './build.ts'
+import { identityNames, REVIEW_TIMEOUT_MS } from './start-cluster.ts'
 import type { Loaded } from './load.ts'
 
 export interface OnlineCheck {

@@ -20,11 +20,12 @@ import { readinessChecks } from '../probes/readiness-checks.ts'
 import { watchUpstream } from '../probes/upstream-readiness.ts'
 import { createRoutes } from '../sign-in/routes.ts'
 import { createWhoAmI } from '../sign-in/whoami.ts'
-import { buildStages, identityNames } from './build.ts'
+import { buildStages } from './build.ts'
 import { createListenerTlsParts, type ListenerTlsParts } from './listener-tls.ts'
 import { loadAll, type LoadEnvironment } from './load.ts'
 import { logWarnings, startReloads } from './reloads.ts'
 import { createShutdown } from './shutdown.ts'
+import { identityNames } from './start-cluster.ts'
 
 export interface GatehouseOptions extends LoadEnvironment {
   readonly configFile: string

@@ -14,18 +14,16 @@ import { createTokenReviewSignIn } from '../authentication/token-review/token-re
 import { loadClientTrust, type ClientTrust } from '../authentication/x509/client-ca.ts'
 import { createX509SignIn } from '../authentication/x509/x509.ts'
 import type { ReviewClient } from '../cluster/review-client.ts'
-import type { Source } from '../config/document.ts'
-import type { SubjectNames } from '../authorization/rules/findings/subjects.ts'
 import type { ProxyFor } from '../config/egress-proxy.ts'
 import type { ConfigurationReading } from '../config/load.ts'
-import type { Path } from '../config/path.ts'
-import { ConfigError, type ConfigProblem } from '../config/problem.ts'
+import { ConfigError } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { SignInField } from '../config/schema/authentication.ts'
 import type { ClientConnection } from '../http/exchange.ts'
 import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import { reportClientTrust } from './certificate-report.ts'
+import { findUnpublished, findUnusedMethods, findUnusedOptions } from './issuer-checks.ts'
 import {
   startReloadable,
   type LoadedPart,
@@ -175,65 +173,6 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
   },
 }
 
-/** Entries of `authentication.issuers` that do nothing. */
-function findUnusedOptions(
-  options: AuthenticationOptions['issuers'],
-  { issuers }: AuthenticationConfiguration,
-  source: Source,
-): ConfigProblem[] {
-  return options.flatMap(({ url, missingGroups }, i) => {
-    const at = (field: string): Path => ['authentication', 'issuers', i, field]
-    const issuer = issuers.find((one) => one.url === url)
-    if (issuer === undefined) {
-      const message = `${JSON.stringify(url)} is not an issuer in authentication.configFile`
-      return [source.problem(at('url'), message, 'write the exact url of the issuer, or remove it')]
-    }
-    if (missingGroups !== 'refuse' || issuer.claimMappings.groups !== undefined) return []
-    const message = 'has no effect: claimMappings.groups of the issuer is not set'
-    return [source.problem(at('missingGroups'), message, 'set claimMappings.groups, or remove it')]
-  })
-}
-
-type MethodOptions = Configuration['signIn']['methods']
-
-/** Entries of `signIn.methods` by which nobody could sign in. */
-function findUnusedMethods(
-  methods: MethodOptions,
-  { issuers }: AuthenticationConfiguration,
-  source: Source,
-): ConfigProblem[] {
-  return methods.flatMap(({ issuer: url, clientID }, i) => {
-    const at = (field: string): Path => ['signIn', 'methods', i, field]
-    const audiences = issuers.find((one) => one.url === url)?.audiences
-    if (audiences === undefined) {
-      const message = `${JSON.stringify(url)} is not an issuer in authentication.configFile`
-      return [source.problem(at('issuer'), message, 'write the exact url of the issuer')]
-    }
-    if (clientID === undefined && audiences.length === 1) return []
-    if (clientID !== undefined && audiences.includes(clientID)) return []
-    const message =
-      clientID === undefined
-        ? 'is required: the issuer has several audiences'
-        : `${JSON.stringify(clientID)} is not one of the audiences of the issuer`
-    const fix = `write one of: ${audiences.join(', ')}`
-    return [source.problem(at('clientID'), message, fix)]
-  })
-}
-
-/** Issuers for which no method can be derived, so that `gatehouse login` does not offer them. */
-function findUnpublished(
-  methods: MethodOptions,
-  { issuers }: AuthenticationConfiguration,
-  source: Source,
-): ConfigProblem[] {
-  if (methods.length > 0) return []
-  return issuers.flatMap(({ url, audiences }) => {
-    if (audiences.length === 1) return []
-    const message = `gatehouse login does not offer ${url}: it has several audiences`
-    return [source.problem(['signIn'], message, 'list it in signIn.methods with its clientID')]
-  })
-}
-
 type LoadSignIn = (reading: ConfigurationReading, load: LoadPart) => LoadedSignIn | undefined
 
 /**
@@ -252,45 +191,6 @@ export function loadSignIns(
   load: LoadPart,
 ): readonly LoadedSignIn[] {
   return Object.values(methods).flatMap((method) => method(reading, load) ?? [])
-}
-
-/**
- * Which names users can have, by the files as they are now; undefined while these have problems, which
- * are reported by themselves.
- */
-export function readSubjectNames({
-  configuration,
-  fileAt,
-}: ConfigurationReading): SubjectNames | undefined {
-  if (configuration === undefined) return undefined
-  const { users, groups } = configuration.authentication.systemIdentities
-  const file = fileAt(['authentication', 'configFile'])
-  try {
-    const issuers = file === undefined ? [] : loadAuthenticationConfiguration(file).issuers
-    const mappings = issuers.map(({ claimMappings }) => claimMappings)
-    return {
-      userPrefixes: mappings.map(({ username }) => username.prefix),
-      groupPrefixes: mappings.flatMap((mapping) => mapping.groups?.prefix ?? []),
-      hasCertificates: configuration.authentication.x509 !== undefined,
-      ...withServiceAccounts(configuration, { systemUsers: users, systemGroups: groups }),
-    }
-  } catch (error) {
-    if (error instanceof ConfigError) return undefined
-    throw error
-  }
-}
-
-type SystemNames = Pick<SubjectNames, 'systemUsers' | 'systemGroups'>
-
-function withServiceAccounts(
-  { authentication }: Configuration,
-  { systemUsers, systemGroups }: SystemNames,
-): SystemNames {
-  if (authentication.serviceAccounts === undefined) return { systemUsers, systemGroups }
-  return {
-    systemUsers: [...systemUsers, 'system:serviceaccount:*'],
-    systemGroups: [...systemGroups, 'system:serviceaccounts', 'system:serviceaccounts:*'],
-  }
 }
 
 function loaderOf<T>(kind: SignInKind<T>): LoadSignIn {

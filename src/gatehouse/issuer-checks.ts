@@ -1,0 +1,65 @@
+/** Checks gatehouse.yaml against the issuers of `authentication.configFile`. */
+import type { AuthenticationConfiguration } from '../authentication/oidc/authentication-config.ts'
+import type { Source } from '../config/document.ts'
+import type { Path } from '../config/path.ts'
+import type { ConfigProblem } from '../config/problem.ts'
+import type { Configuration } from '../config/schema.ts'
+
+/** Entries of `authentication.issuers` that do nothing. */
+export function findUnusedOptions(
+  options: Configuration['authentication']['issuers'],
+  { issuers }: AuthenticationConfiguration,
+  source: Source,
+): ConfigProblem[] {
+  return options.flatMap(({ url, missingGroups }, i) => {
+    const at = (field: string): Path => ['authentication', 'issuers', i, field]
+    const issuer = issuers.find((one) => one.url === url)
+    if (issuer === undefined) {
+      const message = `${JSON.stringify(url)} is not an issuer in authentication.configFile`
+      return [source.problem(at('url'), message, 'write the exact url of the issuer, or remove it')]
+    }
+    if (missingGroups !== 'refuse' || issuer.claimMappings.groups !== undefined) return []
+    const message = 'has no effect: claimMappings.groups of the issuer is not set'
+    return [source.problem(at('missingGroups'), message, 'set claimMappings.groups, or remove it')]
+  })
+}
+
+type MethodOptions = Configuration['signIn']['methods']
+
+/** Entries of `signIn.methods` by which nobody could sign in. */
+export function findUnusedMethods(
+  methods: MethodOptions,
+  { issuers }: AuthenticationConfiguration,
+  source: Source,
+): ConfigProblem[] {
+  return methods.flatMap(({ issuer: url, clientID }, i) => {
+    const at = (field: string): Path => ['signIn', 'methods', i, field]
+    const audiences = issuers.find((one) => one.url === url)?.audiences
+    if (audiences === undefined) {
+      const message = `${JSON.stringify(url)} is not an issuer in authentication.configFile`
+      return [source.problem(at('issuer'), message, 'write the exact url of the issuer')]
+    }
+    if (clientID === undefined && audiences.length === 1) return []
+    if (clientID !== undefined && audiences.includes(clientID)) return []
+    const message =
+      clientID === undefined
+        ? 'is required: the issuer has several audiences'
+        : `${JSON.stringify(clientID)} is not one of the audiences of the issuer`
+    const fix = `write one of: ${audiences.join(', ')}`
+    return [source.problem(at('clientID'), message, fix)]
+  })
+}
+
+/** Issuers for which no method can be derived, so that `gatehouse login` does not offer them. */
+export function findUnpublished(
+  methods: MethodOptions,
+  { issuers }: AuthenticationConfiguration,
+  source: Source,
+): ConfigProblem[] {
+  if (methods.length > 0) return []
+  return issuers.flatMap(({ url, audiences }) => {
+    if (audiences.length === 1) return []
+    const message = `gatehouse login does not offer ${url}: it has several audiences`
+    return [source.problem(['signIn'], message, 'list it in signIn.methods with its clientID')]
+  })
+}
