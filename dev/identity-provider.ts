@@ -38,6 +38,8 @@ export interface IdentityProvider {
   readonly clientId: string
   /** The public client of `gatehouse login`: another `aud`. */
   readonly commandLineClientId: string
+  /** A public client that has a client secret all the same, as Google's for desktop applications. */
+  readonly desktopClient: { readonly id: string; readonly secret: string }
   /** The number of requests so far, by path. */
   readonly requests: ReadonlyMap<string, number>
   /**
@@ -51,6 +53,7 @@ export interface IdentityProvider {
 
 const CLIENT_ID = 'gatehouse-development'
 const COMMAND_LINE_CLIENT_ID = 'gatehouse-command-line'
+const DESKTOP_CLIENT = { id: 'gatehouse-desktop', secret: 'published-to-everybody' }
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 const SCOPE = 'openid offline_access profile email groups'
 const YEAR_SECONDS = 365 * 24 * 60 * 60
@@ -82,6 +85,7 @@ export async function startIdentityProvider(
       issuer,
       clientId: CLIENT_ID,
       commandLineClientId: COMMAND_LINE_CLIENT_ID,
+      desktopClient: DESKTOP_CLIENT,
       requests,
       idToken: async (subject) => {
         const refreshToken = refreshTokens.get(subject)
@@ -124,6 +128,14 @@ async function createProvider(
         token_endpoint_auth_method: 'none',
         application_type: 'native',
         grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT],
+        redirect_uris: ['http://localhost', 'http://127.0.0.1'],
+      },
+      {
+        client_id: DESKTOP_CLIENT.id,
+        client_secret: DESKTOP_CLIENT.secret,
+        token_endpoint_auth_method: 'client_secret_post',
+        application_type: 'native',
+        grant_types: ['authorization_code', 'refresh_token'],
         redirect_uris: ['http://localhost', 'http://127.0.0.1'],
       },
     ],

@@ -22,6 +22,8 @@ export interface OidcMethod {
   readonly discoveryURL: string
   readonly certificateAuthority: string
   readonly clientID: string
+  /** Empty for most: what an issuer requires of a public client proves nothing. */
+  readonly clientSecret: string
   readonly scopes: readonly string[]
   readonly optionalScopes: readonly string[]
   readonly extraParameters: Readonly<Record<string, string>>
@@ -110,6 +112,13 @@ function parseMethod(origin: string, method: Fields): Method {
   if (certificateAuthority !== '' && !isCertificateBundle(certificateAuthority)) {
     throw broken(origin, `the CA of the method ${name} cannot be parsed`)
   }
+  const clientSecret = textOr(method['clientSecret'], '')
+  if (!/^[\x21-\x7e]{0,256}$/.test(clientSecret)) {
+    throw broken(
+      origin,
+      `the client secret of the method ${name} has characters that are not allowed`,
+    )
+  }
   const discoveryURL = method['discoveryURL']
   return {
     type: 'oidc',
@@ -118,6 +127,7 @@ function parseMethod(origin: string, method: Fields): Method {
     discoveryURL: discoveryURL === undefined ? '' : httpsURL(origin, discoveryURL, 'discovery URL'),
     certificateAuthority,
     clientID,
+    clientSecret,
     scopes: ['openid', ...texts(method['scopes']).filter((scope) => scope !== 'openid')],
     optionalScopes: texts(method['optionalScopes']),
     extraParameters: extraParameters(method['extraParameters']),

@@ -34,6 +34,8 @@ export interface OidcMethod {
   /** PEM; absent when the issuer has a public CA. */
   readonly certificateAuthority?: string
   readonly clientID: string
+  /** Where the issuer requires one of a public client. It proves nothing, and is no secret. */
+  readonly clientSecret?: string
   /** Requested in any case. */
   readonly scopes: readonly string[]
   /** Requested if the issuer's metadata lists them in `scopes_supported`. */
@@ -88,6 +90,7 @@ function methodOf(name: string, options: MethodOptions, issuer: Issuer): readonl
   const clientID = clientOf(options.clientID, issuer.audiences)
   if (clientID === undefined) return []
   const { displayName, scopes, extraParameters = [], deviceAuthorization = false } = options
+  const { publishedClientSecret: clientSecret } = options
   return [
     {
       name,
@@ -97,6 +100,7 @@ function methodOf(name: string, options: MethodOptions, issuer: Issuer): readonl
       ...(discoveryUrl === undefined ? {} : { discoveryURL: discoveryUrl }),
       ...(certificateAuthority === undefined ? {} : { certificateAuthority }),
       clientID,
+      ...(clientSecret === undefined ? {} : { clientSecret }),
       scopes: scopes === undefined ? ['openid'] : [...new Set(['openid', ...scopes])],
       optionalScopes: scopes === undefined ? derivedScopes(issuer) : [],
       extraParameters: Object.fromEntries(extraParameters.map((one) => [one.name, one.value])),

@@ -10,6 +10,7 @@ const METHOD: OidcMethod = {
   discoveryURL: '',
   certificateAuthority: '',
   clientID: 'kubernetes',
+  clientSecret: '',
   scopes: ['openid'],
   optionalScopes: [],
   extraParameters: {},

@@ -344,6 +344,34 @@ describe('gatehouse kubeconfig', () => {
   })
 })
 
+test('a public client that the issuer wants a secret of signs in, renews its token and signs out', async () => {
+  const { provider, providerCA } = world
+  const { id, secret } = provider.desktopClient
+  const method = { clientID: id, publishedClientSecret: secret }
+  const desktop = await startSignInWorld({
+    ...{ provider, providerCA, method },
+    signIn: { caFile: 'serving-ca.crt' },
+  })
+  onTestFinished(() => desktop.close())
+  const user = await desktop.user()
+  const trust = ['--ca-fingerprint', new X509Certificate(desktop.gatehouse.ca).fingerprint256]
+  const login = ['login', desktop.gatehouse.url, ...trust]
+  expect(await user.run(login, { BROWSER_CA: world.providerCAFile })).toMatchObject({ code: 0 })
+
+  const directory = join(user.home, '.cache/gatehouse/sign-in')
+  const file = join(directory, (await sessionsOf(user))[0] ?? '')
+  const kept = await readFile(file, 'utf8')
+  await writeFile(file, kept.replace(/"renewAt":\d+/, '"renewAt":1'))
+  expect(await user.plugin({ interactive: false })).toMatchObject({ code: 0, stderr: '' })
+  expect(await readFile(file, 'utf8')).not.toContain('"renewAt":1,')
+  expect(await user.windows()).toHaveLength(1)
+
+  const args = ['kubeconfig', desktop.gatehouse.url, ...trust, '--flavor', 'kubelogin']
+  const asKubelogin = await user.run(args)
+  expect(asKubelogin.stdout).toContain(`--oidc-client-secret=${secret}`)
+  expect(await user.run(['logout'])).toMatchObject({ code: 0, stderr: '' })
+})
+
 describe('a server that names the client of another one', () => {
   test('is trusted once, on the word of the user', async () => {
     const other = await startSignInWorld({

@@ -182,7 +182,7 @@ function authenticationOf(provider: IdentityProvider, certificateAuthority: stri
       {
         issuer: {
           url: provider.issuer,
-          audiences: [provider.clientId, provider.commandLineClientId],
+          audiences: [provider.clientId, provider.commandLineClientId, provider.desktopClient.id],
           audienceMatchPolicy: 'MatchAny',
           certificateAuthority,
         },

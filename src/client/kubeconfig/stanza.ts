@@ -1,4 +1,4 @@
-/** The entries of a kubeconfig for a Gatehouse. None of them contains a secret. */
+/** The entries of a kubeconfig for a Gatehouse. None of them contains a secret that is one. */
 import { delimiter, join } from 'node:path'
 import { realpathSync } from 'node:fs'
 
@@ -45,7 +45,8 @@ const DEFAULT_REDIRECTS = ['http://localhost:8000', 'http://localhost:18000']
 
 /** The `exec` member of a user that signs in with kubelogin (`kubectl oidc-login`). */
 export function kubeloginStanza(method: OidcMethod, scopes: readonly string[]): object {
-  const { issuer, clientID, certificateAuthority, extraParameters, redirectURIs } = method
+  const { issuer, clientID, clientSecret, certificateAuthority } = method
+  const { extraParameters, redirectURIs } = method
   const ca = Buffer.from(certificateAuthority).toString('base64')
   const ports = redirectURIs.map((uri) => new URL(uri).port).filter((port) => port !== '')
   const isDefault = redirectURIs.join() === DEFAULT_REDIRECTS.join()
@@ -57,6 +58,7 @@ export function kubeloginStanza(method: OidcMethod, scopes: readonly string[]): 
       'get-token',
       `--oidc-issuer-url=${issuer}`,
       `--oidc-client-id=${clientID}`,
+      ...(clientSecret === '' ? [] : [`--oidc-client-secret=${clientSecret}`]),
       ...scopes.filter((scope) => scope !== 'openid').map((scope) => `--oidc-extra-scope=${scope}`),
       ...(ca === '' ? [] : [`--certificate-authority-data=${ca}`]),
       ...Object.entries(extraParameters).map(

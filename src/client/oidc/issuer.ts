@@ -12,6 +12,8 @@ export interface IssuerOptions {
   /** PEM; empty for the CAs that this machine trusts. */
   readonly certificateAuthority: string
   readonly clientID: string
+  /** Empty for a client without one. */
+  readonly clientSecret: string
 }
 
 export interface OpenIssuer {
@@ -27,14 +29,14 @@ const WELL_KNOWN = '/.well-known/openid-configuration'
  * @throws ClientFailure
  */
 export async function openIssuer(options: IssuerOptions): Promise<OpenIssuer> {
-  const { issuer, clientID, discoveryURL } = options
+  const { issuer, clientID, clientSecret, discoveryURL } = options
   const http = createHttpClient({ ca: options.certificateAuthority })
   try {
     const configuration = await openid.discovery(
       metadataURL(issuer, discoveryURL),
       clientID,
       undefined,
-      openid.None(),
+      clientSecret === '' ? openid.None() : openid.ClientSecretPost(clientSecret),
       {
         [openid.customFetch]: fetchBy(http),
         // Signatures of ID tokens are verified even though they come over TLS.

@@ -13,6 +13,7 @@ export function issuerOf({ facts }: Session): IssuerOptions {
     discoveryURL: facts.discoveryURL,
     certificateAuthority: facts.issuerCA,
     clientID: facts.clientID,
+    clientSecret: facts.clientSecret ?? '',
   }
 }
 

@@ -86,6 +86,7 @@ export function sessionFrom(response: TokenResponse, source: SessionSource): Ses
     facts: {
       issuer: issuer.issuer,
       clientID: issuer.clientID,
+      ...(issuer.clientSecret === '' ? {} : { clientSecret: issuer.clientSecret }),
       scopes,
       subject: claims.sub,
       renewAt: expiresAt - Math.min(MAX_MARGIN_MS, (expiresAt - issuedAt) / 10),

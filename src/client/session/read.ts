@@ -67,6 +67,7 @@ function isStored(value: unknown): value is StoredSession {
   const texts = ['issuer', 'clientID', 'subject', 'discoveryURL', 'issuerCA']
   return (
     texts.every((name) => typeof facts[name] === 'string') &&
+    ['undefined', 'string'].includes(typeof facts['clientSecret']) &&
     Array.isArray(facts['scopes']) &&
     Number.isFinite(facts['renewAt']) &&
     Number.isFinite(facts['expiresAt']) &&

@@ -25,6 +25,8 @@ export interface Secrets {
 export interface SessionFacts {
   readonly issuer: string
   readonly clientID: string
+  /** Only where the issuer requires one of a public client; everybody can read it. */
+  readonly clientSecret?: string
   readonly scopes: readonly string[]
   readonly subject: string
   /** When the token is renewed, in milliseconds since the epoch. */

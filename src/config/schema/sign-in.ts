@@ -50,6 +50,16 @@ const method = z.strictObject({
       "client ID of the command line at the issuer, a public client. If unset, the issuer's audience " +
         'where it has only one; must be one of the audiences of the issuer',
     ),
+  publishedClientSecret: z
+    .string()
+    // RFC 6749 appendix A.2. It is sent in a form and in an argument of kubelogin.
+    .regex(/^[\x21-\x7e]{1,256}$/, 'is not a client secret')
+    .optional()
+    .describe(
+      'a client secret that the issuer requires even of a public client, as Google does of desktop ' +
+        'applications. The discovery document shows it to everybody, so never write the secret of a ' +
+        'confidential client here; must be at most 256 printable characters without blanks',
+    ),
   scopes: z
     .array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'is not a scope'))
     .optional()
