@@ -128,12 +128,15 @@ export function addUserCommands(
         .choices(['gatehouse', 'kubelogin'])
         .default('gatehouse'),
     )
+    .option('--argocd', 'print a Secret by which Argo CD uses the cluster; it holds a token')
+    .option('--token-file <file>', 'the token for --argocd, of a service account; - is stdin')
     .addHelpText(
       'after',
       examples([
         ['gatehouse kubeconfig gatehouse.example.com > gatehouse.kubeconfig', 'a file to hand out'],
         ['gatehouse kubeconfig gatehouse.example.com --merge --namespace shop', 'merge it'],
         ['gatehouse kubeconfig gatehouse.example.com --flavor kubelogin', 'for users of kubelogin'],
+        ['gatehouse kubeconfig gatehouse.example.com --argocd --token-file token', 'for Argo CD'],
       ]),
     )
     .action((url: string, options: Parameters<Commands['kubeconfig']>[1]) =>

@@ -106,6 +106,10 @@ describe.skipIf(!inject('hasParts') || !dexAvailability.available)('the steps of
     ])
   })
 
+  test('print a Secret for Argo CD, with one label', () => {
+    expect(shown('grep -c argocd.argoproj.io/secret-type cluster-secret.yaml')).toMatch(/^1$/m)
+  })
+
   test('make Gatehouse ready', () => {
     expect(run.stdout).toContain('readyz check passed')
   })
@@ -180,7 +184,7 @@ interface Step {
 async function stepsOf(port: number, probes: number): Promise<Step[]> {
   const installing = await blocksOf('installing.md')
   const dex = await blocksOf('issuers.md', 'Dex')
-  const [, builder = '', request = '', whoAmI = ''] = await blocksOf('users.md')
+  const [, builder = '', argocd = '', request = '', whoAmI = ''] = await blocksOf('users.md')
   const [kubelogin = ''] = await blocksOf('users.md', 'With an OIDC token', 'yaml')
   const [signing = '', kubeconfig = '', authority = '', revoke = '', logs = '', queries = ''] =
     await blocksOf('everyday.md')
@@ -201,6 +205,8 @@ async function stepsOf(port: number, probes: number): Promise<Step[]> {
       'kubectl --kubeconfig=sso.kubeconfig get configmaps -n kube-system -o name',
       // Prints no newline, so the title of the next step is not found.
       builder,
+      argocd,
+      'grep -c argocd.argoproj.io/secret-type cluster-secret.yaml',
       'kubectl create clusterrolebinding engineers-view --clusterrole=view --group=engineers',
       ...[request, signing, kubeconfig],
       'kubectl --kubeconfig=ada.kubeconfig get configmaps -n kube-system -o name',

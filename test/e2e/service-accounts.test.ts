@@ -7,7 +7,9 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 
 import type { UserInfo } from '../../src/authentication/authenticator.ts'
 import { newNamespace } from '../support/cluster.ts'
+import { command } from '../support/command.ts'
 import { succeed } from '../support/kubectl.ts'
+import { START } from '../support/sign-in-world.ts'
 import { startSite, type Site } from '../support/site.ts'
 import { createUser, type User } from '../support/users.ts'
 
@@ -106,6 +108,43 @@ describe.skipIf(!inject('hasParts'))('a service account', () => {
     for (const user of Object.values(site.users)) {
       expect((await whoami(user)).username).toBe(user.username)
     }
+  })
+
+  test('is who Argo CD is, by the Secret that gatehouse kubeconfig prints', async () => {
+    const token = await admin('create', 'token', 'builder', '--audience=gatehouse')
+    const folder = site.cluster.controlPlane.directory
+    const [tokenFile, caFile] = [join(folder, 'argocd-token'), join(folder, 'argocd-ca.crt')]
+    await writeFile(tokenFile, `${token}\n`)
+    await writeFile(caFile, site.gatehouse.ca)
+    const { code, stdout, stderr } = await command(process.execPath, [
+      ...[START, 'kubeconfig', site.gatehouse.url, '--ca-file', caFile, '--context', 'Team A'],
+      ...['--argocd', '--token-file', tokenFile, '--namespace', NAMESPACE],
+    ])
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/^The token expires at 20/)])
+
+    const manifest = join(folder, 'argocd.yaml')
+    await writeFile(manifest, stdout)
+    await admin('apply', '--server-side', '-f', manifest)
+    const label = 'argocd.argoproj.io/secret-type=cluster'
+    const found = JSON.parse(await admin('get', 'secrets', '-l', label, '-o', 'json')) as {
+      items: [{ metadata: { name: string }; data: Record<'name' | 'server' | 'config', string> }]
+    }
+    const [{ metadata, data }] = found.items
+    const text = (value: string): string => Buffer.from(value, 'base64').toString()
+    expect([metadata.name, text(data.name)]).toEqual(['cluster-team-a', 'Team A'])
+    const config = JSON.parse(text(data.config)) as {
+      bearerToken: string
+      tlsClientConfig: { insecure: boolean; caData: string }
+    }
+    expect(config.tlsClientConfig.insecure).toBe(false)
+    await writeFile(caFile, text(config.tlsClientConfig.caData))
+    // As Argo CD's ClusterConfig is turned into a rest.Config.
+    const listed = await command(site.cluster.controlPlane.kubectl, [
+      ...['--kubeconfig=/dev/null', `--server=${text(data.server)}`],
+      ...[`--certificate-authority=${caFile}`, `--token=${config.bearerToken}`],
+      ...['-n', NAMESPACE, 'get', 'pods', '-o', 'name'],
+    ])
+    expect(listed).toMatchObject({ code: 0, stdout: 'pod/web\n' })
   })
 
   test('is refused with a token for the API server itself', async () => {

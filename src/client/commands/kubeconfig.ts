@@ -6,20 +6,15 @@ import { kubeloginStanza } from '../kubeconfig/stanza.ts'
 import { acceptClient, chooseMethod, type ObtainEffects } from '../obtain-session.ts'
 import { openIssuer, scopesFor } from '../oidc/issuer.ts'
 import type { TrustedServer } from '../trust-server.ts'
+import { printArgocdSecret, type ArgocdOptions } from './argocd.ts'
 import { effectsOf } from './environment.ts'
-import {
-  entryName,
-  execOf,
-  findServer,
-  mergeExec,
-  mergeServer,
-  type ServerOptions,
-} from './login.ts'
+import { entryName, execOf, findServer, mergeExec, mergeServer } from './login.ts'
 
-export interface KubeconfigOptions extends ServerOptions {
-  readonly merge?: boolean
+export interface KubeconfigOptions extends ArgocdOptions {
   readonly flavor: string
   readonly acceptSharedClient?: boolean
+  /** Print a Secret for Argo CD instead. */
+  readonly argocd?: boolean
 }
 
 export const FLAVORS = ['gatehouse', 'kubelogin'] as const
@@ -33,6 +28,16 @@ export async function kubeconfig(
   const effects = effectsOf(host, options)
   const trusted = await findServer(url, options, host, effects.terminal)
   const isKubelogin = options.flavor === 'kubelogin'
+  if (options.argocd === true) {
+    if (isKubelogin) {
+      throw new ClientFailure('usage', '--flavor has no meaning for Argo CD: leave it out')
+    }
+    printArgocdSecret(trusted, options, host)
+    return
+  }
+  if (options.tokenFile !== undefined) {
+    throw new ClientFailure('usage', '--token-file is for --argocd: a kubeconfig holds no token')
+  }
   if (isKubelogin && (options.account ?? '') !== '') {
     throw new ClientFailure('usage', '--account has no meaning for kubelogin: leave it out')
   }

@@ -22,7 +22,7 @@ export interface ServerOptions extends CommonOptions {
   readonly caFingerprint?: readonly string[]
   readonly context?: string
   readonly namespace?: string
-  /** False for `--keep-context`. */
+  /** False for `--no-switch-context`. */
   readonly switchContext: boolean
   readonly browser: boolean
   readonly device?: boolean
