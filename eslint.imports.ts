@@ -33,6 +33,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   http: [],
   config: [],
   cel: [],
+  state: [],
   authentication: ['http', 'request', 'cluster', 'cel'],
   authorization: ['request', 'authentication', 'cluster'],
   limits: ['request', 'authentication', 'cluster'],
@@ -49,6 +50,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   gatehouse: [
     ...['http', 'request', 'authentication', 'authorization', 'limits', 'audit'],
     ...['upstream', 'cluster', 'listener', 'impersonation', 'pipeline', 'probes', 'sign-in'],
+    ...['state'],
   ],
   cli: ['gatehouse', 'listener'],
   client: [],

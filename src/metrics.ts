@@ -25,6 +25,11 @@ export interface Metrics {
   /** The earliest expiry among the certificates of this kind, in seconds since the epoch. */
   readonly certificateExpiration: Gauge<'certificate'>
   readonly upstreamErrors: Counter<'reason'>
+  /** Whether replicas share their state in Redis, or each has its own, as configured. */
+  readonly stateUp: Gauge<'type'>
+  readonly stateReplicas: Gauge<'type'>
+  readonly stateErrors: Counter<'reason'>
+  readonly stateDuration: Histogram
   /** The result of `/readyz` at the time of the scrape, and of each of its checks by name. */
   readonly ready: Gauge
   readonly checkOk: Gauge<'check'>
@@ -153,6 +158,21 @@ export function createMetrics(options: MetricsOptions): Metrics {
       'When the first of the certificates or revocation lists in effect expires.',
       ['certificate'],
     ),
+    stateUp: gauge('state_up', 'Whether state is kept where it is configured (1) or not (0).', [
+      'type',
+    ]),
+    stateReplicas: gauge('state_replicas', 'Replicas that shared state when last counted.', [
+      'type',
+    ]),
+    stateErrors: counter('state_errors_total', 'What was asked of Redis and failed, by reason.', [
+      'reason',
+    ]),
+    stateDuration: new Histogram({
+      name: 'gatehouse_state_duration_seconds',
+      help: 'How long Redis took to respond.',
+      buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
+      registers,
+    }),
     ready: gauge('ready', 'Whether /readyz returns 200 (1) or 503 (0).', []),
     checkOk: gauge(
       'check_ok',

@@ -11,7 +11,7 @@ type AddProblem = (field: Path, message: string, fix: string) => void
 /** Takes bare data, so that its problems are reported together with those of single fields. */
 export function checkChoices(raw: unknown, source: Source): ConfigProblem[] {
   return collect(raw, source, [
-    ...[checkUpstream, checkAuthentication, checkSignIn, checkAudit, checkPorts],
+    ...[checkUpstream, checkAuthentication, checkSignIn, checkAudit, checkPorts, checkState],
   ])
 }
 
@@ -115,6 +115,15 @@ function checkAudit(raw: object, add: AddProblem): void {
     has(audit, sink) && valueAt(audit, [sink, 'enabled']) !== false
   if (SINK_FIELDS.some(isEnabled)) return
   add(['audit'], 'no audit sink is configured', `set one or more of ${SINK_FIELDS.join(', ')}`)
+}
+
+function checkState(raw: object, add: AddProblem): void {
+  const isRedis = valueAt(raw, ['state', 'type']) === 'redis'
+  const hasRedis = has(raw, 'state', 'redis')
+  if (isRedis && !hasRedis) add(['state'], 'does not say where Redis is', 'set redis')
+  if (!isRedis && hasRedis) {
+    add(['state', 'redis'], 'has no effect with type: memory', 'set type: redis, or remove it')
+  }
 }
 
 function checkPorts(raw: object, add: AddProblem): void {

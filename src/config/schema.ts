@@ -13,6 +13,7 @@ import { DEFAULTS } from './schema/defaults.ts'
 import { limits } from './schema/limits.ts'
 import { listener } from './schema/listener.ts'
 import { signIn } from './schema/sign-in.ts'
+import { state } from './schema/state.ts'
 import { upstream } from './schema/upstream.ts'
 
 const probes = z
@@ -68,6 +69,7 @@ export const configurationSchema = z.strictObject({
   authorization,
   impersonation: impersonation.prefault({}),
   limits: limits.prefault({}),
+  state: state.prefault({}),
   audit,
   upstream,
   shutdown: shutdown.prefault({}),

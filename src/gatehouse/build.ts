@@ -16,6 +16,7 @@ import { createDiscovery, type Discovery } from '../sign-in/discovery.ts'
 import type { ListenerTlsParts } from './listener-tls.ts'
 import type { Loaded } from './load.ts'
 import { startReloadable } from './reloadable.ts'
+import { startSharedState, type SharedState } from './shared-state.ts'
 import { openSinks } from './sinks.ts'
 import { startCluster, type StartedCluster } from './start-cluster.ts'
 
@@ -31,6 +32,7 @@ export interface Built extends StartedCluster {
   readonly stages: { -readonly [Name in keyof Stages]: Stages[Name] }
   readonly signIns: readonly SignIn[]
   readonly discovery: Discovery
+  readonly sharedState: SharedState
 }
 
 const MAX_LOGGED_GROUPS = 10
@@ -49,6 +51,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     },
     { metrics, log },
   )
+  const sharedState = startSharedState(configuration, loaded.redis, { log, metrics })
   const limiter = createMemoryLimiter(configuration.limits, { metrics })
 
   const { reloadables, ...inCluster } = startCluster(loaded, effects)
@@ -85,9 +88,11 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     ...inCluster,
     signIns,
     discovery,
+    sharedState,
     reloadables: [
       ...[serving, ...servingCA],
       ...started.map(({ reloadable }) => reloadable),
+      ...sharedState.reloadables,
       ...reloadables,
     ],
   }

@@ -20,8 +20,10 @@ import {
   type ServingCertificates,
 } from '../listener/serving-certificates.ts'
 import { loadServingCA } from '../sign-in/serving-ca.ts'
+import type { RedisCredential } from '../state/redis-store.ts'
 import { reportServing, reportUpstream } from './certificate-report.ts'
 import type { LoadedPart, Part, PartReport } from './reloadable.ts'
+import { redisPart } from './shared-state.ts'
 import { loadSignIns, type LoadedSignIn } from './sign-ins.ts'
 import { readSubjectNames } from './subject-names.ts'
 
@@ -34,6 +36,8 @@ export interface Loaded {
   readonly servingCA: LoadedPart<string> | undefined
   readonly rules: LoadedPart<LoadedRules>
   readonly credential: LoadedPart<UpstreamCredential>
+  /** Undefined without Redis. */
+  readonly redis: LoadedPart<RedisCredential> | undefined
   /** Settings of all files that are valid but probably not intended. */
   readonly warnings: readonly ConfigProblem[]
   /** What the files held before they were read, so that the watcher sees every later change. */
@@ -82,7 +86,7 @@ export function checkAll(
 /** Everything that could be loaded; what is undefined is a problem, or was not wanted. */
 interface Parts extends Pick<
   Loaded,
-  'signIns' | 'servingCA' | 'warnings' | 'digests' | 'proxyFor'
+  'signIns' | 'servingCA' | 'redis' | 'warnings' | 'digests' | 'proxyFor'
 > {
   readonly configuration: Configuration | undefined
   readonly certificates: LoadedPart<ServingCertificates> | undefined
@@ -129,6 +133,7 @@ function loadParts(
   const credential = load(
     source && missing === undefined ? credentialPart(source, digests) : undefined,
   )
+  const redis = load(configuration && redisPart(configuration.state))
 
   const now = Date.now()
   const found = [
@@ -136,11 +141,12 @@ function loadParts(
     ...reportOf(certificates, now),
     ...signIns.flatMap((signIn) => signIn.report(now).warnings),
     ...reportOf(credential, now),
+    ...reportOf(redis, now),
     ...(missing === undefined ? [] : [missing]),
   ]
   const warnings = [...reading.warnings, ...found.map(reading.place)]
   const proxyFor = loadProxy(proxy, problems)
-  const parts = { configuration, certificates, signIns, servingCA, rules, credential }
+  const parts = { configuration, certificates, signIns, servingCA, rules, credential, redis }
   return { ...parts, problems, warnings, digests, proxyFor }
 }
 

@@ -104,6 +104,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     upstream.stop()
     void built.reviewClient.close()
     void built.accessReviewClient.close()
+    void built.sharedState.close()
     for (const signIn of signIns) signIn.close()
     frame.close()
   }
@@ -141,6 +142,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
             reloads: () => reloads,
             auditor: stages.auditor,
             signIns,
+            store: built.sharedState.store,
             upstream,
           }),
         },

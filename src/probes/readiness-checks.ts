@@ -12,11 +12,13 @@ export interface ReadinessParts {
   readonly auditor: Auditor
   readonly signIns: readonly Pick<SignIn, 'readiness'>[]
   readonly upstream: UpstreamReadiness
+  /** Undefined without Redis. */
+  readonly store: { readonly problem: string | undefined } | undefined
 }
 
 /** Creates the checks; those of authentication methods follow the current configuration. */
 export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
-  const { upstream, auditor, signIns } = parts
+  const { upstream, auditor, signIns, store } = parts
   const fixed: readonly Check[] = [
     { name: 'shutdown', run: parts.ending },
     { name: 'listener', run: () => (parts.listening() ? undefined : 'not listening') },
@@ -38,13 +40,16 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
     },
     { name: 'audit', run: () => auditor.healthy() },
   ]
+  // Each replica goes on without Redis: no reason to take all of them out of service.
+  const stateChecks: readonly Check[] =
+    store === undefined ? [] : [{ name: 'redis', run: () => undefined, note: () => store.problem }]
   const upstreamChecks: readonly Check[] = [
     { name: 'upstream-reachable', run: () => upstream.last().reachable },
     { name: 'upstream-rejects-anonymous', run: () => upstream.last().rejectsAnonymous },
     { name: 'upstream-asserts-identity', run: () => upstream.last().assertsIdentity },
   ]
   const signInChecks = createSignInChecks(signIns)
-  return () => [...fixed, ...signInChecks(), ...upstreamChecks]
+  return () => [...fixed, ...stateChecks, ...signInChecks(), ...upstreamChecks]
 }
 
 /**

@@ -85,6 +85,9 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
     'sni.crt': sni.certificatePem,
     'sni.key': sni.keyPem,
     'serving-ca.crt': authority.certificatePem,
+    'redis-ca.crt': authority.certificatePem,
+    'redis-password': 'password',
+    'state-secret': 'k'.repeat(64),
   }
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
   const api = await startApiServer()
@@ -95,6 +98,16 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
         x509: { clientCAFile: join(folder, 'ca.crt'), crlFile: join(folder, 'ca.crl') },
       },
       signIn: { caFile: join(folder, 'serving-ca.crt') },
+      state: {
+        type: 'redis',
+        redis: {
+          // Nobody listens there: the files are read all the same.
+          addresses: ['127.0.0.1:1'],
+          caFile: join(folder, 'redis-ca.crt'),
+          passwordFile: join(folder, 'redis-password'),
+          secretFile: join(folder, 'state-secret'),
+        },
+      },
       listener: {
         tls: {
           sniCertificates: [

@@ -77,6 +77,7 @@ describe('a check stays one line', () => {
       close: () => Promise.resolve(),
     },
     signIns: [],
+    store: undefined,
     upstream: {
       last: () => ({
         reachable: undefined,
@@ -87,6 +88,13 @@ describe('a check stays one line', () => {
       stop: () => undefined,
     },
   }
+
+  test('of a Redis that cannot be used, without failing', () => {
+    const store = { problem: 'connect ECONNREFUSED\n[-]listener failed' }
+    const { code, text } = readiness(readinessChecks({ ...parts, store })(), true)
+    expect(code).toBe(200)
+    expect(text.split('\n')).toContain('[+]redis ok (connect ECONNREFUSED; [-]listener failed)')
+  })
 
   test('when a reload has several problems', () => {
     const { message } = new ConfigError([problem, { ...problem, line: 7 }])
