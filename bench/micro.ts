@@ -69,6 +69,8 @@ export async function microbenchmarks(): Promise<Microbenchmark[]> {
   const limiter = createMemoryLimiter(
     {
       address: unlimited,
+      signIn: unlimited,
+      groups: [],
       user: { read: unlimited, write: unlimited, list: unlimited, stream: unlimited },
       concurrent: { requests: 1_000, streams: 1_000 },
       maxTrackedKeys: 10_000,

@@ -66,6 +66,7 @@ const noAudit: Auditor = {
 if (!real.has('limits')) {
   stages.limiter = {
     admitAddress: nothing,
+    admitSignIn: nothing,
     admitUser: () => ({ state: undefined, release: nothing }),
   }
 }

@@ -11,7 +11,15 @@ type AddProblem = (field: Path, message: string, fix: string) => void
 /** Takes bare data, so that its problems are reported together with those of single fields. */
 export function checkChoices(raw: unknown, source: Source): ConfigProblem[] {
   return collect(raw, source, [
-    ...[checkUpstream, checkAuthentication, checkSignIn, checkAudit, checkPorts, checkState],
+    ...[
+      checkUpstream,
+      checkAuthentication,
+      checkSignIn,
+      checkAudit,
+      checkPorts,
+      checkState,
+      checkGroups,
+    ],
   ])
 }
 
@@ -124,6 +132,17 @@ function checkState(raw: object, add: AddProblem): void {
   if (!isRedis && hasRedis) {
     add(['state', 'redis'], 'has no effect with type: memory', 'set type: redis, or remove it')
   }
+}
+
+function checkGroups(raw: object, add: AddProblem): void {
+  const groups = valueAt(raw, ['limits', 'groups'])
+  if (!Array.isArray(groups)) return
+  const names = groups.map((_, i) => valueAt(raw, ['limits', 'groups', i, 'group']))
+  names.forEach((name, i) => {
+    if (name === undefined || names.indexOf(name) === i) return
+    const message = `${JSON.stringify(name)} has a budget above`
+    add(['limits', 'groups', i, 'group'], message, 'give each group one budget')
+  })
 }
 
 function checkPorts(raw: object, add: AddProblem): void {

@@ -83,11 +83,14 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     allowedOrigins: new Set(configuration.authentication.x509?.allowedOrigins),
     isServingName: (host: string) => listenerTls.isServingName(host),
   }
-  const handlerOf = createRoutes({
-    discovery: built.discovery.handle(ownHeaders),
-    whoami: createWhoAmI({ stages, ownHeaders, originPolicy }),
-    kubernetes: createHandlerChain({ stages, live, ownHeaders, originPolicy }, { metrics }),
-  })
+  const handlerOf = createRoutes(
+    {
+      discovery: built.discovery.handle(ownHeaders),
+      whoami: createWhoAmI({ stages, ownHeaders, originPolicy }),
+      kubernetes: createHandlerChain({ stages, live, ownHeaders, originPolicy }, { metrics }),
+    },
+    { stages },
+  )
   const upstream = watchUpstream(
     () => ({
       reviewClient: built.reviewClient,

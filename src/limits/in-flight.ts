@@ -3,6 +3,8 @@ export interface InFlight {
   /** False when the key already has `max` running; then nothing is counted. */
   enter(key: string): boolean
   leave(key: string): void
+  /** How many run. */
+  count(key: string): number
 }
 
 /** @param max for each key */
@@ -15,6 +17,7 @@ export function createInFlight(max: number): InFlight {
       running.set(key, count + 1)
       return true
     },
+    count: (key) => running.get(key) ?? 0,
     leave(key) {
       const count = running.get(key) ?? 0
       if (count <= 1) running.delete(key)

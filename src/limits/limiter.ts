@@ -14,12 +14,14 @@ export interface Slot {
   release(): void
 }
 
-/** Both methods throw `StatusError` 429 with an integer `Retry-After`. */
+/** Every method throws `StatusError` 429 with an integer `Retry-After`. */
 export interface Limiter {
   /** Limits by client address, before the request is parsed. */
   admitAddress(address: string): void | Promise<void>
+  /** Limits requests to Gatehouse's own endpoints by client address, beside the limit of the address. */
+  admitSignIn(address: string): void
   /**
-   * Limits by user and class, after authentication; the slot counts concurrent requests and
+   * Limits by user and class, after authentication, and by the user's groups; the slot counts concurrent requests and
    * streams.
    */
   admitUser(user: UserInfo, requestClass: RequestClass): Slot | Promise<Slot>

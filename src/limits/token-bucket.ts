@@ -15,6 +15,8 @@ export interface TokenBuckets {
    * above.
    */
   charge(key: string, tokens: number, now: number): boolean
+  /** Gives back a token that was taken for nothing. */
+  refund(key: string, now: number): void
 }
 
 export interface Taken {
@@ -58,6 +60,10 @@ export function createTokenBuckets(size: BucketSize, maxKeys: number): TokenBuck
       // took to use one up.
       bucket.tokens = Math.max(-burst, bucket.tokens - tokens)
       return bucket.tokens >= 0
+    },
+    refund(key, now) {
+      const bucket = refilled(key, now)
+      bucket.tokens = Math.min(burst, bucket.tokens + 1)
     },
     take(key, now) {
       const bucket = refilled(key, now)

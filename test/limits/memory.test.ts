@@ -1,16 +1,18 @@
 import { describe, expect, test } from 'vitest'
 
-import { createMemoryLimiter, type MemoryLimiterOptions } from '../../src/limits/memory.ts'
+import { createMemoryLimiter, type LimiterOptions } from '../../src/limits/memory.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { StatusError } from '../../src/status.ts'
 
 const WIDE = { requestsPerSecond: 1_000, burst: 1_000 }
 
-function limiter(options: Partial<MemoryLimiterOptions> = {}) {
+function limiter(options: Partial<LimiterOptions> = {}) {
   let time = 0
   const limits = createMemoryLimiter(
     {
       address: WIDE,
+      signIn: WIDE,
+      groups: [],
       user: { read: WIDE, write: WIDE, list: WIDE, stream: WIDE },
       concurrent: { requests: 100, streams: 100 },
       maxTrackedKeys: 100,
@@ -21,8 +23,8 @@ function limiter(options: Partial<MemoryLimiterOptions> = {}) {
   return { limits, pass: (milliseconds: number) => (time += milliseconds) }
 }
 
-function user(username: string) {
-  return { username, uid: '', groups: [], extra: {} }
+function user(username: string, groups: readonly string[] = []) {
+  return { username, uid: '', groups, extra: {} }
 }
 
 function refusal(call: () => unknown): StatusError | undefined {
@@ -108,6 +110,55 @@ describe('the limit by user and class', () => {
     expect(refusal(() => limits.admitUser(user('ada'), 'list'))).toBeDefined()
     stream.release()
     expect(refusal(() => limits.admitUser(user('ada'), 'stream'))).toBeUndefined()
+  })
+})
+
+test('the sign-in endpoints have a limit by address of their own', () => {
+  const { limits, pass } = limiter({ signIn: { requestsPerSecond: 1, burst: 2 } })
+  limits.admitSignIn('2001:db8::1')
+  limits.admitSignIn('2001:db8::2')
+  expect(refusal(() => limits.admitSignIn('2001:db8::3'))?.message).toBe(
+    'too many sign-in requests from this address, retry after 1s',
+  )
+  expect(refusal(() => limits.admitAddress('2001:db8::3'))).toBeUndefined()
+  expect(refusal(() => limits.admitSignIn('2001:db9::3'))).toBeUndefined()
+  pass(1_000)
+  expect(refusal(() => limits.admitSignIn('2001:db8::3'))).toBeUndefined()
+})
+
+describe('the budget of a group', () => {
+  const CI = { group: 'ci', requestsPerSecond: 1, burst: 2 }
+
+  test('is shared by all of its users, whatever they request', () => {
+    const { limits, pass } = limiter({ groups: [CI] })
+    limits.admitUser(user('a', ['ci']), 'read')
+    limits.admitUser(user('b', ['x', 'ci', 'ci']), 'write')
+    expect(refusal(() => limits.admitUser(user('c', ['ci']), 'list'))).toMatchObject({
+      code: 429,
+      message: 'too many requests by users of the group "ci", retry after 1s',
+    })
+    expect(refusal(() => limits.admitUser(user('d', ['x']), 'read'))).toBeUndefined()
+    pass(1_000)
+    expect(refusal(() => limits.admitUser(user('c', ['ci']), 'list'))).toBeUndefined()
+  })
+
+  test('is not charged for what another limit refuses', () => {
+    const { limits } = limiter({
+      groups: [CI, { ...CI, group: 'small', burst: 1 }],
+      user: { read: { requestsPerSecond: 1, burst: 1 }, write: WIDE, list: WIDE, stream: WIDE },
+      concurrent: { requests: 2, streams: 1 },
+    })
+    const both = user('ada', ['ci', 'small'])
+    limits.admitUser(both, 'read')
+    // By the other group, by the user's own limit, and by the number of requests that run.
+    expect(refusal(() => limits.admitUser(both, 'list'))?.message).toContain('"small"')
+    expect(refusal(() => limits.admitUser(user('ada', ['ci']), 'read'))?.message).toContain('read')
+    limits.admitUser(user('eve'), 'stream')
+    expect(refusal(() => limits.admitUser(user('eve', ['ci']), 'stream'))?.message).toContain(
+      'concurrent streams',
+    )
+    expect(refusal(() => limits.admitUser(user('bob', ['ci']), 'read'))).toBeUndefined()
+    expect(refusal(() => limits.admitUser(user('cleo', ['ci']), 'read'))?.message).toContain('"ci"')
   })
 })
 

@@ -53,6 +53,7 @@ function setup(replaced: Replaced = {}) {
     auditor: audit.auditor,
     limiter: {
       admitAddress: () => void steps.push('admit address'),
+      admitSignIn: () => undefined,
       admitUser() {
         steps.push('admit user')
         replaced.admitUser?.()

@@ -218,3 +218,29 @@ describe('signIn', () => {
     await expect(start).rejects.toThrow(field)
   })
 })
+
+test('all own endpoints have one limit by address, which spares the Kubernetes API', async () => {
+  const own = await startTestGatehouse({
+    upstream: upstreamOf(api),
+    configuration: { limits: { signIn: { requestsPerSecond: 0.001, burst: 3 } } },
+  })
+  onTestFinished(() => own.close())
+  const token = await own.token()
+  const asking = client({ url: own.url, ca: own.ca, token })
+  const paths = ['/.well-known/gatehouse', '/gatehouse/api/whoami', '/gatehouse/nothing']
+  const statuses: number[] = []
+  for (const path of paths) statuses.push((await asking.ask(path)).status)
+  expect(statuses).toEqual([200, 200, 404])
+  for (const path of paths) {
+    const { status, headers, body } = await asking.ask(path)
+    expect([status, headers['retry-after']]).toEqual([429, '1000'])
+    expect(JSON.parse(body)).toMatchObject({
+      kind: 'Status',
+      reason: 'TooManyRequests',
+      message: 'too many sign-in requests from this address, retry after 1000s',
+    })
+    const [event] = await own.eventsWhere(({ auditID }) => auditID === headers['audit-id'])
+    expect(event).toMatchObject({ requestURI: path, responseStatus: { code: 429 } })
+  }
+  expect((await asking.ask('/api')).status).toBe(200)
+})

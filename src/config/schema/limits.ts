@@ -51,6 +51,33 @@ export const limits = z
       })
       .describe('Requests of one user that run at the same time.')
       .prefault({}),
+    groups: z
+      .array(
+        z
+          .strictObject({
+            group: z
+              .string()
+              .min(1, 'is empty')
+              .describe('name of the group, as rules and the API server see it; must be a name'),
+            requestsPerSecond: rate('refill rate, in requests per second'),
+            burst: count('bucket size, in requests'),
+          })
+          .describe('A budget that all users of a group share.'),
+      )
+      .max(100, 'has more than 100 groups')
+      .default([])
+      .meta({
+        description:
+          'Budgets of groups. A request counts against the budget of each listed group of its user, ' +
+          'whatever its kind, and beside the limits of the user; must be a list',
+        examples: [[{ group: 'oidc:ci', requestsPerSecond: 200, burst: 1000 }]],
+      }),
+    signIn: bucket(
+      "Requests of one client address to Gatehouse's own endpoints, /.well-known/gatehouse and " +
+        '/gatehouse/. They also count as requests of the address.',
+      20,
+      200,
+    ),
     maxTrackedKeys: count(
       'addresses and users that are tracked. Beyond that, the least recently seen are forgotten',
     ).default(20_000),
