@@ -15,6 +15,7 @@ import { createMetrics, type Metrics } from '../metrics.ts'
 import { createFrame } from '../pipeline/frame.ts'
 import { createHandlerChain } from '../pipeline/handler-chain.ts'
 import { createLiveRequests } from '../pipeline/live-requests.ts'
+import { createStreamExpiry } from '../pipeline/stream-expiry.ts'
 import { startProbes } from '../probes/probes.ts'
 import { readinessChecks } from '../probes/readiness-checks.ts'
 import { watchUpstream } from '../probes/upstream-readiness.ts'
@@ -99,12 +100,17 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     }),
     { log, identityGate: built.identityGate },
   )
+  const streamExpiry = createStreamExpiry(configuration.authentication.streams, {
+    live,
+    onEnded: (streams) => log.info({ streams }, 'ended streams whose time is over'),
+  })
   let listener: Listener | undefined
   let reloads: Watcher | undefined
   let open = 0
   const stopBackground = (): void => {
     reloads?.stop()
     upstream.stop()
+    streamExpiry.close()
     void built.reviewClient.close()
     void built.accessReviewClient.close()
     void built.sharedState.close()

@@ -16,7 +16,7 @@ import type { LiveRequests } from '../pipeline/live-requests.ts'
 import type { Probes } from '../probes/probes.ts'
 import { StatusError } from '../status.ts'
 import type { Upstream } from '../upstream/forward.ts'
-import { FRAME_END_MS } from '../upstream/relay.ts'
+import { FRAME_END_MS } from '../upstream/frame-ends.ts'
 
 export interface Shutdown {
   /** For `/readyz`: why Gatehouse is not ready, once the shutdown has begun. */

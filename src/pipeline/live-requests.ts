@@ -3,7 +3,7 @@ import type { Authentication } from '../authentication/authenticator.ts'
 import { unauthorized } from '../authentication/bearer.ts'
 import { forbidden, type Attributes, type Decision } from '../authorization/authorizer.ts'
 import type { ClientConnection } from '../http/exchange.ts'
-import type { StatusError } from '../status.ts'
+import { StatusError } from '../status.ts'
 import { createSwapList, type SwapListEntry } from '../swap-list.ts'
 import type { Cluster } from './cluster.ts'
 
@@ -39,6 +39,8 @@ export interface LiveRequests {
    * @returns how many it ended; a promise only if an authorizer has returned one
    */
   recheckAuthorization(): number | Promise<number>
+  /** Ends those for which there is a reason, or whose check fails; returns how many. */
+  endWhere(reasonOf: (request: LiveRequest) => StatusError | undefined): number
   /** Ends those whose credential is no longer accepted, or whose check fails; returns how many. */
   recheckSignIn(recheck: SignInRecheck): number
 }
@@ -138,6 +140,16 @@ export function createLiveRequests({ onCutFailed }: LiveRequestsEffects): LiveRe
       }
       return pending.length === 0 ? ended : Promise.all(pending).then(() => ended)
     },
+    endWhere(reasonOf) {
+      let ended = 0
+      for (const entry of live.snapshot()) {
+        const reason = reasonFor(entry.value.request, reasonOf)
+        if (reason === undefined) continue
+        end(entry, reason, reason.message)
+        ended += 1
+      }
+      return ended
+    },
     recheckSignIn(recheck) {
       let ended = 0
       for (const entry of live.snapshot()) {
@@ -162,6 +174,18 @@ function problemOf(request: LiveRequest, recheck: SignInRecheck): string | undef
     return recheck(request)
   } catch {
     return 'the recheck failed'
+  }
+}
+
+/** Fails closed, as `problemOf`. */
+function reasonFor(
+  request: LiveRequest,
+  reasonOf: (request: LiveRequest) => StatusError | undefined,
+): StatusError | undefined {
+  try {
+    return reasonOf(request)
+  } catch {
+    return new StatusError('InternalError', 'Gatehouse could not check the running request')
   }
 }
 

@@ -231,6 +231,7 @@ function relay(
     exchange,
     ownHeaders: forward.ownHeaders,
     auditID: forward.auditID,
+    info: authorized.info,
     isLongRunning: longRunning,
     isConnect: isConnect(authorized.info),
     record: forward.record,
@@ -308,6 +309,7 @@ async function upgrade(
     ownHeaders: forward.ownHeaders,
     // What is behind a proxy subresource writes the whole head of its response to an upgrade.
     auditID: authorized.info.subresource === 'proxy' ? undefined : forward.auditID,
+    info: authorized.info,
     isConnect: isConnect(authorized.info),
     record: forward.record,
     identityMode,

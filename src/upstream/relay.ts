@@ -1,10 +1,12 @@
 /** Relays one response from a transport to the client, with back pressure and the end of either side. */
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
+import type { RequestInfo } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import { checkAuditID } from './audit-id.ts'
 import { isOfClient, toUpstreamError, UpstreamError } from './errors.ts'
 import type { ClientWindow } from './client-window.ts'
-import { createFrameEnds, type FrameEnds } from './frame-ends.ts'
+import { responseNotice, type EndNotice } from './end-notice.ts'
+import { createFrameEnds, FRAME_END_MS, type FrameEnds } from './frame-ends.ts'
 import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
@@ -14,8 +16,6 @@ import type { ResponseReceiver, UpstreamControl } from './transport.ts'
 
 /** Interim (1xx) responses that are dropped; one more fails the request. */
 const MAX_INTERIM_RESPONSES = 10
-/** How long a stream that is to end may take to the end of a frame, and then to reach the client. */
-export const FRAME_END_MS = 1_000
 
 /** Of a response whose head waits for its audit event; then the API server waits, too. */
 const MAX_HELD_BYTES = 65_536
@@ -26,6 +26,7 @@ export interface RelayOptions {
   readonly ownHeaders: RawHeaders
   /** That of the request; a response with another one is refused. */
   readonly auditID: string
+  readonly info: RequestInfo
   /** Sends the head at once, without waiting for the first bytes of the body. */
   readonly isLongRunning: boolean
   readonly isConnect: boolean
@@ -69,6 +70,8 @@ export class Relay implements ResponseReceiver, Stallable {
   #settled = false
   /** Of a stream, once its head has arrived. */
   #frames: FrameEnds | undefined
+  /** What the client of a stream reads at its end, if it can. */
+  #notice: EndNotice | undefined
   /** Whether the response waits for the client to read. */
   #isFull = false
   #bytesTaken = 0
@@ -106,9 +109,10 @@ export class Relay implements ResponseReceiver, Stallable {
   }
 
   /**
-   * Ends the exchange from Gatehouse's side (shutdown, reload). A stream ends between two frames, which
-   * watches and logs consist of, as kube-apiserver ends a watch: clients reconnect. Within a frame, it waits
-   * for the rest of it, and breaks off when that does not arrive in time.
+   * Ends the exchange from Gatehouse's side (shutdown, reload, a credential that has expired). A stream
+   * ends between two frames, which watches and logs consist of, as kube-apiserver ends a watch: clients
+   * reconnect. Within a frame, it waits for the rest of it, and breaks off when that does not arrive in
+   * time. The reason follows where the format has room for it.
    */
   cut(reason: StatusError): void {
     if (this.#frames === undefined || this.#status === 0) {
@@ -129,7 +133,7 @@ export class Relay implements ResponseReceiver, Stallable {
     // A client that does not read is not waited for: what was written stays for it to read.
     this.#cutTimer = setTimeout(() => this.#settle(outcome), FRAME_END_MS)
     exchange.onClose(() => this.#settle(outcome))
-    exchange.response.end()
+    exchange.response.end(this.#notice?.(reason))
     this.#control?.abort(reason)
   }
 
@@ -190,7 +194,7 @@ export class Relay implements ResponseReceiver, Stallable {
       return
     }
     if (this.#settled) return
-    const { ownHeaders, auditID, isConnect, isLongRunning, record } = this.#options
+    const { ownHeaders, auditID, info, isConnect, isLongRunning, record } = this.#options
     checkAuditID(headers, auditID)
     checkResponse(status, headers, isConnect)
     this.#pendingStatus = status
@@ -198,6 +202,7 @@ export class Relay implements ResponseReceiver, Stallable {
     if (isLongRunning) {
       const type = headers['content-type']
       this.#frames = createFrameEnds(typeof type === 'string' ? type : type?.[0])
+      this.#notice = responseNotice(info, status, headers)
     }
     if (record.holdsResponse) {
       void this.#hold(status)

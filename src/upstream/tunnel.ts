@@ -5,6 +5,9 @@
  */
 import type { Duplex } from 'node:stream'
 
+import type { StatusError } from '../status.ts'
+import type { TunnelNotice } from './end-notice.ts'
+import { FRAME_END_MS } from './frame-ends.ts'
 import { onWriteFailure } from './write-failure.ts'
 
 export interface TunnelEnd {
@@ -17,8 +20,11 @@ export interface TunnelEnd {
 
 export interface Tunnel {
   readonly done: Promise<TunnelEnd>
-  /** Destroys both connections. */
-  cut(): void
+  /**
+   * Ends both connections: at once, or if the client can be told why, between two frames of the API
+   * server and behind a notice of the reason.
+   */
+  cut(reason: StatusError): void
 }
 
 /** How long one side may keep sending or reading after the other has ended: a half-close is forwarded. */
@@ -26,20 +32,30 @@ const HALF_CLOSED_MS = 60_000
 /** How long a side may take to close after the other is gone and everything was delivered. */
 const LINGER_MS = 5_000
 
-/** Joins the two, each positioned after its HTTP head. */
-export function joinTunnel(client: Duplex, upstream: Duplex): Tunnel {
-  return new JoinedTunnel(client, upstream)
+/**
+ * Joins the two, each positioned after its HTTP head.
+ *
+ * @param notice how the client learns why Gatehouse ended the tunnel; undefined: it does not
+ */
+export function joinTunnel(client: Duplex, upstream: Duplex, notice?: TunnelNotice): Tunnel {
+  return new JoinedTunnel(client, upstream, notice)
 }
 
 class JoinedTunnel implements Tunnel {
   readonly done: Promise<TunnelEnd>
   readonly #client: Side
   readonly #upstream: Side
+  readonly #notice: TunnelNotice | undefined
+  /** Why it ends, while the rest of a frame or the end of the notice is on its way. */
+  #cutReason: StatusError | undefined
+  /** Whether the notice was written: nothing follows it. */
+  #hasNotice = false
   #endedBy: TunnelEnd['endedBy'] | undefined
   #timer: NodeJS.Timeout | undefined
   #resolve!: (end: TunnelEnd) => void
 
-  constructor(client: Duplex, upstream: Duplex) {
+  constructor(client: Duplex, upstream: Duplex, notice: TunnelNotice | undefined) {
+    this.#notice = notice
     this.#client = new Side('client', client)
     this.#upstream = new Side('upstream', upstream)
     this.done = new Promise((resolve) => {
@@ -49,10 +65,48 @@ class JoinedTunnel implements Tunnel {
     this.#attach(this.#upstream, this.#client)
   }
 
-  cut(): void {
+  cut(reason: StatusError): void {
+    if (this.#cutReason !== undefined) return
+    const notice = this.#notice
+    const hears = this.#endedBy === undefined && this.#client.takesMore
     this.#endedBy ??= 'gatehouse'
+    if (notice === undefined || !hears) {
+      this.#destroy()
+      return
+    }
+    this.#limit(FRAME_END_MS)
+    this.#cutReason = reason
+    // What the client still sends is discarded. Unread, it would reset the connection, and with it what
+    // the client has not read yet.
+    this.#upstream.isDeaf = true
+    this.#client.socket.resume()
+    if (notice.frames.isAtEnd) this.#endWithNotice(notice, reason)
+  }
+
+  /** The client has received whole frames so far. */
+  #endWithNotice({ notice }: TunnelNotice, reason: StatusError): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#destroy(), FRAME_END_MS)
+    this.#hasNotice = true
+    this.#client.write(notice(reason))
+    this.#client.end()
+    this.#upstream.socket.destroy()
+  }
+
+  #destroy(): void {
     this.#client.socket.destroy()
     this.#upstream.socket.destroy()
+  }
+
+  /** Passes on what the API server has sent; the last of it, if the tunnel waits for the end of a frame. */
+  #toClient(chunk: Buffer): boolean {
+    const notice = this.#notice
+    if (notice === undefined) return this.#client.write(chunk)
+    const frameEnd = notice.frames.add(chunk)
+    if (this.#cutReason === undefined || frameEnd === 0) return this.#client.write(chunk)
+    this.#client.write(chunk.subarray(0, frameEnd))
+    this.#endWithNotice(notice, this.#cutReason)
+    return true
   }
 
   #attach(side: Side, other: Side): void {
@@ -60,7 +114,8 @@ class JoinedTunnel implements Tunnel {
     onWriteFailure(socket, () => this.#writeFailed(side, other))
     socket.on('data', (chunk: Buffer) => {
       side.bytes += chunk.length
-      if (!other.write(chunk)) socket.pause()
+      const hasRoom = side === this.#upstream ? this.#toClient(chunk) : other.write(chunk)
+      if (!hasRoom) socket.pause()
     })
     socket.on('drain', () => other.socket.resume())
     // Either may have come before, while the audit event of the response was being written.
@@ -103,6 +158,7 @@ class JoinedTunnel implements Tunnel {
       })
       return
     }
+    if (this.#hasNotice) return
     // A reset destroys a socket while data that was read before may still wait for the other side.
     for (let chunk = side.read(); chunk !== null; chunk = side.read()) {
       side.bytes += chunk.length
@@ -120,11 +176,10 @@ class JoinedTunnel implements Tunnel {
 
   /** Destroys both when they have not closed by then. */
   #limit(milliseconds: number): void {
+    // The end of a tunnel that was cut has a deadline of its own.
+    if (this.#cutReason !== undefined) return
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      this.#client.socket.destroy()
-      this.#upstream.socket.destroy()
-    }, milliseconds)
+    this.#timer = setTimeout(() => this.#destroy(), milliseconds)
     this.#timer.unref()
   }
 }
@@ -142,6 +197,11 @@ class Side {
   constructor(name: 'client' | 'upstream', socket: Duplex) {
     this.name = name
     this.socket = socket
+  }
+
+  /** Whether more can be written to it. */
+  get takesMore(): boolean {
+    return !this.isDeaf && !this.socket.writableEnded && !this.socket.destroyed
   }
 
   /** Returns false when the caller has to wait for `drain`. */

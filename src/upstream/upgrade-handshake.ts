@@ -121,11 +121,7 @@ export function checkSwitchingProtocols(
   const agreed =
     upgrade?.toLowerCase() === handshake.protocol.toLowerCase() &&
     connection?.some((option) => option.trim() === 'upgrade') === true
-  const chosen = single(
-    headers[
-      handshake.protocol === 'websocket' ? 'sec-websocket-protocol' : 'x-stream-protocol-version'
-    ],
-  )
+  const chosen = chosenProtocol(handshake.protocol, headers)
   const knownProtocol = chosen === undefined || handshake.offered.includes(chosen)
   const accepted =
     handshake.webSocketKey === undefined ||
@@ -139,6 +135,16 @@ export function checkSwitchingProtocols(
       'the API server switched to a protocol that was not requested',
     )
   }
+}
+
+/** The subprotocol or stream protocol version that a 101 names. */
+export function chosenProtocol(
+  protocol: Handshake['protocol'],
+  headers: UpstreamResponseHeaders,
+): string | undefined {
+  return single(
+    headers[protocol === 'websocket' ? 'sec-websocket-protocol' : 'x-stream-protocol-version'],
+  )
 }
 
 function acceptFor(key: string): string {

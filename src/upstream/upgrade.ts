@@ -12,14 +12,16 @@ import { connectTls } from '../cluster/connect.ts'
 import type { ConnectionLimits, UpstreamEndpoint } from '../cluster/endpoint.ts'
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import { closeWithin } from '../http/response-deadline.ts'
+import type { RequestInfo } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import { checkAuditID } from './audit-id.ts'
+import { tunnelNotice } from './end-notice.ts'
 import { neverConnected, toUpstreamError, UpstreamError } from './errors.ts'
 import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import { joinTunnel, type Tunnel, type TunnelEnd } from './tunnel.ts'
-import { checkSwitchingProtocols, type Handshake } from './upgrade-handshake.ts'
+import { checkSwitchingProtocols, chosenProtocol, type Handshake } from './upgrade-handshake.ts'
 
 /** Limits on an error response: the size of its body, and the time to receive it and to send it on. */
 const MAX_ERROR_BYTES = 1_048_576
@@ -38,6 +40,7 @@ export interface UpgradeOptions {
   readonly ownHeaders: RawHeaders
   /** That of the request; a response with another one is refused. Undefined: not compared. */
   readonly auditID: string | undefined
+  readonly info: RequestInfo
   readonly isConnect: boolean
   readonly record: ForwardRecord
   /** For the record. */
@@ -94,7 +97,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
     /** Drops a response that waits for its audit event. */
     let withhold: ((reason: string) => void) | undefined
     options.onCut?.((reason) => {
-      if (tunnel !== undefined) tunnel.cut()
+      if (tunnel !== undefined) tunnel.cut(reason)
       else if (withhold === undefined) fail(reason)
       else withhold(reason.message)
     })
@@ -200,7 +203,9 @@ function join(options: UpgradeOptions, message: IncomingMessage, upstreamSocket:
   socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`, 'latin1')
   // Only now: bytes behind the request head must not reach a server that refused the upgrade.
   if (head.length > 0) socket.unshift(head)
-  return joinTunnel(socket, upstreamSocket)
+  const { protocol } = options.handshake
+  const chosen = chosenProtocol(protocol, message.headers)
+  return joinTunnel(socket, upstreamSocket, tunnelNotice(options.info, protocol, chosen))
 }
 
 function outcomeOf(end: TunnelEnd): ForwardOutcome {

@@ -1,4 +1,7 @@
-/** A stream that a reload or a shutdown ends in the middle of a frame gets the rest of that frame, and no more. */
+/**
+ * A stream that a reload or a shutdown ends in the middle of a frame gets the rest of that frame, and then
+ * the reason, if its format has room for it, and nothing more.
+ */
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
@@ -123,7 +126,15 @@ describe.for(['reload', 'shutdown'] as const)('at a %s', (cause) => {
       const watch = await openWatch(protocol, type, half)
       await CAUSES[cause]()
       watch.send(rest + next)
-      expect(await watch.end()).toEqual({ received: half + rest, ended: true })
+      const { received, ended } = await watch.end()
+      expect({ received: received.slice(0, (half + rest).length), ended }).toEqual({
+        received: half + rest,
+        ended: true,
+      })
+      const notice = Buffer.from(received.slice((half + rest).length), 'hex').toString()
+      // After a shutdown, the client shall connect to another replica.
+      const hasNotice = cause === 'reload' && type === 'application/json'
+      expect(notice).toMatch(hasNotice ? /^\{"type":"ERROR","object":\{.*"code":403\}\}\n$/ : /^$/)
       const [event] = await gatehouse.eventsWhere(({ stage }) => stage === 'ResponseComplete')
       expect(event?.annotations).toMatchObject({ 'gatehouse/abortedBy': 'gatehouse' })
     })

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest'
 
-import { createFrameEnds } from '../../src/upstream/frame-ends.ts'
+import {
+  createFrameEnds,
+  createSpdyFrames,
+  createWebSocketMessages,
+  type FrameEnds,
+} from '../../src/upstream/frame-ends.ts'
 
 const PROTOBUF = 'application/vnd.kubernetes.protobuf;stream=watch'
 const CBOR = 'application/cbor-seq'
@@ -8,12 +13,16 @@ const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex
 
 /** The numbers of bytes after which the stream may end, whatever the chunks are. */
 function endsOf(contentType: string | undefined, bytes: Buffer): number[] {
+  return endsIn(() => createFrameEnds(contentType), bytes)
+}
+
+function endsIn(create: () => FrameEnds, bytes: Buffer): number[] {
   const ends: number[] = []
-  const byByte = createFrameEnds(contentType)
+  const byByte = create()
   for (let length = 1; length <= bytes.length; length++) {
     const ended = byByte.add(bytes.subarray(length - 1, length))
     expect(ended).toBe(byByte.isAtEnd ? 1 : 0)
-    const atOnce = createFrameEnds(contentType)
+    const atOnce = create()
     const end = atOnce.add(bytes.subarray(0, length))
     expect(atOnce.isAtEnd).toBe(byByte.isAtEnd)
     if (byByte.isAtEnd) ends.push(length)
@@ -63,4 +72,20 @@ describe('a sequence of CBOR ends between two items', () => {
   ] as const)('but not behind %s', ([, bytes]) => {
     expect(endsOf(CBOR, hex(bytes))).toEqual([])
   })
+})
+
+describe('a WebSocket ends between two messages', () => {
+  test.for([
+    ['of each form of length', '8201 aa 82 7e 0002 aaaa 82 7f 0000000000000001 aa', [3, 9, 20]],
+    ['empty ones, and control frames', '8200 8900 8801 aa', [2, 4, 7]],
+    ['masked ones', '8281 01020304 aa', [7]],
+    ['in pieces, also around a control frame', '0201 aa 0001 aa 8900 8000 8200', [10, 12]],
+  ] as const)('%s', ([, bytes, ends]) => {
+    expect(endsIn(createWebSocketMessages, hex(bytes))).toEqual(ends)
+  })
+})
+
+test('SPDY ends between two frames, of control or data', () => {
+  const bytes = hex('80030001 00000002 aaaa 00000001 01000000 00000003 00000001 aa 8003')
+  expect(endsIn(createSpdyFrames, bytes)).toEqual([10, 18, 27])
 })

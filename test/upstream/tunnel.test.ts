@@ -5,6 +5,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
+import { StatusError } from '../../src/status.ts'
+import type { FrameEnds } from '../../src/upstream/frame-ends.ts'
 import { joinTunnel } from '../../src/upstream/tunnel.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
@@ -163,4 +165,105 @@ test('what was read of a side before it was reset is delivered to a slow other s
   expect(client.written).toBe('first,last words')
   client.push(null)
   expect(await done).toMatchObject({ bytesToClient: 16, endedBy: 'upstream', clean: false })
+})
+
+describe('a tunnel that Gatehouse ends', () => {
+  const GOODBYE = '[why]'
+  const WHY = new StatusError('Forbidden', 'why')
+
+  /** Frames of a byte for the length and so many of payload. */
+  class TestFrames implements FrameEnds {
+    #left = 0
+
+    get isAtEnd(): boolean {
+      return this.#left === 0
+    }
+
+    add(chunk: Buffer): number {
+      let end = 0
+      for (const [at, byte] of chunk.entries()) {
+        this.#left = this.#left === 0 ? byte - 0x30 : this.#left - 1
+        if (this.#left === 0) end = at + 1
+      }
+      return end
+    }
+  }
+
+  function join() {
+    const [client, upstream] = [new FakeSocket(), new FakeSocket()]
+    const notice = {
+      notice: ({ message }: StatusError) => Buffer.from(`[${message}]`),
+      frames: new TestFrames(),
+    }
+    return { client, upstream, tunnel: joinTunnel(client, upstream, notice) }
+  }
+
+  test('says why behind the frame that had begun, and nothing follows', async () => {
+    const { client, upstream, tunnel } = join()
+    upstream.push('2ab2a')
+    await turn()
+    tunnel.cut(WHY)
+    expect(upstream.destroyed).toBe(false)
+    upstream.push('b2cd2c')
+    await turn()
+    expect(client.written).toBe(`2ab2ab2cd${GOODBYE}`)
+    expect(upstream.destroyed).toBe(true)
+    client.push(null)
+    expect(await tunnel.done).toMatchObject({ endedBy: 'gatehouse', clean: false })
+  })
+
+  test('says why at once between two frames', async () => {
+    const { client, upstream, tunnel } = join()
+    upstream.push('2ab')
+    await turn()
+    tunnel.cut(WHY)
+    await turn()
+    expect([client.written, upstream.destroyed]).toEqual([`2ab${GOODBYE}`, true])
+    client.push(null)
+    await tunnel.done
+  })
+
+  test('passes on nothing more of the client, even while it waits for the end of a frame', async () => {
+    const { client, upstream, tunnel } = join()
+    upstream.push('2a')
+    client.push('before,')
+    await turn()
+    tunnel.cut(WHY)
+    client.push('after')
+    await turn()
+    expect(upstream.written).toBe('before,')
+    upstream.push('b')
+    await turn()
+    client.push(null)
+    await tunnel.done
+    expect(client.written).toBe(`2ab${GOODBYE}`)
+  })
+
+  test('ends without a notice if the rest of the frame does not come', async () => {
+    const { client, upstream, tunnel } = join()
+    upstream.push('2a')
+    await turn()
+    tunnel.cut(WHY)
+    expect(await tunnel.done).toMatchObject({ endedBy: 'gatehouse' })
+    expect([client.written, client.destroyed]).toEqual(['2a', true])
+  })
+
+  test('is not waited for by a client that does not read', async () => {
+    const { client, upstream, tunnel } = join()
+    client.isSlow = true
+    upstream.push('2ab')
+    await turn()
+    tunnel.cut(WHY)
+    expect(await tunnel.done).toMatchObject({ endedBy: 'gatehouse' })
+  })
+
+  test('has no notice for a client that has ended its side', async () => {
+    const { client, upstream, tunnel } = join()
+    client.push(null)
+    upstream.push(null)
+    await turn()
+    tunnel.cut(WHY)
+    await tunnel.done
+    expect(client.written).toBe('')
+  })
 })

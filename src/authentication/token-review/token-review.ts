@@ -72,7 +72,10 @@ export function createTokenReviewSignIn(
     }
   }
 
-  async function review(token: string, { issuer }: ServiceAccountClaims): Promise<Authentication> {
+  async function review(
+    token: string,
+    { issuer, expiresAt }: ServiceAccountClaims,
+  ): Promise<Authentication> {
     if (underWay >= MAX_REVIEWS) {
       throw undecided('too many tokens are being reviewed; try again')
     }
@@ -99,7 +102,13 @@ export function createTokenReviewSignIn(
       if (user.username === own) {
         throw rejected(`${quote(own)} is Gatehouse's own account, which must not come through it`)
       }
-      return { user, method: METHOD, annotations: { 'authentication.gatehouse/issuer': issuer } }
+      return {
+        user,
+        method: METHOD,
+        annotations: { 'authentication.gatehouse/issuer': issuer },
+        // A token without a time ends only when the API server takes it back.
+        ...(expiresAt === 0 ? {} : { expiresAt }),
+      }
     } finally {
       underWay--
     }

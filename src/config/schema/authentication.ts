@@ -1,6 +1,7 @@
 /** `authentication` of gatehouse.yaml. */
 import { z } from 'zod'
 
+import { duration } from '../duration.ts'
 import { choice, count, flag, inputFile, origin, systemName } from '../fields.ts'
 import { fieldNames } from './field-names.ts'
 
@@ -116,6 +117,21 @@ export const authentication = z
         'warning in the log names it',
       ['refuse', 'drop'],
     ).default('refuse'),
+    streams: z
+      .strictObject({
+        onExpiry: choice(
+          'what happens to a stream whose token or certificate expires. keep: it goes on, as with ' +
+            'kube-apiserver. end: it ends, after `grace`',
+          ['keep', 'end'],
+        ).default('keep'),
+        grace: duration('how long a stream may go on after its credential has expired').default(0),
+        maxAge: duration(
+          'how long a stream of any credential may last. Watches reconnect by themselves. If unset, ' +
+            'there is no limit',
+        ).optional(),
+      })
+      .describe('Streams (exec, attach, port-forward, proxy, logs, watches) that are running.')
+      .prefault({}),
     tokenCacheSize: count('verified tokens that are cached until they expire').default(10_000),
   })
   .describe(

@@ -93,6 +93,7 @@ describe('a service account token', () => {
       user: builder,
       method: 'serviceaccount',
       annotations: { 'authentication.gatehouse/issuer': ISSUER },
+      expiresAt: NOW + 3_600_000,
     })
     expect(reviews()).toEqual([
       { kind: 'TokenReview', spec: { token: text, audiences: ['gatehouse'] }, as: 'gatehouse' },
