@@ -275,8 +275,7 @@ export class Connection implements ServingConnection, ResponseSink, TurnEndListe
       this.#idleTimeout > 0 &&
       // A body that an invalid response to HEAD has would be read as the next response.
       request.method !== 'HEAD' &&
-      (this.#sender?.isComplete ?? true) &&
-      this.#socket.writableLength === 0
+      (this.#sender?.isComplete ?? true)
     )
   }
 
@@ -306,7 +305,9 @@ export class Connection implements ServingConnection, ResponseSink, TurnEndListe
       return
     }
     this.#isSettling = false
-    this.#effects.onFree(this)
+    // Not earlier: a response may arrive before Node has called back for the write of its request.
+    if (this.#socket.writableLength > 0) this.close()
+    else this.#effects.onFree(this)
   }
 }
 

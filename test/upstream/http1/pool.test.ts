@@ -4,12 +4,14 @@ import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 
 import { UpstreamError } from '../../../src/upstream/errors.ts'
+import type { RequestBody } from '../../../src/upstream/request-body.ts'
 import { createAuthority } from '../../../certs-dev/pki.ts'
 import {
   startRawApiServer,
   type RawApiServer,
   type RawExchange,
 } from '../../support/raw-api-server.ts'
+import { startQuickApiServer } from './quick-api-server.ts'
 import { createPoolClient, type PoolClient } from './transport-client.ts'
 
 let api: RawApiServer
@@ -56,6 +58,23 @@ describe('a connection is used again', () => {
     expect(api.connections.total).toBe(3)
   })
 
+  test('for a request that waited, however quick the response to it is', async () => {
+    const quick = await startQuickApiServer()
+    onTestFinished(() => quick.close())
+    const impatient = createPoolClient(quick)
+    onTestFinished(() => impatient.transport.destroy())
+    const responses = Array.from({ length: 5 }, (_, sent) =>
+      impatient.send(`/${sent}`, {
+        // Behind the write, whose callback comes after the response then. The first request is written
+        // by the end of the TLS handshake.
+        onStart: () => sent > 0 && queueMicrotask(() => quick.blockUntil(sent + 1)),
+      }),
+    )
+    await Promise.all(responses.map(({ done }) => done))
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
+    expect(quick.connections()).toBe(1)
+  })
+
   test.for([
     ['after a response to HEAD', 'HEAD', ok('')],
     ['after Connection: close', 'GET', ok('{}', 'Connection: Close\r\n')],
@@ -80,6 +99,28 @@ describe('a connection is used again', () => {
     // The second waits for the connection, and would be sent as soon as it is free.
     const [first, second] = await Promise.all([ask('/first'), ask('/second')])
     expect([first, second]).toEqual(['first', '/second 2'])
+  })
+
+  test('never when the API server has responded before it has taken the whole request', async () => {
+    api.script = (exchange) => {
+      exchange.take()
+      exchange.socket.pause()
+      exchange.write(ok('early'))
+    }
+    const body: RequestBody = {
+      waitsForClient: false,
+      receive(receiver) {
+        // More than the kernel takes.
+        receiver.onData(Buffer.alloc(32_000_000))
+        receiver.onEnd()
+      },
+      pause: () => undefined,
+      resume: () => undefined,
+      discard: () => undefined,
+    }
+    expect(await client.send('/first', { method: 'POST', body }).done).toBe('early')
+    api.script = echo
+    expect(await ask('/second')).toBe('/second 2')
   })
 
   test('never when the API server has sent something without a request', async () => {
