@@ -30,6 +30,9 @@ export interface Metrics {
   readonly stateReplicas: Gauge<'type'>
   readonly stateErrors: Counter<'reason'>
   readonly stateDuration: Histogram
+  /** When the keys of an issuer were last fetched, in seconds since the epoch. */
+  readonly issuerKeysFetched: Gauge<'issuer'>
+  readonly issuerCachedKeyUses: Counter<'issuer'>
   /** The result of `/readyz` at the time of the scrape, and of each of its checks by name. */
   readonly ready: Gauge
   readonly checkOk: Gauge<'check'>
@@ -173,6 +176,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
       buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
       registers,
     }),
+    issuerKeysFetched: gauge(
+      'issuer_keys_fetched_timestamp_seconds',
+      'When the keys of an issuer were last fetched.',
+      ['issuer'],
+    ),
+    issuerCachedKeyUses: counter(
+      'issuer_cached_key_uses_total',
+      'Tokens that were verified with cached keys while their issuer was unreachable.',
+      ['issuer'],
+    ),
     ready: gauge('ready', 'Whether /readyz returns 200 (1) or 503 (0).', []),
     checkOk: gauge(
       'check_ok',

@@ -90,6 +90,14 @@ function checkIssuers(authentication: object, add: AddProblem): void {
     const message = `${JSON.stringify(url)} is listed twice`
     add(['authentication', 'issuers', i, 'url'], message, 'write one entry for each issuer')
   })
+  issuers.forEach((_, i) => {
+    if (!has(issuers, i, 'jwksFile')) return
+    for (const field of ['certificateAuthorityFile', 'proxy', 'cachedKeyLifetime']) {
+      if (!has(issuers, i, field)) continue
+      const message = 'has no effect with jwksFile: nothing is fetched from the issuer'
+      add(['authentication', 'issuers', i, field], message, 'remove it, or jwksFile')
+    }
+  })
 }
 
 /** Without an issuer there is nobody whom a method could ask; two methods of one name hide each other. */

@@ -6,12 +6,17 @@ const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000,
 /** The longest timer of Node.js; a longer one fires at once. */
 const MAX_MS = 2 ** 31 - 1
 
-/** A schema whose output is milliseconds. */
-export function duration(meaning: string) {
+/**
+ * A schema whose output is milliseconds.
+ *
+ * @param shortest a duration
+ */
+export function duration(meaning: string, shortest = '0s') {
   return z
     .string()
     .regex(/^(?:\d{1,6}(?:ms|s|m|h))+$/, 'is not a duration')
     .refine((text) => milliseconds(text) <= MAX_MS, 'is longer than 596h')
+    .refine((text) => milliseconds(text) >= milliseconds(shortest), `is shorter than ${shortest}`)
     .transform(milliseconds)
     .describe(`${meaning}; must be a duration such as "30s", "500ms" or "1h30m"`)
 }

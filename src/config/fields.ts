@@ -90,6 +90,24 @@ export const origin = z
   })
   .describe('an origin; must be scheme, host and port, such as https://console.example.com')
 
+export const proxyUrl = z
+  .string()
+  .superRefine((text, context) => {
+    const message = proxyUrlProblem(text)
+    if (message !== undefined) context.addIssue({ code: 'custom', message })
+  })
+  .describe('the URL of the proxy; must be http://HOST:PORT or https://HOST:PORT')
+
+/** Does not quote the URL, which may contain a password. */
+function proxyUrlProblem(text: string): string | undefined {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:\/\//.test(text)) return 'is not the URL of a proxy'
+  if (url.username !== '' || url.password !== '') {
+    return 'contains a user name or password, which belong in credentialsFile'
+  }
+  return url.pathname === '/' && !/[?#]/.test(text) ? undefined : 'has a path, query or fragment'
+}
+
 export const systemName = z
   .string()
   .startsWith('system:', 'does not begin with "system:"')

@@ -60,6 +60,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   const started = loaded.signIns.map((signIn) =>
     signIn.start(configuration.authentication, {
       log,
+      metrics,
       reviewClient,
       proxyFor: loaded.proxyFor,
       trustClients: (clientTrust) => listenerTls.updateClientTrust(clientTrust),

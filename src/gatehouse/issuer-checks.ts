@@ -1,8 +1,9 @@
 /** Checks gatehouse.yaml against the issuers of `authentication.configFile`. */
 import type { AuthenticationConfiguration } from '../authentication/oidc/authentication-config.ts'
 import type { Source } from '../config/document.ts'
+import { readableByOthers } from '../config/file-access.ts'
 import type { Path } from '../config/path.ts'
-import type { ConfigProblem } from '../config/problem.ts'
+import { fileProblem, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 
 /** Entries of `authentication.issuers` that do nothing. */
@@ -61,5 +62,31 @@ export function findUnpublished(
     if (audiences.length === 1) return []
     const message = `gatehouse login does not offer ${url}: it has several audiences`
     return [source.problem(['signIn'], message, 'list it in signIn.methods with its clientID')]
+  })
+}
+
+/** Unusable keys that one warning names. */
+const MAX_NAMED_KEYS = 10
+
+/** Keys of `jwksFile` that are not used, and passwords of proxies that others can read. */
+export function warnOfAccess(
+  options: Configuration['authentication']['issuers'],
+  { issuers }: AuthenticationConfiguration,
+): ConfigProblem[] {
+  return options.flatMap(({ url, jwksFile, proxy }) => {
+    const skipped = issuers.find((one) => one.url === url)?.access?.keys?.skipped ?? []
+    const named = skipped.slice(0, MAX_NAMED_KEYS).map(({ kid, reason }) => {
+      return `${kid === undefined ? 'a key without kid' : JSON.stringify(kid)}: ${reason}`
+    })
+    const message = `${skipped.length} of its keys cannot be used: ${named.join('; ')}`
+    const fix = 'remove them, or ask the administrator of the issuer for others'
+    const secret = proxy?.credentialsFile
+    const fault = secret === undefined ? undefined : readableByOthers(secret)
+    return [
+      ...(jwksFile === undefined || named.length === 0
+        ? []
+        : [fileProblem(jwksFile, message, fix)]),
+      ...(secret === undefined || fault === undefined ? [] : [fileProblem(secret, ...fault)]),
+    ]
   })
 }

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createReviewClient } from '../cluster/review-client.ts'
 import type { Log } from '../log.ts'
+import { createMetrics } from '../metrics.ts'
 import { checkUpstream } from '../upstream/checks.ts'
 import { identityNames, REVIEW_TIMEOUT_MS } from './start-cluster.ts'
 import type { Loaded } from './load.ts'
@@ -68,10 +69,12 @@ async function checkSignIns(
   { configuration, signIns, proxyFor }: Loaded,
   { log }: OnlineCheckEffects,
 ): Promise<OnlineCheck[]> {
+  const metrics = createMetrics({ processMetrics: false })
   const started = signIns.map(
     (signIn) =>
       signIn.start(configuration.authentication, {
         log,
+        metrics,
         // Nobody signs in.
         reviewClient: { post: () => Promise.reject(new Error('nobody signs in')) },
         proxyFor,

@@ -8,6 +8,7 @@ import {
   loadAuthenticationConfiguration,
   type AuthenticationConfiguration,
 } from '../authentication/oidc/authentication-config.ts'
+import { accessFiles } from '../authentication/oidc/issuer-access.ts'
 import { createOidcSignIn } from '../authentication/oidc/oidc.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createTokenReviewSignIn } from '../authentication/token-review/token-review.ts'
@@ -22,8 +23,14 @@ import type { SignInField } from '../config/schema/authentication.ts'
 import type { ClientConnection } from '../http/exchange.ts'
 import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
 import { reportClientTrust } from './certificate-report.ts'
-import { findUnpublished, findUnusedMethods, findUnusedOptions } from './issuer-checks.ts'
+import {
+  findUnpublished,
+  findUnusedMethods,
+  findUnusedOptions,
+  warnOfAccess,
+} from './issuer-checks.ts'
 import {
   startReloadable,
   type LoadedPart,
@@ -38,6 +45,7 @@ export interface SignInEffects {
   /** For connections to issuers. */
   readonly proxyFor: ProxyFor
   readonly log: Log
+  readonly metrics: Metrics
   /** Asks the API server as Gatehouse. */
   readonly reviewClient: Pick<ReviewClient, 'post'>
   /** Passes a client CA bundle to the listener, which requests client certificates issued under it. */
@@ -146,7 +154,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
     let isStart = true
     return {
       what: 'authentication configuration',
-      files: () => [file],
+      files: () => [file, ...issuers.flatMap(accessFiles)],
       load() {
         const configuration = loadAuthenticationConfiguration(file, options)
         // At a reload they are only warned of: removing an issuer must not wait for a restart.
@@ -159,12 +167,16 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
         warnings: [
           ...unusedOptions(configuration),
           ...findUnpublished(methods, configuration, reading.source),
+          ...warnOfAccess(issuers, configuration),
         ],
       }),
     }
   },
-  create({ tokenCacheSize }, { log, proxyFor, revoked, publishIssuers }) {
-    const signIn = createOidcSignIn({ tokenCacheSize, proxyFor }, { log, onRevoked: revoked })
+  create({ tokenCacheSize }, { log, metrics, proxyFor, revoked, publishIssuers }) {
+    const signIn = createOidcSignIn(
+      { tokenCacheSize, proxyFor },
+      { log, metrics, onRevoked: revoked },
+    )
     const update = (next: AuthenticationConfiguration): void => {
       signIn.update(next)
       publishIssuers(next)

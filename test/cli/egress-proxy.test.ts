@@ -57,7 +57,8 @@ test.for([
   })
   await proxy.close()
   expect(stderr).toContain(
-    '[-]jwks https://issuer.test failed: through the proxy in HTTPS_PROXY: ' +
+    '[-]jwks https://issuer.test failed: through the proxy ' +
+      `${scheme}://127.0.0.1:${proxy.port} (HTTPS_PROXY): ` +
       'the proxy responded with 403\n',
   )
   expect(stderr).not.toContain('secret')

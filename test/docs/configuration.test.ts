@@ -4,16 +4,20 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { parse } from 'yaml'
+import { parse, stringify } from 'yaml'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
 import { configurationReference, reloadedFiles } from '../../dev/configuration-reference.ts'
 import { rulesSchema } from '../../src/authorization/rules/schema.ts'
-import { valueAt, type Path } from '../../src/config/path.ts'
+import { valueAt } from '../../src/config/path.ts'
 import { configurationSchema } from '../../src/config/schema.ts'
 import { ITEM, walkSchema } from '../../src/config/schema-walk.ts'
+import { createSigningKey } from '../authentication/oidc/issuer.ts'
 import { startApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
+
+const KNOWN_ISSUER = 'https://known.example'
+const DISTANT_ISSUER = 'https://distant.example'
 
 const page = await readFile(resolve(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
 
@@ -49,7 +53,7 @@ describe('a file that the page says is read again', () => {
     const configuration: unknown = parse(await readFile(gatehouse.file('gatehouse.yaml'), 'utf8'))
     for (const [what, fields] of reloadedFiles()) {
       for (const field of fields) {
-        const file = valueAt(configuration, pathOf(field))
+        const file = fileIn(configuration, field)
         expect(file, `${field} in the configuration of this test`).toBeTypeOf('string')
         const before = gatehouse.log.length
         await appendFile(resolve(gatehouse.directory, String(file)), '\n')
@@ -88,6 +92,11 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
     'redis-ca.crt': authority.certificatePem,
     'redis-password': 'password',
     'state-secret': 'k'.repeat(64),
+    'issuer-ca.crt': authority.certificatePem,
+    'proxy-ca.crt': authority.certificatePem,
+    'keys.json': JSON.stringify({ keys: [(await createSigningKey('first')).publicJwk] }),
+    'proxy-credentials': 'gate:secret',
+    'issuers.yaml': stringify(authenticationConfiguration()),
   }
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
   const api = await startApiServer()
@@ -96,6 +105,19 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
     configuration: {
       authentication: {
         x509: { clientCAFile: join(folder, 'ca.crt'), crlFile: join(folder, 'ca.crl') },
+        configFile: join(folder, 'issuers.yaml'),
+        issuers: [
+          { url: KNOWN_ISSUER, jwksFile: join(folder, 'keys.json') },
+          {
+            url: DISTANT_ISSUER,
+            certificateAuthorityFile: join(folder, 'issuer-ca.crt'),
+            proxy: {
+              url: 'http://127.0.0.1:1',
+              certificateAuthorityFile: join(folder, 'proxy-ca.crt'),
+              credentialsFile: join(folder, 'proxy-credentials'),
+            },
+          },
+        ],
       },
       signIn: { caFile: join(folder, 'serving-ca.crt') },
       state: {
@@ -125,16 +147,28 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
   return gatehouse
 }
 
+function authenticationConfiguration(): unknown {
+  return {
+    apiVersion: 'apiserver.config.k8s.io/v1',
+    kind: 'AuthenticationConfiguration',
+    jwt: [KNOWN_ISSUER, DISTANT_ISSUER].map((url) => ({
+      issuer: { url, audiences: ['kubernetes'] },
+      claimMappings: { username: { claim: 'sub', prefix: `${url}#` } },
+    })),
+  }
+}
+
 function escaped(text: string): string {
   return text.replaceAll(/[.[\]]/g, '\\$&')
 }
 
-/** The path of a field of the page, in lists the first item. */
-function pathOf(field: string): Path {
-  return field
-    .replaceAll(ITEM, '.0')
-    .split('.')
-    .map((part) => (part === '0' ? 0 : part))
+/** The value of a field of the page, in lists that of the first item that has it. */
+function fileIn(configuration: unknown, field: string): unknown {
+  const [list = '', ...rest] = field.split(`${ITEM}.`)
+  const value = valueAt(configuration, list.split('.'))
+  if (rest.length === 0) return value
+  const items: readonly unknown[] = Array.isArray(value) ? value : []
+  return items.map((item) => fileIn(item, rest.join(`${ITEM}.`))).find((file) => file !== undefined)
 }
 
 function reloadsIn(log: readonly string[]): readonly string[] {

@@ -13,6 +13,7 @@ import {
   checkServiceAccountIssuers,
   type IssuerOptions,
 } from './authentication-names.ts'
+import { checkAuthorities, loadAccess, type IssuerAccess } from './issuer-access.ts'
 import type { ClaimMappings, NameSource, Source } from './claim-mappings.ts'
 import type { ValidationRules } from './claim-rules.ts'
 import { prefixOfNames } from './expression-prefix.ts'
@@ -33,6 +34,8 @@ export interface Issuer {
   readonly discoveryUrl: string | undefined
   /** PEM; undefined: the certificate authorities that Node trusts. */
   readonly certificateAuthority: string | undefined
+  /** How its keys are had; absent: they are fetched, as the environment says. */
+  readonly access?: IssuerAccess
   /** `aud` must contain one of them. */
   readonly audiences: readonly string[]
   readonly rules: ValidationRules
@@ -63,13 +66,16 @@ export function loadAuthenticationConfiguration(
       : [
           ...checkNames(present, expressions, options),
           ...checkServiceAccountIssuers(present, options),
+          ...checkAuthorities(present, options.issuers),
         ]),
   ]
+  const access = loadAccess(options?.issuers ?? [], problems)
   if (reading.value === undefined || problems.length > 0) throw new ConfigError(problems)
   return {
     issuers: reading.value.jwt.map((jwt, i) => {
-      const own = options?.issuers.find(({ url }) => url === jwt.issuer.url)
-      return toIssuer(jwt, expressionsAt(expressions, ['jwt', i]), own)
+      const { url } = jwt.issuer
+      const own = options?.issuers.find((one) => one.url === url)
+      return toIssuer(jwt, expressionsAt(expressions, ['jwt', i]), own, access.get(url))
     }),
   }
 }
@@ -88,13 +94,19 @@ function expressionsAt(expressions: Expressions, issuer: Path): ExpressionAt {
   }
 }
 
-function toIssuer(jwt: Jwt, at: ExpressionAt, own: OwnOptions): Issuer {
+function toIssuer(
+  jwt: Jwt,
+  at: ExpressionAt,
+  own: OwnOptions,
+  access: IssuerAccess | undefined,
+): Issuer {
   const { issuer } = jwt
   return {
+    ...(access === undefined ? {} : { access }),
     url: issuer.url,
     sharesNames: own?.sharesNames === true,
     discoveryUrl: issuer.discoveryURL,
-    certificateAuthority: issuer.certificateAuthority,
+    certificateAuthority: access?.certificateAuthority ?? issuer.certificateAuthority,
     audiences: issuer.audiences,
     rules: toRules(jwt, at),
     claimMappings: toMappings(jwt.claimMappings, at, own),

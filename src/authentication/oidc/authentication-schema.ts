@@ -194,7 +194,7 @@ function urlProblem(text: string): string | undefined {
   return undefined
 }
 
-function isCertificateBundle(text: string): boolean {
+export function isCertificateBundle(text: string): boolean {
   const blocks = pemBlocks(text)
   return blocks.length > 0 && blocks.every(isCertificate)
 }

@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici'
 import { Agent, createProxyAgent, get } from '../../undici.ts'
 import type { ProxyFor } from '../../config/egress-proxy.ts'
 import { quote } from '../quote.ts'
+import type { IssuerProxy } from './issuer-access.ts'
 
 /** Largest discovery document or key set that is read, in bytes. */
 const MAX_DOCUMENT_BYTES = 1_048_576
@@ -23,7 +24,29 @@ export interface JsonFetcher {
 export interface JsonFetcherOptions {
   /** PEM. Undefined: the certificate authorities that Node trusts. */
   readonly certificateAuthority: string | undefined
+  /** The proxy in the environment. */
   readonly proxyFor: ProxyFor
+  /** The issuer's own proxy, in place of that one. */
+  readonly proxy?: IssuerProxy | undefined
+}
+
+/** The way to one URL. */
+interface Route {
+  readonly dispatcher: Dispatcher
+  /** The proxy and where it is configured; undefined for a direct connection. */
+  readonly proxy: string | undefined
+}
+
+/** No response in time from a proxy, or from an issuer behind it. */
+export class ProxyTimeoutError extends Error {
+  /** The proxy and where it is configured. */
+  readonly proxy: string
+
+  constructor(proxy: string, options: ErrorOptions) {
+    super(`no response through ${proxy}`, options)
+    this.name = 'TimeoutError'
+    this.proxy = proxy
+  }
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
@@ -37,49 +60,65 @@ const decoder = new TextDecoder('utf-8', { fatal: true })
 export function createJsonFetcher({
   certificateAuthority,
   proxyFor,
+  proxy: ownProxy,
 }: JsonFetcherOptions): JsonFetcher {
   const options = { allowH2: false, pipelining: 0, maxResponseSize: MAX_DOCUMENT_BYTES }
-  const tls = {
-    minVersion: 'TLSv1.2',
-    rejectUnauthorized: true,
-    ...(certificateAuthority === undefined
-      ? {}
-      : { ca: certificateAuthority, allowPartialTrustChain: true }),
-  } as const
-  const agent = new Agent({ ...options, connect: tls })
+  const tls = tlsOptions(certificateAuthority)
+  const direct: Route = { dispatcher: new Agent({ ...options, connect: tls }), proxy: undefined }
+  const own = ownProxy && {
+    dispatcher: createProxyAgent({
+      ...{ ...options, uri: ownProxy.url, requestTls: tls },
+      ...{ proxyTls: tlsOptions(ownProxy.certificateAuthority) },
+      ...(ownProxy.credentials === undefined
+        ? {}
+        : { token: `Basic ${Buffer.from(ownProxy.credentials).toString('base64')}` }),
+    }),
+    proxy: describeProxy(new URL(ownProxy.url), 'authentication.issuers'),
+  }
   /** By the URL of the proxy. */
-  const tunnels = new Map<string, Dispatcher>()
+  const tunnels = new Map<string, Route>()
+
+  function routeTo(url: URL): Route {
+    if (own !== undefined) return own
+    const proxy = proxyFor(url)
+    return proxy === undefined ? direct : routeThrough(proxy)
+  }
 
   /** Through a proxy, TLS is still with the issuer, by its own CA. */
-  function tunnelThrough(proxy: URL): Dispatcher {
-    let tunnel = tunnels.get(proxy.href)
-    if (tunnel === undefined) {
-      tunnel = createProxyAgent({ ...options, uri: proxy.href, requestTls: tls })
-      tunnels.set(proxy.href, tunnel)
+  function routeThrough(proxy: URL): Route {
+    let route = tunnels.get(proxy.href)
+    if (route === undefined) {
+      const dispatcher = createProxyAgent({ ...options, uri: proxy.href, requestTls: tls })
+      route = { dispatcher, proxy: describeProxy(proxy, 'HTTPS_PROXY') }
+      tunnels.set(proxy.href, route)
     }
-    return tunnel
+    return route
   }
 
-  function send(url: URL, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  function send(url: URL, route: Route, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const headers = { accept: 'application/json', 'accept-encoding': 'identity' }
-    const proxy = proxyFor(url)
-    if (proxy === undefined) return get(url, { dispatcher: agent, signal, headers })
-    return get(url, { dispatcher: tunnelThrough(proxy), signal, headers }).catch(
-      (error: unknown) => {
-        throw signal.aborted ? error : failedThroughProxy(error)
-      },
-    )
+    const { dispatcher, proxy } = route
+    return get(url, { dispatcher, signal, headers }).catch((error: unknown) => {
+      throw signal.aborted || proxy === undefined ? error : failedThrough(proxy, error)
+    })
   }
 
-  async function fetchJson(url: URL, signal: AbortSignal, redirects = 0): Promise<unknown> {
-    const { statusCode, headers, body } = await send(url, signal)
+  async function fetchJson(
+    url: URL,
+    route: Route,
+    signal: AbortSignal,
+    redirects = 0,
+  ): Promise<unknown> {
+    const { statusCode, headers, body } = await send(url, route, signal)
     const discard = (): void => {
       body.on('error', () => undefined)
       body.destroy()
     }
     if (REDIRECTS.has(statusCode)) {
       discard()
-      return fetchJson(redirectTarget(url, headers['location'], redirects), signal, redirects + 1)
+      const target = redirectTarget(url, headers['location'], redirects)
+      // On the same origin, so the route is the same.
+      return fetchJson(target, route, signal, redirects + 1)
     }
     const problem = responseProblem(statusCode, headers['content-encoding'])
     if (problem !== undefined) {
@@ -92,23 +131,51 @@ export function createJsonFetcher({
   return {
     async fetchJson(url, signal) {
       requireHttps(url)
-      return fetchJson(url, signal)
+      const route = routeTo(url)
+      const { proxy } = route
+      try {
+        return await fetchJson(url, route, signal)
+      } catch (error) {
+        const isTimeout = signal.aborted && (error as Error).name === 'TimeoutError'
+        if (!isTimeout || proxy === undefined) throw error
+        throw new ProxyTimeoutError(proxy, { cause: error })
+      }
     },
     close() {
-      for (const one of [agent, ...tunnels.values()]) one.destroy().catch(() => undefined)
+      for (const { dispatcher } of [
+        direct,
+        ...(own === undefined ? [] : [own]),
+        ...tunnels.values(),
+      ]) {
+        dispatcher.destroy().catch(() => undefined)
+      }
     },
   }
 }
 
-/** The proxy's URL may contain a password, so it is not named. */
-function failedThroughProxy(error: unknown): Error {
+function tlsOptions(certificateAuthority: string | undefined) {
+  return {
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: true,
+    ...(certificateAuthority === undefined
+      ? {}
+      : { ca: certificateAuthority, allowPartialTrustChain: true }),
+  } as const
+}
+
+/** Without user name and password, which the URL may contain. */
+function describeProxy({ protocol, host }: URL, source: string): string {
+  return `the proxy ${protocol}//${host} (${source})`
+}
+
+function failedThrough(proxy: string, error: unknown): Error {
   const { message, code } = error as Error & { readonly code?: string }
   const [, status] = /^Proxy response \((\d+)\)/.exec(message) ?? []
   const what =
     status === undefined
       ? message || (code ?? 'the connection failed')
       : `the proxy responded with ${status}`
-  return new Error(`through the proxy in HTTPS_PROXY: ${what}`, { cause: error })
+  return new Error(`through ${proxy}: ${what}`, { cause: error })
 }
 
 function requireHttps(url: URL): void {

@@ -1,16 +1,19 @@
 import { errorOrigin, UNKNOWN_CA_CODES } from '../../cluster/error-origin.ts'
+import { createLogThrottle } from '../../log-throttle.ts'
 import type { Log } from '../../log.ts'
 import { discoverJwksUri } from './discovery.ts'
-import type { JsonFetcher } from './json-fetch.ts'
+import { ProxyTimeoutError, type JsonFetcher } from './json-fetch.ts'
 import { parseKeySet, type KeySet, type SkippedKey } from './key-set.ts'
 
 /** The keys of one issuer, cached and refreshed. */
 export interface KeySource {
   /**
-   * The keys that were loaded last; empty before the first load. They stay in use while the issuer
-   * is unreachable.
+   * The keys that were loaded last; empty before the first load. While the issuer is unreachable, they
+   * stay in use for their lifetime.
    */
   current(): KeySet
+  /** A key of `current` has verified a token: reports it while the issuer is unreachable. */
+  used(): void
   /**
    * Fetches the keys again, for a token that no known key has verified, and returns them. Joins a
    * fetch that is in progress; starts one only if the last one that it started is at least 10 s ago,
@@ -18,7 +21,7 @@ export interface KeySource {
    * timeout.
    */
   refetch(): Promise<KeySet>
-  /** Why keys have never been loaded; undefined once they have been. */
+  /** Why there are no keys, or none that may still be used; undefined when there are. */
   problem(): string | undefined
   /** Whether the first attempt to load keys has finished, successfully or not. */
   wasTried(): boolean
@@ -57,6 +60,8 @@ export interface KeySourceOptions {
   readonly issuer: string
   /** URL of the discovery document; undefined: the well-known path below the issuer's URL. */
   readonly discoveryUrl: string | undefined
+  /** How long keys stay in use after they were fetched, in milliseconds. */
+  readonly keyLifetime: number
 }
 
 export interface KeySourceEffects {
@@ -66,12 +71,18 @@ export interface KeySourceEffects {
   readonly log: Log
   /** The issuer has withdrawn a key: whatever it verified must not be trusted any longer. */
   readonly onKeyDropped: () => void
+  /** Keys were fetched. */
+  readonly onFetched: () => void
+  /** A token was verified with keys that were fetched before the issuer became unreachable. */
+  readonly onCachedKeyUsed: () => void
 }
 
 const REFETCH_COOLDOWN_MS = 10_000
 const REFRESH_INTERVAL_MS = 3_600_000
 const FIRST_RETRY_MS = 1_000
 const MAX_RETRY_MS = 60_000
+/** Between two lines that say that cached keys are used. */
+const CACHED_KEYS_LOGGED_EVERY_MS = 60_000
 /** Skipped keys in one log line. */
 const MAX_LOGGED = 10
 
@@ -80,18 +91,24 @@ const MAX_LOGGED = 10
  * delays, and refreshes the keys about every hour. At most one fetch is in progress.
  */
 export function createKeySource(
-  { issuer, discoveryUrl }: KeySourceOptions,
-  { fetcher, timing, log, onKeyDropped }: KeySourceEffects,
+  { issuer, discoveryUrl, keyLifetime }: KeySourceOptions,
+  { fetcher, timing, log, onKeyDropped, onFetched, onCachedKeyUsed }: KeySourceEffects,
 ): KeySource {
   const closing = new AbortController()
   let keys: KeySet = []
-  let everLoaded = false
+  /** Whether keys were ever fetched, and are not older than their lifetime. */
+  let hasKeys = false
+  let fetchedAt = 0
   let failures = 0
   let failure = 'its keys are not loaded yet'
   let lastSkipped = '[]'
   let inProgress: Promise<void> | undefined
   let refetchedAt = -Infinity
   let cancelTimer = (): void => undefined
+  const throttle = createLogThrottle(
+    { interval: CACHED_KEYS_LOGGED_EVERY_MS, lines: 1 },
+    { now: timing.clock },
+  )
 
   async function load(): Promise<KeySet> {
     const signal = AbortSignal.any([AbortSignal.timeout(timing.fetchTimeout), closing.signal])
@@ -100,7 +117,7 @@ export function createKeySource(
     const skipped: SkippedKey[] = []
     const loaded = parseKeySet(await fetchJson(uri, signal), (key) => skipped.push(key))
     logSkipped(skipped)
-    if (loaded.length === 0 && !everLoaded) throw new Error(`${uri.href} contains no usable key`)
+    if (loaded.length === 0 && !hasKeys) throw new Error(`${uri.href} contains no usable key`)
     return loaded
   }
 
@@ -119,10 +136,24 @@ export function createKeySource(
     const dropped = keys.filter(({ fingerprint }) => !remaining.has(fingerprint)).length
     const changed = dropped > 0 || loaded.length !== keys.length
     keys = loaded
-    everLoaded = true
+    hasKeys = true
+    fetchedAt = timing.clock()
+    onFetched()
     if (changed) log.info({ issuer, keys: keys.length, dropped }, 'issuer keys loaded')
     if (keys.length === 0) log.warn({ issuer }, 'issuer no longer publishes a usable key')
     if (dropped > 0) onKeyDropped()
+  }
+
+  /** The issuer may have withdrawn a key since they were fetched. */
+  function expire(): void {
+    if (!hasKeys || timing.clock() - fetchedAt < keyLifetime) return
+    keys = []
+    hasKeys = false
+    log.error(
+      { issuer, lastFetched: formatTime(fetchedAt), reason: failure },
+      'cached issuer keys have expired',
+    )
+    onKeyDropped()
   }
 
   async function attempt(): Promise<void> {
@@ -135,11 +166,14 @@ export function createKeySource(
       failures++
       failure = describeFailure(error, timing.fetchTimeout)
       log.warn({ issuer, reason: failure, keys: keys.length }, 'issuer keys could not be loaded')
+      expire()
     } finally {
       inProgress = undefined
     }
     if (closing.signal.aborted) return
-    cancelTimer = timing.schedule(() => void fetchKeys(), nextDelay(failures, timing.random))
+    const delay = nextDelay(failures, keyLifetime, timing.random)
+    const untilExpiry = hasKeys ? Math.max(fetchedAt + keyLifetime - timing.clock(), 0) : delay
+    cancelTimer = timing.schedule(() => void fetchKeys(), Math.min(delay, untilExpiry))
   }
 
   function fetchKeys(): Promise<void> {
@@ -149,6 +183,16 @@ export function createKeySource(
   void fetchKeys()
   return {
     current: () => keys,
+    used() {
+      if (failures === 0) return
+      onCachedKeyUsed()
+      const suppressed = throttle('used')
+      if (suppressed === undefined) return
+      log.warn(
+        { issuer, lastFetched: formatTime(fetchedAt), reason: failure, suppressed },
+        'tokens are verified with cached keys: the issuer is unreachable',
+      )
+    },
     async refetch() {
       if (inProgress === undefined) {
         const sinceLast = timing.clock() - refetchedAt
@@ -159,8 +203,8 @@ export function createKeySource(
       if (!closing.signal.aborted) await fetchKeys()
       return keys
     },
-    problem: () => (everLoaded ? undefined : failure),
-    wasTried: () => everLoaded || failures > 0,
+    problem: () => (hasKeys ? undefined : failure),
+    wasTried: () => hasKeys || failures > 0,
     close() {
       closing.abort(new Error('closed'))
       cancelTimer()
@@ -169,17 +213,35 @@ export function createKeySource(
   }
 }
 
-/** Spreads delays by 10 %, so that replicas do not fetch at the same time. */
-function nextDelay(failures: number, random: () => number): number {
+/** The keys of a file. */
+export function createStaticKeySource(keys: KeySet): KeySource {
+  return {
+    current: () => keys,
+    used: () => undefined,
+    refetch: () => Promise.resolve(keys),
+    problem: () => undefined,
+    wasTried: () => true,
+    close: () => undefined,
+  }
+}
+
+/**
+ * Spreads delays by 10 %, so that replicas do not fetch at the same time. Keys are refreshed before half
+ * of their lifetime is over, which leaves the other half for an outage.
+ */
+function nextDelay(failures: number, keyLifetime: number, random: () => number): number {
   const base =
     failures === 0
-      ? REFRESH_INTERVAL_MS
+      ? Math.min(REFRESH_INTERVAL_MS, keyLifetime / 2)
       : Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10), MAX_RETRY_MS)
   return base * (0.9 + 0.2 * random())
 }
 
 function describeFailure(error: unknown, fetchTimeout: number): string {
   if (!(error instanceof Error)) return String(error)
+  if (error instanceof ProxyTimeoutError) {
+    return `no response within ${fetchTimeout / 1000} s through ${error.proxy}: it hangs, or the issuer does`
+  }
   if (error.name === 'TimeoutError') return `no response within ${fetchTimeout / 1000} s`
   const { code } = errorOrigin(error)
   // Node's message suggests an option of Node that does not help here.
@@ -188,4 +250,8 @@ function describeFailure(error: unknown, fetchTimeout: number): string {
   }
   // undici's connection errors have an empty message when several addresses were tried.
   return error.message === '' ? code || error.name : error.message
+}
+
+function formatTime(time: number): string {
+  return new Date(time).toISOString()
 }

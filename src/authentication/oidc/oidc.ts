@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { ProxyFor } from '../../config/egress-proxy.ts'
 import { causeOf } from '../../http/refusal.ts'
 import type { Log } from '../../log.ts'
+import type { Metrics } from '../../metrics.ts'
 import type { Authentication, UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
 import { quote } from '../quote.ts'
@@ -10,7 +11,13 @@ import type { SignIn } from '../sign-in.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
 import { readClaims, readCompactJws } from './compact-jws.ts'
 import { createJsonFetcher } from './json-fetch.ts'
-import { createKeySource, SYSTEM_TIMING, type KeySource, type Timing } from './jwks.ts'
+import {
+  createKeySource,
+  createStaticKeySource,
+  SYSTEM_TIMING,
+  type KeySource,
+  type Timing,
+} from './jwks.ts'
 import { checkRegisteredClaims, issuerUrl } from './registered-claims.ts'
 import { createReservedNames, type ReservedNames } from './reserved-names.ts'
 import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
@@ -38,7 +45,11 @@ export interface OidcEffects {
   readonly log: Log
   /** An issuer has withdrawn a key: requests that rely on it should be rechecked. */
   readonly onRevoked: () => void
+  readonly metrics: Pick<Metrics, 'issuerKeysFetched' | 'issuerCachedKeyUses'>
 }
+
+/** How long keys are used while the issuer is unreachable, without options for it. */
+const KEY_LIFETIME_MS = 24 * 3_600_000
 
 const METHOD = 'oidc'
 
@@ -59,7 +70,7 @@ interface Proof extends VerifiedPayload {
  */
 export function createOidcSignIn(
   { tokenCacheSize = 10_000, timing: timingOverrides, proxyFor }: OidcOptions,
-  { log, onRevoked }: OidcEffects,
+  { log, onRevoked, metrics }: OidcEffects,
 ): OidcSignIn {
   const timing: Timing = { ...SYSTEM_TIMING, ...timingOverrides }
   const cache = createTokenCache(tokenCacheSize)
@@ -79,13 +90,30 @@ export function createOidcSignIn(
         const keys =
           known !== undefined && hasSameKeys(known.configuration, issuer)
             ? known.keys
-            : createKeySource(
-                { issuer: issuer.url, discoveryUrl: issuer.discoveryUrl },
-                { fetcher: createJsonFetcher({ ...issuer, proxyFor }), timing, log, onKeyDropped },
-              )
+            : keySourceOf(issuer)
         return [issuer.url, { configuration: issuer, keys }]
       }),
     )
+  }
+
+  function keySourceOf({ url, discoveryUrl, certificateAuthority, access }: Issuer): KeySource {
+    if (access?.keys !== undefined) return createStaticKeySource(access.keys.usable)
+    const fetching = { certificateAuthority, proxyFor, proxy: access?.proxy }
+    return createKeySource(
+      { issuer: url, discoveryUrl, keyLifetime: access?.keyLifetime ?? KEY_LIFETIME_MS },
+      {
+        ...{ fetcher: createJsonFetcher(fetching), timing, log, onKeyDropped },
+        onFetched: () => metrics.issuerKeysFetched.set({ issuer: url }, timing.clock() / 1_000),
+        onCachedKeyUsed: () => metrics.issuerCachedKeyUses.inc({ issuer: url }),
+      },
+    )
+  }
+
+  function forget({ keys, configuration: { url } }: ActiveIssuer): void {
+    keys.close()
+    // Set again by the next fetch, if the issuer has only another way to its keys.
+    metrics.issuerKeysFetched.remove({ issuer: url })
+    metrics.issuerCachedKeyUses.remove({ issuer: url })
   }
 
   function onKeyDropped(): void {
@@ -153,7 +181,7 @@ export function createOidcSignIn(
       issuers = activate(next, before)
       reserves = createReservedNames(next.issuers)
       const kept = new Set([...issuers.values()].map(({ keys }) => keys))
-      for (const { keys } of before.values()) if (!kept.has(keys)) keys.close()
+      for (const issuer of before.values()) if (!kept.has(issuer.keys)) forget(issuer)
       cache.clear()
     },
     close() {
@@ -164,7 +192,14 @@ export function createOidcSignIn(
 }
 
 function hasSameKeys(a: Issuer, b: Issuer): boolean {
-  return a.discoveryUrl === b.discoveryUrl && a.certificateAuthority === b.certificateAuthority
+  return keySourceId(a) === keySourceId(b)
+}
+
+/** Equal for issuers whose keys are had in the same way. */
+function keySourceId({ discoveryUrl, certificateAuthority, access }: Issuer): string {
+  const { keys, proxy, keyLifetime } = access ?? { keyLifetime: KEY_LIFETIME_MS }
+  const fingerprints = keys?.usable.map(({ fingerprint }) => fingerprint)
+  return JSON.stringify({ discoveryUrl, certificateAuthority, fingerprints, proxy, keyLifetime })
 }
 
 function judgeClaims(

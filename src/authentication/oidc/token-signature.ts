@@ -32,7 +32,10 @@ export async function verifySignature(
 ): Promise<VerifiedPayload> {
   const known = source.current()
   const verified = await tryKeys(token, unverified, known)
-  if (verified !== undefined) return verified
+  if (verified !== undefined) {
+    source.used()
+    return verified
+  }
   const renewed = await source.refetch()
   const tried = new Set(known.map(({ fingerprint }) => fingerprint))
   const added = renewed.filter(({ fingerprint }) => !tried.has(fingerprint))
@@ -42,7 +45,7 @@ export async function verifySignature(
 }
 
 function refusalCause(token: UnverifiedToken, keys: KeySet, problem: string | undefined): string {
-  if (problem !== undefined) return "the issuer's keys have not been loaded yet"
+  if (problem !== undefined) return "the issuer's keys have not been loaded yet, or have expired"
   const candidates = keysFor(keys, token).length
   if (candidates === 0) return 'the issuer has no key for the key ID and algorithm of the token'
   return candidates > MAX_TRIED

@@ -2,16 +2,18 @@
 import { z } from 'zod'
 
 import { duration } from '../duration.ts'
-import { choice, count, flag, inputFile, origin, systemName } from '../fields.ts'
+import { choice, count, flag, inputFile, origin, proxyUrl, systemName } from '../fields.ts'
 import { fieldNames } from './field-names.ts'
 
 const CLIENT_CA = { reload: 'client CA' }
+const ISSUERS = { reload: 'authentication configuration' }
 
 /** Each field enables an authentication method (gatehouse/sign-ins.ts). */
 const signInMethods = {
-  configFile: inputFile("OIDC issuers, in Kubernetes' AuthenticationConfiguration format", {
-    reload: 'authentication configuration',
-  }).optional(),
+  configFile: inputFile(
+    "OIDC issuers, in Kubernetes' AuthenticationConfiguration format",
+    ISSUERS,
+  ).optional(),
   x509: z
     .strictObject({
       clientCAFile: inputFile('the CAs that sign client certificates, a PEM bundle', CLIENT_CA),
@@ -80,6 +82,39 @@ const issuerOptions = z.strictObject({
       'issuers with `sharesNames: true`. Whoever controls one of them can then act as a user of the ' +
       'others. By default, prefixes that overlap are refused',
   ).default(false),
+  jwksFile: inputFile(
+    "the issuer's public keys, a JSON Web Key Set (RFC 7517), for an issuer that cannot be reached. " +
+      'Nothing is fetched then, and its keys change only with the file',
+    ISSUERS,
+  ).optional(),
+  certificateAuthorityFile: inputFile(
+    'CA certificates that verify the server of the issuer, a PEM bundle, in place of ' +
+      '`certificateAuthority` in configFile',
+    ISSUERS,
+  ).optional(),
+  proxy: z
+    .strictObject({
+      url: proxyUrl,
+      certificateAuthorityFile: inputFile(
+        'CA certificates that verify a proxy with an https URL, a PEM bundle. If unset, the CAs that ' +
+          'Node trusts',
+        ISSUERS,
+      ).optional(),
+      credentialsFile: inputFile(
+        'USER:PASSWORD for the proxy, on one line (Basic authentication, RFC 7617)',
+        ISSUERS,
+      ).optional(),
+    })
+    .describe(
+      'The proxy (HTTP CONNECT) by which the issuer is reached, in place of the one in HTTPS_PROXY. ' +
+        'NO_PROXY has no effect on it. TLS is with the issuer: the proxy sees only its name.',
+    )
+    .optional(),
+  cachedKeyLifetime: duration(
+    'how long keys that were fetched stay in use while the issuer cannot be reached. Then its tokens ' +
+      'are refused, since a key may have been withdrawn. At least 1m',
+    '1m',
+  ).default(24 * 3_600_000),
 })
 
 export const authentication = z

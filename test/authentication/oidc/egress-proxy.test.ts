@@ -4,12 +4,19 @@ import { createServer, type Server } from 'node:https'
 import type { RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { createAuthority, type Authority, type KeyPair } from '../../../certs-dev/pki.ts'
-import { createJsonFetcher, type JsonFetcher } from '../../../src/authentication/oidc/json-fetch.ts'
+import type { IssuerProxy } from '../../../src/authentication/oidc/issuer-access.ts'
+import {
+  createJsonFetcher,
+  ProxyTimeoutError,
+  type JsonFetcher,
+} from '../../../src/authentication/oidc/json-fetch.ts'
+import { createKeySource, SYSTEM_TIMING } from '../../../src/authentication/oidc/jwks.ts'
 import { UNKNOWN_CA_CODES } from '../../../src/cluster/error-origin.ts'
 import { createProxyFor } from '../../../src/config/egress-proxy.ts'
+import { createLog } from '../../../src/log.ts'
 import { startEgressProxy, type EgressProxy } from '../../support/egress-proxy.ts'
 
 const DOCUMENT = new URL('https://issuer.test/.well-known/openid-configuration')
@@ -48,13 +55,20 @@ afterEach(async () => {
   await proxy.close()
 })
 
+interface Options {
+  readonly noProxy?: string
+  readonly certificateAuthority?: string
+  readonly proxy?: IssuerProxy
+}
+
 function fetcherThrough(
   httpsProxy: string,
-  { noProxy = '', certificateAuthority = authority.certificatePem } = {},
+  { noProxy = '', certificateAuthority = authority.certificatePem, proxy }: Options = {},
 ): JsonFetcher {
   return createJsonFetcher({
     certificateAuthority,
     proxyFor: createProxyFor({ httpsProxy, noProxy }),
+    proxy,
   })
 }
 
@@ -121,7 +135,9 @@ test('the proxy gets the credentials of its URL, and no message contains them', 
   expect(proxy.requests[0]).toMatch(new RegExp(`^proxy-authorization: Basic ${basic}\\r$`, 'im'))
   proxy.response = 'HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n'
   const { message } = await failure()
-  expect(message).toBe('through the proxy in HTTPS_PROXY: the proxy responded with 407')
+  expect(message).toBe(
+    `through the proxy http://127.0.0.1:${proxy.port} (HTTPS_PROXY): the proxy responded with 407`,
+  )
 })
 
 test.for([
@@ -136,7 +152,11 @@ test.for([
     /the proxy responded with 302/,
   ],
   ['responds with a page', 'HTTP/1.1 204 No Content\r\n\r\n', /the proxy responded with 204/],
-  ['is no proxy', 'SSH-2.0-OpenSSH\r\n', /through the proxy in HTTPS_PROXY: /],
+  [
+    'is no proxy',
+    'SSH-2.0-OpenSSH\r\n',
+    /through the proxy http:\/\/127\.0\.0\.1:\d+ \(HTTPS_PROXY\): /,
+  ],
 ] as const)('a proxy that %s is named as the reason', async ([, response, message]) => {
   proxy.response = response
   expect((await failure()).message).toMatch(message)
@@ -145,16 +165,102 @@ test.for([
 test('a proxy that cannot be reached is named as the reason', async () => {
   await proxy.close()
   expect(await failure()).toEqual({
-    message: expect.stringMatching(/^through the proxy in HTTPS_PROXY: .*ECONNREFUSED/) as string,
+    message: expect.stringMatching(
+      /^through the proxy http:\/\/127\.0\.0\.1:\d+ \(HTTPS_PROXY\): .*ECONNREFUSED/,
+    ) as string,
     code: 'ECONNREFUSED',
   })
   proxy = await startEgressProxy(0)
 })
 
-test('a proxy that never responds is given up at the timeout', async () => {
+test.for([
+  ['the proxy', (): void => void (proxy.response = '')],
+  ['the issuer behind the proxy', (): void => void (onRequest = () => undefined)],
+  [
+    'the issuer behind the proxy, in the middle of a document,',
+    (): void => void (onRequest = (_request, response) => response.write('{"keys":')),
+  ],
+] as const)('if %s hangs, the timeout names the proxy', async ([, hang]) => {
+  hang()
+  const error = await fetchDocument(DOCUMENT, 1_000).catch((e: unknown) => e)
+  expect(error).toBeInstanceOf(ProxyTimeoutError)
+  expect((error as ProxyTimeoutError).proxy).toBe(
+    `the proxy http://127.0.0.1:${proxy.port} (HTTPS_PROXY)`,
+  )
+})
+
+test('the log line of a proxy that hangs names the proxy, without its credentials', async () => {
   proxy.response = ''
-  const error = await fetchDocument(DOCUMENT, 300).catch((e: unknown) => e)
-  expect((error as Error).name).toBe('TimeoutError')
+  const lines: string[] = []
+  const source = createKeySource(
+    { issuer: 'https://issuer.test', discoveryUrl: undefined, keyLifetime: 86_400_000 },
+    {
+      fetcher: fetcherThrough(`http://gate:s%40cret@127.0.0.1:${proxy.port}`),
+      timing: { ...SYSTEM_TIMING, fetchTimeout: 500 },
+      log: createLog({ level: 'info', destination: { write: (line) => lines.push(line) } }),
+      onKeyDropped: () => undefined,
+      onFetched: () => undefined,
+      onCachedKeyUsed: () => undefined,
+    },
+  )
+  await source.refetch()
+  source.close()
+  expect(JSON.parse(lines.join(''))).toMatchObject({
+    msg: 'issuer keys could not be loaded',
+    reason: `no response within 0.5 s through the proxy http://127.0.0.1:${proxy.port} (HTTPS_PROXY): it hangs, or the issuer does`,
+  })
+})
+
+describe('a proxy of one issuer', () => {
+  const own = (overrides: Partial<IssuerProxy> = {}): JsonFetcher =>
+    fetcherThrough('http://127.0.0.1:1', {
+      noProxy: '*',
+      proxy: {
+        url: `http://127.0.0.1:${proxy.port}`,
+        certificateAuthority: undefined,
+        credentials: undefined,
+        ...overrides,
+      },
+    })
+
+  test('takes the place of the one in the environment, whatever NO_PROXY says', async () => {
+    fetcher = own()
+    expect(await fetchDocument()).toEqual({ url: DOCUMENT.pathname })
+    expect(proxy.requests[0]).toMatch(/^CONNECT issuer\.test:443 /)
+    expect(proxy.requests[0]).not.toMatch(/authorization/i)
+  })
+
+  test('gets its credentials, and no message contains them', async () => {
+    fetcher = own({ credentials: 'gate:s@cr:et' })
+    await fetchDocument()
+    const basic = Buffer.from('gate:s@cr:et').toString('base64')
+    expect(proxy.requests[0]).toMatch(new RegExp(`^proxy-authorization: Basic ${basic}\\r$`, 'im'))
+    proxy.response = 'HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n'
+    expect((await failure()).message).toBe(
+      `through the proxy http://127.0.0.1:${proxy.port} (authentication.issuers): the proxy responded with 407`,
+    )
+  })
+
+  test('is verified by its own CA when it is reached over TLS', async () => {
+    const proxies = await createAuthority({ commonName: 'proxies' })
+    const serving = await proxies.issue({
+      commonName: 'proxy',
+      ipAddresses: ['127.0.0.1'],
+      usages: ['server'],
+    })
+    await proxy.close()
+    proxy = await startEgressProxy((issuer.address() as AddressInfo).port, serving)
+    const url = `https://127.0.0.1:${proxy.port}`
+    fetcher = own({ url, certificateAuthority: proxies.certificatePem })
+    expect(await fetchDocument()).toEqual({ url: DOCUMENT.pathname })
+    fetcher = own({ url })
+    const { message, code } = await failure()
+    expect([...UNKNOWN_CA_CODES]).toContain(code)
+    expect(message).toContain(`through the proxy ${url} (authentication.issuers): `)
+    // The CA of the issuer is not one for proxies.
+    fetcher = own({ url, certificateAuthority: authority.certificatePem })
+    expect([...UNKNOWN_CA_CODES]).toContain((await failure()).code)
+  })
 })
 
 test('a document has a size limit through the proxy, too', async () => {

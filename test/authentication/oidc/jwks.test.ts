@@ -27,6 +27,8 @@ interface World {
   timers: { callback: () => void; delay: number }[]
   logged: string[]
   dropped: number
+  fetched: number
+  cachedUses: number
   closed: boolean
 }
 
@@ -43,13 +45,17 @@ beforeEach(() => {
     timers: [],
     logged: [],
     dropped: 0,
+    fetched: 0,
+    cachedUses: 0,
     closed: false,
   }
 })
 
-function start(): KeySource {
+const DAY_MS = 86_400_000
+
+function start(keyLifetime = DAY_MS): KeySource {
   const { timers, logged } = world
-  const options = { issuer: ISSUER, discoveryUrl: undefined }
+  const options = { issuer: ISSUER, discoveryUrl: undefined, keyLifetime }
   return createKeySource(options, {
     fetcher: {
       async fetchJson(url, signal) {
@@ -80,6 +86,8 @@ function start(): KeySource {
     },
     log: createLog({ level: 'info', destination: { write: (line) => logged.push(line) } }),
     onKeyDropped: () => world.dropped++,
+    onFetched: () => world.fetched++,
+    onCachedKeyUsed: () => world.cachedUses++,
   })
 }
 
@@ -94,8 +102,8 @@ async function fire(source: KeySource): Promise<number> {
   return timer!.delay
 }
 
-async function loaded(): Promise<KeySource> {
-  const source = start()
+async function loaded(keyLifetime?: number): Promise<KeySource> {
+  const source = start(keyLifetime)
   await source.refetch()
   return source
 }
@@ -245,6 +253,91 @@ describe('the refresh', () => {
     expect(world.dropped).toBe(1)
     expect(world.logged.at(-1)).toContain('issuer no longer publishes a usable key')
     expect(source.problem()).toBeUndefined()
+    source.close()
+  })
+})
+
+describe('while the issuer is unreachable', () => {
+  /** Fires the retries of an outage until `milliseconds` have passed. */
+  async function outage(source: KeySource, milliseconds: number): Promise<void> {
+    world.failure = new Error('down')
+    for (const end = world.now + milliseconds; world.now < end;) {
+      world.now += world.timers[0]!.delay
+      await fire(source)
+    }
+  }
+
+  test('keys are used until their lifetime is over, counted from the last fetch', async () => {
+    const source = await loaded()
+    await outage(source, DAY_MS - 60_000)
+    expect(kids(source)).toEqual(['first'])
+    expect(source.problem()).toBeUndefined()
+    expect(world.dropped).toBe(0)
+    const fetchedAt = 1_800_000_000_000
+    await outage(source, fetchedAt + DAY_MS - world.now)
+    // Not a whole retry later.
+    expect(world.now - fetchedAt).toBeLessThan(DAY_MS + 1_000)
+    expect(kids(source)).toEqual([])
+    expect(source.problem()).toBe('down')
+    expect(world.dropped).toBe(1)
+    expect(JSON.parse(world.logged.at(-1)!)).toMatchObject({
+      issuer: ISSUER,
+      lastFetched: '2027-01-15T08:00:00.000Z',
+      reason: 'down',
+      msg: 'cached issuer keys have expired',
+    })
+    source.close()
+  })
+
+  test('expired keys are logged once, and the next fetch makes them good again', async () => {
+    const source = await loaded()
+    await outage(source, 2 * DAY_MS)
+    expect(world.dropped).toBe(1)
+    expect(world.logged.filter((line) => line.includes('have expired'))).toHaveLength(1)
+    world.failure = undefined
+    await fire(source)
+    expect(kids(source)).toEqual(['first'])
+    expect(source.problem()).toBeUndefined()
+    expect(world.dropped).toBe(1)
+    source.close()
+  })
+
+  test('a set without a usable key does not make expired keys good again', async () => {
+    const source = await loaded()
+    await outage(source, 2 * DAY_MS)
+    world.failure = undefined
+    world.keys = []
+    await fire(source)
+    expect(source.problem()).toBe(`${ISSUER}/keys contains no usable key`)
+    source.close()
+  })
+
+  test('each use is counted, and logged once a minute', async () => {
+    const source = await loaded()
+    source.used()
+    expect(world.cachedUses).toBe(0)
+    world.failure = new Error('down')
+    await fire(source)
+    for (let use = 0; use < 100; use++) source.used()
+    world.now += 60_000
+    source.used()
+    expect(world.cachedUses).toBe(101)
+    const lines = world.logged.filter((line) => line.includes('verified with cached keys'))
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { issuer: ISSUER, reason: 'down', lastFetched: '2027-01-15T08:00:00.000Z', suppressed: 0 },
+      { suppressed: 99 },
+    ])
+    world.failure = undefined
+    await fire(source)
+    source.used()
+    expect(world.cachedUses).toBe(101)
+    source.close()
+  })
+
+  test('keys of a short lifetime are refreshed before half of it is over', async () => {
+    const source = await loaded(600_000)
+    expect(world.timers[0]?.delay).toBeCloseTo(300_000)
+    expect(world.fetched).toBe(1)
     source.close()
   })
 })

@@ -143,7 +143,9 @@ describe('a user', () => {
     expect((await signIn(jwt, { sub: 'ada', ...elsewhere })).user.unassertedGroups).toBe('unknown')
     const { url } = issuer
     const options: IssuerOptions = {
-      issuers: [{ url, missingGroups: 'refuse', sharesNames: false }],
+      issuers: [
+        { url, missingGroups: 'refuse', sharesNames: false, cachedKeyLifetime: 86_400_000 },
+      ],
       hasCertificates: false,
     }
     expect(await refusalOf(() => signIn(jwt, { sub: 'ada', ...elsewhere }, options))).toMatch(

@@ -6,6 +6,7 @@ import {
   type OidcSignIn,
 } from '../../../src/authentication/oidc/oidc.ts'
 import { createLog, type Log } from '../../../src/log.ts'
+import { createMetrics, type Metrics } from '../../../src/metrics.ts'
 
 /** The sign-in by ID tokens; `authenticate` takes the bare token. */
 export interface TestOidc extends Omit<OidcSignIn, 'authenticate'> {
@@ -14,6 +15,7 @@ export interface TestOidc extends Omit<OidcSignIn, 'authenticate'> {
 
 export interface TestOidcOptions extends Partial<OidcOptions> {
   readonly log?: Log
+  readonly metrics?: Metrics
   readonly onRevoked?: () => void
 }
 
@@ -22,12 +24,13 @@ export function startOidc(
   configuration: AuthenticationConfiguration,
   {
     log = createLog({ level: 'silent' }),
+    metrics = createMetrics({ processMetrics: false }),
     onRevoked = () => undefined,
     proxyFor = () => undefined,
     ...options
   }: TestOidcOptions,
 ): TestOidc {
-  const oidc = createOidcSignIn({ ...options, proxyFor }, { log, onRevoked })
+  const oidc = createOidcSignIn({ ...options, proxyFor }, { log, metrics, onRevoked })
   oidc.update(configuration)
   return {
     ...oidc,
