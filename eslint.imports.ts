@@ -10,6 +10,7 @@ export const openToAll: readonly string[] = [
   'metrics',
   'tally',
   'lru',
+  'patterns',
   'swap-list',
   'pem',
   'undici',

@@ -4,6 +4,7 @@
  */
 import { StatusError } from '../status.ts'
 import type { UserInfo } from './authenticator.ts'
+import { withUnasserted } from './group-filter.ts'
 import { quote } from './quote.ts'
 
 export interface SystemIdentities {
@@ -20,13 +21,23 @@ const OWN_EXTRAS = 'gatehouse/'
 
 /** Longest user name, uid, group, extra key or extra value, in bytes of UTF-8. */
 const MAX_NAME_BYTES = 1_024
-const MAX_GROUPS = 1_000
+
+export interface IdentityLimits {
+  /** Groups, without `system:authenticated` where Gatehouse adds it. */
+  readonly maxGroups: number
+  /** All groups and extra values together, in bytes of UTF-8. */
+  readonly maxIdentityBytes: number
+}
+
 /**
- * All groups and extra values together, in bytes: what the longest token holds (30,720), with a prefix of
- * 34 bytes for each of 1,000 groups. kube-apiserver accepts headers of a megabyte, far more than these
- * make with their names.
+ * The bytes are what the longest token holds (30,720), with a prefix of 34 bytes for each of 1,000 groups.
+ * kube-apiserver accepts headers of a megabyte, far more than these make with their names.
  */
-const MAX_TOTAL_BYTES = 65_536
+export const DEFAULT_IDENTITY_LIMITS: IdentityLimits = {
+  maxGroups: 1_000,
+  maxIdentityBytes: 65_536,
+}
+
 const FEWER = 'ask your administrator for a credential with fewer groups'
 
 // eslint-disable-next-line no-control-regex -- the expression finds them
@@ -43,14 +54,14 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]/
 const INVISIBLE =
   /[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}[\u{16fe4}]\u2800\ufffc\ufffd\u{1d159}]--[ \u3000\u200c\u200d]]/v
 
-export interface GuardOptions {
+export interface GuardOptions extends IdentityLimits {
   readonly systemIdentities: SystemIdentities
   /** What a group whose name cannot be sent unchanged costs: the whole identity, or only the group. */
   readonly unusableGroups: 'refuse' | 'drop'
 }
 
 /**
- * Returns the user with `system:authenticated` added to the groups if it is missing. Groups that are
+ * Returns the user with each group once, and with `system:authenticated` added if it is missing. Groups that are
  * dropped become `unassertedGroups`, as they are and without the blanks at their ends, so that deny rules
  * still count them.
  *
@@ -71,36 +82,48 @@ export function guardIdentity(user: UserInfo, options: GuardOptions): UserInfo {
     }
     for (const value of values) checkName('extra value', value)
   }
-  checkSize(user)
-  const guarded = dropped === undefined ? user : withoutGroups(user, dropped)
+  checkSize(user, options)
+  const guarded = withoutRepeats(dropped === undefined ? user : withoutGroups(user, dropped))
   return guarded.groups.includes(AUTHENTICATED)
     ? guarded
     : { ...guarded, groups: [...guarded.groups, AUTHENTICATED] }
 }
 
-/** The groups to drop, also without the blanks at their ends; undefined when all groups are usable. */
-function unusableGroups({ groups }: UserInfo, options: GuardOptions): Set<string> | undefined {
+/** The groups to drop; undefined when all groups are usable. */
+function unusableGroups(
+  { groups, unassertedGroups = [] }: UserInfo,
+  options: GuardOptions,
+): Set<string> | undefined {
+  // What a filter has left out is not sent, but a credential that claims it is rejected all the same.
+  if (unassertedGroups !== 'unknown') {
+    for (const group of unassertedGroups) checkReservedGroup(group, options)
+  }
   let dropped: Set<string> | undefined
   for (const group of groups) {
     const problem = nameProblem('group', group)
     if (problem === undefined) {
-      if (group !== AUTHENTICATED) {
-        checkReserved('group', group, options.systemIdentities.groups)
-      }
+      checkReservedGroup(group, options)
       continue
     }
     if (options.unusableGroups === 'refuse') throw rejected(problem)
     dropped ??= new Set()
-    dropped.add(group).add(group.trim())
+    dropped.add(group)
   }
   return dropped
 }
 
 function withoutGroups(user: UserInfo, dropped: ReadonlySet<string>): UserInfo {
-  const groups = user.groups.filter((group) => nameProblem('group', group) === undefined)
-  // A trimmed name may be one that the user is in anyway.
-  const unassertedGroups = [...dropped].filter((group) => group !== '' && !groups.includes(group))
-  return { ...user, groups, unassertedGroups }
+  const groups = user.groups.filter((group) => !dropped.has(group))
+  return withUnasserted({ ...user, groups }, [...dropped])
+}
+
+function withoutRepeats(user: UserInfo): UserInfo {
+  const groups = [...new Set(user.groups)]
+  return groups.length === user.groups.length ? user : { ...user, groups }
+}
+
+function checkReservedGroup(group: string, { systemIdentities }: GuardOptions): void {
+  if (group !== AUTHENTICATED) checkReserved('group', group, systemIdentities.groups)
 }
 
 /**
@@ -129,15 +152,16 @@ function nameProblem(what: string, value: string): string | undefined {
   return undefined
 }
 
-function checkSize({ groups, extra }: UserInfo): void {
-  if (groups.length > MAX_GROUPS) {
-    throw rejected(`${groups.length} groups exceed the limit of ${MAX_GROUPS}: ${FEWER}`)
+function checkSize({ groups, extra }: UserInfo, limits: IdentityLimits): void {
+  const { maxGroups, maxIdentityBytes } = limits
+  if (groups.length > maxGroups) {
+    throw rejected(`${groups.length} groups exceed the limit of ${maxGroups}: ${FEWER}`)
   }
   const values = [...groups, ...Object.values(extra).flat()]
   const total = values.reduce((sum, value) => sum + Buffer.byteLength(value), 0)
-  if (total > MAX_TOTAL_BYTES) {
+  if (total > maxIdentityBytes) {
     throw rejected(
-      `${total} bytes of groups and extra values exceed the limit of ${MAX_TOTAL_BYTES}: ${FEWER}`,
+      `${total} bytes of groups and extra values exceed the limit of ${maxIdentityBytes}: ${FEWER}`,
     )
   }
 }

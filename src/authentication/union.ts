@@ -47,10 +47,8 @@ export function createSignInUnion(
         authentication.user,
         own === undefined ? options : { ...options, systemIdentities: own },
       )
-      const { unassertedGroups = [] } = user
-      if (typeof unassertedGroups !== 'string' && unassertedGroups.length > 0) {
-        onGroupsDropped(user, unassertedGroups)
-      }
+      const dropped = droppedGroups(authentication.user, user)
+      if (dropped.length > 0) onGroupsDropped(user, dropped)
       result = { ...authentication, user }
       guarded.set(authentication, result)
     }
@@ -90,6 +88,12 @@ export function createSignInUnion(
     const credential = oneCredential(credentials)
     return credential === undefined ? undefined : judge(credential)
   }
+}
+
+/** What the guard dropped, without what is not asserted for another reason. */
+function droppedGroups(before: UserInfo, { unassertedGroups = [] }: UserInfo): readonly string[] {
+  if (unassertedGroups === 'unknown') return []
+  return unassertedGroups.filter((group) => !(before.unassertedGroups ?? []).includes(group))
 }
 
 /** @throws StatusError 401 when there are two */

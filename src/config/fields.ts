@@ -108,6 +108,11 @@ function proxyUrlProblem(text: string): string | undefined {
   return url.pathname === '/' && !/[?#]/.test(text) ? undefined : 'has a path, query or fragment'
 }
 
+export const groupPattern = z
+  .string()
+  .regex(/^[^*]+\*?$|^\*$/, 'is empty, or has a * that is not at the end')
+  .describe('a group; must be a name, or the beginning of names with "*" at the end')
+
 export const systemName = z
   .string()
   .startsWith('system:', 'does not begin with "system:"')

@@ -12,16 +12,40 @@ export function findUnusedOptions(
   { issuers }: AuthenticationConfiguration,
   source: Source,
 ): ConfigProblem[] {
-  return options.flatMap(({ url, missingGroups }, i) => {
-    const at = (field: string): Path => ['authentication', 'issuers', i, field]
+  return options.flatMap(({ url, missingGroups, allowedGroups }, i) => {
+    const at = (...field: Path): Path => ['authentication', 'issuers', i, ...field]
     const issuer = issuers.find((one) => one.url === url)
     if (issuer === undefined) {
       const message = `${JSON.stringify(url)} is not an issuer in authentication.configFile`
       return [source.problem(at('url'), message, 'write the exact url of the issuer, or remove it')]
     }
-    if (missingGroups !== 'refuse' || issuer.claimMappings.groups !== undefined) return []
+    const { groups } = issuer.claimMappings
+    if (groups !== undefined) {
+      return findUnmatched(allowedGroups ?? [], groups.prefix).map(([j, message, fix]) =>
+        source.problem(at('allowedGroups', j), message, fix),
+      )
+    }
+    const unused = [
+      ...(missingGroups === 'refuse' ? ['missingGroups'] : []),
+      ...(allowedGroups === undefined ? [] : ['allowedGroups']),
+    ]
     const message = 'has no effect: claimMappings.groups of the issuer is not set'
-    return [source.problem(at('missingGroups'), message, 'set claimMappings.groups, or remove it')]
+    const fix = 'set claimMappings.groups, or remove it'
+    return unused.map((field) => source.problem(at(field), message, fix))
+  })
+}
+
+/** Patterns that no group of the issuer matches: their position, a message and a fix. */
+function findUnmatched(
+  patterns: readonly string[],
+  prefix: string,
+): (readonly [number, string, string])[] {
+  return patterns.flatMap((pattern, j) => {
+    const begin = pattern.replace(/\*$/, '')
+    const mayMatch = begin.startsWith(prefix) || (begin !== pattern && prefix.startsWith(begin))
+    if (mayMatch) return []
+    const message = `matches no group: those of this issuer begin with ${JSON.stringify(prefix)}`
+    return [[j, message, `write ${JSON.stringify(prefix + pattern)}`] as const]
   })
 }
 

@@ -1,6 +1,10 @@
 /** The user that an impersonating request becomes, and which users nobody can become. */
 import type { UserInfo } from '../authentication/authenticator.ts'
-import { guardIdentity, type GuardOptions } from '../authentication/identity-guard.ts'
+import {
+  DEFAULT_IDENTITY_LIMITS,
+  guardIdentity,
+  type GuardOptions,
+} from '../authentication/identity-guard.ts'
 import {
   ANONYMOUS,
   impersonatedGroups,
@@ -46,7 +50,10 @@ export function guardTarget(
       ),
     ],
   }
-  guardIdentity(requested, { systemIdentities: allowed, unusableGroups: 'refuse' })
+  guardIdentity(requested, {
+    ...DEFAULT_IDENTITY_LIMITS,
+    ...{ systemIdentities: allowed, unusableGroups: 'refuse' },
+  })
 }
 
 /**

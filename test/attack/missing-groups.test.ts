@@ -115,3 +115,60 @@ test('by default a user with such a group is rejected, and the refusal names the
   expect(body).toContain('begins or ends with whitespace')
   await attack.close()
 })
+
+describe('with allowedGroups', () => {
+  beforeAll(async () => {
+    attack = await startAttack({
+      rules: RULES,
+      issuerOptions: { allowedGroups: ['oidc:dev', 'oidc:team-*'] },
+      configuration: { authentication: { maxGroups: 2 } },
+    })
+  })
+  afterAll(async () => {
+    await attack.expectNoSecretLeaked()
+    await attack.close()
+  })
+
+  test('the API server sees only these groups, and deny rules count all of them', async () => {
+    const groups = [
+      'contractors',
+      'team-a',
+      'dev',
+      ...Array.from({ length: 500 }, (_, i) => `g${i}`),
+    ]
+    const { status, received, event } = await get(PODS, { groups })
+    expect(status).toBe(200)
+    expect(headerValues(received[0]!, 'impersonate-group')).toEqual([
+      ...['oidc:team-a', 'oidc:dev', 'system:authenticated'],
+    ])
+    expect(event.annotations['gatehouse/unassertedGroups']).toContain('"oidc:contractors"')
+    const denied = await get(SECRETS, { groups })
+    expect(denied.status).toBe(403)
+    expect(denied.received).toEqual([])
+    expect(denied.body).toContain('only deny rules count it')
+    expect(attack.gatehouse.log.join('')).not.toContain('dropped groups')
+  })
+
+  test('a token without its groups stays one with unknown groups', async () => {
+    const { status, event } = await get(SECRETS, {})
+    expect(status).toBe(403)
+    expect(event.annotations['gatehouse/unassertedGroups']).toBe('unknown')
+  })
+
+  test('the limit counts the groups that are left', async () => {
+    const two = ['team-a', 'team-b', 'team-c'].slice(1)
+    expect((await get(PODS, { groups: [...two, 'x', 'y'] })).status).toBe(200)
+    const { status, body, received } = await get(PODS, { groups: [...two, 'team-a'] })
+    expect(status).toBe(403)
+    expect(received).toEqual([])
+    expect((JSON.parse(body) as { message: string }).message).toBe(
+      'identity rejected: 3 groups exceed the limit of 2: ask your administrator for a credential with fewer groups',
+    )
+  })
+
+  test('a group that only resembles an allowed one is not asserted', async () => {
+    const groups = ['DEV', 'dev,oidc:team-a', 'xteam-a', 'team']
+    const { received } = await get(PODS, { groups })
+    expect(headerValues(received[0]!, 'impersonate-group')).toEqual(['system:authenticated'])
+  })
+})

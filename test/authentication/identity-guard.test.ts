@@ -1,10 +1,15 @@
 import { describe, expect, test } from 'vitest'
 
 import type { UserInfo } from '../../src/authentication/authenticator.ts'
-import { guardIdentity, type GuardOptions } from '../../src/authentication/identity-guard.ts'
+import {
+  DEFAULT_IDENTITY_LIMITS,
+  guardIdentity,
+  type GuardOptions,
+} from '../../src/authentication/identity-guard.ts'
 
 const NONE_ALLOWED: GuardOptions = {
   systemIdentities: { users: [], groups: [] },
+  ...DEFAULT_IDENTITY_LIMITS,
   unusableGroups: 'refuse',
 }
 
@@ -194,6 +199,51 @@ test('system identities that the administrator allows are accepted, and no other
 test('names that only resemble system identities are accepted', () => {
   const identity = user({ username: 'xsystem:a', groups: ['my-system:b', 'systems'] })
   expect(guardIdentity(identity, NONE_ALLOWED).username).toBe('xsystem:a')
+})
+
+test('a group that is listed several times is asserted once', () => {
+  expect(guardIdentity(user({ groups: ['b', 'a', 'b'] }), NONE_ALLOWED).groups).toEqual([
+    'b',
+    'a',
+    'system:authenticated',
+  ])
+})
+
+test('the limits are those of the options, and the limit itself is allowed', () => {
+  const options = { ...NONE_ALLOWED, maxGroups: 2, maxIdentityBytes: 10 }
+  const message = (groups: readonly string[], extra: UserInfo['extra'] = {}): string => {
+    try {
+      guardIdentity(user({ groups, extra }), options)
+      return ''
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  expect(message(['a', 'b'])).toBe('')
+  expect(message(['a', 'b', 'c'])).toContain('3 groups exceed the limit of 2')
+  expect(message(['12345'], { key: ['67890'] })).toBe('')
+  // In bytes: these are six.
+  expect(message(['12345'], { key: ['1234\u00e9'] })).toContain(
+    '11 bytes of groups and extra values exceed the limit of 10',
+  )
+})
+
+describe('groups that a filter has left out', () => {
+  const left = (unassertedGroups: readonly string[]) => user({ groups: ['dev'], unassertedGroups })
+
+  test('stay with the user, whatever their names', () => {
+    const names = ['a\u200bb', 'ops']
+    expect(guardIdentity(left(names), NONE_ALLOWED).unassertedGroups).toEqual(names)
+  })
+
+  test('are refused if they are reserved for Kubernetes and not allowed', () => {
+    expect(() => guardIdentity(left(['system:masters']), NONE_ALLOWED)).toThrow('reserved')
+    const allowed = { ...NONE_ALLOWED, systemIdentities: { users: [], groups: ['system:ci'] } }
+    expect(guardIdentity(left(['system:ci']), allowed).groups).toEqual([
+      'dev',
+      'system:authenticated',
+    ])
+  })
 })
 
 describe('with unusableGroups: drop', () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Authentication, Credentials } from '../../src/authentication/authenticator.ts'
 import { unauthorized } from '../../src/authentication/bearer.ts'
 import type { Credential, SignIn } from '../../src/authentication/sign-in.ts'
+import { DEFAULT_IDENTITY_LIMITS } from '../../src/authentication/identity-guard.ts'
 import { createSignInUnion } from '../../src/authentication/union.ts'
 import { StatusError } from '../../src/status.ts'
 import type { PeerCertificate } from '../../src/http/exchange.ts'
@@ -37,7 +38,12 @@ const oidc = (
 function union(signIns: readonly SignIn[] = [x509(), oidc()]) {
   const results: string[] = []
   const authenticate = createSignInUnion(
-    { signIns, systemIdentities: { users: [], groups: [] }, unusableGroups: 'drop' },
+    {
+      ...DEFAULT_IDENTITY_LIMITS,
+      signIns,
+      systemIdentities: { users: [], groups: [] },
+      unusableGroups: 'drop',
+    },
     {
       onResult: (method, result) => results.push(`${method} ${result}`),
       onGroupsDropped: ({ username }, groups) =>
@@ -85,6 +91,19 @@ test('methods are asked in their order, until one takes the credential for its o
   const recognized = await authenticate(credentials({ authorization: 'Bearer t' }))
   expect(recognized).toMatchObject({ method: 'oidc' })
   expect(results).toEqual(['oidc ok'])
+})
+
+test('only groups that the guard drops are reported, not those that a filter has left out', async () => {
+  const { user, ...rest } = authentication('oidc')
+  const filtered = { ...user, groups: ['dev', 'ops '], unassertedGroups: ['left', 'out'] }
+  const { authenticate, results } = union([oidc(() => ({ ...rest, user: filtered }))])
+  expect(await authenticate(credentials({ authorization: 'Bearer t' }))).toMatchObject({
+    user: {
+      groups: ['dev', 'system:authenticated'],
+      unassertedGroups: ['left', 'out', 'ops ', 'ops'],
+    },
+  })
+  expect(results).toEqual(['ada ["ops ","ops"]', 'oidc ok'])
 })
 
 test('a name that another method reserves is refused, also after it was accepted', async () => {

@@ -564,6 +564,36 @@ describe('options of issuers', () => {
     ])
   })
 
+  test('that filter groups of an issuer without groups are a problem', async () => {
+    const options = '[{ url: https://a.example, allowedGroups: ["a:x"] }]'
+    await withIssuers([issuer('https://a.example')], options)
+    expect(problems()).toEqual([
+      expect.stringContaining('allowedGroups: has no effect: claimMappings.groups'),
+    ])
+  })
+
+  test('that allow groups without the prefix of the issuer are a problem', async () => {
+    const options = '[{ url: https://a.example, allowedGroups: ["x", "a:x", "*", "a*", "b*"] }]'
+    await withIssuers([issuer('https://a.example', groups)], options)
+    expect(problems()).toEqual([
+      'gatehouse.yaml:10:55: authentication.issuers[0].allowedGroups[0]: matches no group: those of this ' +
+        'issuer begin with "a:" (write "a:x")',
+      'gatehouse.yaml:10:78: authentication.issuers[0].allowedGroups[4]: matches no group: those of this ' +
+        'issuer begin with "a:" (write "a:b*")',
+    ])
+  })
+
+  test.for(['""', '"a*b"', '"**"'])(
+    'that allow groups such as %s are a problem',
+    async (pattern) => {
+      const options = `[{ url: https://a.example, allowedGroups: [${pattern}] }]`
+      await withIssuers([issuer('https://a.example', groups)], options)
+      expect(problems()).toEqual([
+        expect.stringContaining('is empty, or has a * that is not at the end'),
+      ])
+    },
+  )
+
   test('are listed once', async () => {
     const options = '[{ url: https://a.example }, { url: https://a.example }]'
     await withIssuers([issuer('https://a.example', groups)], options)

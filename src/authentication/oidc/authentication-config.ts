@@ -1,6 +1,7 @@
 import { readDocument } from '../../config/document.ts'
 import { ConfigError } from '../../config/problem.ts'
 import { fieldName, type Path } from '../../config/path.ts'
+import { createGroupFilter, type GroupFilter } from '../group-filter.ts'
 import { checkAcrossFields } from './authentication-checks.ts'
 import type { Expressions } from './authentication-expressions.ts'
 import {
@@ -40,6 +41,8 @@ export interface Issuer {
   readonly audiences: readonly string[]
   readonly rules: ValidationRules
   readonly claimMappings: ClaimMappings
+  /** Which groups of its users are asserted; absent: all of them. */
+  readonly filterGroups?: GroupFilter
   /** Whether its users may have the names of users of another source. */
   readonly sharesNames: boolean
 }
@@ -103,6 +106,9 @@ function toIssuer(
   const { issuer } = jwt
   return {
     ...(access === undefined ? {} : { access }),
+    ...(own?.allowedGroups === undefined
+      ? {}
+      : { filterGroups: createGroupFilter(own.allowedGroups) }),
     url: issuer.url,
     sharesNames: own?.sharesNames === true,
     discoveryUrl: issuer.discoveryURL,

@@ -12,7 +12,8 @@ export function userOf(claims: JsonObject, issuer: Issuer): UserInfo {
   checkClaimSources(claims)
   const tokenClaims = new TokenClaims(claims)
   const user = mapClaims(tokenClaims, issuer.claimMappings)
-  // kube-apiserver's rules see the groups with their repetitions.
+  // kube-apiserver's rules see the groups with their repetitions, and those that are not asserted.
   checkRules(tokenClaims, user, issuer.rules)
-  return withoutRepeats(user, issuer.claimMappings.groups)
+  const once = withoutRepeats(user, issuer.claimMappings.groups)
+  return issuer.filterGroups === undefined ? once : issuer.filterGroups(once)
 }

@@ -50,12 +50,16 @@ export function compileRules(file: Pick<AccessRules, 'default' | 'rules'>): Auth
           shadow: NO_SHADOW,
         }
 
+  const find = (attributes: Attributes): Matches =>
+    findMatches(rules, index.candidates(attributes), attributes)
+  const isAllowed = (attributes: Attributes): boolean => find(attributes).allow !== NONE
+
   return (attributes) => {
-    const matches = findMatches(rules, index.candidates(attributes), attributes)
+    const matches = find(attributes)
     const deny = rules[matches.deny]
     let decided = deny?.decision ?? rules[matches.allow]?.decision ?? byDefault
     if (attributes.user.unassertedGroups !== undefined) {
-      decided = explainUnasserted(decided, deny?.matches, attributes)
+      decided = explainUnasserted(decided, deny?.matches, isAllowed, attributes)
     }
     if (matches.shadow.length === 0) return decided
     const shadow = shadowDecisions(rules, matches.shadow, decided)

@@ -2,7 +2,17 @@
 import { z } from 'zod'
 
 import { duration } from '../duration.ts'
-import { choice, count, flag, inputFile, origin, proxyUrl, systemName } from '../fields.ts'
+import {
+  choice,
+  count,
+  flag,
+  groupPattern,
+  inputFile,
+  origin,
+  proxyUrl,
+  systemName,
+  wholeNumber,
+} from '../fields.ts'
 import { fieldNames } from './field-names.ts'
 
 const CLIENT_CA = { reload: 'client CA' }
@@ -82,6 +92,17 @@ const issuerOptions = z.strictObject({
       'issuers with `sharesNames: true`. Whoever controls one of them can then act as a user of the ' +
       'others. By default, prefixes that overlap are refused',
   ).default(false),
+  allowedGroups: z
+    .array(groupPattern)
+    .min(1, 'is empty')
+    .optional()
+    .meta({
+      description:
+        'groups of this issuer that are asserted to the API server, with the prefix of the issuer. A `*` ' +
+        'at the end stands for the rest of a name. Allow rules do not count the other groups, and deny ' +
+        'rules do. If unset, every group is asserted; must be a list of groups',
+      examples: [['oidc:platform', 'oidc:team-*']],
+    }),
   jwksFile: inputFile(
     "the issuer's public keys, a JSON Web Key Set (RFC 7517), for an issuer that cannot be reached. " +
       'Nothing is fetched then, and its keys change only with the file',
@@ -167,6 +188,15 @@ export const authentication = z
       })
       .describe('Streams (exec, attach, port-forward, proxy, logs, watches) that are running.')
       .prefault({}),
+    maxGroups: count(
+      'groups of one user that are asserted. A user with more is rejected (403)',
+      5_000,
+    ).default(1_000),
+    maxIdentityBytes: wholeNumber(
+      'bytes of all groups and extra values of one user together. A user with more is rejected (403)',
+      1,
+      262_144,
+    ).default(65_536),
     tokenCacheSize: count('verified tokens that are cached until they expire').default(10_000),
   })
   .describe(

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import type { Authentication } from '../../../src/authentication/authenticator.ts'
 import type { SignIn } from '../../../src/authentication/sign-in.ts'
 import { createTokenReviewSignIn } from '../../../src/authentication/token-review/token-review.ts'
+import { DEFAULT_IDENTITY_LIMITS } from '../../../src/authentication/identity-guard.ts'
 import { createSignInUnion } from '../../../src/authentication/union.ts'
 import {
   ReviewError,
@@ -238,7 +239,12 @@ describe('another token is left to other methods', () => {
 describe('the identity guard', () => {
   const union = () =>
     createSignInUnion(
-      { signIns: [signIn], systemIdentities: { users: [], groups: [] }, unusableGroups: 'refuse' },
+      {
+        ...DEFAULT_IDENTITY_LIMITS,
+        signIns: [signIn],
+        systemIdentities: { users: [], groups: [] },
+        unusableGroups: 'refuse',
+      },
       { onResult: () => undefined, onGroupsDropped: () => undefined },
     )
   const through = async () =>

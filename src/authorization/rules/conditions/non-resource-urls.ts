@@ -1,4 +1,4 @@
-import { compilePatterns } from '../pattern.ts'
+import { compilePatterns } from '../../../patterns.ts'
 import type { ConditionCompiler } from './condition.ts'
 
 /**

@@ -1,5 +1,5 @@
 import type { RequestInfo } from '../../../request/types.ts'
-import { compilePatterns } from '../pattern.ts'
+import { compilePatterns } from '../../../patterns.ts'
 import type { AccessRule, ResourceRule } from '../schema.ts'
 import type { ConditionCompiler } from './condition.ts'
 

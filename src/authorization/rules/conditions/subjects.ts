@@ -1,5 +1,5 @@
 import type { UserInfo } from '../../../authentication/authenticator.ts'
-import { compilePatterns } from '../pattern.ts'
+import { compilePatterns } from '../../../patterns.ts'
 import type { AccessRule } from '../schema.ts'
 import type { ConditionCompiler } from './condition.ts'
 

@@ -75,9 +75,17 @@ test('groups that are not asserted count for deny rules and not for allow rules'
   const deny = { ...rule({ groups: ['intern*'] }), name: 'no', effect: 'deny' }
   const list = 'GET /api/v1/pods'
   expect(askingAs(someone, [allowAll, deny])(list).reason).toMatch(
-    /cannot be sent to the API server/,
+    /a group of the user is not sent to the API server/,
   )
-  expect(askingAs(someone, [rule({ groups: ['interns'] })])(list).decision).toBe('noOpinion')
+  const missed = askingAs(someone, [rule({ groups: ['interns'] })])(list)
+  expect(missed.decision).toBe('noOpinion')
+  expect(missed.reason).toMatch(/cannot be sent, so only deny rules count it/)
+  // Members of the group would be refused as well.
+  const unrelated = askingAs(someone, [rule({ groups: ['others'] })])(list)
+  expect(unrelated).toMatchObject({
+    decision: 'noOpinion',
+    reason: 'no Gatehouse rule allows this',
+  })
   const other = { ...deny, subjects: { groups: ['others'] } }
   expect(askingAs(someone, [allowAll, other])(list).decision).toBe('allow')
 })
