@@ -44,7 +44,8 @@ export function guarded<A extends readonly unknown[]>(
 
 /** The guard of one connection, which is destroyed when a callback throws. */
 export function createGuard(connection: Destroyable, effects: GuardEffects): Guard {
-  return (callback) => guarded(callback, () => connection, effects)
+  const connectionOf = (): Destroyable => connection
+  return (callback) => guarded(callback, connectionOf, effects)
 }
 
 function destroy(connectionOf: () => Destroyable, log: Log): void {

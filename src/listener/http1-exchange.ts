@@ -12,6 +12,7 @@ import type {
 } from '../http/exchange.ts'
 import type { StatusError } from '../status.ts'
 import type { Guard } from './exception-guard.ts'
+import { ExchangeEnd } from './exchange-end.ts'
 import { discardBody, holdEarlyBytes } from './http1-early-bytes.ts'
 
 const DISCONNECTED = 'the client disconnected before the end of the request body'
@@ -23,6 +24,8 @@ export interface Http1Parts {
   /** Wraps all callbacks. */
   readonly guard: Guard
   readonly onAuthenticated: () => void
+  /** Called at the end of the exchange, before the callbacks of `onAbort` and `onClose`. */
+  readonly onClosed: () => void
   /** Only for upgrade requests. */
   readonly upgrade?: { readonly socket: Duplex; readonly head: Buffer }
 }
@@ -63,18 +66,26 @@ class Http1Exchange implements BreakableExchange {
   readonly #serverResponse: ServerResponse
   readonly #guard: Guard
   readonly #onAuthenticated: () => void
+  readonly #end: ExchangeEnd
   readonly #upgrade: { readonly socket: Duplex; readonly release: () => Buffer } | undefined
   #socketTaken = false
   #bodyError: Error | undefined
   #onBodyError: ((error: Error) => void) | undefined
 
-  constructor({ message, response, connection, guard, onAuthenticated, upgrade }: Http1Parts) {
+  constructor(parts: Http1Parts) {
+    const { message, response, connection, guard, onAuthenticated, upgrade } = parts
     const length = message.headers['content-length']
     const chunked = message.headers['transfer-encoding'] !== undefined
     this.#message = message
     this.#serverResponse = response
     this.#guard = guard
     this.#onAuthenticated = onAuthenticated
+    const end = new ExchangeEnd(parts.onClosed)
+    response.on(
+      'close',
+      guard(() => end.run()),
+    )
+    this.#end = end
     this.#upgrade = upgrade && {
       socket: upgrade.socket,
       release: holdEarlyBytes(upgrade.socket, upgrade.head),
@@ -156,19 +167,20 @@ class Http1Exchange implements BreakableExchange {
   }
 
   onAbort(callback: (error: Error) => void): void {
-    const onClose = this.#guard(() => {
+    const onClose = (): void => {
       if (!this.#socketTaken && !this.#serverResponse.writableFinished) {
         callback(new Error('the client disconnected before the end of the response'))
       }
-    })
+    }
     // The client may have disconnected while its credential was being verified.
-    if (this.#serverResponse.closed || this.#serverResponse.destroyed) queueMicrotask(onClose)
-    else this.#serverResponse.once('close', onClose)
+    const { closed, destroyed } = this.#serverResponse
+    if (this.#end.isOver || closed || destroyed) queueMicrotask(this.#guard(onClose))
+    else this.#end.add(onClose)
   }
 
   onClose(callback: () => void): void {
-    if (this.#serverResponse.closed) callback()
-    else this.#serverResponse.once('close', this.#guard(callback))
+    if (this.#end.isOver || this.#serverResponse.closed) callback()
+    else this.#end.add(callback)
   }
 
   takeSocket(): { readonly socket: Duplex; readonly head: Buffer } {

@@ -64,11 +64,16 @@ export function attachHttp1(
     else sendRawRefusal(socket, refusal, code)
   }
 
-  const occupy = (state: State, message: IncomingMessage, response: ServerResponse): void => {
+  /** @returns what to call at the end of the response */
+  const occupy = (
+    state: State,
+    message: IncomingMessage,
+    response: ServerResponse,
+  ): (() => void) => {
     state.busy = true
     state.authenticated = false
     if (state.retired) response.shouldKeepAlive = false
-    const onClose = state.guard(() => {
+    return () => {
       state.busy = false
       state.idleSince = performance.now()
       state.readBefore = message.socket.bytesRead
@@ -77,8 +82,7 @@ export function attachHttp1(
       const next = state.ending || message.socket.destroyed ? undefined : state.waiting.shift()
       if (next !== undefined) serve(state, ...next)
       else if (state.retired) message.socket.end()
-    })
-    response.once('close', onClose)
+    }
   }
 
   const serve = (state: State, message: IncomingMessage, response: ServerResponse): void => {
@@ -87,10 +91,11 @@ export function attachHttp1(
       refuseRaw(state, message.socket, new StatusError('BadRequest', problem))
       return
     }
-    occupy(state, message, response)
+    const onClosed = occupy(state, message, response)
     const { connection, guard } = state
     const onAuthenticated = authenticates(state)
-    const exchange = createHttp1Exchange({ message, response, connection, guard, onAuthenticated })
+    const parts = { message, response, connection, guard, onAuthenticated, onClosed }
+    const exchange = createHttp1Exchange(parts)
     state.last = { message, exchange }
     handle(exchange)
   }
@@ -122,9 +127,10 @@ export function attachHttp1(
       return
     }
     const response = responseForUpgrade(message)
-    occupy(state, message, response)
+    const onClosed = occupy(state, message, response)
     const { connection, guard } = state
-    const parts = { message, response, connection, guard, onAuthenticated: authenticates(state) }
+    const onAuthenticated = authenticates(state)
+    const parts = { message, response, connection, guard, onAuthenticated, onClosed }
     handle(createHttp1Exchange({ ...parts, upgrade: { socket, head } }))
   }
 

@@ -10,6 +10,7 @@ import type {
   RawHeaders,
 } from '../http/exchange.ts'
 import type { Guard } from './exception-guard.ts'
+import { ExchangeEnd } from './exchange-end.ts'
 
 export interface Http2Parts {
   readonly stream: ServerHttp2Stream
@@ -20,6 +21,8 @@ export interface Http2Parts {
   readonly guard: Guard
   /** Not called after the stream has closed. */
   readonly onAuthenticated: () => void
+  /** Called at the end of the exchange, before the callbacks of `onAbort` and `onClose`. */
+  readonly onClosed: (exchange: Http2Exchange) => void
 }
 
 export interface Http2Exchange extends Exchange {
@@ -36,16 +39,22 @@ class StreamExchange implements Http2Exchange {
   readonly response: Http2Response
   bytesReceived = 0
   isAuthenticated = false
-  #isClosed = false
+  readonly #end: ExchangeEnd
   readonly #stream: ServerHttp2Stream
   readonly #headers: IncomingHttpHeaders
   readonly #guard: Guard
   readonly #onAuthenticated: () => void
 
-  constructor({ stream, headers, rawHeaders, connection, guard, onAuthenticated }: Http2Parts) {
+  constructor(parts: Http2Parts) {
+    const { stream, headers, rawHeaders, connection, guard, onAuthenticated } = parts
     const length = headers['content-length']
     this.#stream = stream
-    stream.once('close', () => (this.#isClosed = true))
+    const end = new ExchangeEnd(() => parts.onClosed(this))
+    stream.on(
+      'close',
+      guard(() => end.run()),
+    )
+    this.#end = end
     this.#headers = headers
     this.#guard = guard
     this.#onAuthenticated = onAuthenticated
@@ -80,7 +89,7 @@ class StreamExchange implements Http2Exchange {
       return
     }
     // The client may have reset the stream while its credential was being verified.
-    if (this.#isClosed || stream.closed || stream.destroyed) {
+    if (this.#end.isOver || stream.closed || stream.destroyed) {
       const fail = this.#guard(() => receiver.onError(new Error('the client reset the stream')))
       queueMicrotask(fail)
       return
@@ -121,6 +130,7 @@ class StreamExchange implements Http2Exchange {
     stream.on('aborted', () => fail())
     stream.on('error', fail)
     stream.on('close', () => fail())
+    this.#end.add(() => removeListeners(stream))
   }
 
   pauseBody(): void {
@@ -132,25 +142,25 @@ class StreamExchange implements Http2Exchange {
   }
 
   recognized(): void {
-    if (this.#isClosed) return
+    if (this.#end.isOver) return
     this.isAuthenticated = true
     this.#onAuthenticated()
   }
 
   onAbort(callback: (error: Error) => void): void {
     // Not by `writableEnded`: node itself ends the writable side when the client resets with NO_ERROR.
-    const onClose = this.#guard(() => {
+    const onClose = (): void => {
       if (!this.response.ended || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
         callback(new Error('the client reset the stream before the end of the response'))
       }
-    })
-    if (this.#isClosed) queueMicrotask(onClose)
-    else this.#stream.once('close', onClose)
+    }
+    if (this.#end.isOver) queueMicrotask(this.#guard(onClose))
+    else this.#end.add(onClose)
   }
 
   onClose(callback: () => void): void {
-    if (this.#isClosed) callback()
-    else this.#stream.once('close', this.#guard(callback))
+    if (this.#end.isOver) callback()
+    else this.#end.add(callback)
   }
 
   takeSocket(): never {
@@ -227,4 +237,18 @@ function withoutPseudoHeaders(rawHeaders: RawHeaders): RawHeaders {
   let first = 0
   while (rawHeaders[first]?.startsWith(':') === true) first += 2
   return rawHeaders.slice(first)
+}
+
+/**
+ * node keeps a session's streams in a Map, and V8 keeps the entries of a Map's outgrown tables until
+ * the next full garbage collection: a closed stream must not hold its whole exchange for that long. The
+ * remaining listeners of the current `close` event still run.
+ */
+function removeListeners(stream: ServerHttp2Stream): void {
+  stream.removeAllListeners()
+  stream.on('error', ignore)
+}
+
+function ignore(): void {
+  // The stream has closed, and its end has been recorded.
 }

@@ -10,7 +10,7 @@ import type { ClientConnection } from '../http/exchange.ts'
 import { writeRefusal } from '../http/refusal.ts'
 import { createGuard } from './exception-guard.ts'
 import { headerTooLarge } from './header-too-large.ts'
-import { createHttp2Exchange } from './http2-exchange.ts'
+import { createHttp2Exchange, type Http2Exchange } from './http2-exchange.ts'
 import { watchLiveness, type LiveSocket } from './http2-liveness.ts'
 import type { ListenerEffects, ServedConnection } from './served-connection.ts'
 
@@ -113,21 +113,24 @@ export function serveHttp2(
   first.unref()
   session.once('close', () => clearTimeout(first))
 
+  const onStreamError = (error: Error): void => {
+    log.trace({ err: error }, 'HTTP/2 stream failed')
+  }
+
+  const onClosed = ({ isAuthenticated }: Http2Exchange): void => {
+    open -= 1
+    if (isAuthenticated) authenticated -= 1
+    if (open === 0 || isAuthenticated) readBefore = socket.bytesRead
+    // The end of a watch is not a frame that would restart the timer once it has expired.
+    if (open === 0 && silent) session.setTimeout(limits.idleTimeout)
+  }
+
   const onStream = guard<StreamArguments>((stream, headers, _flags, rawHeaders) => {
     clearTimeout(first)
     open += 1
-    const parts = { stream, headers, rawHeaders, connection, guard, onAuthenticated }
+    stream.on('error', onStreamError)
+    const parts = { stream, headers, rawHeaders, connection, guard, onAuthenticated, onClosed }
     const exchange = createHttp2Exchange(parts)
-    stream.on('error', (error) => log.trace({ err: error }, 'HTTP/2 stream failed'))
-    const onClose = guard(() => {
-      open -= 1
-      if (exchange.isAuthenticated) authenticated -= 1
-      if (open === 0 || exchange.isAuthenticated) readBefore = socket.bytesRead
-      removeListeners(stream)
-      // The end of a watch is not a frame that would restart the timer once it has expired.
-      if (open === 0 && silent) session.setTimeout(limits.idleTimeout)
-    })
-    stream.once('close', onClose)
     if (stream.destroyed) return
     if (fitsLimits(rawHeaders, limits)) handle(exchange)
     else {
@@ -153,20 +156,6 @@ export function serveHttp2(
 function isRefusal({ code }: { readonly code?: string }): boolean {
   if (code === undefined) return true
   return code.startsWith('ERR_HTTP2_') && code !== 'ERR_HTTP2_SESSION_ERROR'
-}
-
-/**
- * node keeps a session's streams in a Map, and V8 keeps the entries of a Map's outgrown tables until
- * the next full garbage collection: a closed stream must not hold its whole exchange for that long. The
- * remaining listeners of the current `close` event still run.
- */
-function removeListeners(stream: ServerHttp2Stream): void {
-  stream.removeAllListeners()
-  stream.on('error', ignore)
-}
-
-function ignore(): void {
-  // The stream has closed, and its end has been recorded.
 }
 
 const HEADERS_TOO_LARGE = headerTooLarge()

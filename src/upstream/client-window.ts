@@ -19,29 +19,41 @@ export interface ClientWindow {
 
 /** Creates the windows of all clients; the function opens one. */
 export function createClientWindows(): () => ClientWindow {
-  let all = 0
-  return () => {
-    let own = 0
-    let isClosed = false
-    const limit = (): number => (all > ALL_WINDOWS ? SMALL_WINDOW : WINDOW)
-    return {
-      add(bytes) {
-        if (isClosed) return true
-        own += bytes
-        all += bytes
-        return own < limit()
-      },
-      remove(bytes) {
-        if (isClosed) return true
-        own -= bytes
-        all -= bytes
-        return own <= limit() / 2
-      },
-      close() {
-        if (isClosed) return
-        isClosed = true
-        all -= own
-      },
-    }
+  const all = { bytes: 0 }
+  return () => new Window(all)
+}
+
+class Window implements ClientWindow {
+  /** Of all clients. */
+  readonly #all: { bytes: number }
+  #own = 0
+  #isClosed = false
+
+  constructor(all: { bytes: number }) {
+    this.#all = all
+  }
+
+  get #limit(): number {
+    return this.#all.bytes > ALL_WINDOWS ? SMALL_WINDOW : WINDOW
+  }
+
+  add(bytes: number): boolean {
+    if (this.#isClosed) return true
+    this.#own += bytes
+    this.#all.bytes += bytes
+    return this.#own < this.#limit
+  }
+
+  remove(bytes: number): boolean {
+    if (this.#isClosed) return true
+    this.#own -= bytes
+    this.#all.bytes -= bytes
+    return this.#own <= this.#limit / 2
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#all.bytes -= this.#own
   }
 }
