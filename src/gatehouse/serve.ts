@@ -107,6 +107,9 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   let listener: Listener | undefined
   let reloads: Watcher | undefined
   let open = 0
+  const ended = (): void => {
+    open -= 1
+  }
   const stopBackground = (): void => {
     reloads?.stop()
     upstream.stop()
@@ -126,14 +129,12 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
         metrics,
         handle(exchange) {
           open += 1
-          void frame
-            .serve(exchange, handlerOf(exchange.request))
-            .catch((error: unknown) => {
-              const message = 'unhandled error outside the request pipeline'
-              throttledLog(log).error({ err: error }, message)
-              exchange.response.destroy()
-            })
-            .finally(() => (open -= 1))
+          frame.serve(exchange, handlerOf(exchange.request)).then(ended, (error: unknown) => {
+            ended()
+            const message = 'unhandled error outside the request pipeline'
+            throttledLog(log).error({ err: error }, message)
+            exchange.response.destroy()
+          })
         },
         onMalformed: (connection, code, message) =>
           frame.recordMalformed(connection, code, message),

@@ -95,9 +95,9 @@ export function createFrame(
   }
 
   function ownHeaders(record: AuditRecord | undefined): string[] {
-    const headers = [...responseHeaders]
-    if (record !== undefined) headers.push('Audit-ID', record.auditID)
-    return headers
+    return record === undefined
+      ? [...responseHeaders]
+      : responseHeaders.concat('Audit-ID', record.auditID)
   }
 
   /**

@@ -137,7 +137,7 @@ export function createHandlerChain(
           authorized,
           target,
           auditID: record.auditID,
-          ownHeaders: [...ownHeaders(record), ...limitHeaders(slot)],
+          ownHeaders: ownHeaders(record).concat(limitHeaders(slot)),
           record,
           onCut: (end) => running.endBy(end),
         })

@@ -131,8 +131,10 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       try {
         effects.identityGate.check()
         const headers = headersFor(forward, current)
-        const work: Promise<ForwardOutcome> = forward.exchange.request.isUpgrade
-          ? upgrade(forward, current, headers, { limits, identityMode: identity.mode })
+        return forward.exchange.request.isUpgrade
+          ? upgrade(forward, current, headers, { limits, identityMode: identity.mode }).catch(
+              recordAndThrow,
+            )
           : relay(forward, current, headers, {
               stalls,
               openWindow,
@@ -140,7 +142,6 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
               bodyTimeout,
               identityMode: identity.mode,
             })
-        return work.catch(recordAndThrow)
       } catch (error) {
         // A transport whose queue is full throws at once, and so does the gate.
         return recordAndThrow(error)
@@ -236,6 +237,7 @@ function relay(
     isConnect: isConnect(authorized.info),
     record: forward.record,
     identityMode,
+    onRefused: failures.failed,
     onTruncated: failures.truncated,
     stalls: longRunning ? undefined : stalls,
     window: openWindow(),

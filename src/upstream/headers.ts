@@ -31,6 +31,8 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'x-requested-with',
 ])
 
+const CONNECTION = 'connection'
+
 /** Content negotiation, conditional requests and what kubectl reports about itself. */
 const HARMLESS_PREFIXES = ['accept-', 'if-', 'kubectl-']
 
@@ -70,7 +72,7 @@ export function upstreamHeaders(options: UpstreamHeaderOptions): string[] {
   }
   headers.push('audit-id', options.auditID, 'x-forwarded-for', options.forwardedFor)
   if (options.authorization !== undefined) headers.push('authorization', options.authorization)
-  for (const part of identity) headers.push(part)
+  headers.push(...identity)
   assertIdentity(headers, options)
   return headers
 }
@@ -79,11 +81,12 @@ export function upstreamHeaders(options: UpstreamHeaderOptions): string[] {
 function connectionOptions(rawHeaders: RawHeaders): Set<string> | undefined {
   let options: Set<string> | undefined
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    if ((rawHeaders[i] ?? '').toLowerCase() !== 'connection') continue
+    const name = rawHeaders[i] ?? ''
+    if (name.length !== CONNECTION.length || name.toLowerCase() !== CONNECTION) continue
     for (const option of (rawHeaders[i + 1] ?? '').toLowerCase().split(',')) {
-      const name = option.trim()
-      if (name !== '' && name !== 'close' && !HOP_BY_HOP.has(name))
-        (options ??= new Set()).add(name)
+      const listed = option.trim()
+      if (listed !== '' && listed !== 'close' && !HOP_BY_HOP.has(listed))
+        (options ??= new Set()).add(listed)
     }
   }
   return options

@@ -33,6 +33,8 @@ export interface RelayOptions {
   readonly record: ForwardRecord
   /** For the record. */
   readonly identityMode: string
+  /** Called with the reason why nothing was sent to the client, before `done` rejects with it. */
+  readonly onRefused: (error: StatusError) => void
   /** Called when a response ends early, after its head was sent to the client. */
   readonly onTruncated: (error: Error) => void
   /** Ends the exchange when its client stalls; undefined for streams, which may be silent. */
@@ -351,6 +353,7 @@ export class Relay implements ResponseReceiver, Stallable {
     this.#settled = true
     this.#options.window.close()
     if (this.#stallEntry !== undefined) this.#options.stalls?.remove(this.#stallEntry)
+    this.#options.onRefused(error)
     this.#reject(error)
   }
 
