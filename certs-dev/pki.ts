@@ -30,7 +30,7 @@ export type Usage = 'client' | 'server'
 
 /** The subject of a certificate. */
 interface Subject {
-  /** In a client certificate, the Kubernetes user name. */
+  /** In a client certificate, the Kubernetes user name; `''` for none. */
   readonly commonName: string
   /** One O attribute each, in this order: the Kubernetes groups. */
   readonly organizations?: readonly string[]
@@ -42,6 +42,9 @@ interface Subject {
 export interface CertificateRequest extends Subject {
   readonly dnsNames?: readonly string[]
   readonly ipAddresses?: readonly string[]
+  readonly uris?: readonly string[]
+  /** More extensions, such as a malformed one. */
+  readonly extensions?: readonly RawExtension[]
   /** Extended key usages; if empty, the certificate does not have the extension. */
   readonly usages: readonly Usage[]
   /** Validity: from an hour ago, since clocks differ, until this many days from now. Default: 30. */
@@ -50,6 +53,14 @@ export interface CertificateRequest extends Subject {
   readonly notBefore?: Date
   /** Overrides the end that `days` implies. */
   readonly notAfter?: Date
+}
+
+export interface RawExtension {
+  /** The object identifier, such as `2.5.29.17`. */
+  readonly type: string
+  readonly critical: boolean
+  /** DER. */
+  readonly value: Uint8Array
 }
 
 /** An authority that issues certificates. */
@@ -168,7 +179,7 @@ function subjectOf({ commonName, organizations = [], uid }: Subject): x509.Name 
   const attribute = (type: string, utf8String: string) => ({ [type]: [{ utf8String }] })
   return new x509.Name([
     ...organizations.map((organization) => attribute('O', organization)),
-    attribute('CN', commonName),
+    ...(commonName === '' ? [] : [attribute('CN', commonName)]),
     ...(uid === undefined ? [] : [attribute(UID_OID, uid)]),
   ])
 }
@@ -198,6 +209,7 @@ function leafExtensions(request: CertificateRequest): x509.Extension[] {
       if (isIP(value) === 0) throw new TypeError(`"${value}" is not an IP address`)
       return { type: 'ip' as const, value }
     }),
+    ...(request.uris ?? []).map((value) => ({ type: 'url' as const, value })),
   ]
   const usages = request.usages.map((usage) =>
     usage === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth,
@@ -207,6 +219,9 @@ function leafExtensions(request: CertificateRequest): x509.Extension[] {
     new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
     ...(usages.length > 0 ? [new x509.ExtendedKeyUsageExtension(usages)] : []),
     ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
+    ...(request.extensions ?? []).map(
+      ({ type, critical, value }) => new x509.Extension(type, critical, Buffer.from(value)),
+    ),
   ]
 }
 

@@ -4,7 +4,12 @@ import type { SystemIdentities } from './identity-guard.ts'
 
 /** The one credential of a request. */
 export type Credential =
-  | { readonly kind: 'certificate'; readonly certificate: PeerCertificate }
+  | {
+      readonly kind: 'certificate'
+      readonly certificate: PeerCertificate
+      /** The connection that it came with. */
+      readonly connection: ClientConnection
+    }
   /** A bearer token without its scheme, not looked at yet. */
   | { readonly kind: 'token'; readonly token: string }
 

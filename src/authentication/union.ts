@@ -99,10 +99,13 @@ function droppedGroups(before: UserInfo, { unassertedGroups = [] }: UserInfo): r
 /** @throws StatusError 401 when there are two */
 function oneCredential(credentials: Credentials): Credential | undefined {
   const token = tokenOf(credentials)
-  const { peerCertificate } = credentials.connection
+  const { connection } = credentials
+  const { peerCertificate } = connection
   if (peerCertificate === undefined)
     return token === undefined ? undefined : { kind: 'token', token }
-  if (token === undefined) return { kind: 'certificate', certificate: peerCertificate }
+  if (token === undefined) {
+    return { kind: 'certificate', certificate: peerCertificate, connection }
+  }
   throw new StatusError(
     'Unauthorized',
     'Unauthorized: the request carries a client certificate and a token; send only one of them',

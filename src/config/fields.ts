@@ -108,6 +108,14 @@ function proxyUrlProblem(text: string): string | undefined {
   return url.pathname === '/' && !/[?#]/.test(text) ? undefined : 'has a path, query or fragment'
 }
 
+export const namePrefix = (meaning: string) =>
+  z
+    .string()
+    .max(200, 'is longer than 200 characters')
+    .refine((text) => !text.toLowerCase().startsWith('system:'), 'is reserved for Kubernetes')
+    .default('')
+    .describe(`${meaning}; must be a text such as "cert:", or "" for none`)
+
 export const groupPattern = z
   .string()
   .regex(/^[^*]+\*?$|^\*$/, 'is empty, or has a * that is not at the end')

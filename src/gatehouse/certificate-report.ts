@@ -69,13 +69,19 @@ export function reportUpstream(credential: UpstreamCredential, now: number): Cer
 
 export function reportClientTrust(
   {
-    clientCAFile,
+    caFiles,
     crlFile,
-  }: { readonly clientCAFile: string; readonly crlFile?: string | undefined },
-  { ca, crl }: ClientTrust,
+  }: { readonly caFiles: readonly string[]; readonly crlFile?: string | undefined },
+  {
+    ca,
+    crl,
+    bundles = [{ ca }],
+  }: Pick<ClientTrust, 'ca' | 'crl'> & {
+    readonly bundles?: readonly { readonly ca: string }[]
+  },
   now: number,
 ): CertificateReport {
-  const authorities = datesOf(clientCAFile, ca, '')
+  const authorities = bundles.flatMap((bundle, i) => datesOf(caFiles[i] ?? '', bundle.ca, ''))
   const warnings = warnOf(authorities, now, SOON_MS)
   const expirations = { client_ca: firstEnd(authorities), crl: Infinity }
   if (crl === undefined || crlFile === undefined) return { warnings, expirations }

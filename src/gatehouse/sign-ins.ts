@@ -12,11 +12,18 @@ import { accessFiles } from '../authentication/oidc/issuer-access.ts'
 import { createOidcSignIn } from '../authentication/oidc/oidc.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createTokenReviewSignIn } from '../authentication/token-review/token-review.ts'
-import { loadClientTrust, type ClientTrust } from '../authentication/x509/client-ca.ts'
+import {
+  authorityFiles,
+  loadClientTrust,
+  type ClientTrust,
+  type ClientTrustFiles,
+} from '../authentication/x509/client-ca.ts'
+import { certificatePrefixes } from '../authentication/x509/client-ca.ts'
 import { createX509SignIn } from '../authentication/x509/x509.ts'
 import type { ReviewClient } from '../cluster/review-client.ts'
 import type { ProxyFor } from '../config/egress-proxy.ts'
 import type { ConfigurationReading } from '../config/load.ts'
+import { valueAt } from '../config/path.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { SignInField } from '../config/schema/authentication.ts'
@@ -85,15 +92,16 @@ interface SignInKind<T> {
 type LoadPart = <T>(part: Part<T> | undefined) => LoadedPart<T> | undefined
 
 const x509: SignInKind<ClientTrust> = {
-  part({ fileAt }) {
-    const clientCAFile = fileAt(['authentication', 'x509', 'clientCAFile'])
-    const crlFile = fileAt(['authentication', 'x509', 'crlFile'])
-    if (clientCAFile === undefined) return undefined
+  part(reading) {
+    const files = clientTrustFiles(reading)
+    if (files === undefined) return undefined
+    const { crlFile } = files
+    const caFiles = authorityFiles(files).map(({ caFile }) => caFile)
     return {
       what: 'client CA',
-      files: () => [clientCAFile, ...(crlFile === undefined ? [] : [crlFile])],
-      load: () => loadClientTrust(clientCAFile, crlFile),
-      report: (trust, now) => reportClientTrust({ clientCAFile, crlFile }, trust, now),
+      files: () => [...caFiles, ...(crlFile === undefined ? [] : [crlFile])],
+      load: () => loadClientTrust(files),
+      report: (trust, now) => reportClientTrust({ caFiles, crlFile }, trust, now),
     }
   },
   create(_options, { trustGeneration, chainOf, trustClients }) {
@@ -104,6 +112,23 @@ const x509: SignInKind<ClientTrust> = {
     }
     return { signIn, update }
   },
+}
+
+/**
+ * The files of client certificates; undefined if the configuration has none, or one that cannot be read.
+ * Those of `clientCAFile` are checked even if the configuration has problems elsewhere.
+ */
+function clientTrustFiles({
+  configuration,
+  raw,
+  fileAt,
+}: ConfigurationReading): ClientTrustFiles | undefined {
+  if (configuration !== undefined) return configuration.authentication.x509
+  const clientCAFile = fileAt(['authentication', 'x509', 'clientCAFile'])
+  const crlFile = fileAt(['authentication', 'x509', 'crlFile'])
+  // Revocation lists are checked against all CAs.
+  const isPlain = valueAt(raw, ['authentication', 'x509', 'authorities']) === undefined
+  return clientCAFile === undefined ? undefined : { clientCAFile, ...(isPlain ? { crlFile } : {}) }
 }
 
 type ServiceAccountOptions = NonNullable<AuthenticationOptions['serviceAccounts']>
@@ -143,7 +168,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
     const { issuers = [] } = authentication ?? {}
     const options = authentication && {
       issuers,
-      hasCertificates: authentication.x509 !== undefined,
+      certificatePrefixes: certificatePrefixes(authentication.x509),
       serviceAccountIssuers: authentication.serviceAccounts?.issuers ?? [],
     }
     const methods = reading.configuration?.signIn.methods ?? []

@@ -1,5 +1,6 @@
 /** The names that users can have, for findings about rules that name nobody. */
 import { loadAuthenticationConfiguration } from '../authentication/oidc/authentication-config.ts'
+import { certificatePrefixes } from '../authentication/x509/client-ca.ts'
 import type { SubjectNames } from '../authorization/rules/findings/subjects.ts'
 import type { ConfigurationReading } from '../config/load.ts'
 import { ConfigError } from '../config/problem.ts'
@@ -19,10 +20,17 @@ export function readSubjectNames({
   try {
     const issuers = file === undefined ? [] : loadAuthenticationConfiguration(file).issuers
     const mappings = issuers.map(({ claimMappings }) => claimMappings)
+    const certificates = certificatePrefixes(configuration.authentication.x509)
     return {
-      userPrefixes: mappings.map(({ username }) => username.prefix),
-      groupPrefixes: mappings.flatMap((mapping) => mapping.groups?.prefix ?? []),
-      hasCertificates: configuration.authentication.x509 !== undefined,
+      userPrefixes: [
+        ...mappings.map(({ username }) => username.prefix),
+        ...certificates.username.filter((prefix) => prefix !== ''),
+      ],
+      groupPrefixes: [
+        ...mappings.flatMap((mapping) => mapping.groups?.prefix ?? []),
+        ...certificates.groups.filter((prefix) => prefix !== ''),
+      ],
+      hasCertificates: [...certificates.username, ...certificates.groups].includes(''),
       ...withServiceAccounts(configuration, { systemUsers: users, systemGroups: groups }),
     }
   } catch (error) {

@@ -78,6 +78,7 @@ describe('a file that the page says is read again', () => {
 async function startWithEveryFile(): Promise<TestGatehouse> {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-reference-'))
   const authority = await createAuthority({ commonName: 'users' })
+  const partners = await createAuthority({ commonName: 'partners' })
   const sni = await authority.issue({
     commonName: 'sni',
     dnsNames: ['sni.example.com'],
@@ -85,7 +86,8 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
   })
   const files = {
     'ca.crt': authority.certificatePem,
-    'ca.crl': await authority.revoke([]),
+    'ca.crl': (await authority.revoke([])) + (await partners.revoke([])),
+    'partners-ca.crt': partners.certificatePem,
     'sni.crt': sni.certificatePem,
     'sni.key': sni.keyPem,
     'serving-ca.crt': authority.certificatePem,
@@ -104,7 +106,11 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
     upstream: upstreamOf(api),
     configuration: {
       authentication: {
-        x509: { clientCAFile: join(folder, 'ca.crt'), crlFile: join(folder, 'ca.crl') },
+        x509: {
+          clientCAFile: join(folder, 'ca.crt'),
+          crlFile: join(folder, 'ca.crl'),
+          authorities: [{ caFile: join(folder, 'partners-ca.crt') }],
+        },
         configFile: join(folder, 'issuers.yaml'),
         issuers: [
           { url: KNOWN_ISSUER, jwksFile: join(folder, 'keys.json') },

@@ -530,6 +530,102 @@ test('what every file held is known to the watcher, those of the kubeconfig too'
   expect(['serving.crt', 'rules.yaml', 'token'].map(isSame)).toEqual([true, true, false])
 })
 
+describe('client CAs with names of their own', () => {
+  async function withX509(x509: object): Promise<readonly string[]> {
+    await configure('  x509: { clientCAFile: ca.crt }', `  x509: ${JSON.stringify(x509)}`)
+    return problems().map((line) => line.replace(/^.*authentication\.x509\.?/, ''))
+  }
+  const spiffe = { caFile: 'other.crt', usernameFrom: 'spiffeID', trustDomain: 'example.org' }
+
+  beforeEach(async () => {
+    const other = await createAuthority({ commonName: 'other' })
+    await writeFile(at('other.crt'), other.certificatePem)
+  })
+
+  test('take the place of clientCAFile', async () => {
+    expect(await withX509({ authorities: [{ caFile: 'other.crt' }] })).toEqual([])
+  })
+
+  test.for<readonly [what: string, x509: object, problem: string]>([
+    ['no CA', {}, 'names no CA (set clientCAFile, authorities or both)'],
+    [
+      'SPIFFE IDs of any trust domain',
+      { authorities: [{ ...spiffe, trustDomain: undefined }] },
+      'authorities[0].trustDomain: is required with spiffeID (write the trust domain of the CA)',
+    ],
+    [
+      'a trust domain without SPIFFE IDs',
+      { authorities: [{ ...spiffe, usernameFrom: 'commonName' }] },
+      'authorities[0].trustDomain: has no effect without usernameFrom: spiffeID (remove it)',
+    ],
+    [
+      'a trust domain that is a URL',
+      { authorities: [{ ...spiffe, trustDomain: 'spiffe://example.org' }] },
+      'authorities[0].trustDomain: "spiffe://example.org" is not a trust domain (must be a name of lower-case letters, digits, ".", "-" and "_")',
+    ],
+    [
+      'a prefix of Kubernetes',
+      { authorities: [{ caFile: 'other.crt', usernamePrefix: 'System:' }] },
+      'authorities[0].usernamePrefix: is reserved for Kubernetes (must be a text such as "cert:", or "" for none)',
+    ],
+    [
+      'a mapping for nobody',
+      { authorities: [{ ...spiffe, groupMappings: [{ groups: ['web'] }] }] },
+      'authorities[0].groupMappings[0]: is for nobody (set usernames, organizations or both)',
+    ],
+    [
+      'a CA in two files',
+      { clientCAFile: 'ca.crt', authorities: [{ caFile: 'ca2.crt', usernamePrefix: 'a:' }] },
+      'keep it in one file',
+    ],
+  ])('with %s are a problem', async ([, x509, problem]) => {
+    await writeFile(at('ca2.crt'), await readFile(at('ca.crt')))
+    expect(await withX509(x509)).toEqual([expect.stringContaining(problem)])
+  })
+
+  test('with prefixes that overlap are a problem', async () => {
+    const last = await createAuthority({ commonName: 'last' })
+    await writeFile(at('last.crt'), last.certificatePem)
+    const authorities = [
+      { caFile: 'other.crt', usernamePrefix: 'a:', groupPrefix: 'g:' },
+      { caFile: 'last.crt', usernamePrefix: 'a:b:', groupPrefix: 'g:' },
+    ]
+    expect(await withX509({ authorities })).toEqual([
+      'authorities[1].usernamePrefix: "a:b:", with which its names begin, overlaps with "a:" of authorities[0] (choose another prefix, or put the CAs into one file)',
+      'authorities[1].groupPrefix: "g:", with which its names begin, overlaps with "g:" of authorities[0] (choose another prefix, or put the CAs into one file)',
+    ])
+  })
+
+  test('and an issuer with the same prefix are a problem', async () => {
+    const jwt = [
+      {
+        issuer: { url: 'https://a.example', audiences: ['kubernetes'] },
+        claimMappings: {
+          username: { claim: 'sub', prefix: 'a:' },
+          groups: { claim: 'groups', prefix: '' },
+        },
+      },
+    ]
+    const head = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AuthenticationConfiguration' }
+    await writeFile(at('authentication.yaml'), JSON.stringify({ ...head, jwt }))
+    const x509 = {
+      authorities: [{ caFile: 'other.crt', usernamePrefix: 'a:b:', groupPrefix: 'g:' }],
+    }
+    await configure(
+      '  x509: { clientCAFile: ca.crt }',
+      `  configFile: authentication.yaml\n  x509: ${JSON.stringify(x509)}`,
+    )
+    expect(problems()).toEqual([
+      expect.stringContaining(
+        '"a:" overlaps with "a:b:", with which user names of client certificates begin',
+      ),
+      expect.stringContaining(
+        '"" overlaps with "g:", with which groups of client certificates begin',
+      ),
+    ])
+  })
+})
+
 describe('options of issuers', () => {
   const issuer = (url: string, groups?: object) => ({
     issuer: { url, audiences: ['kubernetes'] },

@@ -9,8 +9,8 @@ import { prefixOfNames } from './expression-prefix.ts'
 /** The options of gatehouse.yaml that concern issuers. */
 export interface IssuerOptions {
   readonly issuers: Configuration['authentication']['issuers']
-  /** Whether client certificates sign users in, too. */
-  readonly hasCertificates: boolean
+  /** The prefixes of names in client certificates, `''` among them for names without one. */
+  readonly certificatePrefixes: Readonly<Record<'username' | 'groups', readonly string[]>>
   /** Whose tokens the API server reviews; an issuer here must not be one of them. */
   readonly serviceAccountIssuers?: readonly string[]
 }
@@ -24,15 +24,15 @@ interface Source {
 }
 
 /**
- * Checks the prefixes of each issuer against those of the others and against client certificates, whose
- * names have no prefix. Two prefixes overlap if one begins with the other: with `a:` and `a:b:`, the user
+ * Checks the prefixes of each issuer against those of the others and of client certificates. Names in
+ * certificates without a prefix may be any but those of an issuer, which are refused. Two prefixes overlap if one begins with the other: with `a:` and `a:b:`, the user
  * `b:ada` of the first issuer is the user `ada` of the second. User names and groups are two name spaces.
  * Of an expression, the prefix is what all of its names are known to begin with.
  */
 export function checkNames(
   reading: DocumentReading<unknown>,
   expressions: Expressions,
-  { issuers, hasCertificates }: IssuerOptions,
+  { issuers, certificatePrefixes }: IssuerOptions,
 ): ConfigProblem[] {
   const sharing = new Set(issuers.flatMap(({ url, sharesNames }) => (sharesNames ? [url] : [])))
   return (['username', 'groups'] as const).flatMap((field) => {
@@ -44,7 +44,18 @@ export function checkNames(
         ? 'begin the expression with a prefix, such as "oidc:" + claims.sub'
         : 'set a prefix'
       const problems: ConfigProblem[] = []
-      if (hasCertificates && prefix === '' && !sharing.has(url)) {
+      const isShared = sharing.has(url)
+      const taken = isShared ? undefined : takenPrefix(prefix, certificatePrefixes[field])
+      if (taken !== undefined && taken !== '') {
+        problems.push(
+          reading.problem(
+            path,
+            `${JSON.stringify(prefix)} overlaps with ${JSON.stringify(taken)}, with which ${names} of client certificates begin`,
+            `${fix}, or accept it with sharesNames: true in authentication.issuers of gatehouse.yaml`,
+          ),
+        )
+      }
+      if (taken === '') {
         problems.push(
           reading.problem(
             path,
@@ -55,7 +66,7 @@ export function checkNames(
       }
       const other = sources
         .slice(0, i)
-        .find((one) => overlaps(source, one) && !(sharing.has(url) && sharing.has(one.url)))
+        .find((one) => overlaps(prefix, one.prefix) && !(isShared && sharing.has(one.url)))
       if (other !== undefined) {
         problems.push(
           reading.problem(
@@ -92,7 +103,14 @@ function sourcesOf(raw: unknown, field: 'username' | 'groups', expressions: Expr
   })
 }
 
-function overlaps({ prefix: a }: Source, { prefix: b }: Source): boolean {
+/** The prefix of certificates that an issuer's prefix overlaps with; undefined when there is none. */
+function takenPrefix(prefix: string, ofCertificates: readonly string[]): string | undefined {
+  // Certificates without a prefix must not have the names of an issuer with one.
+  if (prefix === '' && ofCertificates.includes('')) return ''
+  return ofCertificates.find((other) => other !== '' && overlaps(prefix, other))
+}
+
+function overlaps(a: string, b: string): boolean {
   return a.startsWith(b) || b.startsWith(a)
 }
 

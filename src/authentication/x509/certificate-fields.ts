@@ -47,6 +47,13 @@ export function readCertificate(der: Uint8Array): CertificateFields {
   }
 }
 
+/** The extensions of a certificate. @throws RangeError for a certificate that is not DER */
+export function readCertificateExtensions(der: Uint8Array): Extension[] {
+  const fields = derSequence(firstElement(derSequence(der)).encoded)
+  const extensions = fields.find(({ tag }) => tag === CONTEXT_3)
+  return extensions === undefined ? [] : readExtensions(extensions.content)
+}
+
 /** `Extensions`, a SEQUENCE of (extnID, critical?, extnValue). @throws RangeError if it is not DER */
 export function readExtensions(der: Uint8Array): Extension[] {
   return derSequence(der).map(({ encoded }) => {

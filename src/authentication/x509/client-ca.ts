@@ -5,6 +5,8 @@ import { createSecureContext } from 'node:tls'
 import { ConfigError, fileProblem, type ConfigProblem } from '../../config/problem.ts'
 import { readText } from '../../config/read-text.ts'
 import { certificateBlocks } from '../../pem.ts'
+import type { AuthorityBundle } from './authorities.ts'
+import { PLAIN_NAMES, prefixesOf, type NameOptions } from './certificate-names.ts'
 import { isListOf, parseRevocationLists, type RevocationList } from './revocation.ts'
 
 export interface ClientTrust {
@@ -15,27 +17,73 @@ export interface ClientTrust {
    * refused.
    */
   readonly crl: string | undefined
+  /** The same CAs, file by file; absent if all of them name users as in kube-apiserver. */
+  readonly bundles?: readonly AuthorityBundle[]
+}
+
+/** A file of client CAs, and how the users of their certificates are named. */
+export interface AuthorityFile extends NameOptions {
+  readonly caFile: string
+}
+
+export interface ClientTrustFiles {
+  /** Whose certificates name users as in kube-apiserver. */
+  readonly clientCAFile?: string | undefined
+  readonly crlFile?: string | undefined
+  readonly authorities?: readonly AuthorityFile[]
+}
+
+/** Every file with client CAs. */
+export function authorityFiles({
+  clientCAFile,
+  authorities = [],
+}: ClientTrustFiles): readonly AuthorityFile[] {
+  const plain = clientCAFile === undefined ? [] : [{ ...PLAIN_NAMES, caFile: clientCAFile }]
+  return [...plain, ...authorities]
+}
+
+/** The prefixes of the names that certificates can have, `''` among them for names without one. */
+export function certificatePrefixes(files: ClientTrustFiles | undefined): CertificatePrefixes {
+  const prefixes = authorityFiles(files ?? {}).map(prefixesOf)
+  return {
+    username: [...new Set(prefixes.map(({ username }) => username))],
+    groups: [...new Set(prefixes.map(({ groups }) => groups))],
+  }
+}
+
+export interface CertificatePrefixes {
+  readonly username: readonly string[]
+  readonly groups: readonly string[]
 }
 
 /**
- * Reads and checks the client CA bundle and, if it is configured, the revocation lists.
+ * Reads and checks the client CAs and, if it is configured, the revocation lists.
  *
  * @throws ConfigError with every problem found
  */
-export function loadClientTrust(clientCAFile: string, crlFile: string | undefined): ClientTrust {
+export function loadClientTrust(files: ClientTrustFiles): ClientTrust {
+  const { crlFile } = files
   const problems: ConfigProblem[] = []
   const add = (file: string, message: string, fix: string): void => {
     problems.push(fileProblem(file, message, fix))
   }
-  const ca = read(clientCAFile, add)
+  const bundles = authorityFiles(files).map(({ caFile, ...names }) => ({
+    ...{ caFile, names },
+    ca: read(caFile, add),
+  }))
   const crl = crlFile === undefined ? undefined : read(crlFile, add)
-  const authorities = certificateBlocks(ca)
-  if (problems.length === 0) checkAuthorities(clientCAFile, authorities, add)
+  if (problems.length === 0) {
+    for (const { caFile, ca } of bundles) checkAuthorities(caFile, certificateBlocks(ca), add)
+  }
+  if (problems.length === 0) checkRepeats(bundles, add)
+  const ca = bundles.map((bundle) => bundle.ca).join('\n')
   if (problems.length === 0 && crl !== undefined && crlFile !== undefined) {
-    checkRevocationLists(crlFile, crl, authorities, add)
+    checkRevocationLists(crlFile, crl, certificateBlocks(ca), add)
   }
   if (problems.length > 0) throw new ConfigError(problems)
-  return { ca, crl }
+  return files.authorities === undefined || files.authorities.length === 0
+    ? { ca, crl }
+    : { ca, crl, bundles }
 }
 
 type Add = (file: string, message: string, fix: string) => void
@@ -60,6 +108,31 @@ function checkAuthorities(file: string, blocks: readonly string[], add: Add): vo
       add(file, `${nth} cannot be parsed`, 'provide the complete PEM certificate')
     }
   })
+}
+
+/** A CA in two files, also by another certificate for its key, would have two ways to name its users. */
+function checkRepeats(
+  bundles: readonly { readonly caFile: string; readonly ca: string }[],
+  add: Add,
+): void {
+  const files = new Map<string, string>()
+  for (const { caFile, ca } of bundles) {
+    for (const { publicKey, subject } of certificateBlocks(ca).map(
+      (pem) => new X509Certificate(pem),
+    )) {
+      const key = publicKey.export({ type: 'spki', format: 'der' }).toString('base64')
+      const other = files.get(key) ?? caFile
+      if (other !== caFile) {
+        const name = JSON.stringify(subject.replaceAll('\n', ', '))
+        add(
+          caFile,
+          `contains the CA ${name}, which ${other} contains as well`,
+          'keep it in one file',
+        )
+      }
+      files.set(key, other)
+    }
+  }
 }
 
 function checkRevocationLists(

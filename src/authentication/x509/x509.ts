@@ -1,14 +1,18 @@
 /**
  * Client certificates (apiserver/pkg/authentication/request/x509): CN is the user, every O a group,
- * the attribute 1.3.6.1.4.1.57683.2 the UID. TLS verified the chain; this reads the verdict, and
+ * the attribute 1.3.6.1.4.1.57683.2 the UID, unless the CA has names of its own. TLS verified the chain; this reads the verdict, and
  * checks for every request what may have changed since the handshake.
  */
 import type { X509Certificate } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 
 import type { ClientConnection, PeerCertificate } from '../../http/exchange.ts'
-import type { Authentication } from '../authenticator.ts'
+import { causeOf } from '../../http/refusal.ts'
+import type { Authentication, UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
 import type { SignIn } from '../sign-in.ts'
+import { createFindNames, type FindNames } from './authorities.ts'
+import { prefixesOf, takenName, type NamePrefixes } from './certificate-names.ts'
 import { createCertificateRecheck, type CertificateRecheck } from './certificate-recheck.ts'
 import type { ClientTrust } from './client-ca.ts'
 import { describeVerifyError, timeProblem } from './verify-errors.ts'
@@ -38,7 +42,38 @@ const METHOD = 'x509'
 export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Effects): X509SignIn {
   // One object for one certificate, so that what is derived from it is derived once.
   const known = new WeakMap<PeerCertificate, Authentication>()
+  // What certificates named. Keyed by the annotations, since the identity guard keeps that object.
+  const named = new WeakMap<Authentication['annotations'], UserInfo>()
   let recheck: CertificateRecheck = () => 'no client CA is loaded'
+  let findNames: FindNames | undefined
+  let prefixes: readonly NamePrefixes[] = []
+
+  /** @throws StatusError 401 */
+  function identify(certificate: PeerCertificate, connection: ClientConnection): Authentication {
+    if (findNames === undefined) return identityOf(certificate)
+    const chain = chainOf(connection)
+    const [own] = chain
+    if (own === undefined) throw unauthorized('client certificate: its connection has closed')
+    const user = findNames(chain)(own, {
+      user: () => identityOf(certificate).user,
+      organizations: attribute(certificate.subject, 'O'),
+      extra: extraOf(certificate),
+    })
+    return { ...originOf(certificate), user }
+  }
+
+  /** A CA has moved to a file that names its users in another way. */
+  function renamed(before: UserInfo, connection: ClientConnection): string | undefined {
+    const certificate = connection.peerCertificate
+    if (certificate === undefined) return 'the client has no certificate'
+    try {
+      const { user } = identify(certificate, connection)
+      return isDeepStrictEqual(user, before) ? undefined : 'the certificate now names another user'
+    } catch (error) {
+      const { cause, message } = error as Error
+      return cause instanceof Error ? causeOf(cause) : message
+    }
+  }
 
   return {
     method: METHOD,
@@ -48,14 +83,19 @@ export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Ef
       checkVerdict(certificate, generation(), now())
       let authentication = known.get(certificate)
       if (authentication === undefined) {
-        authentication = identityOf(certificate)
+        authentication = identify(certificate, credential.connection)
         known.set(certificate, authentication)
+        named.set(authentication.annotations, authentication.user)
       }
       return authentication
     },
-    recheck: (_authentication, connection) => recheck(chainOf(connection)),
-    // The names of certificates have no prefix.
-    reserves: () => undefined,
+    recheck({ annotations }, connection) {
+      const before = named.get(annotations)
+      if (before === undefined) return 'the user did not authenticate with a certificate'
+      return recheck(chainOf(connection)) ?? renamed(before, connection)
+    },
+    // Names of certificates without a prefix are nobody else's only because others have one.
+    reserves: (user) => takenName(user, prefixes),
     // Judging a certificate depends on no other system.
     readiness: () => [],
     update(clientTrust) {
@@ -64,6 +104,9 @@ export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Ef
         recheck = createCertificateRecheck(clientTrust)
         return recheck(chain)
       }
+      const { bundles } = clientTrust
+      findNames = bundles && createFindNames(bundles)
+      prefixes = (bundles ?? []).map(({ names }) => prefixesOf(names))
     },
     close: () => undefined,
   }
@@ -102,7 +145,7 @@ function checkVerdict(certificate: PeerCertificate, generation: number, now: num
 }
 
 function identityOf(certificate: PeerCertificate): Authentication {
-  const { subject, sha256, notAfter } = certificate
+  const { subject } = certificate
   const names = attribute(subject, 'CN')
   // Go takes the last CN of a subject that has several. Other readers may not, so it is rejected.
   const [username] = names
@@ -114,17 +157,20 @@ function identityOf(certificate: PeerCertificate): Authentication {
   if (uids.length > 1 || (uids.length === 1 && uid === '')) {
     throw unauthorized('client certificate: its subject has more than one UID, or an empty one')
   }
+  const groups = [...new Set(attribute(subject, 'O'))]
+  return { ...originOf(certificate), user: { username, uid, groups, extra: extraOf(certificate) } }
+}
+
+function originOf({ sha256, notAfter }: PeerCertificate): Omit<Authentication, 'user'> {
   return {
-    user: {
-      username,
-      uid,
-      groups: [...new Set(attribute(subject, 'O'))],
-      extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${sha256}`] },
-    },
     method: METHOD,
     annotations: { 'authentication.gatehouse/certificate-sha256': sha256 },
     expiresAt: notAfter,
   }
+}
+
+function extraOf({ sha256 }: PeerCertificate): UserInfo['extra'] {
+  return { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${sha256}`] }
 }
 
 function attribute(subject: PeerCertificate['subject'], name: string): readonly string[] {

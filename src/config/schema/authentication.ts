@@ -8,6 +8,7 @@ import {
   flag,
   groupPattern,
   inputFile,
+  namePrefix,
   origin,
   proxyUrl,
   systemName,
@@ -18,6 +19,49 @@ import { fieldNames } from './field-names.ts'
 const CLIENT_CA = { reload: 'client CA' }
 const ISSUERS = { reload: 'authentication configuration' }
 
+const namePatterns = (meaning: string) =>
+  z
+    .array(groupPattern)
+    .default([])
+    .describe(`${meaning}; must be a list of names, where "*" at the end stands for the rest`)
+
+const clientAuthority = z.strictObject({
+  caFile: inputFile('CAs whose certificates have these names, a PEM bundle', CLIENT_CA),
+  usernameFrom: choice(
+    'what names the user. commonName: the common name (CN). spiffeID: the SPIFFE ID, the only URI in the ' +
+      'subject alternative name',
+    ['commonName', 'spiffeID'],
+  ).default('commonName'),
+  trustDomain: z
+    .string()
+    .regex(/^[a-z0-9._-]{1,255}$/, 'is not a trust domain')
+    .optional()
+    .describe(
+      'for spiffeID: the trust domain of these CAs. IDs of another one are refused; must be a name of ' +
+        'lower-case letters, digits, ".", "-" and "_"',
+    ),
+  usernamePrefix: namePrefix(
+    'prefix of user names. Tokens and certificates of other CAs cannot name a user with it',
+  ),
+  groupPrefix: namePrefix('the same for groups'),
+  groupMappings: z
+    .array(
+      z.strictObject({
+        usernames: namePatterns('users that are in the groups, without their prefix'),
+        organizations: namePatterns('organizations (O) whose users are in the groups'),
+        groups: z
+          .array(z.string().min(1, 'is empty'))
+          .min(1, 'is empty')
+          .describe('the groups, without their prefix; must be a list of groups'),
+      }),
+    )
+    .optional()
+    .describe(
+      'the groups of users, in place of organizations. If unset, each organization is a group with ' +
+        'commonName, and users have no groups with spiffeID; must be a list of mappings',
+    ),
+})
+
 /** Each field enables an authentication method (gatehouse/sign-ins.ts). */
 const signInMethods = {
   configFile: inputFile(
@@ -26,11 +70,25 @@ const signInMethods = {
   ).optional(),
   x509: z
     .strictObject({
-      clientCAFile: inputFile('the CAs that sign client certificates, a PEM bundle', CLIENT_CA),
-      crlFile: inputFile(
-        'revocation lists, a PEM bundle with one list for each CA of clientCAFile, and for each CA below them. If unset, revocation is not checked',
+      clientCAFile: inputFile(
+        'the CAs that sign client certificates, a PEM bundle. Required without authorities',
         CLIENT_CA,
       ).optional(),
+      crlFile: inputFile(
+        'revocation lists, a PEM bundle with one list for each CA of clientCAFile and authorities, and for each CA below them. If unset, revocation is not checked',
+        CLIENT_CA,
+      ).optional(),
+      authorities: z
+        .array(clientAuthority)
+        .default([])
+        .meta({
+          description:
+            'more CAs that sign client certificates, whose users have names of another form; must be a ' +
+            'list of CA files with options',
+          examples: [
+            [{ caFile: 'workload-ca.crt', usernameFrom: 'spiffeID', trustDomain: 'example.org' }],
+          ],
+        }),
       allowedOrigins: z
         .array(origin)
         .default([])

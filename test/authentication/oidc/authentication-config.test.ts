@@ -280,7 +280,11 @@ describe('a problem with its field and a fix is reported for', () => {
 
 test('an issuer of service accounts that the API server reviews is refused', () => {
   const options = (url: string) => ({
-    ...{ issuers: [], hasCertificates: false, serviceAccountIssuers: [url] },
+    ...{
+      issuers: [],
+      certificatePrefixes: { username: [], groups: [] },
+      serviceAccountIssuers: [url],
+    },
   })
   writeFileSync(file, issuerFile({}))
   expect(() => loadAuthenticationConfiguration(file, options('https://b.example'))).not.toThrow()

@@ -146,7 +146,7 @@ describe('a user', () => {
       issuers: [
         { url, missingGroups: 'refuse', sharesNames: false, cachedKeyLifetime: 86_400_000 },
       ],
-      hasCertificates: false,
+      certificatePrefixes: { username: [], groups: [] },
     }
     expect(await refusalOf(() => signIn(jwt, { sub: 'ada', ...elsewhere }, options))).toMatch(
       /does not state its groups/,
@@ -189,7 +189,10 @@ describe('an expression in a file', () => {
     for (const { line, fix } of problems) expect(line !== undefined && fix !== '').toBe(true)
   })
 
-  const certificates: IssuerOptions = { issuers: [], hasCertificates: true }
+  const certificates: IssuerOptions = {
+    issuers: [],
+    certificatePrefixes: { username: [''], groups: [''] },
+  }
   test('gives names with a constant prefix, or others may have them', () => {
     const named = (expression: string) => ({ claimMappings: { username: { expression } } })
     expect(problemsOf(named('"oidc:" + claims.sub'), certificates)).toEqual([])

@@ -33,7 +33,10 @@ async function load(ca: string, crl?: string) {
   await writeFile(caFile, ca)
   if (crl !== undefined) await writeFile(crlFile, crl)
   try {
-    return loadClientTrust(caFile, crl === undefined ? undefined : crlFile)
+    return loadClientTrust({
+      clientCAFile: caFile,
+      crlFile: crl === undefined ? undefined : crlFile,
+    })
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     return error.problems.map(({ message }) => message)

@@ -6,6 +6,8 @@ import type { PeerCertificate } from '../../../src/http/exchange.ts'
 const NOW = Date.UTC(2026, 0, 1)
 const UID = '1.3.6.1.4.1.57683.2'
 
+const CONNECTION = { remoteAddress: '192.0.2.1', remotePort: 1, retire: () => undefined }
+
 function certificate(overrides: Partial<PeerCertificate> = {}): PeerCertificate {
   return {
     subject: { CN: 'ada', O: ['dev', 'ops'] },
@@ -23,7 +25,10 @@ function certificate(overrides: Partial<PeerCertificate> = {}): PeerCertificate 
 
 function authenticate(peerCertificate: PeerCertificate) {
   const signIn = createX509SignIn({ generation: () => 1, chainOf: () => [], now: () => NOW })
-  const result = signIn.authenticate({ kind: 'certificate', certificate: peerCertificate })
+  const result = signIn.authenticate({
+    ...{ kind: 'certificate', certificate: peerCertificate },
+    connection: { ...CONNECTION, peerCertificate },
+  })
   if (result === undefined || result instanceof Promise) return expect.fail('not judged at once')
   return result
 }
