@@ -37,6 +37,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   state: [],
   authentication: ['http', 'request', 'cluster', 'cel'],
   authorization: ['request', 'authentication', 'cluster'],
+  locks: ['http', 'authentication'],
   limits: ['request', 'authentication', 'cluster'],
   impersonation: ['http', 'request', 'authentication', 'authorization', 'cluster'],
   listener: ['http', 'limits', 'authentication'],
@@ -44,12 +45,12 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   upstream: ['http', 'request', 'authentication', 'authorization', 'cluster'],
   pipeline: [
     ...['http', 'request', 'authentication', 'authorization'],
-    ...['limits', 'audit', 'impersonation', 'upstream', 'cluster'],
+    ...['limits', 'locks', 'audit', 'impersonation', 'upstream', 'cluster'],
   ],
-  'sign-in': [...['http', 'authentication', 'limits', 'audit', 'pipeline']],
+  'sign-in': [...['http', 'authentication', 'limits', 'locks', 'audit', 'pipeline']],
   probes: ['audit', 'upstream', 'authentication'],
   gatehouse: [
-    ...['http', 'request', 'authentication', 'authorization', 'limits', 'audit'],
+    ...['http', 'request', 'authentication', 'authorization', 'limits', 'locks', 'audit'],
     ...['upstream', 'cluster', 'listener', 'impersonation', 'pipeline', 'probes', 'sign-in'],
     ...['state'],
   ],

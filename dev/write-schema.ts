@@ -10,6 +10,7 @@ import { z } from 'zod'
 
 import { rulesSchema } from '../src/authorization/rules/schema.ts'
 import { configurationSchema } from '../src/config/schema.ts'
+import { locksSchema } from '../src/locks/schema.ts'
 import { configurationReference } from './configuration-reference.ts'
 
 const root = resolve(import.meta.dirname, '..')
@@ -20,6 +21,7 @@ const generated = [
     text: jsonSchema('GatehouseConfiguration', configurationSchema),
   },
   { file: 'config/schema/rules.schema.json', text: jsonSchema('AccessRules', rulesSchema) },
+  { file: 'config/schema/locks.schema.json', text: jsonSchema('Locks', locksSchema) },
   { file: 'docs/configuration.md', text: configurationReference() },
 ]
 

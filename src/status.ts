@@ -44,6 +44,8 @@ export interface Status {
 
 export interface StatusErrorOptions {
   readonly details?: StatusDetails
+  /** The lock that refuses, for the audit record. */
+  readonly lock?: string
   /** The underlying error, for the logs; never sent. */
   readonly cause?: unknown
   /** Additional response headers, such as `Retry-After`. */
@@ -59,6 +61,7 @@ export class StatusError extends Error {
   readonly details: StatusDetails | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly closeConnection: boolean
+  readonly lock: string | undefined
 
   constructor(reason: StatusReason, message: string, options: StatusErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -68,6 +71,7 @@ export class StatusError extends Error {
     this.details = options.details
     this.headers = options.headers ?? {}
     this.closeConnection = options.closeConnection ?? false
+    this.lock = options.lock
   }
 }
 

@@ -30,6 +30,8 @@ export interface Outcome {
   readonly message?: string
   /** The cause of a refusal that the response omits: of a 401, or of an upstream failure. */
   readonly cause?: string
+  /** The lock that refused or ended the request, or that the request has set or lifted. */
+  readonly lock?: string
   /** Who ended the response before it was complete. */
   readonly abortedBy?: 'client' | 'upstream' | 'gatehouse'
   /** Body bytes from and to the client; the tunnel's bytes for an upgraded connection. */

@@ -222,13 +222,14 @@ export class RequestRecord implements AuditRecord, RecordFacts {
 function shortened(facts: StageFacts): StageFacts {
   const { outcome } = facts
   if (outcome === undefined) return facts
-  const { message, cause } = outcome
+  const { message, cause, lock } = outcome
   return {
     ...facts,
     outcome: {
       ...outcome,
       ...(message === undefined ? {} : { message: truncateJson(message, SHORT_TEXT_BYTES) }),
       ...(cause === undefined ? {} : { cause: truncateJson(cause, SHORT_TEXT_BYTES) }),
+      ...(lock === undefined ? {} : { lock: truncateJson(lock, SHORT_TEXT_BYTES) }),
     },
   }
 }

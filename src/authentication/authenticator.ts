@@ -37,6 +37,10 @@ export interface Authentication {
   readonly annotations: Readonly<Record<string, string>>
   /** When the credential expires, in milliseconds since the epoch; absent when that is not known. */
   readonly expiresAt?: number
+  /** The `jti` of a token that has one, for locks. */
+  readonly tokenID?: string
+  /** Of a client certificate, in hexadecimal digits, for locks. */
+  readonly certificateSerial?: string
 }
 
 /**

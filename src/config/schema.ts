@@ -10,6 +10,7 @@ import { address, choice, flag, inputFile, port } from './fields.ts'
 import { audit } from './schema/audit.ts'
 import { authentication } from './schema/authentication.ts'
 import { DEFAULTS } from './schema/defaults.ts'
+import { locks } from './schema/locks.ts'
 import { limits } from './schema/limits.ts'
 import { listener } from './schema/listener.ts'
 import { signIn } from './schema/sign-in.ts'
@@ -68,6 +69,7 @@ export const configurationSchema = z.strictObject({
   signIn: signIn.prefault({}),
   authorization,
   impersonation: impersonation.prefault({}),
+  locks: locks.prefault({}),
   limits: limits.prefault({}),
   state: state.prefault({}),
   audit,

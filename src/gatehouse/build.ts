@@ -5,6 +5,7 @@ import { quote } from '../authentication/quote.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createSignInUnion } from '../authentication/union.ts'
 import { addressKey } from '../limits/address-key.ts'
+import { createLocks, type Locks } from '../locks/locks.ts'
 import { createMemoryLimiter } from '../limits/memory.ts'
 import { peerChain } from '../listener/client-connection.ts'
 import { createLogThrottle } from '../log-throttle.ts'
@@ -79,19 +80,24 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     },
   )
 
+  const locks = createLocks({ onChanged: () => endLocked(locks, effects) })
+  const lockFile =
+    loaded.lockFile === undefined
+      ? []
+      : [startReloadable(loaded.lockFile, (next) => locks.replace('file', next.locks))]
   const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
   const servingCA =
     loaded.servingCA === undefined
       ? []
       : [startReloadable(loaded.servingCA, (next) => discovery.updateServingCA(next))]
   return {
-    stages: { auditor, limiter, authenticate, clusterOf: () => cluster },
+    stages: { auditor, limiter, authenticate, locks, clusterOf: () => cluster },
     ...inCluster,
     signIns,
     discovery,
     sharedState,
     reloadables: [
-      ...[serving, ...servingCA],
+      ...[serving, ...servingCA, ...lockFile],
       ...started.map(({ reloadable }) => reloadable),
       ...sharedState.reloadables,
       ...reloadables,
@@ -120,4 +126,13 @@ function recheckSignIn(signIn: SignIn, { live, log }: Pick<BuildEffects, 'live' 
   )
   if (ended > 0)
     log.info({ streams: ended }, 'ended streams whose credential is no longer accepted')
+}
+
+function endLocked(locks: Locks, { live, log }: Pick<BuildEffects, 'live' | 'log'>): void {
+  const ended = live.endWhere(({ authentication, connection, attributes }) =>
+    attributes?.impersonator === undefined
+      ? locks.refusalOf(authentication, connection)
+      : locks.refusalOf(authentication, connection, attributes.user),
+  )
+  if (ended > 0) log.info({ streams: ended }, 'ended streams of locked users')
 }

@@ -13,6 +13,7 @@ import { readConfiguration, type ConfigurationReading } from '../config/load.ts'
 import { valueAt, type Path } from '../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
+import { loadLockFile, type LoadedLocks } from '../locks/file.ts'
 import { checkCipherSuites } from '../listener/cipher-suites.ts'
 import {
   checkServingPair,
@@ -34,6 +35,8 @@ export interface Loaded {
   readonly signIns: readonly LoadedSignIn[]
   /** What the discovery document publishes; undefined without `signIn.caFile`. */
   readonly servingCA: LoadedPart<string> | undefined
+  /** Undefined without `locks.file`. */
+  readonly lockFile: LoadedPart<LoadedLocks> | undefined
   readonly rules: LoadedPart<LoadedRules>
   readonly credential: LoadedPart<UpstreamCredential>
   /** Undefined without Redis. */
@@ -86,7 +89,7 @@ export function checkAll(
 /** Everything that could be loaded; what is undefined is a problem, or was not wanted. */
 interface Parts extends Pick<
   Loaded,
-  'signIns' | 'servingCA' | 'redis' | 'warnings' | 'digests' | 'proxyFor'
+  'signIns' | 'servingCA' | 'lockFile' | 'redis' | 'warnings' | 'digests' | 'proxyFor'
 > {
   readonly configuration: Configuration | undefined
   readonly certificates: LoadedPart<ServingCertificates> | undefined
@@ -121,6 +124,8 @@ function loadParts(
   const signIns = loadSignIns(reading, load)
   const servingCAFile = fileAt(['signIn', 'caFile'])
   const servingCA = load(servingCAFile === undefined ? undefined : servingCAPart(servingCAFile))
+  const locksFile = fileAt(['locks', 'file'])
+  const lockFile = load(locksFile === undefined ? undefined : lockFilePart(locksFile))
   const certificates = load(configuration && servingPart(configuration.listener.tls))
   if (configuration === undefined) {
     problems.push(...checkServingPairs(reading).map(reading.place))
@@ -139,6 +144,7 @@ function loadParts(
   const found = [
     ...reportOf(rules, now),
     ...reportOf(certificates, now),
+    ...reportOf(lockFile, now),
     ...signIns.flatMap((signIn) => signIn.report(now).warnings),
     ...reportOf(credential, now),
     ...reportOf(redis, now),
@@ -146,7 +152,16 @@ function loadParts(
   ]
   const warnings = [...reading.warnings, ...found.map(reading.place)]
   const proxyFor = loadProxy(proxy, problems)
-  const parts = { configuration, certificates, signIns, servingCA, rules, credential, redis }
+  const parts = {
+    configuration,
+    certificates,
+    signIns,
+    servingCA,
+    lockFile,
+    rules,
+    credential,
+    redis,
+  }
   return { ...parts, problems, warnings, digests, proxyFor }
 }
 
@@ -183,6 +198,15 @@ function servingCAPart(file: string): Part<string> {
     files: () => [file],
     load: () => loadServingCA(file),
     report: () => ({ warnings: [] }),
+  }
+}
+
+function lockFilePart(file: string): Part<LoadedLocks> {
+  return {
+    what: 'locks',
+    files: () => [file],
+    load: () => loadLockFile(file),
+    report: ({ warnings }, now) => ({ warnings: warnings(now) }),
   }
 }
 

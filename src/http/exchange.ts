@@ -14,6 +14,8 @@ export interface PeerCertificate {
   readonly isCA: boolean
   /** SHA-256 of the DER, lower-case hex. */
   readonly sha256: string
+  /** Serial number, hexadecimal digits. */
+  readonly serialNumber: string
   /** Milliseconds since the epoch, as is `notAfter`. */
   readonly notBefore: number
   readonly notAfter: number

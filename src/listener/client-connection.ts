@@ -96,6 +96,7 @@ function peerCertificate(
     extKeyUsage: legacy.ext_key_usage,
     isCA: certificate.ca,
     sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    serialNumber: certificate.serialNumber,
     notBefore: certificate.validFromDate.getTime(),
     notAfter: certificate.validToDate.getTime(),
     verifyError: error,

@@ -46,6 +46,11 @@ export class CuttableRequest implements LiveRequest {
     throw this.#reason
   }
 
+  /** The lock for which it was ended. */
+  get lock(): string | undefined {
+    return this.#reason?.lock
+  }
+
   /** From now on it ends by `end`: at once if it was ended before. */
   endBy(end: (reason: StatusError) => void): void {
     this.#end = end

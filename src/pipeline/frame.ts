@@ -120,6 +120,7 @@ export function createFrame(
       reason: refusal.reason,
       message: refusal.message,
       ...(refusal.cause instanceof Error ? { cause: causeOf(refusal.cause) } : {}),
+      ...(refusal.lock === undefined ? {} : { lock: refusal.lock }),
       ...bytesOf(exchange),
       ...(isHeld ? { bytesSent: refusalLength(exchange, refusal) } : {}),
       ...(panic ? { panic } : {}),

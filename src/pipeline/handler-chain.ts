@@ -13,11 +13,13 @@ import type { ClientRequest, Exchange } from '../http/exchange.ts'
 import { inspectHeaders } from '../http/inspect.ts'
 import { rateLimitHeaders } from '../limits/headers.ts'
 import type { Limiter, Slot } from '../limits/limiter.ts'
+import { refuseLocked, type Locks } from '../locks/locks.ts'
 import type { Metrics } from '../metrics.ts'
 import { requestClass } from '../request/long-running.ts'
 import { isQueryLong, resolveRequestInfo, resolveWithoutQuery } from '../request/request-info.ts'
 import { parseTarget } from '../request/target.ts'
 import type { RequestClass } from '../request/types.ts'
+import type { ForwardOutcome } from '../upstream/outcome.ts'
 import type { Cluster } from './cluster.ts'
 import { refuseCrossSite, type OriginPolicy } from './cross-site.ts'
 import { CuttableRequest } from './cuttable-request.ts'
@@ -31,12 +33,13 @@ export interface Stages {
   readonly auditor: Auditor
   readonly limiter: Limiter
   readonly authenticate: Authenticator
+  readonly locks: Pick<Locks, 'refusalOf'>
   /** The cluster that a request is for. */
   readonly clusterOf: (request: ClientRequest) => Cluster
 }
 
 export interface HandlerChainOptions {
-  readonly stages: Pick<Stages, 'limiter' | 'authenticate' | 'clusterOf'>
+  readonly stages: Pick<Stages, 'limiter' | 'authenticate' | 'locks' | 'clusterOf'>
   readonly live: LiveRequests
   readonly ownHeaders: Frame['ownHeaders']
   readonly originPolicy: OriginPolicy
@@ -81,13 +84,17 @@ export function createHandlerChain(
     exchange.recognized()
     refuseCrossSite(request.connection, headers, originPolicy)
 
-    const { user } = authentication
-    let classOf = requestClass(info)
-    observed.requestClass = classOf
-    const admission = stages.limiter.admitUser(user, classOf)
-    let slot = admission instanceof Promise ? await admission : admission
-    let remove: ReturnType<LiveRequests['add']> | undefined
+    const running = new CuttableRequest(cluster, authentication, request.connection)
+    // In the list before anything is decided about the user: what changes later ends it.
+    const remove = live.add(running)
+    let slot: Slot | undefined
     try {
+      refuseLocked(stages.locks, authentication, request.connection)
+      const { user } = authentication
+      let classOf = requestClass(info)
+      observed.requestClass = classOf
+      const admission = stages.limiter.admitUser(user, classOf)
+      slot = admission instanceof Promise ? await admission : admission
       if (isLong) {
         // Charged first, as what the request is without its query: parsing it may take milliseconds.
         info = resolveRequestInfo(request.method, target)
@@ -101,7 +108,6 @@ export function createHandlerChain(
       record.admitted()
       refuseQueryCredential(target, info)
 
-      const running = new CuttableRequest(cluster, authentication, request.connection)
       const onDecision = (made: Decision): void => {
         const decision = running.inEffect(made)
         if (decision === undefined) return
@@ -109,8 +115,6 @@ export function createHandlerChain(
         record.decided(decision)
         for (const shadow of decision.shadow) metrics.shadowDecisions.inc({ ...shadow })
       }
-      // In the list before the decisions: a reload may come while an authorizer takes time.
-      remove = live.add(running)
       const attributes =
         headers.impersonation === undefined
           ? { user, info }
@@ -122,6 +126,7 @@ export function createHandlerChain(
               record,
             )
       running.attributes = attributes
+      refuseLockedTarget(stages.locks, running, attributes)
       const admitted = admit(attributes, cluster.authorize, onDecision)
       const authorized = admitted instanceof Promise ? await admitted : admitted
       running.throwIfCut()
@@ -141,16 +146,34 @@ export function createHandlerChain(
           record,
           onCut: (end) => running.endBy(end),
         })
-        const cause = outcome.abortedBy === 'gatehouse' ? remove() : undefined
-        return cause === undefined ? outcome : { ...outcome, cause }
+        return outcome.abortedBy === 'gatehouse' ? withCause(outcome, remove(), running) : outcome
       } finally {
         metrics.requestsInFlight.dec(inFlight)
       }
     } finally {
-      remove?.()
-      slot.release()
+      remove()
+      slot?.release()
     }
   }
+}
+
+/** The user whom the request is made as, too: it is only known now. */
+function refuseLockedTarget(
+  locks: Stages['locks'],
+  { authentication, connection }: CuttableRequest,
+  { impersonator, user }: Attributes,
+): void {
+  if (impersonator !== undefined) refuseLocked(locks, authentication, connection, user)
+}
+
+/** @param cause why it was ended from here; undefined when it was not */
+function withCause(
+  outcome: ForwardOutcome,
+  cause: string | undefined,
+  { lock }: CuttableRequest,
+): Handled {
+  if (cause === undefined) return outcome
+  return { ...outcome, cause, ...(lock === undefined ? {} : { lock }) }
 }
 
 /** Moves the charge to the class that the request has with its query. */

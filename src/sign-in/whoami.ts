@@ -5,6 +5,7 @@ import type { Exchange } from '../http/exchange.ts'
 import { inspectHeaders } from '../http/inspect.ts'
 import { rateLimitHeaders } from '../limits/headers.ts'
 import type { Limiter } from '../limits/limiter.ts'
+import { refuseLocked, type Locks } from '../locks/locks.ts'
 import { refuseCrossSite, type OriginPolicy } from '../pipeline/cross-site.ts'
 import type { Frame, Handled, Handler, Observed } from '../pipeline/frame.ts'
 import { refuseImpersonation } from '../pipeline/unsupported.ts'
@@ -12,7 +13,11 @@ import { requireRead, respond } from './own-response.ts'
 
 export interface WhoAmIOptions {
   /** Members are read anew for every request. */
-  readonly stages: { readonly limiter: Limiter; readonly authenticate: Authenticator }
+  readonly stages: {
+    readonly limiter: Limiter
+    readonly authenticate: Authenticator
+    readonly locks: Pick<Locks, 'refusalOf'>
+  }
   readonly ownHeaders: Frame['ownHeaders']
   readonly originPolicy: OriginPolicy
 }
@@ -36,6 +41,7 @@ export function createWhoAmI({ stages, ownHeaders, originPolicy }: WhoAmIOptions
     record.authenticated(authentication)
     exchange.recognized()
     refuseCrossSite(connection, headers, originPolicy)
+    refuseLocked(stages.locks, authentication, connection)
     if (headers.impersonation !== undefined) refuseImpersonation(headers.impersonation)
     observed.requestClass = 'read'
     const slot = await stages.limiter.admitUser(authentication.user, 'read')

@@ -7,6 +7,8 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 
 import { configurationSchema } from '../../src/config/schema.ts'
+import { LOCK_TARGETS } from '../../src/locks/lock.ts'
+import { locksSchema } from '../../src/locks/schema.ts'
 
 const file = resolve(import.meta.dirname, '../../config/gatehouse.yaml')
 const text = await readFile(file, 'utf8')
@@ -28,6 +30,15 @@ const WITHOUT_DEFAULT = {
 
 test('every field except for files shows its default', () => {
   expect(configurationSchema.parse(example)).toEqual(configurationSchema.parse(WITHOUT_DEFAULT))
+})
+
+test('the locks in comments are valid, one of each target', async () => {
+  const locks = await readFile(resolve(import.meta.dirname, '../../config/locks.yaml'), 'utf8')
+  expect(parse(locks)).toMatchObject({ locks: [] })
+  const shown = locks.replace('locks: []', 'locks:').replaceAll(/^#(?= {2})/gm, '')
+  const { locks: examples } = locksSchema.parse(parse(shown))
+  const targets = examples.flatMap((lock) => LOCK_TARGETS.filter((target) => target in lock))
+  expect(targets).toEqual(LOCK_TARGETS)
 })
 
 test('the commented-out header names are the defaults', () => {

@@ -99,6 +99,7 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
     'keys.json': JSON.stringify({ keys: [(await createSigningKey('first')).publicJwk] }),
     'proxy-credentials': 'gate:secret',
     'issuers.yaml': stringify(authenticationConfiguration()),
+    'locks.yaml': await readFile(resolve(import.meta.dirname, '../../config/locks.yaml'), 'utf8'),
   }
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
   const api = await startApiServer()
@@ -136,6 +137,7 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
           secretFile: join(folder, 'state-secret'),
         },
       },
+      locks: { file: join(folder, 'locks.yaml') },
       listener: {
         tls: {
           sniCertificates: [

@@ -1,8 +1,12 @@
+import { setImmediate as turn } from 'node:timers/promises'
+
 import { describe, expect, test } from 'vitest'
 
 import type { Authentication } from '../../src/authentication/authenticator.ts'
 import type { Attributes, Decision } from '../../src/authorization/authorizer.ts'
 import type { Impersonator } from '../../src/impersonation/impersonator.ts'
+import type { Lock } from '../../src/locks/lock.ts'
+import { createLocks } from '../../src/locks/locks.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { createFrame } from '../../src/pipeline/frame.ts'
 import { createHandlerChain } from '../../src/pipeline/handler-chain.ts'
@@ -19,7 +23,7 @@ const DENY: Decision = { decision: 'deny', rule: 'no', reason: 'not you', shadow
 interface Replaced {
   readonly authenticate?: () => Authentication | undefined | Promise<Authentication | undefined>
   readonly authorize?: (attributes: Attributes) => Decision | Promise<Decision>
-  readonly admitUser?: () => void
+  readonly admitUser?: () => void | Promise<void>
   readonly impersonate?: Impersonator
   readonly recorded?: Promise<boolean>
   readonly forward?: (options: ForwardOptions) => Promise<ForwardOutcome>
@@ -32,6 +36,16 @@ function setup(replaced: Replaced = {}) {
   const metrics = createMetrics({ processMetrics: false })
   const live = createLiveRequests({ onCutFailed: () => undefined })
   const held = { slots: 0 }
+  const locks = createLocks({
+    onChanged: () =>
+      live.endWhere(({ authentication, connection, attributes }) =>
+        locks.refusalOf(
+          authentication,
+          connection,
+          attributes?.impersonator === undefined ? undefined : attributes.user,
+        ),
+      ),
+  })
   const cluster = {
     name: 'test',
     authorize: (attributes: Attributes) => {
@@ -56,15 +70,17 @@ function setup(replaced: Replaced = {}) {
       admitSignIn: () => undefined,
       admitUser() {
         steps.push('admit user')
-        replaced.admitUser?.()
+        const waits = replaced.admitUser?.()
         held.slots += 1
-        return { state: undefined, release: () => void (held.slots -= 1) }
+        const slot = { state: undefined, release: () => void (held.slots -= 1) }
+        return waits === undefined ? slot : waits.then(() => slot)
       },
     },
     authenticate() {
       steps.push('authenticate')
       return replaced.authenticate === undefined ? ada : replaced.authenticate()
     },
+    locks,
     clusterOf: () => cluster,
   }
   const frame = createFrame({ stages, responseHeaders: [] }, { log: memoryLog().log, metrics })
@@ -80,7 +96,7 @@ function setup(replaced: Replaced = {}) {
   )
   const inFlight = () => metrics.requestsInFlight.take().reduce((sum, { count }) => sum + count, 0)
   return {
-    ...{ steps, audit, live, cluster, held, inFlight },
+    ...{ steps, audit, live, cluster, held, inFlight, locks },
     serve: (exchange: FakeExchange = fakeExchange()) => frame.serve(exchange, handler),
   }
 }
@@ -91,6 +107,14 @@ async function answer200({ exchange, record }: ForwardOptions): Promise<ForwardO
   record.responseStarted(200)
   exchange.response.end('{}')
   return { code: 200 }
+}
+
+/** Forwards until it is cut. */
+const untilCut = ({ onCut, exchange }: ForwardOptions): Promise<ForwardOutcome> => {
+  exchange.response.writeHead(200, [])
+  return new Promise((resolve) =>
+    onCut?.((reason) => resolve({ code: reason.code, abortedBy: 'gatehouse' })),
+  )
 }
 
 test('the stages run in this order', async () => {
@@ -262,14 +286,6 @@ describe('every way out is recorded exactly once, and holds nothing', () => {
 })
 
 describe('a request under way', () => {
-  /** Forwards until it is cut. */
-  const untilCut = ({ onCut, exchange }: ForwardOptions): Promise<ForwardOutcome> => {
-    exchange.response.writeHead(200, [])
-    return new Promise((resolve) =>
-      onCut?.((reason) => resolve({ code: reason.code, abortedBy: 'gatehouse' })),
-    )
-  }
-
   test('is ended by new rules, and the record says by which', async () => {
     const { audit, live, cluster, serve } = setup({ forward: untilCut })
     const served = serve()
@@ -375,6 +391,107 @@ describe('a request under way', () => {
     const [first, again] = seen
     expect(again).toMatchObject({ ...first })
     live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+  })
+})
+
+describe('a locked user', () => {
+  const LOCK: Lock = {
+    ...{ target: 'user', name: ada.user.username, reason: 'Laptop stolen.' },
+    ...{ until: undefined, actor: undefined },
+  }
+  const REFUSED = {
+    code: 403,
+    message: `user ${JSON.stringify(ada.user.username)} is locked: Laptop stolen.`,
+    lock: `user ${JSON.stringify(ada.user.username)}`,
+  }
+
+  test('is refused before any limit and any rule, and the event names the lock', async () => {
+    const { audit, locks, live, steps, serve } = setup()
+    locks.replace('file', [LOCK])
+    await serve()
+    expect(steps.slice(2)).toEqual(['resolved', 'authenticate', 'authenticated'])
+    expect(audit.closed).toMatchObject([REFUSED])
+    expect(live.size).toBe(0)
+  })
+
+  // The stages that can wait; a lock that is set meanwhile must not be missed.
+  test.for(['authenticate', 'admitUser', 'impersonate', 'authorize', 'recorded'] as const)(
+    'is refused by a lock that is set while %s waits',
+    async (stage) => {
+      const waits = Promise.withResolvers<undefined>()
+      const impersonated = { username: 'eve', uid: '', groups: [], extra: {} }
+      const replaced: Record<typeof stage, Replaced> = {
+        authenticate: { authenticate: () => waits.promise.then(() => ada) },
+        admitUser: { admitUser: () => waits.promise },
+        impersonate: {
+          impersonate: () => waits.promise.then(() => ({ user: impersonated, constraint: '' })),
+        },
+        authorize: { authorize: () => waits.promise.then(() => ALLOW) },
+        recorded: { recorded: waits.promise.then(() => true) },
+      }
+      const { audit, held, locks, live, steps, serve } = setup(replaced[stage])
+      const served = serve(
+        fakeExchange(stage === 'impersonate' ? { rawHeaders: ['Impersonate-User', 'eve'] } : {}),
+      )
+      await turn()
+      expect(audit.closed).toEqual([])
+      locks.replace('store', [LOCK])
+      waits.resolve(undefined)
+      await served
+      expect(audit.closed).toMatchObject([REFUSED])
+      expect(steps).not.toContain('forward')
+      expect([held.slots, live.size]).toEqual([0, 0])
+    },
+  )
+
+  test('loses what is running, and the event names the lock', async () => {
+    const { audit, locks, steps, serve } = setup({ forward: untilCut })
+    const served = serve()
+    await expect.poll(() => steps).toContain('forward')
+    locks.replace('store', [LOCK])
+    await served
+    const { code, message: cause, lock } = REFUSED
+    expect(audit.closed).toMatchObject([{ code, cause, lock, abortedBy: 'gatehouse' }])
+  })
+
+  test('keeps what is running when another user is locked, or the lock has ended', async () => {
+    const { locks, live, steps, serve } = setup({ forward: untilCut })
+    void serve()
+    await expect.poll(() => steps).toContain('forward')
+    locks.replace('store', [
+      { ...LOCK, name: 'grace' },
+      { ...LOCK, until: Date.now() - 1 },
+    ])
+    expect(live.size).toBe(1)
+    live.cutAll(new StatusError('ServiceUnavailable', 'shutting down'))
+  })
+
+  test('is nobody whom others can act as, even if locked while the cluster is asked', async () => {
+    const asked = Promise.withResolvers<undefined>()
+    const user = { username: 'eve', uid: '', groups: ['g'], extra: {} }
+    const { audit, locks, steps, serve } = setup({
+      impersonate: () => asked.promise.then(() => ({ user, constraint: '' })),
+    })
+    const served = serve(fakeExchange({ rawHeaders: ['Impersonate-User', 'eve'] }))
+    await turn()
+    locks.replace('store', [{ ...LOCK, target: 'group', name: 'g' }])
+    asked.resolve(undefined)
+    await served
+    expect(audit.closed).toMatchObject([{ code: 403, lock: 'group "g"' }])
+    expect(steps).not.toContain('forward')
+  })
+
+  test('loses what others are running as the user', async () => {
+    const user = { username: 'eve', uid: '', groups: [], extra: {} }
+    const { audit, locks, steps, serve } = setup({
+      impersonate: () => Promise.resolve({ user, constraint: '' }),
+      forward: untilCut,
+    })
+    const served = serve(fakeExchange({ rawHeaders: ['Impersonate-User', 'eve'] }))
+    await expect.poll(() => steps).toContain('forward')
+    locks.replace('store', [{ ...LOCK, name: 'eve' }])
+    await served
+    expect(audit.closed).toMatchObject([{ code: 403, lock: 'user "eve"' }])
   })
 })
 

@@ -60,6 +60,8 @@ export interface TestGatehouseOptions {
   readonly configuration?: Readonly<Record<string, unknown>>
   /** Options of the issuer in `authentication.issuers`. */
   readonly issuerOptions?: Readonly<Record<string, unknown>>
+  /** More files beside the configuration, by name. */
+  readonly files?: Readonly<Record<string, string>>
   /** Whether to wait until Gatehouse is ready; true by default. */
   readonly waitsForReadiness?: boolean
   /** Authentication methods that are not configured. */
@@ -142,6 +144,9 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
     writeFile(file('serving-ca.crt'), servingAuthority.certificatePem),
     writeFile(file('rules.yaml'), stringify(options.rules ?? ALLOW_ALL)),
     writeFile(file('authentication.yaml'), stringify(authenticationOf(issuer))),
+    ...Object.entries(options.files ?? {}).map(([name, text]) =>
+      writeFile(file(name), text, SECRET),
+    ),
     writeFile(file('upstream.kubeconfig'), await kubeconfigOf(options.upstream), SECRET),
   ])
   const { issuerOptions } = options

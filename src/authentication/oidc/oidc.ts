@@ -10,6 +10,7 @@ import { quote } from '../quote.ts'
 import type { SignIn } from '../sign-in.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
 import { readClaims, readCompactJws } from './compact-jws.ts'
+import { ownMember } from './strict-json.ts'
 import { createJsonFetcher } from './json-fetch.ts'
 import {
   createKeySource,
@@ -213,11 +214,16 @@ function judgeClaims(
   const user = userOf(claims, issuer)
   const annotations = { 'authentication.gatehouse/issuer': url }
   return {
-    authentication: { user, method: METHOD, annotations, expiresAt },
+    authentication: { user, method: METHOD, annotations, expiresAt, ...tokenIDOf(claims) },
     expiresAt,
     size: payload.byteLength + identitySize(user),
     proof: { issuer: url, payload, fingerprint, user },
   }
+}
+
+function tokenIDOf(claims: ReturnType<typeof readClaims>): Pick<Authentication, 'tokenID'> {
+  const jti = ownMember(claims, 'jti')
+  return typeof jti === 'string' && jti !== '' ? { tokenID: jti } : {}
 }
 
 /** What one string takes in addition to its characters, with its place in a list, in bytes. */

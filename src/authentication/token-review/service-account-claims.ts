@@ -5,6 +5,7 @@ export interface ServiceAccountClaims {
   readonly issuer: string
   /** Milliseconds since the epoch; zero if the token does not say it, so that no verdict is kept. */
   readonly expiresAt: number
+  readonly tokenID: string | undefined
 }
 
 const COMPACT = /^[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$/
@@ -17,9 +18,13 @@ export function claimsOf(token: string): ServiceAccountClaims | undefined {
   try {
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as unknown
     if (typeof claims !== 'object' || claims === null) return undefined
-    const { iss, exp } = claims as { readonly iss?: unknown; readonly exp?: unknown }
+    const { iss, exp, jti } = claims as Readonly<Record<'iss' | 'exp' | 'jti', unknown>>
     if (typeof iss !== 'string') return undefined
-    return { issuer: iss, expiresAt: typeof exp === 'number' ? exp * 1000 : 0 }
+    return {
+      issuer: iss,
+      expiresAt: typeof exp === 'number' ? exp * 1000 : 0,
+      tokenID: typeof jti === 'string' && jti !== '' ? jti : undefined,
+    }
   } catch {
     return undefined
   }

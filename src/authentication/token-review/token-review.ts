@@ -74,7 +74,7 @@ export function createTokenReviewSignIn(
 
   async function review(
     token: string,
-    { issuer, expiresAt }: ServiceAccountClaims,
+    { issuer, expiresAt, tokenID }: ServiceAccountClaims,
   ): Promise<Authentication> {
     if (underWay >= MAX_REVIEWS) {
       throw undecided('too many tokens are being reviewed; try again')
@@ -108,6 +108,7 @@ export function createTokenReviewSignIn(
         annotations: { 'authentication.gatehouse/issuer': issuer },
         // A token without a time ends only when the API server takes it back.
         ...(expiresAt === 0 ? {} : { expiresAt }),
+        ...(tokenID === undefined ? {} : { tokenID }),
       }
     } finally {
       underWay--

@@ -14,6 +14,7 @@ function certificate(overrides: Partial<PeerCertificate> = {}): PeerCertificate 
     extKeyUsage: ['1.3.6.1.5.5.7.3.2'],
     isCA: false,
     sha256: 'abcd',
+    serialNumber: '0A1B',
     notBefore: NOW - 1_000,
     notAfter: NOW + 1_000,
     verifyError: undefined,
@@ -43,6 +44,7 @@ test('CN is the user, every O is a group, and the digest identifies the credenti
     },
     method: 'x509',
     annotations: { 'authentication.gatehouse/certificate-sha256': 'abcd' },
+    certificateSerial: '0A1B',
     expiresAt: expect.any(Number) as number,
   })
 })

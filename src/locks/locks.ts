@@ -1,0 +1,73 @@
+/** All locks in force, wherever they were set. */
+import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
+import type { ClientConnection } from '../http/exchange.ts'
+import type { StatusError } from '../status.ts'
+import { lockRefusal, type Lock } from './lock.ts'
+import { createLockSet, type LockMatch, type LockSet } from './lock-set.ts'
+
+/** Where locks come from. */
+export type LockSource = 'file' | 'store'
+
+export interface Locks {
+  /**
+   * The refusal of an authenticated user, undefined if no lock applies.
+   *
+   * @param actingAs the user whom the request is made as (`kubectl --as`)
+   */
+  refusalOf(
+    authentication: Authentication,
+    connection: Pick<ClientConnection, 'remoteAddress'>,
+    actingAs?: UserInfo,
+  ): StatusError | undefined
+  /** The locks of a source, some of which may have ended. */
+  of(source: LockSource): readonly Lock[]
+  /** Puts all locks of a source into effect, in place of its earlier ones. */
+  replace(source: LockSource, locks: readonly Lock[]): void
+}
+
+export interface LocksEffects {
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number
+  /** Running requests must be checked again. */
+  readonly onChanged: () => void
+}
+
+/** Creates an empty list. */
+export function createLocks({ now = Date.now, onChanged }: LocksEffects): Locks {
+  const sets: Record<LockSource, LockSet> = { file: createLockSet([]), store: createLockSet([]) }
+  // Empty sets are left out, so that nothing is looked up where nothing is locked.
+  let inUse: readonly LockSet[] = []
+
+  return {
+    refusalOf(authentication, { remoteAddress }, actingAs) {
+      for (const set of inUse) {
+        const at = now()
+        const match =
+          set.findUser(authentication.user, at) ??
+          set.findCredential(authentication, remoteAddress, at) ??
+          (actingAs === undefined ? undefined : set.findUser(actingAs, at))
+        if (match !== undefined) return refusal(match)
+      }
+      return undefined
+    },
+    of: (source) => sets[source].locks,
+    replace(source, locks) {
+      sets[source] = createLockSet(locks)
+      inUse = Object.values(sets).filter((set) => set.locks.length > 0)
+      onChanged()
+    },
+  }
+}
+
+function refusal({ lock, doubt }: LockMatch): StatusError {
+  return lockRefusal(lock, doubt)
+}
+
+/** @throws StatusError 403 that names the lock, if one applies */
+export function refuseLocked(
+  locks: Pick<Locks, 'refusalOf'>,
+  ...subject: Parameters<Locks['refusalOf']>
+): void {
+  const refused = locks.refusalOf(...subject)
+  if (refused !== undefined) throw refused
+}
