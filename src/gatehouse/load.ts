@@ -119,13 +119,18 @@ function loadParts(
     }
   }
 
-  const rulesFile = fileAt(['authorization', 'rulesFile'])
-  const rules = load(rulesFile === undefined ? undefined : rulesPart(rulesFile, reading))
+  const loadFile = <T>(
+    path: Path,
+    partOf: (file: string) => Part<T>,
+  ): LoadedPart<T> | undefined => {
+    const file = fileAt(path)
+    return load(file === undefined ? undefined : partOf(file))
+  }
+
+  const rules = loadFile(['authorization', 'rulesFile'], (file) => rulesPart(file, reading))
   const signIns = loadSignIns(reading, load)
-  const servingCAFile = fileAt(['signIn', 'caFile'])
-  const servingCA = load(servingCAFile === undefined ? undefined : servingCAPart(servingCAFile))
-  const locksFile = fileAt(['locks', 'file'])
-  const lockFile = load(locksFile === undefined ? undefined : lockFilePart(locksFile))
+  const servingCA = loadFile(['signIn', 'caFile'], servingCAPart)
+  const lockFile = loadFile(['locks', 'file'], lockFilePart)
   const certificates = load(configuration && servingPart(configuration.listener.tls))
   if (configuration === undefined) {
     problems.push(...checkServingPairs(reading).map(reading.place))

@@ -68,6 +68,7 @@ describe('a valid token', () => {
       method: 'oidc',
       annotations: { 'authentication.gatehouse/issuer': issuer.url },
       expiresAt: expect.any(Number) as number,
+      tokenID: 'j-1',
     })
   })
 
