@@ -108,6 +108,8 @@ export function addUserCommands(
       run((commands) => commands.whoami(url, options, host)),
     )
 
+  addLockCommands(program, host, run)
+
   withServerOptions(
     program
       .command('kubeconfig')
@@ -160,6 +162,86 @@ export function addUserCommands(
       host.writeOut(completionScript(shell, program))
       await exit(0)
     })
+}
+
+/** The commands of those who may lock users, which the administrator of the server names. */
+function addLockCommands(
+  program: Command,
+  host: ClientHost,
+  run: (action: (commands: Commands) => Promise<void>) => Promise<void>,
+): void {
+  withSessionOptions(
+    withTargetOptions(
+      program
+        .command('lock')
+        .argument('[url]', 'the Gatehouse; that of the current context by default')
+        .summary('refuse a user, and end the running streams')
+        .description(
+          'Lock a user, a group, a client certificate, a token or an address: requests are refused with the reason, and running streams end. Your administrator says who may do this.',
+        ),
+    )
+      .requiredOption('--reason <text>', 'why, which the locked user reads')
+      .option('--for <duration>', 'how long, such as 30m, 2h or 7d; until it is lifted by default'),
+  )
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      examples([
+        [
+          'gatehouse lock --user oidc:mallory --for 2h --reason "Laptop stolen, call the desk."',
+          'a user',
+        ],
+        ['gatehouse lock --certificate-serial 4F1D2A90 --reason "Key leaked."', 'a certificate'],
+        ['gatehouse lock --address 192.0.2.0/24 --reason "Scans."', 'a network'],
+      ]),
+    )
+    .action((url: string | undefined, options: Parameters<Commands['lock']>[1]) =>
+      run((commands) => commands.lock(url, options, host)),
+    )
+
+  withSessionOptions(
+    withTargetOptions(
+      program
+        .command('unlock')
+        .argument('[url]', 'the Gatehouse; that of the current context by default')
+        .summary('lift a lock')
+        .description('Lift a lock. Locks of the lock file are removed there.'),
+    ),
+  )
+    .addHelpText('after', examples([['gatehouse unlock --user oidc:mallory', 'lift the lock']]))
+    .action((url: string | undefined, options: Parameters<Commands['unlock']>[1]) =>
+      run((commands) => commands.unlock(url, options, host)),
+    )
+
+  withSessionOptions(
+    program
+      .command('locks')
+      .argument('[url]', 'the Gatehouse; that of the current context by default')
+      .summary('list the locks in force')
+      .description('List the locks in force, those of the lock file included.'),
+  )
+    .addOption(outputOption())
+    .addHelpText('after', examples([['gatehouse locks --output json', 'for a script']]))
+    .action((url: string | undefined, options: Parameters<Commands['locks']>[1]) =>
+      run((commands) => commands.locks(url, options, host)),
+    )
+}
+
+function withTargetOptions(command: Command): Command {
+  return command
+    .option('--user <name>', 'a user, with the prefix of the issuer')
+    .option('--group <name>', 'a group, with the prefix of the issuer')
+    .option('--certificate-serial <hex>', 'a client certificate, by its serial number')
+    .option('--token-id <jti>', 'a token, by its claim jti')
+    .option('--address <network>', 'an address, or a network such as 192.0.2.0/24')
+}
+
+/** The options that name a sign-in. */
+function withSessionOptions(command: Command): Command {
+  return command
+    .option('--account <name>', 'the account, if you have several')
+    .option('--method <name>', 'the sign-in method, if it is not the default one')
+    .option('--kubeconfig <file>', 'kubeconfig; KUBECONFIG or ~/.kube/config by default')
 }
 
 /** The options of what writes a kubeconfig. */

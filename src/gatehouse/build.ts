@@ -5,7 +5,7 @@ import { quote } from '../authentication/quote.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createSignInUnion } from '../authentication/union.ts'
 import { addressKey } from '../limits/address-key.ts'
-import { createLocks, type Locks } from '../locks/locks.ts'
+import type { LockStore } from '../locks/store.ts'
 import { createMemoryLimiter } from '../limits/memory.ts'
 import { peerChain } from '../listener/client-connection.ts'
 import { createLogThrottle } from '../log-throttle.ts'
@@ -19,6 +19,7 @@ import type { Loaded } from './load.ts'
 import { startReloadable } from './reloadable.ts'
 import { startSharedState, type SharedState } from './shared-state.ts'
 import { openSinks } from './sinks.ts'
+import { startLocks } from './start-locks.ts'
 import { startCluster, type StartedCluster } from './start-cluster.ts'
 
 export interface BuildEffects {
@@ -33,6 +34,7 @@ export interface Built extends StartedCluster {
   readonly stages: { -readonly [Name in keyof Stages]: Stages[Name] }
   readonly signIns: readonly SignIn[]
   readonly discovery: Discovery
+  readonly lockStore: LockStore
   readonly sharedState: SharedState
 }
 
@@ -80,11 +82,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     },
   )
 
-  const locks = createLocks({ onChanged: () => endLocked(locks, effects) })
-  const lockFile =
-    loaded.lockFile === undefined
-      ? []
-      : [startReloadable(loaded.lockFile, (next) => locks.replace('file', next.locks))]
+  const { locks, lockStore, reloadables: lockFiles } = startLocks(loaded, effects)
   const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
   const servingCA =
     loaded.servingCA === undefined
@@ -95,9 +93,10 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     ...inCluster,
     signIns,
     discovery,
+    lockStore,
     sharedState,
     reloadables: [
-      ...[serving, ...servingCA, ...lockFile],
+      ...[serving, ...servingCA, ...lockFiles],
       ...started.map(({ reloadable }) => reloadable),
       ...sharedState.reloadables,
       ...reloadables,
@@ -126,13 +125,4 @@ function recheckSignIn(signIn: SignIn, { live, log }: Pick<BuildEffects, 'live' 
   )
   if (ended > 0)
     log.info({ streams: ended }, 'ended streams whose credential is no longer accepted')
-}
-
-function endLocked(locks: Locks, { live, log }: Pick<BuildEffects, 'live' | 'log'>): void {
-  const ended = live.endWhere(({ authentication, connection, attributes }) =>
-    attributes?.impersonator === undefined
-      ? locks.refusalOf(authentication, connection)
-      : locks.refusalOf(authentication, connection, attributes.user),
-  )
-  if (ended > 0) log.info({ streams: ended }, 'ended streams of locked users')
 }

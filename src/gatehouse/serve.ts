@@ -20,6 +20,7 @@ import { startProbes } from '../probes/probes.ts'
 import { readinessChecks } from '../probes/readiness-checks.ts'
 import { watchUpstream } from '../probes/upstream-readiness.ts'
 import { createRoutes } from '../sign-in/routes.ts'
+import { createLocksApi } from '../sign-in/locks.ts'
 import { createWhoAmI } from '../sign-in/whoami.ts'
 import { buildStages } from './build.ts'
 import { createListenerTlsParts, type ListenerTlsParts } from './listener-tls.ts'
@@ -88,6 +89,10 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     {
       discovery: built.discovery.handle(ownHeaders),
       whoami: createWhoAmI({ stages, ownHeaders, originPolicy }),
+      locks: createLocksApi({
+        ...{ stages, ownHeaders, originPolicy, locks: stages.locks, store: built.lockStore },
+        administrators: configuration.locks.administrators,
+      }),
       kubernetes: createHandlerChain({ stages, live, ownHeaders, originPolicy }, { metrics }),
     },
     { stages },
@@ -114,6 +119,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     reloads?.stop()
     upstream.stop()
     streamExpiry.close()
+    built.lockStore.close()
     void built.reviewClient.close()
     void built.accessReviewClient.close()
     void built.sharedState.close()

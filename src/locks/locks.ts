@@ -21,6 +21,8 @@ export interface Locks {
   ): StatusError | undefined
   /** The locks of a source, some of which may have ended. */
   of(source: LockSource): readonly Lock[]
+  /** The time by which locks end, in milliseconds since the epoch. */
+  now(): number
   /** Puts all locks of a source into effect, in place of its earlier ones. */
   replace(source: LockSource, locks: readonly Lock[]): void
 }
@@ -51,6 +53,7 @@ export function createLocks({ now = Date.now, onChanged }: LocksEffects): Locks 
       return undefined
     },
     of: (source) => sets[source].locks,
+    now,
     replace(source, locks) {
       sets[source] = createLockSet(locks)
       inUse = Object.values(sets).filter((set) => set.locks.length > 0)
@@ -70,4 +73,16 @@ export function refuseLocked(
 ): void {
   const refused = locks.refusalOf(...subject)
   if (refused !== undefined) throw refused
+}
+
+/** Whether a lock is one of this user, credential or address. */
+export function isLockOf(
+  lock: Lock,
+  authentication: Authentication,
+  { remoteAddress }: Pick<ClientConnection, 'remoteAddress'>,
+): boolean {
+  const set = createLockSet([{ ...lock, until: undefined }])
+  const match =
+    set.findUser(authentication.user, 0) ?? set.findCredential(authentication, remoteAddress, 0)
+  return match !== undefined
 }

@@ -6,6 +6,8 @@ import { LOCK_TARGETS, normalSerial, type Lock } from './lock.ts'
 
 const MAX_NAME = 1_024
 const MAX_REASON = 500
+/** Ten years. */
+const MAX_EXPIRATION_S = 10 * 366 * 86_400
 // eslint-disable-next-line no-control-regex -- the expression finds them
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/
 
@@ -65,14 +67,7 @@ export const targetFields = {
 
 const lock = z
   .strictObject({ ...targetFields, reason: reasonSchema, until: until.optional() })
-  .superRefine((value, context) => {
-    if (targetsOf(value).length === 1) return
-    context.addIssue({
-      code: 'custom',
-      message: 'must name one target',
-      params: { fix: `write one of ${LOCK_TARGETS.join(', ')}, and a lock for each target` },
-    })
-  })
+  .superRefine(checkTarget)
 
 export const locksSchema = z.strictObject({
   apiVersion: z.literal('gatehouse/v1').describe('gatehouse/v1'),
@@ -80,7 +75,33 @@ export const locksSchema = z.strictObject({
   locks: z.array(lock).describe('the locks; a list, which may be empty'),
 })
 
+/** What is sent to set a lock: it ends by Gatehouse's clock, not by the client's. */
+export const lockRequestSchema = z
+  .strictObject({
+    ...targetFields,
+    reason: reasonSchema,
+    expirationSeconds: z
+      .int()
+      .min(1)
+      .max(MAX_EXPIRATION_S)
+      .describe(`when the lock ends; must be a number of seconds from 1 to ${MAX_EXPIRATION_S}`)
+      .optional(),
+  })
+  .superRefine(checkTarget)
+
+/** What is sent to lift a lock. */
+export const unlockRequestSchema = z.strictObject(targetFields).superRefine(checkTarget)
+
 type Targets = Partial<Record<(typeof LOCK_TARGETS)[number], string | undefined>>
+
+function checkTarget(value: Targets, context: z.RefinementCtx): void {
+  if (targetsOf(value).length === 1) return
+  context.addIssue({
+    code: 'custom',
+    message: 'must name one target',
+    params: { fix: `write one of ${LOCK_TARGETS.join(', ')}, and a lock for each target` },
+  })
+}
 
 function targetsOf(value: Targets): (typeof LOCK_TARGETS)[number][] {
   return LOCK_TARGETS.filter((target) => value[target] !== undefined)

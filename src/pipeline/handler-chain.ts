@@ -33,7 +33,7 @@ export interface Stages {
   readonly auditor: Auditor
   readonly limiter: Limiter
   readonly authenticate: Authenticator
-  readonly locks: Pick<Locks, 'refusalOf'>
+  readonly locks: Locks
   /** The cluster that a request is for. */
   readonly clusterOf: (request: ClientRequest) => Cluster
 }

@@ -6,6 +6,7 @@ import { StatusError } from '../status.ts'
 export interface Routes {
   readonly discovery: Handler
   readonly whoami: Handler
+  readonly locks: Handler
   /** Everything else: the Kubernetes API. */
   readonly kubernetes: Handler
 }
@@ -14,6 +15,7 @@ export interface Routes {
 export const DISCOVERY_PATH = '/.well-known/gatehouse'
 const OWN_PREFIX = '/gatehouse'
 const WHOAMI_PATH = `${OWN_PREFIX}/api/whoami`
+const LOCKS_PATH = `${OWN_PREFIX}/api/locks`
 
 export interface RoutesEffects {
   /** Members are read anew for every request. */
@@ -38,6 +40,7 @@ export function createRoutes(
   }
   const discovery = limited(routes.discovery)
   const whoami = limited(routes.whoami)
+  const locks = limited(routes.locks)
   const unknown = limited(notFound)
   return ({ rawTarget }) => {
     // The hot path: no Kubernetes path begins with these characters.
@@ -45,6 +48,7 @@ export function createRoutes(
     const path = rawTarget.split('?', 1)[0]
     if (path === DISCOVERY_PATH) return discovery
     if (path === WHOAMI_PATH) return whoami
+    if (path === LOCKS_PATH) return locks
     if (path === OWN_PREFIX || path?.startsWith(`${OWN_PREFIX}/`) === true) return unknown
     return routes.kubernetes
   }

@@ -1,23 +1,14 @@
 import type { AuditRecord } from '../audit/record.ts'
-import type { Authentication, Authenticator } from '../authentication/authenticator.ts'
-import { unauthorized } from '../authentication/bearer.ts'
+import type { Authentication } from '../authentication/authenticator.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { inspectHeaders } from '../http/inspect.ts'
 import { rateLimitHeaders } from '../limits/headers.ts'
-import type { Limiter } from '../limits/limiter.ts'
-import { refuseLocked, type Locks } from '../locks/locks.ts'
-import { refuseCrossSite, type OriginPolicy } from '../pipeline/cross-site.ts'
+import type { OriginPolicy } from '../pipeline/cross-site.ts'
 import type { Frame, Handled, Handler, Observed } from '../pipeline/frame.ts'
-import { refuseImpersonation } from '../pipeline/unsupported.ts'
+import { identify, type ApiStages } from './identify.ts'
 import { requireRead, respond } from './own-response.ts'
 
 export interface WhoAmIOptions {
-  /** Members are read anew for every request. */
-  readonly stages: {
-    readonly limiter: Limiter
-    readonly authenticate: Authenticator
-    readonly locks: Pick<Locks, 'refusalOf'>
-  }
+  readonly stages: ApiStages
   readonly ownHeaders: Frame['ownHeaders']
   readonly originPolicy: OriginPolicy
 }
@@ -26,23 +17,12 @@ export interface WhoAmIOptions {
  * Creates the handler of `/gatehouse/api/whoami`: the user as Gatehouse sees it, before rules and the
  * API server. It takes the credentials of the Kubernetes API, and no rule can forbid it.
  */
-export function createWhoAmI({ stages, ownHeaders, originPolicy }: WhoAmIOptions): Handler {
+export function createWhoAmI(options: WhoAmIOptions): Handler {
+  const { stages, ownHeaders } = options
   return async (exchange: Exchange, record: AuditRecord, observed: Observed): Promise<Handled> => {
-    const { connection, rawHeaders, method } = exchange.request
-    observed.verb = method.toLowerCase()
-    const headers = inspectHeaders(rawHeaders)
+    observed.verb = exchange.request.method.toLowerCase()
     requireRead(exchange)
-    const authentication = await stages.authenticate({
-      connection,
-      authorization: headers.authorization,
-      webSocketToken: undefined,
-    })
-    if (authentication === undefined) throw unauthorized('no credential')
-    record.authenticated(authentication)
-    exchange.recognized()
-    refuseCrossSite(connection, headers, originPolicy)
-    refuseLocked(stages.locks, authentication, connection)
-    if (headers.impersonation !== undefined) refuseImpersonation(headers.impersonation)
+    const authentication = await identify(exchange, record, options)
     observed.requestClass = 'read'
     const slot = await stages.limiter.admitUser(authentication.user, 'read')
     try {

@@ -35,6 +35,8 @@ export interface SignInWorldOptions {
   readonly method?: Readonly<Record<string, unknown>>
   /** Members of `signIn`. */
   readonly signIn?: Readonly<Record<string, unknown>>
+  /** Members of `locks`. */
+  readonly locks?: Readonly<Record<string, unknown>>
   /** The provider of another world, which is not ended with this one. */
   readonly provider?: IdentityProvider
   readonly providerCA?: string
@@ -91,6 +93,7 @@ export async function startSignInWorld(options: SignInWorldOptions = {}): Promis
     upstream: options.upstream ?? upstreamOf(api!),
     configuration: {
       authentication: { configFile: authentication },
+      locks: options.locks ?? {},
       signIn: {
         ...options.signIn,
         methods: [

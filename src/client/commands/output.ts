@@ -15,3 +15,13 @@ export function formatted(
   const width = Math.max(...rows.map(([label]) => label.length)) + 2
   return rows.map(([label, text]) => `${label.padEnd(width)}${text}\n`).join('')
 }
+
+/** Lines of columns that are as wide as their longest text, two blanks apart. */
+export function columns(lines: readonly (readonly string[])[]): string {
+  const width = (column: number): number =>
+    Math.max(...lines.map((line) => (line[column] ?? '').length))
+  return lines
+    .map((line) => line.map((text, column) => text.padEnd(width(column))).join('  '))
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('')
+}

@@ -3,7 +3,7 @@ import { EnvHttpProxyAgent, request as sendRequest, type Dispatcher } from './un
 import { trusting } from './certificates.ts'
 
 export interface HttpRequest {
-  readonly method?: 'GET' | 'POST'
+  readonly method?: 'GET' | 'POST' | 'DELETE'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
 }

@@ -1,0 +1,39 @@
+/** Locks of one replica, which are lost when it ends. */
+import { StatusError } from '../status.ts'
+import type { Lock } from './lock.ts'
+import type { Locks } from './locks.ts'
+import { MAX_LOCKS, type LockStore } from './store.ts'
+
+export interface MemoryLockStoreEffects {
+  readonly locks: Pick<Locks, 'of' | 'replace' | 'now'>
+}
+
+/** Creates it; its locks are those of the source `store`. */
+export function createMemoryLockStore({ locks }: MemoryLockStoreEffects): LockStore {
+  const others = (target: string, name: string): readonly Lock[] =>
+    locks.of('store').filter((lock) => lock.target !== target || lock.name !== name)
+
+  return {
+    async set(lock) {
+      const now = locks.now()
+      const kept = others(lock.target, lock.name).filter(({ until = Infinity }) => now < until)
+      if (kept.length >= MAX_LOCKS) throw tooManyLocks()
+      locks.replace('store', [...kept, lock])
+    },
+    async lift(target, name) {
+      const kept = others(target, name)
+      if (kept.length === locks.of('store').length) return false
+      locks.replace('store', kept)
+      return true
+    },
+    missing: undefined,
+    close: () => undefined,
+  }
+}
+
+export function tooManyLocks(): StatusError {
+  return new StatusError(
+    'TooManyRequests',
+    `there are ${MAX_LOCKS} locks already: lift some, or lock a group or a network instead`,
+  )
+}

@@ -1,0 +1,26 @@
+/** The port of locks that are set while Gatehouse runs. */
+import type { Lock, LockTarget } from './lock.ts'
+
+export interface LockStore {
+  /**
+   * Sets a lock, in place of an earlier one with the same target. It is in effect on this replica when
+   * the promise resolves.
+   *
+   * @throws StatusError 503 when it could not be stored, 429 when there are too many
+   */
+  set(lock: Lock): Promise<void>
+  /**
+   * Lifts a lock.
+   *
+   * @returns false if there was none
+   * @throws StatusError 503 when the store cannot be used
+   */
+  lift(target: LockTarget, name: string): Promise<boolean>
+  /** Why the locks were never read, so that nobody knows who is locked; undefined once they were. */
+  readonly missing: string | undefined
+  /** Stops following the store. */
+  close(): void
+}
+
+/** Locks of the store that have not ended. */
+export const MAX_LOCKS = 10_000
