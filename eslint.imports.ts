@@ -38,7 +38,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   authentication: ['http', 'request', 'cluster', 'cel'],
   authorization: ['request', 'authentication', 'cluster'],
   locks: ['http', 'authentication'],
-  limits: ['request', 'authentication', 'cluster'],
+  limits: ['request', 'authentication', 'cluster', 'state'],
   impersonation: ['http', 'request', 'authentication', 'authorization', 'cluster'],
   listener: ['http', 'limits', 'authentication'],
   audit: ['http', 'request', 'authentication', 'authorization', 'cluster'],

@@ -6,7 +6,6 @@ import type { SignIn } from '../authentication/sign-in.ts'
 import { createSignInUnion } from '../authentication/union.ts'
 import { addressKey } from '../limits/address-key.ts'
 import type { LockStore } from '../locks/store.ts'
-import { createMemoryLimiter } from '../limits/memory.ts'
 import { peerChain } from '../listener/client-connection.ts'
 import { createLogThrottle } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
@@ -55,7 +54,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     { metrics, log },
   )
   const sharedState = startSharedState(configuration, loaded.redis, { log, metrics })
-  const limiter = createMemoryLimiter(configuration.limits, { metrics })
+  const { limiter } = sharedState
 
   const { reloadables, ...inCluster } = startCluster(loaded, effects)
   const { cluster, reviewClient } = inCluster

@@ -159,6 +159,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
             auditor: stages.auditor,
             signIns,
             store: built.sharedState.store,
+            needsStore: configuration.state.onFailure === 'refuse',
             upstream,
           }),
         },

@@ -7,6 +7,9 @@ import { fieldName } from '../config/path.ts'
 import { ConfigError, fileProblem, type ConfigProblem } from '../config/problem.ts'
 import { readText, type FileFault } from '../config/read-text.ts'
 import type { Configuration } from '../config/schema.ts'
+import type { Limiter } from '../limits/limiter.ts'
+import { createMemoryLimiter } from '../limits/memory.ts'
+import { createSharedLimiter } from '../limits/shared.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { certificateBlocks } from '../pem.ts'
@@ -21,6 +24,7 @@ type RedisConfiguration = NonNullable<Configuration['state']['redis']>
 export interface SharedState {
   /** Undefined with `type: memory`. */
   readonly store: SharedStore | undefined
+  readonly limiter: Limiter
   readonly reloadables: readonly Reloadable[]
   /** Never rejects. */
   readonly close: () => Promise<void>
@@ -41,16 +45,21 @@ export function redisPart({
   }
 }
 
-/** Starts connecting to Redis, if it is configured. */
+/** Starts the limiter, and connecting to Redis, if it is configured. */
 export function startSharedState(
-  { state }: Pick<Configuration, 'state'>,
+  { limits, state }: Pick<Configuration, 'limits' | 'state'>,
   credential: LoadedPart<RedisCredential> | undefined,
   { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
 ): SharedState {
   const { redis } = state
   if (redis === undefined || credential === undefined) {
     metrics.stateUp.set({ type: 'memory' }, 1)
-    return { store: undefined, reloadables: [], close: () => Promise.resolve() }
+    return {
+      store: undefined,
+      limiter: createMemoryLimiter(limits, { metrics }),
+      reloadables: [],
+      close: () => Promise.resolve(),
+    }
   }
   const { mode, sentinelName, username, keyPrefix, timeout } = redis
   const addresses = redis.addresses.map(addressOf)
@@ -64,7 +73,17 @@ export function startSharedState(
     if (isInEffect) store.update(next)
     isInEffect = true
   })
-  return { store, reloadables: [reloadable], close: () => store.close() }
+  const { onFailure } = state
+  const limiter = createSharedLimiter({ ...limits, onFailure }, { metrics, store })
+  return {
+    store,
+    limiter,
+    reloadables: [reloadable],
+    async close() {
+      await limiter.close()
+      await store.close()
+    },
+  }
 }
 
 function addressOf(text: string): RedisAddress {

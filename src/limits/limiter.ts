@@ -19,7 +19,7 @@ export interface Limiter {
   /** Limits by client address, before the request is parsed. */
   admitAddress(address: string): void | Promise<void>
   /** Limits requests to Gatehouse's own endpoints by client address, beside the limit of the address. */
-  admitSignIn(address: string): void
+  admitSignIn(address: string): void | Promise<void>
   /**
    * Limits by user and class, after authentication, and by the user's groups; the slot counts concurrent requests and
    * streams.

@@ -3,7 +3,7 @@ import type { UserInfo } from '../authentication/authenticator.ts'
 import type { Metrics } from '../metrics.ts'
 import type { RequestClass } from '../request/types.ts'
 import { addressKey } from './address-key.ts'
-import type { GroupBudgets } from './group-budgets.ts'
+import type { GroupBudgets, RefusedByGroup } from './group-budgets.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
 import type { Limiter, RateLimitState, Slot } from './limiter.ts'
 import {
@@ -14,12 +14,15 @@ import {
   signInRefusal,
   type LimitRefusal,
 } from './refusals.ts'
-import type { TokenBuckets } from './token-bucket.ts'
+import type { Taken, TokenBuckets } from './token-bucket.ts'
 
 /** What a limit counts, of one user. */
 export type Running = 'requests' | 'streams'
 
-type Buckets = Pick<TokenBuckets, 'take'>
+/** Buckets in memory, or buckets that may have to be asked for elsewhere. */
+interface Buckets {
+  take(key: string, now: number): Taken | Promise<Taken>
+}
 
 export interface LocalLimiterOptions {
   readonly concurrent: Readonly<Record<Running, number>>
@@ -31,14 +34,14 @@ export interface LocalLimiterEffects {
   readonly now: () => number
   readonly addresses: Buckets
   readonly signIns: Buckets
-  readonly users: Readonly<Record<RequestClass, Buckets>>
+  readonly users: Readonly<Record<RequestClass, Pick<TokenBuckets, 'take'>>>
   readonly groups: GroupBudgets
 }
 
-/** `Limiter` without promises. */
+/** Its methods return promises only if a bucket does. */
 export interface LocalLimiter extends Limiter {
-  admitAddress(address: string): void
-  admitUser(user: UserInfo, requestClass: RequestClass): Slot
+  /** Gives back what a request took of the budgets of its user's groups, when it is refused after all. */
+  refundGroups(user: UserInfo): void
   /** How many requests or streams of a user run in this replica. */
   running(what: Running, username: string): number
 }
@@ -62,39 +65,51 @@ export function createLocalLimiter(
     throw error
   }
 
+  function take(buckets: Buckets, address: string, refusal: typeof addressRefusal) {
+    const check = ({ allowed, waitMs, state }: Taken): void => {
+      if (!allowed) refuse(refusal(waitMs, state))
+    }
+    const taken = buckets.take(addressKey(address), now())
+    if (taken instanceof Promise) return taken.then(check)
+    check(taken)
+    return undefined
+  }
+
+  function admit(
+    user: UserInfo,
+    requestClass: RequestClass,
+    overGroup: RefusedByGroup | undefined,
+  ): Slot {
+    if (overGroup !== undefined) {
+      const { group, taken } = overGroup
+      refuse(groupRefusal(group, taken.waitMs, taken.state))
+    }
+    const { username } = user
+    const at = now()
+    const taken = users[requestClass].take(username, at)
+    if (!taken.allowed) {
+      groups.refund(user, at)
+      refuse(rateRefusal(requestClass, taken.waitMs, taken.state))
+    }
+    const what = runningOf(requestClass)
+    const running = inFlight[what]
+    if (!running.enter(username)) {
+      groups.refund(user, at)
+      refuse(concurrencyRefusal(what, concurrent[what]))
+    }
+    return new HeldSlot(running, username, taken.state)
+  }
+
   return {
-    admitAddress(address) {
-      const taken = addresses.take(addressKey(address), now())
-      if (!taken.allowed) refuse(addressRefusal(taken.waitMs, taken.state))
-    },
-
-    admitSignIn(address) {
-      const taken = signIns.take(addressKey(address), now())
-      if (!taken.allowed) refuse(signInRefusal(taken.waitMs, taken.state))
-    },
-
+    admitAddress: (address) => take(addresses, address, addressRefusal),
+    admitSignIn: (address) => take(signIns, address, signInRefusal),
     admitUser(user, requestClass) {
-      const at = now()
-      const overGroup = groups.take(user, at)
-      if (overGroup !== undefined) {
-        const { group, taken } = overGroup
-        refuse(groupRefusal(group, taken.waitMs, taken.state))
-      }
-      const { username } = user
-      const taken = users[requestClass].take(username, at)
-      if (!taken.allowed) {
-        groups.refund(user, at)
-        refuse(rateRefusal(requestClass, taken.waitMs, taken.state))
-      }
-      const what = runningOf(requestClass)
-      const running = inFlight[what]
-      if (!running.enter(username)) {
-        groups.refund(user, at)
-        refuse(concurrencyRefusal(what, concurrent[what]))
-      }
-      return new HeldSlot(running, username, taken.state)
+      const overGroup = groups.take(user, now())
+      return overGroup instanceof Promise
+        ? overGroup.then((over) => admit(user, requestClass, over))
+        : admit(user, requestClass, overGroup)
     },
-
+    refundGroups: (user) => groups.refund(user, now()),
     running: (what, username) => inFlight[what].count(username),
   }
 }

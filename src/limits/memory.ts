@@ -1,8 +1,10 @@
 /** The limiter of one replica: token buckets and counts of running requests, in memory. */
+import type { UserInfo } from '../authentication/authenticator.ts'
 import type { Metrics } from '../metrics.ts'
 import type { RequestClass } from '../request/types.ts'
 import { createGroupBudgets, type GroupBudget } from './group-budgets.ts'
-import { createLocalLimiter, type LocalLimiter } from './local-limiter.ts'
+import type { Limiter, Slot } from './limiter.ts'
+import { createLocalLimiter } from './local-limiter.ts'
 import { createTokenBuckets, type BucketSize } from './token-bucket.ts'
 
 export interface LimiterOptions {
@@ -21,11 +23,19 @@ export interface LimiterEffects {
   readonly now?: () => number
 }
 
+/** `Limiter` without promises. */
+export interface MemoryLimiter extends Limiter {
+  admitAddress(address: string): void
+  admitSignIn(address: string): void
+  admitUser(user: UserInfo, requestClass: RequestClass): Slot
+}
+
 /** Creates the limiter; every key begins with a full bucket. */
 export function createMemoryLimiter(
   { address, signIn, user, groups, concurrent, maxTrackedKeys }: LimiterOptions,
   { metrics, now = () => performance.now() }: LimiterEffects,
-): LocalLimiter {
+): MemoryLimiter {
+  // Buckets in memory return no promises.
   return createLocalLimiter(
     { concurrent },
     {
@@ -41,5 +51,5 @@ export function createMemoryLimiter(
       },
       groups: createGroupBudgets(groups, { bucketsFor: (size) => createTokenBuckets(size, 1) }),
     },
-  )
+  ) as MemoryLimiter
 }

@@ -7,16 +7,20 @@ export interface BucketSize {
   readonly burst: number
 }
 
+/** `now` is always in milliseconds of a monotonic clock. */
 export interface TokenBuckets {
-  /** Takes a token if there is one. `now`: milliseconds of a monotonic clock. */
+  /** Takes a token if there is one. */
   take(key: string, now: number): Taken
-  /**
-   * Takes `tokens` tokens, even if the bucket holds fewer; false if that leaves a debt. `now` as
-   * above.
-   */
+  /** Takes `tokens` tokens, even if the bucket holds fewer; false if that leaves a debt. */
   charge(key: string, tokens: number, now: number): boolean
   /** Gives back a token that was taken for nothing. */
   refund(key: string, now: number): void
+  /** Leaves at most `tokens` in the bucket; fewer than none is a debt. */
+  lower(key: string, tokens: number, now: number): void
+  /** Takes a token if there is a whole one, for what was admitted elsewhere. */
+  drain(key: string, now: number): void
+  /** Changes the size of all buckets. */
+  resize(size: BucketSize): void
 }
 
 export interface Taken {
@@ -38,7 +42,7 @@ interface Bucket {
  * connection limits.
  */
 export function createTokenBuckets(size: BucketSize, maxKeys: number): TokenBuckets {
-  const { requestsPerSecond, burst } = size
+  let { requestsPerSecond, burst } = size
   const buckets = createLru<Bucket>(maxKeys)
 
   const refilled = (key: string, now: number): Bucket => {
@@ -64,6 +68,17 @@ export function createTokenBuckets(size: BucketSize, maxKeys: number): TokenBuck
     refund(key, now) {
       const bucket = refilled(key, now)
       bucket.tokens = Math.min(burst, bucket.tokens + 1)
+    },
+    lower(key, tokens, now) {
+      const bucket = refilled(key, now)
+      bucket.tokens = Math.min(bucket.tokens, Math.max(-burst, tokens))
+    },
+    drain(key, now) {
+      const bucket = refilled(key, now)
+      if (bucket.tokens >= 1) bucket.tokens -= 1
+    },
+    resize(next) {
+      ;({ requestsPerSecond, burst } = next)
     },
     take(key, now) {
       const bucket = refilled(key, now)

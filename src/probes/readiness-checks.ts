@@ -14,11 +14,13 @@ export interface ReadinessParts {
   readonly upstream: UpstreamReadiness
   /** Undefined without Redis. */
   readonly store: { readonly problem: string | undefined } | undefined
+  /** Whether requests are refused while the store has a problem. */
+  readonly needsStore: boolean
 }
 
 /** Creates the checks; those of authentication methods follow the current configuration. */
 export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
-  const { upstream, auditor, signIns, store } = parts
+  const { upstream, auditor, signIns, store, needsStore } = parts
   const fixed: readonly Check[] = [
     { name: 'shutdown', run: parts.ending },
     { name: 'listener', run: () => (parts.listening() ? undefined : 'not listening') },
@@ -40,9 +42,17 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
     },
     { name: 'audit', run: () => auditor.healthy() },
   ]
-  // Each replica goes on without Redis: no reason to take all of them out of service.
   const stateChecks: readonly Check[] =
-    store === undefined ? [] : [{ name: 'redis', run: () => undefined, note: () => store.problem }]
+    store === undefined
+      ? []
+      : [
+          {
+            name: 'redis',
+            run: () => (needsStore ? store.problem : undefined),
+            // Each replica goes on without Redis: no reason to take all of them out of service.
+            note: () => (needsStore ? undefined : store.problem),
+          },
+        ]
   const upstreamChecks: readonly Check[] = [
     { name: 'upstream-reachable', run: () => upstream.last().reachable },
     { name: 'upstream-rejects-anonymous', run: () => upstream.last().rejectsAnonymous },

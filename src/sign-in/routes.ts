@@ -34,7 +34,7 @@ export function createRoutes(
     return async (exchange, record, observed) => {
       const { connection, method } = exchange.request
       observed.verb = method.toLowerCase()
-      stages.limiter.admitSignIn(connection.remoteAddress)
+      await stages.limiter.admitSignIn(connection.remoteAddress)
       return handler(exchange, record, observed)
     }
   }

@@ -41,6 +41,8 @@ export interface RedisConnection {
 export interface RedisConnectionEffects {
   /** Called with what fails besides scripts: refused connections, certificates, passwords. */
   readonly onError: (error: Error) => void
+  /** Called when a connection ends that may have been used; another one is opened. */
+  readonly onClose: () => void
 }
 
 /** Longest time between two attempts to connect: a Redis that is back is used within a second. */
@@ -52,10 +54,11 @@ const CONNECT_TIMEOUT_MS = 2_000
 /** Starts connecting. Scripts fail at once while there is no connection: nothing waits in a queue. */
 export function createRedisConnection(
   options: RedisConnectionOptions,
-  { onError }: RedisConnectionEffects,
+  { onError, onClose }: RedisConnectionEffects,
 ): RedisConnection {
   const client = connect(options)
   client.on('error', onError)
+  client.on('close', onClose)
   // A cluster reports the errors of its nodes here, and a general one above.
   client.on('node error', onError)
   return {

@@ -15,6 +15,8 @@ import {
 import { COUNT_REPLICAS, LEAVE_REPLICAS, PROBE } from './replica-scripts.ts'
 import { createRecordSealer } from './sealed-record.ts'
 import {
+  HEARTBEAT_MS,
+  LEASE_MS,
   StoreUnavailable,
   unexpectedReply,
   UnexpectedReply,
@@ -47,10 +49,6 @@ export interface RedisStore extends SharedStore {
   close(): Promise<void>
 }
 
-/** A replica counts as dead when it has not reported for this long. */
-export const LEASE_MS = 15_000
-/** It reports three times before that. */
-export const HEARTBEAT_MS = LEASE_MS / 3
 const MAX_PROBLEM_LENGTH = 200
 
 /** Starts connecting; until Redis responds, the store has a problem. */
@@ -105,11 +103,16 @@ export function createRedisStore(
   }, HEARTBEAT_MS).unref()
 
   function open(connectionOptions: RedisConnectionOptions): RedisConnection {
-    return createRedisConnection(connectionOptions, {
+    const opened = createRedisConnection(connectionOptions, {
       onError: (error) => {
         connectionError = problemOf(error)
       },
+      onClose() {
+        if (opened !== connection || circuit.problem !== undefined) return
+        failed(new Error(connectionError ?? 'the connection to Redis was closed'))
+      },
     })
+    return opened
   }
 
   async function send(

@@ -4,6 +4,11 @@ import { createHash } from 'node:crypto'
 import type { KeyedDigest } from './keyed-digest.ts'
 import type { RecordSealer } from './sealed-record.ts'
 
+/** A replica counts as dead when it has not reported for this long. */
+export const LEASE_MS = 15_000
+/** It reports three times before that. */
+export const HEARTBEAT_MS = LEASE_MS / 3
+
 /** A script of the store, in Lua. Nothing from a user is ever part of its text. */
 export interface Script {
   readonly text: string

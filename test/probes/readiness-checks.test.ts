@@ -78,6 +78,7 @@ describe('a check stays one line', () => {
     },
     signIns: [],
     store: undefined,
+    needsStore: false,
     upstream: {
       last: () => ({
         reachable: undefined,
@@ -89,11 +90,14 @@ describe('a check stays one line', () => {
     },
   }
 
-  test('of a Redis that cannot be used, without failing', () => {
-    const store = { problem: 'connect ECONNREFUSED\n[-]listener failed' }
-    const { code, text } = readiness(readinessChecks({ ...parts, store })(), true)
-    expect(code).toBe(200)
-    expect(text.split('\n')).toContain('[+]redis ok (connect ECONNREFUSED; [-]listener failed)')
+  test.for([
+    [false, 200, '[+]redis ok (no route; [-]listener failed)'],
+    [true, 503, '[-]redis failed: no route; [-]listener failed'],
+  ] as const)('of a Redis that cannot be used (needed: %j)', ([needsStore, code, line]) => {
+    const store = { problem: 'no route\n[-]listener failed' }
+    const result = readiness(readinessChecks({ ...parts, store, needsStore })(), true)
+    expect(result.code).toBe(code)
+    expect(result.text.split('\n')).toContain(line)
   })
 
   test('when a reload has several problems', () => {

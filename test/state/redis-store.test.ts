@@ -122,8 +122,9 @@ describe.skipIf(!hasRedis)('a Redis that', () => {
     await up()
     expect(await outcome()).toBe(1)
     await redis.kill()
+    // Without being asked: what is in Redis may have to be written again.
+    await expect.poll(() => store.problem).toMatch(/./)
     expect(await outcome()).toBe('StoreUnavailable')
-    expect(store.problem).toMatch(/./)
     await redis.start()
     await up()
     expect(await outcome()).toBe(1)

@@ -37,7 +37,7 @@ export async function startRedis(args: readonly string[] = []): Promise<TestRedi
   const redis: TestRedis = {
     port,
     async command(...words) {
-      const options = { host: LOOPBACK, port, lazyConnect: true }
+      const options = { host: LOOPBACK, port, lazyConnect: true, protocol: 2 as const }
       const client = new Redis(password === undefined ? options : { ...options, password })
       client.on('error', () => undefined)
       await client.connect()

@@ -66,6 +66,11 @@ export const state = z
       'redis',
     ]).default('memory'),
     redis: redis.optional(),
+    onFailure: choice(
+      'what happens while Redis cannot be used. local: each replica keeps to its part of the limits, ' +
+        'by itself. refuse: requests are refused (503)',
+      ['local', 'refuse'],
+    ).default('local'),
   })
   .describe('What replicas share.')
 

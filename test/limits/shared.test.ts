@@ -1,0 +1,308 @@
+/** Limits that replicas share, against a real Redis: what they decide, and what they do without it. */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+
+import type { LimiterOptions } from '../../src/limits/memory.ts'
+import { createSharedLimiter, type SharedLimiter } from '../../src/limits/shared.ts'
+import type { RedisStore } from '../../src/state/redis-store.ts'
+import { StatusError } from '../../src/status.ts'
+import { hasRedis, startRedis, type TestRedis } from '../support/redis.ts'
+import { openStore } from '../support/redis-store.ts'
+
+const WIDE = { requestsPerSecond: 100_000, burst: 100_000 }
+/** So slow that nothing refills within a test. */
+const FIVE = { requestsPerSecond: 0.001, burst: 5 }
+
+interface Replica {
+  readonly limiter: SharedLimiter
+  readonly store: RedisStore
+  /** Scripts that were run. */
+  readonly scripts: () => number
+}
+
+const user = (username: string, groups: readonly string[] = []) => ({
+  ...{ username, uid: '', groups, extra: {} },
+})
+
+/** `allowed`, or the beginning of the refusal. */
+async function outcome(admit: () => unknown): Promise<string> {
+  try {
+    await admit()
+    return 'allowed'
+  } catch (error) {
+    if (error instanceof StatusError) return error.message.replace(/ by this user|, retry.*/g, '')
+    throw error
+  }
+}
+
+const times = (count: number, text: string): string[] => Array<string>(count).fill(text)
+
+describe.skipIf(!hasRedis)('limits that replicas share', () => {
+  let redis: TestRedis
+  const open: Replica[] = []
+
+  beforeAll(async () => {
+    redis = await startRedis()
+  })
+  beforeEach(() => redis.command('FLUSHALL'))
+  afterEach(async () => {
+    for (const { limiter, store } of open.splice(0)) {
+      await limiter.close()
+      await store.close()
+    }
+  })
+  afterAll(() => redis.close())
+
+  async function start(
+    count: number,
+    limits: Partial<LimiterOptions>,
+    onFailure: 'local' | 'refuse' = 'local',
+  ): Promise<Replica[]> {
+    for (let i = 0; i < count; i += 1) {
+      const { store, metrics } = openStore(redis.port)
+      const run = vi.spyOn(store, 'run')
+      const limiter = createSharedLimiter(
+        {
+          ...{ address: WIDE, signIn: WIDE, groups: [], maxTrackedKeys: 1_000 },
+          user: { read: WIDE, write: WIDE, list: WIDE, stream: WIDE },
+          concurrent: { requests: 1_000, streams: 1_000 },
+          ...limits,
+          onFailure,
+        },
+        { metrics, store },
+      )
+      open.push({ limiter, store, scripts: () => run.mock.calls.length })
+      await expect.poll(() => store.problem).toBeUndefined()
+    }
+    return open
+  }
+
+  const read = FIVE
+  const users = { read, write: WIDE, list: WIDE, stream: WIDE }
+  const admit = ({ limiter }: Replica, name: string, groups: readonly string[] = []) =>
+    outcome(async () => (await limiter.admitUser(user(name, groups), 'read')).release())
+
+  test('a user has one budget, and another user another one', async () => {
+    const replicas = await start(2, { user: users })
+    const outcomes: string[] = []
+    for (let i = 0; i < 8; i += 1) outcomes.push(await admit(replicas[i % 2]!, 'ada'))
+    expect(outcomes).toEqual([...times(5, 'allowed'), ...times(3, 'too many read requests')])
+    expect(await admit(replicas[0]!, 'bob')).toBe('allowed')
+  })
+
+  test('what a replica knows to be used up costs no round trip', async () => {
+    const [one, two] = (await start(2, { user: users })) as [Replica, Replica]
+    for (let i = 0; i < 5; i += 1) await admit(one, 'ada')
+    expect(await admit(two, 'ada')).toBe('too many read requests')
+    const before = two.scripts()
+    for (let i = 0; i < 5; i += 1) expect(await admit(two, 'ada')).not.toBe('allowed')
+    expect(two.scripts()).toBe(before)
+  })
+
+  test('an admission says what is left of the shared budget', async () => {
+    const [one, two] = (await start(2, { user: users })) as [Replica, Replica]
+    await admit(one, 'ada')
+    await admit(one, 'ada')
+    const slot = await two.limiter.admitUser(user('ada'), 'read')
+    expect(slot.state).toEqual({ limit: 5, remaining: 2, resetSeconds: 3_000 })
+    slot.release()
+  })
+
+  test('a bucket refills at its rate', async () => {
+    const fast = { requestsPerSecond: 100, burst: 2 }
+    const [one] = (await start(1, { user: { ...users, read: fast } })) as [Replica]
+    await Promise.all([1, 2, 3, 4].map(() => admit(one, 'ada')))
+    await sleep(50)
+    expect(await admit(one, 'ada')).toBe('allowed')
+  })
+
+  test('streams of all replicas count together, and a place is free at once', async () => {
+    const [one, two] = (await start(2, { concurrent: { requests: 9, streams: 2 } })) as [
+      Replica,
+      Replica,
+    ]
+    const stream = ({ limiter }: Replica) => limiter.admitUser(user('ada'), 'stream')
+    const held = [await stream(one), await stream(two)]
+    for (const replica of [one, two]) {
+      expect(await outcome(() => stream(replica))).toBe('too many concurrent streams (limit: 2)')
+    }
+    held[0]?.release()
+    await expect.poll(() => outcome(() => stream(two))).toBe('allowed')
+    expect(await outcome(() => stream(one))).toBe('too many concurrent streams (limit: 2)')
+  })
+
+  test('a user who opens streams on every replica at once gets no more than the limit', async () => {
+    const replicas = await start(3, { concurrent: { requests: 9, streams: 10 } })
+    const outcomes = await Promise.all(
+      Array.from({ length: 60 }, (_, i) =>
+        outcome(() => replicas[i % 3]!.limiter.admitUser(user('ada'), 'stream')),
+      ),
+    )
+    expect(outcomes.filter((each) => each === 'allowed')).toHaveLength(10)
+  })
+
+  test('the places of a replica that died come back', async () => {
+    const [one] = (await start(1, { concurrent: { requests: 9, streams: 1 } })) as [Replica]
+    const stream = () => one.limiter.admitUser(user('ada'), 'stream')
+    ;(await stream()).release()
+    const slot = await stream()
+    const [key = ''] = (await redis.command('KEYS', '*:streams')) as string[]
+    slot.release()
+    await expect.poll(() => redis.command('EXISTS', key)).toBe(0)
+    const ends = (milliseconds: number) => `1:${(Date.now() + milliseconds) * 1_000}`
+    await redis.command('HSET', key, 'alive', ends(500), 'dead', '1:1', 'broken', 'x')
+    // A lease of a clock that is far ahead never ends by itself.
+    await redis.command('HSET', key, 'ahead', ends(3_600_000))
+    expect(await outcome(stream)).toBe('too many concurrent streams (limit: 1)')
+    expect(await redis.command('HKEYS', key)).toEqual(['alive'])
+    await expect.poll(() => outcome(stream)).toBe('allowed')
+  })
+
+  test('running streams are counted again when Redis has lost them', async () => {
+    const [one, two] = (await start(2, { concurrent: { requests: 9, streams: 1 } })) as [
+      Replica,
+      Replica,
+    ]
+    await one.limiter.admitUser(user('ada'), 'stream')
+    await redis.kill()
+    await expect.poll(() => one.store.problem === undefined).toBe(false)
+    await redis.start()
+    for (const { store } of [one, two]) await expect.poll(() => store.problem).toBeUndefined()
+    await expect.poll(() => redis.command('KEYS', '*:streams')).toHaveLength(1)
+    expect(await outcome(() => two.limiter.admitUser(user('ada'), 'stream'))).toContain('limit: 1')
+  })
+
+  test('a bucket of a clock that was ahead is full again after the time of one bucket', async () => {
+    const size = { requestsPerSecond: 50, burst: 10 }
+    const [one] = (await start(1, { user: { ...users, read: size } })) as [Replica]
+    await admit(one, 'ada')
+    const [key = ''] = (await redis.command('KEYS', '*:read')) as string[]
+    await redis.command('SET', key, String((Date.now() + 3_600_000) * 1_000))
+    expect(await admit(one, 'ada')).toBe('too many read requests')
+    await expect.poll(() => admit(one, 'ada')).toBe('allowed')
+  })
+
+  const address = ({ limiter }: Replica) => outcome(() => limiter.admitAddress('192.0.2.1'))
+  const signIn = ({ limiter }: Replica) => outcome(() => limiter.admitSignIn('192.0.2.1'))
+  const group = (replica: Replica) => admit(replica, `user ${Math.random()}`, ['ci'])
+
+  test.for([
+    ['an address', { address: FIVE }, address],
+    ['the sign-ins of an address', { signIn: FIVE }, signIn],
+    ['a group', { groups: [{ group: 'ci', ...FIVE }] }, group],
+  ] as const)('%s has one budget', async ([, limits, take]) => {
+    const replicas = await start(3, limits)
+    for (let i = 0; i < 5; i += 1) {
+      expect(await take(replicas[i % 3]!)).toBe('allowed')
+      // Replicas learn of each other with their next request.
+      await sleep(50)
+    }
+    for (const replica of replicas) await take(replica)
+    await sleep(100)
+    for (const replica of replicas) {
+      expect(await take(replica)).toMatch(/^too many/)
+      const before = replica.scripts()
+      expect(await take(replica)).toMatch(/^too many/)
+      expect(replica.scripts()).toBe(before)
+    }
+  })
+
+  test('what another limit refuses is not charged to the group', async () => {
+    const groups = [{ group: 'ci', ...FIVE, burst: 100 }]
+    const [one] = (await start(1, { user: users, groups })) as [Replica]
+    for (let i = 0; i < 20; i += 1) await admit(one, 'ada', ['ci'])
+    const left = async () => {
+      const [key = ''] = (await redis.command('KEYS', '*:group')) as string[]
+      const until = Number(await redis.command('GET', key)) / 1_000 - Date.now()
+      return Math.round(until / 1_000_000)
+    }
+    await expect.poll(left).toBe(5)
+  })
+
+  test('Redis holds no name of a user, a group or an address', async () => {
+    const size = { requestsPerSecond: 0.001, burst: 100 }
+    const groups = [{ group: 'oidc:admins', ...size }]
+    const userSizes = { read: size, write: size, list: size, stream: size }
+    const limits = { groups, user: userSizes, address: size, signIn: size }
+    const [one] = (await start(1, limits)) as [Replica]
+    void one.limiter.admitAddress('192.0.2.77')
+    void one.limiter.admitSignIn('192.0.2.77')
+    for (const requestClass of ['read', 'stream'] as const) {
+      await one.limiter.admitUser(user('ada@example.com', ['oidc:admins']), requestClass)
+    }
+    await expect.poll(() => redis.command('KEYS', '*')).toHaveLength(8)
+    const dump: unknown[] = []
+    for (const key of (await redis.command('KEYS', '*')) as string[]) {
+      const type = await redis.command('TYPE', key)
+      const read = { string: ['GET'], hash: ['HGETALL'], zset: ['ZRANGE', '0', '-1', 'WITHSCORES'] }
+      const [name, ...rest] = read[type as keyof typeof read]
+      const value = JSON.stringify(await redis.command(name!, key, ...rest))
+      dump.push([key, value])
+      expect(key).toMatch(
+        /^gh:\{(?:replicas|[\w-]{22})\}:(?:alive|address|sign-in|group|read|stream|requests|streams)$/,
+      )
+      // Numbers, and the random names of replicas.
+      expect(value).toMatch(/^(?:"\d+\.\d"|\["[\w-]{16}","\d+(?::\d+)?"\])$/)
+    }
+    expect(JSON.stringify(dump)).not.toMatch(/ada|example|admins|oidc|192|2\.77/)
+  })
+
+  describe('without Redis', () => {
+    afterEach(() => redis.start())
+
+    test('each replica has its part, and a failure fills no bucket', async () => {
+      const size = { requestsPerSecond: 0.001, burst: 12 }
+      const replicas = await start(2, { user: { ...users, read: size }, address: size })
+      const [one, two] = replicas as [Replica, Replica]
+      await expect.poll(() => one.store.replicas).toBe(2)
+      for (let i = 0; i < 4; i += 1) await admit(one, 'ada')
+      await redis.kill()
+      await admit(one, 'nobody')
+      await admit(two, 'nobody')
+      const outcomes = async (replica: Replica, name: string) => {
+        const all: string[] = []
+        for (let i = 0; i < 8; i += 1) all.push(await admit(replica, name))
+        return all.filter((each) => each === 'allowed').length
+      }
+      // A part is six; four of them were used before.
+      expect(await outcomes(one, 'ada')).toBe(2)
+      expect(await outcomes(two, 'ada')).toBe(6)
+      expect(await outcomes(one, 'bob')).toBe(6)
+      expect(await Promise.all(Array.from({ length: 8 }, () => address(one)))).toEqual([
+        ...times(6, 'allowed'),
+        ...times(2, 'too many requests from this address'),
+      ])
+    })
+
+    test('each replica has its part of the streams', async () => {
+      const [one, two] = (await start(2, { concurrent: { requests: 9, streams: 4 } })) as [
+        Replica,
+        Replica,
+      ]
+      await expect.poll(() => one.store.replicas).toBe(2)
+      const stream = ({ limiter }: Replica) =>
+        outcome(() => limiter.admitUser(user('ada'), 'stream'))
+      expect(await stream(one)).toBe('allowed')
+      await redis.kill()
+      await admit(one, 'nobody')
+      await admit(two, 'nobody')
+      expect(await stream(one)).toBe('allowed')
+      expect(await stream(one)).toBe('too many concurrent streams (limit: 2)')
+      expect(await stream(two)).toBe('allowed')
+      expect(await stream(two)).toBe('allowed')
+      expect(await stream(two)).toBe('too many concurrent streams (limit: 2)')
+    })
+
+    test('everything is refused, if that is configured', async () => {
+      const [one] = (await start(1, {}, 'refuse')) as [Replica]
+      expect(await admit(one, 'ada')).toBe('allowed')
+      await redis.kill()
+      const message = 'the limits that Gatehouse shares with its replicas cannot be read'
+      expect(await admit(one, 'ada')).toBe(message)
+      expect([await admit(one, 'ada'), await address(one), await signIn(one)]).toEqual(
+        times(3, message),
+      )
+    })
+  })
+})
