@@ -50,6 +50,8 @@ const MAX_RETRY_MS = 250
 /** A connection on which nothing arrives for this long, while something is expected, is opened anew. */
 const SILENCE_MS = 500
 const CONNECT_TIMEOUT_MS = 2_000
+/** Bytes that may arrive without a reply being complete: a reply is kept in memory until then. */
+const MAX_REPLY_BYTES = 16 * 1_048_576
 
 /** Starts connecting. Scripts fail at once while there is no connection: nothing waits in a queue. */
 export function createRedisConnection(
@@ -57,6 +59,19 @@ export function createRedisConnection(
   { onError, onClose }: RedisConnectionEffects,
 ): RedisConnection {
   const client = connect(options)
+  let unfinished = 0
+  const limitReplies = (redis: Redis): void => {
+    redis.on('connect', () => {
+      unfinished = 0
+      redis.stream.on('data', (data: Buffer) => {
+        unfinished += data.length
+        if (unfinished <= MAX_REPLY_BYTES) return
+        redis.stream.destroy(new Error(`Redis sent more than ${MAX_REPLY_BYTES} bytes as a reply`))
+      })
+    })
+  }
+  if (client instanceof Cluster) client.on('+node', limitReplies)
+  else limitReplies(client)
   client.on('error', onError)
   client.on('close', onClose)
   // A cluster reports the errors of its nodes here, and a general one above.
@@ -71,7 +86,9 @@ export function createRedisConnection(
       } catch (error) {
         // After a restart or a fail-over. It has not run.
         if (!(error as Error).message.startsWith('NOSCRIPT')) throw error
-        return client.eval(text, keys.length, ...keys, ...values)
+        return await client.eval(text, keys.length, ...keys, ...values)
+      } finally {
+        unfinished = 0
       }
     },
     close() {
