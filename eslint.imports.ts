@@ -37,7 +37,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   state: [],
   authentication: ['http', 'request', 'cluster', 'cel'],
   authorization: ['request', 'authentication', 'cluster'],
-  locks: ['http', 'authentication'],
+  locks: ['http', 'authentication', 'state'],
   limits: ['request', 'authentication', 'cluster', 'state'],
   impersonation: ['http', 'request', 'authentication', 'authorization', 'cluster'],
   listener: ['http', 'limits', 'authentication'],

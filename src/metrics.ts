@@ -24,6 +24,8 @@ export interface Metrics {
   readonly lastReloadSuccess: Gauge<'what'>
   /** The earliest expiry among the certificates of this kind, in seconds since the epoch. */
   readonly certificateExpiration: Gauge<'certificate'>
+  /** Seconds since all locks in Redis were known. */
+  readonly locksAge: Gauge
   readonly upstreamErrors: Counter<'reason'>
   /** Whether replicas share their state in Redis, or each has its own, as configured. */
   readonly stateUp: Gauge<'type'>
@@ -192,6 +194,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
       'Whether a check of /readyz passed without a note (1), or failed or has a note (0).',
       ['check'],
     ),
+    locksAge: new Gauge({
+      name: 'gatehouse_locks_age_seconds',
+      help: 'Seconds since all locks in Redis were known; 0 without Redis.',
+      registers,
+    }),
     upstreamErrors: counter(
       'upstream_errors_total',
       'Requests without a complete response from the API server, by reason.',

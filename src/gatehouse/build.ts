@@ -81,7 +81,14 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     },
   )
 
-  const { locks, lockStore, reloadables: lockFiles } = startLocks(loaded, effects)
+  const {
+    locks,
+    lockStore,
+    reloadables: lockFiles,
+  } = startLocks(loaded, {
+    ...effects,
+    store: sharedState.store,
+  })
   const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
   const servingCA =
     loaded.servingCA === undefined

@@ -160,6 +160,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
             signIns,
             store: built.sharedState.store,
             needsStore: configuration.state.onFailure === 'refuse',
+            lockStore: built.lockStore,
             upstream,
           }),
         },

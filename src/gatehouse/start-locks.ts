@@ -1,8 +1,11 @@
 import { createLocks, type Locks } from '../locks/locks.ts'
 import { createMemoryLockStore } from '../locks/memory-store.ts'
+import { createRedisLockStore } from '../locks/redis-store.ts'
 import type { LockStore } from '../locks/store.ts'
 import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
 import type { LiveRequests } from '../pipeline/live-requests.ts'
+import type { SharedStore } from '../state/shared-store.ts'
 import type { Loaded } from './load.ts'
 import { startReloadable, type Reloadable } from './reloadable.ts'
 
@@ -15,17 +18,37 @@ export interface StartedLocks {
 export interface LocksEffects {
   readonly live: Pick<LiveRequests, 'endWhere'>
   readonly log: Log
+  readonly metrics: Pick<Metrics, 'locksAge'>
+  /** Undefined without Redis. */
+  readonly store: SharedStore | undefined
 }
 
 /** Puts the lock file into effect, and creates the store of locks that are set by `gatehouse lock`. */
 export function startLocks(
-  { lockFile }: Pick<Loaded, 'lockFile'>,
+  { lockFile, configuration }: Pick<Loaded, 'lockFile' | 'configuration'>,
   effects: LocksEffects,
 ): StartedLocks {
-  const locks = createLocks({ onChanged: () => endLocked(locks, effects) })
+  const { store } = effects
+  const { administrators } = configuration.locks
+  let clockOffset = 0
+  const locks: Locks = createLocks({
+    now: () => Date.now() + clockOffset,
+    onChanged: () => endLocked(locks, effects),
+    unavailable: () => lockStore.unavailable,
+  })
+  const lockStore =
+    store === undefined
+      ? createMemoryLockStore({ locks })
+      : createRedisLockStore(
+          {
+            ...configuration.locks,
+            isRequired: administrators.users.length + administrators.groups.length > 0,
+          },
+          { ...effects, store, locks, onClock: (offset) => (clockOffset = offset) },
+        )
   return {
     locks,
-    lockStore: createMemoryLockStore({ locks }),
+    lockStore,
     reloadables:
       lockFile === undefined
         ? []
@@ -36,8 +59,8 @@ export function startLocks(
 function endLocked(locks: Locks, { live, log }: LocksEffects): void {
   const ended = live.endWhere(({ authentication, connection, attributes }) =>
     attributes?.impersonator === undefined
-      ? locks.refusalOf(authentication, connection)
-      : locks.refusalOf(authentication, connection, attributes.user),
+      ? locks.lockOf(authentication, connection)
+      : locks.lockOf(authentication, connection, attributes.user),
   )
   if (ended > 0) log.info({ streams: ended }, 'ended streams of locked users')
 }

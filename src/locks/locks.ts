@@ -1,20 +1,22 @@
 /** All locks in force, wherever they were set. */
 import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
 import type { ClientConnection } from '../http/exchange.ts'
-import type { StatusError } from '../status.ts'
+import { StatusError } from '../status.ts'
 import { lockRefusal, type Lock } from './lock.ts'
-import { createLockSet, type LockMatch, type LockSet } from './lock-set.ts'
+import { createLockSet, type LockSet } from './lock-set.ts'
 
 /** Where locks come from. */
 export type LockSource = 'file' | 'store'
 
 export interface Locks {
+  /** As `lockOf`; also the refusal of everybody while nobody knows who is locked. */
+  refusalOf(...subject: Parameters<Locks['lockOf']>): StatusError | undefined
   /**
-   * The refusal of an authenticated user, undefined if no lock applies.
+   * The refusal of an authenticated user by a lock, undefined if none applies.
    *
    * @param actingAs the user whom the request is made as (`kubectl --as`)
    */
-  refusalOf(
+  lockOf(
     authentication: Authentication,
     connection: Pick<ClientConnection, 'remoteAddress'>,
     actingAs?: UserInfo,
@@ -32,25 +34,42 @@ export interface LocksEffects {
   readonly now?: () => number
   /** Running requests must be checked again. */
   readonly onChanged: () => void
+  /** Why everybody is refused; undefined: only locked users are. */
+  readonly unavailable?: () => string | undefined
 }
 
 /** Creates an empty list. */
-export function createLocks({ now = Date.now, onChanged }: LocksEffects): Locks {
+export function createLocks({
+  now = Date.now,
+  onChanged,
+  unavailable = () => undefined,
+}: LocksEffects): Locks {
   const sets: Record<LockSource, LockSet> = { file: createLockSet([]), store: createLockSet([]) }
   // Empty sets are left out, so that nothing is looked up where nothing is locked.
   let inUse: readonly LockSet[] = []
 
+  function lockOf(
+    authentication: Authentication,
+    { remoteAddress }: Pick<ClientConnection, 'remoteAddress'>,
+    actingAs?: UserInfo,
+  ): StatusError | undefined {
+    for (const set of inUse) {
+      const at = now()
+      const match =
+        set.findUser(authentication.user, at) ??
+        set.findCredential(authentication, remoteAddress, at) ??
+        (actingAs === undefined ? undefined : set.findUser(actingAs, at))
+      if (match !== undefined) return lockRefusal(match.lock, match.doubt)
+    }
+    return undefined
+  }
+
   return {
-    refusalOf(authentication, { remoteAddress }, actingAs) {
-      for (const set of inUse) {
-        const at = now()
-        const match =
-          set.findUser(authentication.user, at) ??
-          set.findCredential(authentication, remoteAddress, at) ??
-          (actingAs === undefined ? undefined : set.findUser(actingAs, at))
-        if (match !== undefined) return refusal(match)
-      }
-      return undefined
+    lockOf,
+    refusalOf(...subject) {
+      const problem = unavailable()
+      if (problem === undefined) return lockOf(...subject)
+      return new StatusError('ServiceUnavailable', problem, RETRY)
     },
     of: (source) => sets[source].locks,
     now,
@@ -62,11 +81,9 @@ export function createLocks({ now = Date.now, onChanged }: LocksEffects): Locks 
   }
 }
 
-function refusal({ lock, doubt }: LockMatch): StatusError {
-  return lockRefusal(lock, doubt)
-}
+const RETRY = { details: { retryAfterSeconds: 1 }, headers: { 'Retry-After': '1' } }
 
-/** @throws StatusError 403 that names the lock, if one applies */
+/** @throws StatusError 403 that names the lock, if one applies; 503 while nobody knows who is locked */
 export function refuseLocked(
   locks: Pick<Locks, 'refusalOf'>,
   ...subject: Parameters<Locks['refusalOf']>

@@ -27,6 +27,7 @@ export function createMemoryLockStore({ locks }: MemoryLockStoreEffects): LockSt
       return true
     },
     missing: undefined,
+    unavailable: undefined,
     close: () => undefined,
   }
 }

@@ -18,9 +18,11 @@ export interface LockStore {
   lift(target: LockTarget, name: string): Promise<boolean>
   /** Why the locks were never read, so that nobody knows who is locked; undefined once they were. */
   readonly missing: string | undefined
+  /** Why requests are refused although no lock is known that applies; undefined: they are not. */
+  readonly unavailable: string | undefined
   /** Stops following the store. */
   close(): void
 }
 
 /** Locks of the store that have not ended. */
-export const MAX_LOCKS = 10_000
+export const MAX_LOCKS = 1_000

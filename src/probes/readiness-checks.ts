@@ -12,6 +12,8 @@ export interface ReadinessParts {
   readonly auditor: Auditor
   readonly signIns: readonly Pick<SignIn, 'readiness'>[]
   readonly upstream: UpstreamReadiness
+  /** Locks that are set while Gatehouse runs. */
+  readonly lockStore: { readonly missing: string | undefined }
   /** Undefined without Redis. */
   readonly store: { readonly problem: string | undefined } | undefined
   /** Whether requests are refused while the store has a problem. */
@@ -42,6 +44,9 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
     },
     { name: 'audit', run: () => auditor.healthy() },
   ]
+  // A replica that does not know who is locked would let them in.
+  const lockChecks: readonly Check[] =
+    store === undefined ? [] : [{ name: 'locks', run: () => parts.lockStore.missing }]
   const stateChecks: readonly Check[] =
     store === undefined
       ? []
@@ -59,7 +64,7 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
     { name: 'upstream-asserts-identity', run: () => upstream.last().assertsIdentity },
   ]
   const signInChecks = createSignInChecks(signIns)
-  return () => [...fixed, ...stateChecks, ...signInChecks(), ...upstreamChecks]
+  return () => [...fixed, ...stateChecks, ...lockChecks, ...signInChecks(), ...upstreamChecks]
 }
 
 /**

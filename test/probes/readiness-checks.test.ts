@@ -79,6 +79,7 @@ describe('a check stays one line', () => {
     signIns: [],
     store: undefined,
     needsStore: false,
+    lockStore: { missing: undefined },
     upstream: {
       last: () => ({
         reachable: undefined,

@@ -1,7 +1,8 @@
 /** `locks` of gatehouse.yaml. */
 import { z } from 'zod'
 
-import { inputFile } from '../fields.ts'
+import { duration } from '../duration.ts'
+import { choice, inputFile } from '../fields.ts'
 
 export const locks = z
   .strictObject({
@@ -21,6 +22,14 @@ export const locks = z
         'Who may set, lift and list locks with `gatehouse lock`, `unlock` and `locks`. Nobody by default.',
       )
       .prefault({}),
+    maxStaleness: duration(
+      'how long the locks that a replica has read from Redis count as known while Redis cannot be used',
+    ).default(600_000),
+    onStale: choice(
+      'what happens after `maxStaleness`. keep: the locks that were read last stay in force, and ' +
+        '`gatehouse_locks_age_seconds` shows it. refuse: all new requests are refused (503)',
+      ['keep', 'refuse'],
+    ).default('keep'),
   })
   .describe(
     'Users, groups, certificates, tokens and addresses that are locked: their requests are refused ' +
