@@ -1,4 +1,4 @@
-import type { ClientConnection } from '../http/exchange.ts'
+import type { ClientConnection, RawHeaders } from '../http/exchange.ts'
 
 /** apiserver `user.Info`: who asks. Values are exactly the bytes asserted upstream. */
 export interface UserInfo {
@@ -26,6 +26,8 @@ export interface Credentials {
   readonly authorization: string | undefined
   /** The token of a `base64url.bearer.authorization.k8s.io.*` WebSocket subprotocol, decoded. */
   readonly webSocketToken: string | undefined
+  /** The header fields as received, in which a front proxy names the user. */
+  readonly rawHeaders: RawHeaders
 }
 
 /** The user, the method that authenticated the user, and annotations for the audit record. */

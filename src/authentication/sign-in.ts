@@ -1,4 +1,4 @@
-import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
+import type { ClientConnection, PeerCertificate, RawHeaders } from '../http/exchange.ts'
 import type { Authentication, UserInfo } from './authenticator.ts'
 import type { SystemIdentities } from './identity-guard.ts'
 
@@ -9,6 +9,8 @@ export type Credential =
       readonly certificate: PeerCertificate
       /** The connection that it came with. */
       readonly connection: ClientConnection
+      /** The header fields of the request, in which a front proxy names the user. */
+      readonly rawHeaders: RawHeaders
     }
   /** A bearer token without its scheme, not looked at yet. */
   | { readonly kind: 'token'; readonly token: string }

@@ -99,12 +99,12 @@ function droppedGroups(before: UserInfo, { unassertedGroups = [] }: UserInfo): r
 /** @throws StatusError 401 when there are two */
 function oneCredential(credentials: Credentials): Credential | undefined {
   const token = tokenOf(credentials)
-  const { connection } = credentials
+  const { connection, rawHeaders } = credentials
   const { peerCertificate } = connection
   if (peerCertificate === undefined)
     return token === undefined ? undefined : { kind: 'token', token }
   if (token === undefined) {
-    return { kind: 'certificate', certificate: peerCertificate, connection }
+    return { kind: 'certificate', certificate: peerCertificate, connection, rawHeaders }
   }
   throw new StatusError(
     'Unauthorized',

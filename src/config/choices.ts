@@ -1,4 +1,5 @@
 /** Checks of gatehouse.yaml that concern more than one field. */
+import { checkCertificates } from './certificate-choices.ts'
 import type { Source } from './document.ts'
 import { valueAt, type Path } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
@@ -76,65 +77,6 @@ function checkAuthentication(raw: object, add: AddProblem): void {
   if (SIGN_IN_FIELDS.some((field) => has(authentication, field))) return
   const message = 'no authentication method is configured'
   add(['authentication'], message, `set one or more of ${SIGN_IN_FIELDS.join(', ')}`)
-}
-
-function checkCertificates(raw: object, add: AddProblem): void {
-  const field: Path = ['authentication', 'x509']
-  const x509 = valueAt(raw, field)
-  if (typeof x509 !== 'object' || x509 === null) return
-  const authorities = valueAt(x509, ['authorities'])
-  const list: readonly unknown[] = Array.isArray(authorities) ? authorities : []
-  if (!has(x509, 'clientCAFile') && list.length === 0) {
-    add(field, 'names no CA', 'set clientCAFile, authorities or both')
-  }
-  list.forEach((authority, i) => {
-    const at = (name: string): Path => [...field, 'authorities', i, name]
-    const isSpiffe = valueAt(authority, ['usernameFrom']) === 'spiffeID'
-    const hasDomain = valueAt(authority, ['trustDomain']) !== undefined
-    if (isSpiffe && !hasDomain) {
-      add(at('trustDomain'), 'is required with spiffeID', 'write the trust domain of the CA')
-    }
-    if (!isSpiffe && hasDomain) {
-      add(at('trustDomain'), 'has no effect without usernameFrom: spiffeID', 'remove it')
-    }
-    const mappings = valueAt(authority, ['groupMappings'])
-    const items: readonly unknown[] = Array.isArray(mappings) ? mappings : []
-    items.forEach((mapping, j) => {
-      const names = ['usernames', 'organizations'].flatMap((name) => valueAt(mapping, [name]) ?? [])
-      if (names.length > 0) return
-      const fix = 'set usernames, organizations or both'
-      add([...at('groupMappings'), j], 'is for nobody', fix)
-    })
-  })
-  checkPrefixes(list, (i, name, message, fix) => {
-    add([...field, 'authorities', i, name], message, fix)
-  })
-}
-
-/** With prefixes that overlap, a user of one CA could have the name of a user of another one. */
-function checkPrefixes(
-  authorities: readonly unknown[],
-  add: (i: number, field: string, message: string, fix: string) => void,
-): void {
-  for (const field of ['usernamePrefix', 'groupPrefix']) {
-    const prefixes = authorities.map((authority) => {
-      const prefix = valueAt(authority, [field])
-      const text = typeof prefix === 'string' ? prefix : ''
-      const domain = valueAt(authority, ['trustDomain'])
-      const isId = field === 'usernamePrefix' && typeof domain === 'string'
-      return isId ? `${text}spiffe://${domain}/` : text
-    })
-    prefixes.forEach((prefix, i) => {
-      const j = prefixes
-        .slice(0, i)
-        .findIndex(
-          (other) => other !== '' && (other.startsWith(prefix) || prefix.startsWith(other)),
-        )
-      if (prefix === '' || j < 0) return
-      const message = `${JSON.stringify(prefix)}, with which its names begin, overlaps with ${JSON.stringify(prefixes[j])} of authorities[${j}]`
-      add(i, field, message, 'choose another prefix, or put the CAs into one file')
-    })
-  }
 }
 
 /** Options that are for no issuer, or whose entry another one hides, would silently do nothing. */

@@ -104,8 +104,11 @@ const x509: SignInKind<ClientTrust> = {
       report: (trust, now) => reportClientTrust({ caFiles, crlFile }, trust, now),
     }
   },
-  create(_options, { trustGeneration, chainOf, trustClients }) {
-    const signIn = createX509SignIn({ generation: trustGeneration, chainOf })
+  create({ x509: options }, { trustGeneration, chainOf, trustClients }) {
+    const signIn = createX509SignIn(
+      { frontProxy: options?.frontProxy },
+      { generation: trustGeneration, chainOf },
+    )
     const update = (next: ClientTrust): void => {
       trustClients(next)
       signIn.update(next)
@@ -127,7 +130,9 @@ function clientTrustFiles({
   const clientCAFile = fileAt(['authentication', 'x509', 'clientCAFile'])
   const crlFile = fileAt(['authentication', 'x509', 'crlFile'])
   // Revocation lists are checked against all CAs.
-  const isPlain = valueAt(raw, ['authentication', 'x509', 'authorities']) === undefined
+  const isPlain = ['authorities', 'frontProxy'].every(
+    (field) => valueAt(raw, ['authentication', 'x509', field]) === undefined,
+  )
   return clientCAFile === undefined ? undefined : { clientCAFile, ...(isPlain ? { crlFile } : {}) }
 }
 

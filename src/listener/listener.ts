@@ -16,7 +16,7 @@ import {
 } from './accept.ts'
 import { createAcceptedSockets, type AcceptLimits } from './accepted-sockets.ts'
 import type { Http2Limits } from './http2-server.ts'
-import { createNetworks } from './networks.ts'
+import { createNetworks } from '../config/networks.ts'
 import { createLiveConnections } from './live-connections.ts'
 import { createRefusedConnections } from './refused-connections.ts'
 import { serveSecureConnections } from './secure-connections.ts'

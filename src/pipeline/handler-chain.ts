@@ -77,6 +77,7 @@ export function createHandlerChain(
       connection: request.connection,
       authorization: headers.authorization,
       webSocketToken: upgradeToken(exchange, headers.webSocketProtocols),
+      rawHeaders: request.rawHeaders,
     })
     const authentication = recognized instanceof Promise ? await recognized : recognized
     if (authentication === undefined) throw unauthorized('no credential')

@@ -32,6 +32,7 @@ export async function identify(
     connection,
     authorization: headers.authorization,
     webSocketToken: undefined,
+    rawHeaders,
   })
   if (authentication === undefined) throw unauthorized('no credential')
   record.authenticated(authentication)

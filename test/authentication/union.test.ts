@@ -67,6 +67,7 @@ function credentials(parts: {
     },
     authorization: parts.authorization,
     webSocketToken: parts.webSocketToken,
+    rawHeaders: [],
   }
 }
 

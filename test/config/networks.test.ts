@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 
 import { network, origin } from '../../src/config/fields.ts'
-import { createNetworks } from '../../src/listener/networks.ts'
+import { createNetworks } from '../../src/config/networks.ts'
 
 describe('a network', () => {
   test.for(['10.0.0.0/8', '192.0.2.7', '0.0.0.0/0', '::1', 'fd00::/8', '2001:db8::/128'])(

@@ -78,6 +78,7 @@ describe('a file that the page says is read again', () => {
 async function startWithEveryFile(): Promise<TestGatehouse> {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-reference-'))
   const authority = await createAuthority({ commonName: 'users' })
+  const proxies = await createAuthority({ commonName: 'proxies' })
   const partners = await createAuthority({ commonName: 'partners' })
   const sni = await authority.issue({
     commonName: 'sni',
@@ -86,7 +87,9 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
   })
   const files = {
     'ca.crt': authority.certificatePem,
-    'ca.crl': (await authority.revoke([])) + (await partners.revoke([])),
+    'ca.crl':
+      (await authority.revoke([])) + (await partners.revoke([])) + (await proxies.revoke([])),
+    'proxies-ca.crt': proxies.certificatePem,
     'partners-ca.crt': partners.certificatePem,
     'sni.crt': sni.certificatePem,
     'sni.key': sni.keyPem,
@@ -111,6 +114,10 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
           clientCAFile: join(folder, 'ca.crt'),
           crlFile: join(folder, 'ca.crl'),
           authorities: [{ caFile: join(folder, 'partners-ca.crt') }],
+          frontProxy: {
+            caFile: join(folder, 'proxies-ca.crt'),
+            trustedNetworks: ['192.0.2.1'],
+          },
         },
         configFile: join(folder, 'issuers.yaml'),
         issuers: [

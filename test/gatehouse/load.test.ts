@@ -583,6 +583,53 @@ describe('client CAs with names of their own', () => {
     expect(await withX509(x509)).toEqual([expect.stringContaining(problem)])
   })
 
+  test.for<readonly [what: string, frontProxy: object, problem: string]>([
+    [
+      'without networks',
+      {},
+      'frontProxy.trustedNetworks: is required (must be a list of networks)',
+    ],
+    [
+      'in no network',
+      { trustedNetworks: [] },
+      'frontProxy.trustedNetworks: is empty (must be a list of networks)',
+    ],
+    [
+      'that names nobody',
+      { trustedNetworks: ['10.0.0.0/8'], usernameHeaders: [] },
+      'frontProxy.usernameHeaders: is empty, so nobody could be named (list a header)',
+    ],
+    [
+      'with a header that has another meaning',
+      { trustedNetworks: ['10.0.0.0/8'], groupHeaders: ['Impersonate-Group'] },
+      'frontProxy.groupHeaders[0]: "Impersonate-Group" has another meaning',
+    ],
+    [
+      'with the CA of users',
+      { trustedNetworks: ['10.0.0.0/8'], caFile: 'ca2.crt' },
+      'keep it in one file',
+    ],
+  ])('and a front proxy %s are a problem', async ([, frontProxy, problem]) => {
+    await writeFile(at('ca2.crt'), await readFile(at('ca.crt')))
+    const x509 = { clientCAFile: 'ca.crt', frontProxy: { caFile: 'other.crt', ...frontProxy } }
+    expect(await withX509(x509)).toEqual([expect.stringContaining(problem)])
+  })
+
+  test('and a front proxy whose headers are forwarded are a problem', async () => {
+    await configure('upstream:', 'upstream:\n  additionalRequestHeaders: [X-Custom, X-User]')
+    const frontProxy = {
+      ...{ caFile: 'other.crt', trustedNetworks: ['10.0.0.0/8'] },
+      ...{ usernameHeaders: ['x-user'], extraHeaderPrefixes: ['x-cus'] },
+    }
+    const text = await readFile(at('gatehouse.yaml'), 'utf8')
+    const x509 = `  x509: ${JSON.stringify({ frontProxy })}`
+    await writeFile(at('gatehouse.yaml'), text.replace('  x509: { clientCAFile: ca.crt }', x509))
+    expect(problems()).toEqual([
+      expect.stringContaining('additionalRequestHeaders[0]: names users in authentication.x509'),
+      expect.stringContaining('additionalRequestHeaders[1]: names users in authentication.x509'),
+    ])
+  })
+
   test('with prefixes that overlap are a problem', async () => {
     const last = await createAuthority({ commonName: 'last' })
     await writeFile(at('last.crt'), last.certificatePem)

@@ -10,6 +10,7 @@ import {
   takenName,
   type CertificateNames,
   type NameOptions,
+  type NamePrefixes,
 } from './certificate-names.ts'
 import { linksAbove, MAX_CHAIN } from './chain-links.ts'
 
@@ -17,8 +18,11 @@ import { linksAbove, MAX_CHAIN } from './chain-links.ts'
 export interface AuthorityBundle {
   /** PEM. */
   readonly ca: string
-  readonly names: NameOptions
+  readonly names: NameOptions | FrontProxyCA
 }
+
+/** A CA of front proxies: the user is named in the headers of each request. */
+export type FrontProxyCA = 'frontProxy'
 
 /**
  * Finds how the user of a certificate is named. It takes the certificates that a client sent, its own
@@ -26,11 +30,11 @@ export interface AuthorityBundle {
  *
  * @throws StatusError 401 when no CA is found, or CAs of more than one file
  */
-export type FindNames = (chain: readonly X509Certificate[]) => CertificateNames
+export type FindNames = (chain: readonly X509Certificate[]) => CertificateNames | FrontProxyCA
 
 interface Authority {
   readonly fingerprints: ReadonlySet<string>
-  readonly names: CertificateNames
+  readonly names: CertificateNames | FrontProxyCA
 }
 
 /**
@@ -42,10 +46,10 @@ interface Authority {
 export function createFindNames(bundles: readonly AuthorityBundle[]): FindNames {
   const anchors = bundles.flatMap(({ ca }) => parse(ca))
   const authorities = bundles.map(({ ca, names }): Authority => {
-    const others = bundles.filter((other) => other.names !== names).map((other) => other.names)
+    const others = bundles.map((other) => other.names).filter((other) => other !== names)
     return {
       fingerprints: new Set(parse(ca).map(({ fingerprint256 }) => fingerprint256)),
-      names: withoutNamesOf(others, createCertificateNames(names)),
+      names: names === 'frontProxy' ? names : withoutNamesOf(others, createCertificateNames(names)),
     }
   })
   return (chain) => {
@@ -94,9 +98,17 @@ function nearest(
   return [...found]
 }
 
+/** The prefixes of the names of CAs; users of front proxies may have any name without one. */
+export function prefixesOfAll(names: readonly AuthorityBundle['names'][]): readonly NamePrefixes[] {
+  return names.map((one) => (one === 'frontProxy' ? { username: '', groups: '' } : prefixesOf(one)))
+}
+
 /** Refuses names of other CAs: those of a CA without a prefix may begin with the prefix of another one. */
-function withoutNamesOf(others: readonly NameOptions[], names: CertificateNames): CertificateNames {
-  const prefixes = others.map(prefixesOf)
+function withoutNamesOf(
+  others: readonly AuthorityBundle['names'][],
+  names: CertificateNames,
+): CertificateNames {
+  const prefixes = prefixesOfAll(others)
   return (certificate, subject) => {
     const user = names(certificate, subject)
     const problem = takenName(user, prefixes)

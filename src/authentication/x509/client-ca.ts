@@ -5,8 +5,8 @@ import { createSecureContext } from 'node:tls'
 import { ConfigError, fileProblem, type ConfigProblem } from '../../config/problem.ts'
 import { readText } from '../../config/read-text.ts'
 import { certificateBlocks } from '../../pem.ts'
-import type { AuthorityBundle } from './authorities.ts'
-import { PLAIN_NAMES, prefixesOf, type NameOptions } from './certificate-names.ts'
+import { prefixesOfAll, type AuthorityBundle } from './authorities.ts'
+import { PLAIN_NAMES, type NameOptions } from './certificate-names.ts'
 import { isListOf, parseRevocationLists, type RevocationList } from './revocation.ts'
 
 export interface ClientTrust {
@@ -31,20 +31,32 @@ export interface ClientTrustFiles {
   readonly clientCAFile?: string | undefined
   readonly crlFile?: string | undefined
   readonly authorities?: readonly AuthorityFile[]
+  readonly frontProxy?: { readonly caFile: string } | undefined
+}
+
+interface NamedFile {
+  readonly caFile: string
+  readonly names: AuthorityBundle['names']
 }
 
 /** Every file with client CAs. */
 export function authorityFiles({
   clientCAFile,
   authorities = [],
-}: ClientTrustFiles): readonly AuthorityFile[] {
-  const plain = clientCAFile === undefined ? [] : [{ ...PLAIN_NAMES, caFile: clientCAFile }]
-  return [...plain, ...authorities]
+  frontProxy,
+}: ClientTrustFiles): readonly NamedFile[] {
+  return [
+    ...(clientCAFile === undefined ? [] : [{ caFile: clientCAFile, names: PLAIN_NAMES }]),
+    ...authorities.map(({ caFile, ...names }) => ({ caFile, names })),
+    ...(frontProxy === undefined
+      ? []
+      : [{ caFile: frontProxy.caFile, names: 'frontProxy' as const }]),
+  ]
 }
 
 /** The prefixes of the names that certificates can have, `''` among them for names without one. */
 export function certificatePrefixes(files: ClientTrustFiles | undefined): CertificatePrefixes {
-  const prefixes = authorityFiles(files ?? {}).map(prefixesOf)
+  const prefixes = prefixesOfAll(authorityFiles(files ?? {}).map(({ names }) => names))
   return {
     username: [...new Set(prefixes.map(({ username }) => username))],
     groups: [...new Set(prefixes.map(({ groups }) => groups))],
@@ -67,7 +79,7 @@ export function loadClientTrust(files: ClientTrustFiles): ClientTrust {
   const add = (file: string, message: string, fix: string): void => {
     problems.push(fileProblem(file, message, fix))
   }
-  const bundles = authorityFiles(files).map(({ caFile, ...names }) => ({
+  const bundles = authorityFiles(files).map(({ caFile, names }) => ({
     ...{ caFile, names },
     ca: read(caFile, add),
   }))
@@ -81,9 +93,8 @@ export function loadClientTrust(files: ClientTrustFiles): ClientTrust {
     checkRevocationLists(crlFile, crl, certificateBlocks(ca), add)
   }
   if (problems.length > 0) throw new ConfigError(problems)
-  return files.authorities === undefined || files.authorities.length === 0
-    ? { ca, crl }
-    : { ca, crl, bundles }
+  const isPlain = bundles.every(({ names }) => names === PLAIN_NAMES)
+  return isPlain ? { ca, crl } : { ca, crl, bundles }
 }
 
 type Add = (file: string, message: string, fix: string) => void

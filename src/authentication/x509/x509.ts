@@ -1,7 +1,8 @@
 /**
  * Client certificates (apiserver/pkg/authentication/request/x509): CN is the user, every O a group,
- * the attribute 1.3.6.1.4.1.57683.2 the UID, unless the CA has names of its own. TLS verified the chain; this reads the verdict, and
- * checks for every request what may have changed since the handshake.
+ * the attribute 1.3.6.1.4.1.57683.2 the UID, unless the CA has names of its own or is that of front proxies.
+ * TLS verified the chain; this reads the verdict, and checks for every request what may have changed since
+ * the handshake.
  */
 import type { X509Certificate } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
@@ -10,11 +11,13 @@ import type { ClientConnection, PeerCertificate } from '../../http/exchange.ts'
 import { causeOf } from '../../http/refusal.ts'
 import type { Authentication, UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
+import { rejected } from '../identity-guard.ts'
 import type { SignIn } from '../sign-in.ts'
-import { createFindNames, type FindNames } from './authorities.ts'
-import { prefixesOf, takenName, type NamePrefixes } from './certificate-names.ts'
+import { createFindNames, prefixesOfAll, type FindNames } from './authorities.ts'
+import { takenName, type CertificateNames, type NamePrefixes } from './certificate-names.ts'
 import { createCertificateRecheck, type CertificateRecheck } from './certificate-recheck.ts'
 import type { ClientTrust } from './client-ca.ts'
+import { createFrontProxy, type FrontedRequest, type FrontProxyOptions } from './front-proxy.ts'
 import { describeVerifyError, timeProblem } from './verify-errors.ts'
 
 const UID_ATTRIBUTE = '1.3.6.1.4.1.57683.2'
@@ -25,6 +28,11 @@ const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
 export interface X509SignIn extends SignIn {
   /** Puts a client CA bundle and its revocation lists into effect. */
   update(clientTrust: ClientTrust): void
+}
+
+export interface X509Options {
+  /** Undefined: no front proxy names users. */
+  readonly frontProxy: FrontProxyOptions | undefined
 }
 
 export interface X509Effects {
@@ -39,22 +47,45 @@ export interface X509Effects {
 const METHOD = 'x509'
 
 /** Creates authentication by client certificates. */
-export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Effects): X509SignIn {
+export function createX509SignIn(
+  options: X509Options,
+  { generation, chainOf, now = Date.now }: X509Effects,
+): X509SignIn {
+  const frontProxy = options.frontProxy && createFrontProxy(options.frontProxy)
   // One object for one certificate, so that what is derived from it is derived once.
   const known = new WeakMap<PeerCertificate, Authentication>()
   // What certificates named. Keyed by the annotations, since the identity guard keeps that object.
   const named = new WeakMap<Authentication['annotations'], UserInfo>()
+  const fronted = new WeakMap<Authentication['annotations'], Authentication>()
   let recheck: CertificateRecheck = () => 'no client CA is loaded'
   let findNames: FindNames | undefined
+  let found = new WeakMap<PeerCertificate, ReturnType<FindNames>>()
   let prefixes: readonly NamePrefixes[] = []
 
-  /** @throws StatusError 401 */
-  function identify(certificate: PeerCertificate, connection: ClientConnection): Authentication {
-    if (findNames === undefined) return identityOf(certificate)
-    const chain = chainOf(connection)
-    const [own] = chain
+  /** How the user is named; undefined: as in kube-apiserver. @throws StatusError 401 */
+  function namesOf(
+    certificate: PeerCertificate,
+    connection: ClientConnection,
+  ): ReturnType<FindNames> | undefined {
+    if (findNames === undefined) return undefined
+    let names = found.get(certificate)
+    if (names === undefined) {
+      names = findNames(chainOf(connection))
+      found.set(certificate, names)
+    }
+    return names
+  }
+
+  /** The user whom the certificate names. @throws StatusError 401 */
+  function identify(
+    certificate: PeerCertificate,
+    connection: ClientConnection,
+    names: CertificateNames | undefined,
+  ): Authentication {
+    if (names === undefined) return identityOf(certificate)
+    const [own] = chainOf(connection)
     if (own === undefined) throw unauthorized('client certificate: its connection has closed')
-    const user = findNames(chain)(own, {
+    const user = names(own, {
       user: () => identityOf(certificate).user,
       organizations: attribute(certificate.subject, 'O'),
       extra: extraOf(certificate),
@@ -62,17 +93,36 @@ export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Ef
     return { ...originOf(certificate), user }
   }
 
-  /** A CA has moved to a file that names its users in another way. */
-  function renamed(before: UserInfo, connection: ClientConnection): string | undefined {
-    const certificate = connection.peerCertificate
-    if (certificate === undefined) return 'the client has no certificate'
-    try {
-      const { user } = identify(certificate, connection)
-      return isDeepStrictEqual(user, before) ? undefined : 'the certificate now names another user'
-    } catch (error) {
-      const { cause, message } = error as Error
-      return cause instanceof Error ? causeOf(cause) : message
+  /** The user whom a front proxy names. @throws StatusError 401, or 403 for a name of other sources */
+  function identifyFronted(request: FrontedRequest): Authentication {
+    if (frontProxy === undefined) throw new TypeError('there is no front proxy')
+    const known = frontProxy.authenticate(request)
+    const problem = takenName(known.user, prefixes)
+    if (problem !== undefined) throw rejected(problem)
+    let authentication = fronted.get(known.annotations)
+    if (authentication === undefined) {
+      authentication = { user: known.user, method: METHOD, annotations: known.annotations }
+      fronted.set(known.annotations, authentication)
     }
+    return authentication
+  }
+
+  /** A CA has moved to a file that names its users in another way. */
+  function renamed(
+    annotations: Authentication['annotations'],
+    connection: ClientConnection,
+  ): string | undefined {
+    const { peerCertificate: certificate } = connection
+    if (certificate === undefined) return 'the client has no certificate'
+    const names = namesOf(certificate, connection)
+    if (names === 'frontProxy') {
+      const problem = frontProxy?.problem(certificate, connection)
+      return fronted.has(annotations) ? problem : 'the certificate is now one of a front proxy'
+    }
+    const { user } = identify(certificate, connection, names)
+    return isDeepStrictEqual(user, named.get(annotations))
+      ? undefined
+      : 'the certificate now names another user'
   }
 
   return {
@@ -83,16 +133,23 @@ export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Ef
       checkVerdict(certificate, generation(), now())
       let authentication = known.get(certificate)
       if (authentication === undefined) {
-        authentication = identify(certificate, credential.connection)
+        const names = namesOf(certificate, credential.connection)
+        if (names === 'frontProxy') return identifyFronted(credential)
+        authentication = identify(certificate, credential.connection, names)
         known.set(certificate, authentication)
         named.set(authentication.annotations, authentication.user)
       }
       return authentication
     },
     recheck({ annotations }, connection) {
-      const before = named.get(annotations)
-      if (before === undefined) return 'the user did not authenticate with a certificate'
-      return recheck(chainOf(connection)) ?? renamed(before, connection)
+      const problem = recheck(chainOf(connection))
+      if (problem !== undefined) return problem
+      try {
+        return renamed(annotations, connection)
+      } catch (error) {
+        const { cause, message } = error as Error
+        return cause instanceof Error ? causeOf(cause) : message
+      }
     },
     // Names of certificates without a prefix are nobody else's only because others have one.
     reserves: (user) => takenName(user, prefixes),
@@ -106,7 +163,8 @@ export function createX509SignIn({ generation, chainOf, now = Date.now }: X509Ef
       }
       const { bundles } = clientTrust
       findNames = bundles && createFindNames(bundles)
-      prefixes = (bundles ?? []).map(({ names }) => prefixesOf(names))
+      found = new WeakMap()
+      prefixes = prefixesOfAll((bundles ?? []).map(({ names }) => names))
     },
     close: () => undefined,
   }

@@ -7,8 +7,10 @@ import {
   count,
   flag,
   groupPattern,
+  headerName,
   inputFile,
   namePrefix,
+  network,
   origin,
   proxyUrl,
   systemName,
@@ -62,6 +64,64 @@ const clientAuthority = z.strictObject({
     ),
 })
 
+const headerNames = (meaning: string, example: string) =>
+  z
+    .array(identityHeader)
+    .default([example])
+    .describe(`${meaning}; must be a list of header names, such as ${example}`)
+
+const identityHeader = headerName('a header').refine(
+  (name) => !/^(?:authorization|cookie|host|connection|impersonate-.*|sec-.*)$/i.test(name),
+  { error: ({ input }) => `${JSON.stringify(input)} has another meaning` },
+)
+
+const frontProxy = z
+  .strictObject({
+    caFile: inputFile(
+      'CAs that sign the certificates of front proxies, a PEM bundle (--requestheader-client-ca-file). ' +
+        'Their certificates name no users',
+      CLIENT_CA,
+    ),
+    trustedNetworks: z
+      .array(network)
+      .min(1, 'is empty')
+      .meta({
+        description:
+          'networks that front proxies connect from. The same certificate from elsewhere is refused ' +
+          '(401); must be a list of networks',
+        examples: [['10.0.5.0/24']],
+      }),
+    allowedNames: z
+      .array(z.string().min(1, 'is empty'))
+      .default([])
+      .describe(
+        'common names of front proxies. If empty, every certificate of these CAs is one ' +
+          '(--requestheader-allowed-names); must be a list of names',
+      ),
+    usernameHeaders: headerNames(
+      'headers with the name of the user, of which the first one that is not empty counts ' +
+        '(--requestheader-username-headers)',
+      'X-Remote-User',
+    ),
+    uidHeaders: headerNames(
+      'headers with the uid, in the same way (--requestheader-uid-headers)',
+      'X-Remote-Uid',
+    ),
+    groupHeaders: headerNames(
+      'headers with groups, one in each field (--requestheader-group-headers)',
+      'X-Remote-Group',
+    ),
+    extraHeaderPrefixes: headerNames(
+      'beginnings of headers with extras (--requestheader-extra-headers-prefix)',
+      'X-Remote-Extra-',
+    ),
+  })
+  .describe(
+    'Other proxies that authenticate users and name them in headers, as kube-apiserver trusts its front ' +
+      'proxy. Whoever controls such a proxy can act as every user. Headers of all other clients are ' +
+      'dropped.',
+  )
+
 /** Each field enables an authentication method (gatehouse/sign-ins.ts). */
 const signInMethods = {
   configFile: inputFile(
@@ -89,6 +149,7 @@ const signInMethods = {
             [{ caFile: 'workload-ca.crt', usernameFrom: 'spiffeID', trustDomain: 'example.org' }],
           ],
         }),
+      frontProxy: frontProxy.optional(),
       allowedOrigins: z
         .array(origin)
         .default([])

@@ -252,6 +252,7 @@ describe('the identity guard', () => {
       connection: {} as ClientConnection,
       authorization: `Bearer ${token()}`,
       webSocketToken: undefined,
+      rawHeaders: [],
     })
 
   test('lets the names of a service account pass', async () => {

@@ -25,7 +25,7 @@ const PREFIXED: NameOptions = { ...PLAIN_NAMES, usernamePrefix: 'm:', groupPrefi
 
 interface Bundle {
   readonly of: readonly { readonly certificatePem: string }[]
-  readonly names: NameOptions
+  readonly names: NameOptions | 'frontProxy'
 }
 
 /** The user of a certificate below the bundles, or the refusal. */
@@ -46,7 +46,9 @@ async function userOf(
   const { commonName = 'ada', organizations = [] } = request
   const user = { username: commonName, uid: '', groups: [], extra: {} }
   try {
-    const { username, groups } = find(chain)(chain[0]!, {
+    const names = find(chain)
+    if (names === 'frontProxy') return names
+    const { username, groups } = names(chain[0]!, {
       user: () => user,
       organizations,
       extra: {},
@@ -111,6 +113,15 @@ describe('the names of a certificate', () => {
     expect(await userOf(bundles, people)).toBe(
       'client certificate: it is below CAs of several files, which name users in different ways',
     )
+  })
+
+  test('are in the headers below a CA of front proxies', async () => {
+    const bundles = [
+      { of: [people], names: PLAIN_NAMES },
+      { of: [machines], names: 'frontProxy' as const },
+    ]
+    expect(await userOf(bundles, machines)).toBe('frontProxy')
+    expect(await userOf(bundles, people)).toMatchObject({ username: 'ada' })
   })
 
   test('of a CA without a prefix must not begin with the prefix of another one', async () => {

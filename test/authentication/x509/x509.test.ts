@@ -25,10 +25,14 @@ function certificate(overrides: Partial<PeerCertificate> = {}): PeerCertificate 
 }
 
 function authenticate(peerCertificate: PeerCertificate) {
-  const signIn = createX509SignIn({ generation: () => 1, chainOf: () => [], now: () => NOW })
+  const signIn = createX509SignIn(
+    { frontProxy: undefined },
+    { generation: () => 1, chainOf: () => [], now: () => NOW },
+  )
   const result = signIn.authenticate({
     ...{ kind: 'certificate', certificate: peerCertificate },
     connection: { ...CONNECTION, peerCertificate },
+    rawHeaders: [],
   })
   if (result === undefined || result instanceof Promise) return expect.fail('not judged at once')
   return result
@@ -164,6 +168,9 @@ describe('the x509 authenticator', () => {
 })
 
 test('a token is left to other methods', () => {
-  const signIn = createX509SignIn({ generation: () => 1, chainOf: () => [], now: () => NOW })
+  const signIn = createX509SignIn(
+    { frontProxy: undefined },
+    { generation: () => 1, chainOf: () => [], now: () => NOW },
+  )
   expect(signIn.authenticate({ kind: 'token', token: 't' })).toBeUndefined()
 })
