@@ -22,7 +22,14 @@ export async function signInWithDevice(
     }
     const key = await newBoundKey(configuration)
     const scopes = scopesFor(configuration, method)
-    const parameters = { ...method.extraParameters, scope: scopes.join(' ') }
+    // RFC 8628 has no PKCE, but some issuers (Keycloak) require it of a client in every flow.
+    const verifier = openid.randomPKCECodeVerifier()
+    const parameters = {
+      ...method.extraParameters,
+      scope: scopes.join(' '),
+      code_challenge: await openid.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    }
     const started = await openid.initiateDeviceAuthorization(configuration, parameters)
     terminal.print(
       'Open this address on a device with a browser, and enter the code. Never enter a code that ' +
@@ -32,7 +39,7 @@ export async function signInWithDevice(
     const response = await openid.pollDeviceAuthorizationGrant(
       configuration,
       started,
-      {},
+      { code_verifier: verifier },
       {
         signal: AbortSignal.timeout(Math.min(started.expires_in * 1_000, SIGN_IN_TIMEOUT_MS)),
         ...(key === undefined ? {} : { DPoP: key.handle }),
