@@ -56,7 +56,8 @@ export async function writeDevelopmentCertificates(
   const [serving, client, upstream, crl] = await Promise.all([
     ca.issue({
       commonName: 'localhost',
-      dnsNames: ['localhost'],
+      // Browsers resolve every name below localhost to loopback (RFC 6761 section 6.3).
+      dnsNames: ['localhost', 'login.localhost'],
       ipAddresses: ['127.0.0.1', '::1'],
       usages: ['server'],
     }),

@@ -5,9 +5,10 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
+import type { LookupFunction } from 'node:net'
 import { exportJWK, generateKeyPair } from 'jose'
 import type { Configuration, Provider } from 'oidc-provider'
-import { Agent, request } from 'undici'
+import { Agent, fetch as send, request } from 'undici'
 import type { CertificateFiles } from '../certs-dev/files.ts'
 import { createAdapters } from './identity-provider-adapter.ts'
 import { listenOnLoopback, LOOPBACK } from './loopback.ts'
@@ -29,6 +30,17 @@ export interface IdentityProviderOptions {
   readonly caFile: string
   /** Lifetime of an ID token in seconds. Default: 12 hours. */
   readonly idTokenSeconds?: number
+  /** A Gatehouse's sign-in pages, which get a client of their own. */
+  readonly pages?: PagesOfGatehouse
+}
+
+export interface PagesOfGatehouse {
+  /** Their origin. */
+  readonly url: string
+  /** The CA of their serving certificate (PEM), which may be made after the provider has started. */
+  readonly ca: () => string
+  /** With which the client authenticates (private_key_jwt), in place of a secret. */
+  readonly publicKey?: object
 }
 
 export interface IdentityProvider {
@@ -40,6 +52,9 @@ export interface IdentityProvider {
   readonly commandLineClientId: string
   /** A public client that has a client secret all the same, as Google's for desktop applications. */
   readonly desktopClient: { readonly id: string; readonly secret: string }
+  /** The confidential client of the sign-in pages: another `aud`. */
+  readonly pagesClientId: string
+  readonly pagesClientSecret: string
   /** The number of requests so far, by path. */
   readonly requests: ReadonlyMap<string, number>
   /**
@@ -54,9 +69,11 @@ export interface IdentityProvider {
 const CLIENT_ID = 'gatehouse-development'
 const COMMAND_LINE_CLIENT_ID = 'gatehouse-command-line'
 const DESKTOP_CLIENT = { id: 'gatehouse-desktop', secret: 'published-to-everybody' }
+const PAGES_CLIENT_ID = 'gatehouse-pages'
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 const SCOPE = 'openid offline_access profile email groups'
-const YEAR_SECONDS = 365 * 24 * 60 * 60
+const HOUR_SECONDS = 60 * 60
+const YEAR_SECONDS = 365 * 24 * HOUR_SECONDS
 
 /** Starts an identity provider on a free port of 127.0.0.1, with a new signing key. */
 export async function startIdentityProvider(
@@ -69,10 +86,11 @@ export async function startIdentityProvider(
   ])
   const server = createServer({ cert, key })
   const issuer = `https://${LOOPBACK}:${await listenOnLoopback(server)}`
-  const clientSecret = randomBytes(32).toString('base64url')
+  const [clientSecret, pagesClientSecret] = [newSecret(), newSecret()]
   const agent = new Agent({ connect: { ca } })
   try {
-    const provider = await createProvider(issuer, clientSecret, options)
+    const secrets = { clientSecret, pagesClientSecret }
+    const provider = await createProvider(issuer, secrets, options)
     const handle = provider.callback()
     const requests = new Map<string, number>()
     server.on('request', (incoming, response) => {
@@ -86,6 +104,8 @@ export async function startIdentityProvider(
       clientId: CLIENT_ID,
       commandLineClientId: COMMAND_LINE_CLIENT_ID,
       desktopClient: DESKTOP_CLIENT,
+      pagesClientId: PAGES_CLIENT_ID,
+      pagesClientSecret,
       requests,
       idToken: async (subject) => {
         const refreshToken = refreshTokens.get(subject)
@@ -106,7 +126,10 @@ export async function startIdentityProvider(
 
 async function createProvider(
   issuer: string,
-  clientSecret: string,
+  {
+    clientSecret,
+    pagesClientSecret,
+  }: { readonly clientSecret: string; readonly pagesClientSecret: string },
   options: IdentityProviderOptions,
 ): Promise<Provider> {
   const { Provider } = await quietly(() => import('oidc-provider'))
@@ -138,6 +161,7 @@ async function createProvider(
         grant_types: ['authorization_code', 'refresh_token'],
         redirect_uris: ['http://localhost', 'http://127.0.0.1'],
       },
+      ...(options.pages === undefined ? [] : [pagesClient(options.pages, pagesClientSecret)]),
     ],
     claims: {
       profile: ['preferred_username'],
@@ -146,14 +170,20 @@ async function createProvider(
     },
     // kube-apiserver and Gatehouse read only the ID token, so it must contain every claim.
     conformIdTokenClaims: false,
-    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    cookies: { keys: [newSecret()] },
     features: {
+      backchannelLogout: { enabled: true },
       // A page that takes the name of an account, and any password.
       devInteractions: { enabled: true },
       deviceFlow: { enabled: true },
       dPoP: { enabled: true },
-      revocation: { enabled: true },
+      revocation: {
+        enabled: true,
+        allowedPolicy: (_context, { clientId }, token) => token.clientId === clientId,
+      },
+      rpInitiatedLogout: { enabled: true, logoutSource: writeLogoutPage },
     },
+    fetch: fetchOnLoopback(options.pages),
     findAccount: (_context, id) => {
       const named = [...accounts.values()].find(({ preferredUsername }) => preferredUsername === id)
       const account = named ?? accounts.get(id)
@@ -166,12 +196,57 @@ async function createProvider(
     scopes: SCOPE.split(' '),
     ttl: {
       AccessToken: 60,
+      DeviceCode: HOUR_SECONDS,
       Grant: YEAR_SECONDS,
-      IdToken: options.idTokenSeconds ?? 12 * 60 * 60,
+      IdToken: options.idTokenSeconds ?? 12 * HOUR_SECONDS,
+      Interaction: HOUR_SECONDS,
       RefreshToken: YEAR_SECONDS,
+      Session: 12 * HOUR_SECONDS,
     },
   }
   return quietly(() => new Provider(issuer, configuration))
+}
+
+/** Asks, as the provider's own page does, which says on standard output that it should be replaced. */
+function writeLogoutPage(context: { body: string }, form: string): void {
+  context.body = `<!doctype html><html lang="en"><title>Sign out</title><body>
+<h1>Do you want to sign out?</h1>${form}
+<button type="submit" form="op.logoutForm" name="logout" value="yes" autofocus>Yes, sign me out</button>
+</body></html>`
+}
+
+function newSecret(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+function pagesClient({ url, publicKey }: PagesOfGatehouse, secret: string): object {
+  return {
+    client_id: PAGES_CLIENT_ID,
+    ...(publicKey === undefined
+      ? { client_secret: secret }
+      : { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [publicKey] } }),
+    grant_types: ['authorization_code'],
+    redirect_uris: [`${url}/gatehouse/callback`],
+    post_logout_redirect_uris: [`${url}/gatehouse/signed-out`],
+    backchannel_logout_uri: `${url}/gatehouse/backchannel-logout`,
+    backchannel_logout_session_required: true,
+  }
+}
+
+/** Not every resolver knows the names below `localhost` (RFC 6761 section 6.3). */
+function fetchOnLoopback(pages: PagesOfGatehouse | undefined): typeof send {
+  const lookup: LookupFunction = (_name, _options, callback) => {
+    callback(null, [{ address: LOOPBACK, family: 4 }])
+  }
+  return async (url, init) => {
+    const connect = { lookup, ...(pages === undefined ? {} : { ca: pages.ca() }) }
+    const dispatcher = new Agent({ connect })
+    try {
+      return await send(url, { ...init, dispatcher })
+    } finally {
+      void dispatcher.close()
+    }
+  }
 }
 
 function claimsOf(account: DevelopmentAccount): object {

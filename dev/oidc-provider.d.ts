@@ -2,6 +2,8 @@
 declare module 'oidc-provider' {
   import type { RequestListener } from 'node:http'
 
+  import type { fetch } from 'undici'
+
   /** Stores artifacts (grants, tokens); the provider creates one adapter per kind. */
   export interface Adapter {
     upsert(id: string, payload: object, expiresIn?: number): Promise<void>
@@ -13,13 +15,34 @@ declare module 'oidc-provider' {
     revokeByGrantId(grantId: string): Promise<void>
   }
 
+  export interface Feature {
+    readonly enabled: boolean
+  }
+
   export interface Configuration {
     adapter: (kind: string) => Adapter
     clients: readonly object[]
     claims: Record<string, readonly string[]>
     cookies: { keys: readonly string[] }
     conformIdTokenClaims: boolean
-    features: Record<string, { enabled: boolean }>
+    features: {
+      readonly backchannelLogout: Feature
+      readonly devInteractions: Feature
+      readonly deviceFlow: Feature
+      readonly dPoP: Feature
+      readonly revocation: Feature & {
+        allowedPolicy: (
+          context: unknown,
+          client: { clientId: string },
+          token: { clientId: string },
+        ) => boolean
+      }
+      readonly rpInitiatedLogout: Feature & {
+        logoutSource: (context: { body: string }, form: string) => void
+      }
+    }
+    /** For what the provider itself sends, such as logout tokens. */
+    fetch: typeof fetch
     findAccount: (
       context: unknown,
       id: string,

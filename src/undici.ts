@@ -48,6 +48,24 @@ export function get(
   })
 }
 
+/** Sends a request of any method. Resolves with the response header; the body is still to be read. */
+export function request(
+  url: URL,
+  {
+    dispatcher,
+    ...options
+  }: { dispatcher: Dispatcher } & Pick<
+    Dispatcher.RequestOptions,
+    'signal' | 'headers' | 'body' | 'method'
+  >,
+): Promise<Dispatcher.ResponseData> {
+  return apiRequest.call(dispatcher, {
+    ...options,
+    origin: url.origin,
+    path: `${url.pathname}${url.search}`,
+  })
+}
+
 /** Sends a POST request. Resolves with the response header; the body is still to be read. */
 export function post(
   path: string,

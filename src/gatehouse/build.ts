@@ -13,9 +13,10 @@ import type { Metrics } from '../metrics.ts'
 import type { Stages } from '../pipeline/handler-chain.ts'
 import type { LiveRequests } from '../pipeline/live-requests.ts'
 import { createDiscovery, type Discovery } from '../sign-in/discovery.ts'
+import { createPages, type Pages } from '../sign-in/pages/pages.ts'
 import type { ListenerTlsParts } from './listener-tls.ts'
 import type { Loaded } from './load.ts'
-import { startReloadable } from './reloadable.ts'
+import { startReloadable, type Reloadable } from './reloadable.ts'
 import { startSharedState, type SharedState } from './shared-state.ts'
 import { openSinks } from './sinks.ts'
 import { startLocks } from './start-locks.ts'
@@ -35,6 +36,8 @@ export interface Built extends StartedCluster {
   readonly discovery: Discovery
   readonly lockStore: LockStore
   readonly sharedState: SharedState
+  /** Undefined without `signIn.pages`. */
+  readonly pages: Pages | undefined
 }
 
 const MAX_LOGGED_GROUPS = 10
@@ -59,6 +62,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
   const { reloadables, ...inCluster } = startCluster(loaded, effects)
   const { cluster, reviewClient } = inCluster
   const discovery = createDiscovery(configuration.signIn)
+  const pages = startPages(loaded, { log, discovery })
   const started = loaded.signIns.map((signIn) =>
     signIn.start(configuration.authentication, {
       log,
@@ -68,7 +72,10 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
       trustClients: (clientTrust) => listenerTls.updateClientTrust(clientTrust),
       trustGeneration: () => listenerTls.generation(),
       chainOf: peerChain,
-      publishIssuers: (next) => discovery.updateAuthentication(next),
+      publishIssuers(next, verifyLogoutToken) {
+        discovery.updateAuthentication(next)
+        pages?.updateAuthentication(next, verifyLogoutToken)
+      },
       onRevoked: (revoking) => recheckSignIn(revoking, effects),
     }),
   )
@@ -90,10 +97,17 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     store: sharedState.store,
   })
   const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
-  const servingCA =
-    loaded.servingCA === undefined
-      ? []
-      : [startReloadable(loaded.servingCA, (next) => discovery.updateServingCA(next))]
+  const optional: Reloadable[] = []
+  if (loaded.servingCA !== undefined) {
+    const update = (next: string): void => {
+      discovery.updateServingCA(next)
+      pages?.updateServingCA(next)
+    }
+    optional.push(startReloadable(loaded.servingCA, update))
+  }
+  if (loaded.pages !== undefined && pages !== undefined) {
+    optional.push(startReloadable(loaded.pages, (next) => pages.updateSecrets(next)))
+  }
   return {
     stages: { auditor, limiter, authenticate, locks, clusterOf: () => cluster },
     ...inCluster,
@@ -101,13 +115,26 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     discovery,
     lockStore,
     sharedState,
+    pages,
     reloadables: [
-      ...[serving, ...servingCA, ...lockFiles],
+      ...[serving, ...optional, ...lockFiles],
       ...started.map(({ reloadable }) => reloadable),
       ...sharedState.reloadables,
       ...reloadables,
     ],
   }
+}
+
+function startPages(
+  { configuration, proxyFor }: Loaded,
+  { log, discovery }: Pick<BuildEffects, 'log'> & Pick<Built, 'discovery'>,
+): Pages | undefined {
+  const { pages, displayName, clusterName } = configuration.signIn
+  if (pages === undefined) return undefined
+  return createPages(
+    { pages, displayName, clusterName },
+    { log, proxyFor, methods: () => discovery.methods() },
+  )
 }
 
 /** Each sign-in of such a user would log a line. */

@@ -195,8 +195,8 @@ function warnOfCoverage(
     )
 }
 
-/** @param files with private keys or tokens */
-function warnOfReaders(files: readonly string[]): ConfigProblem[] {
+/** @param files with private keys, tokens or other secrets */
+export function warnOfReaders(files: readonly string[]): ConfigProblem[] {
   return [...new Set(files)].flatMap((file) => {
     const fault = readableByOthers(file)
     return fault === undefined ? [] : warning(file, ...fault)

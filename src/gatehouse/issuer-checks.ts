@@ -5,6 +5,7 @@ import { readableByOthers } from '../config/file-access.ts'
 import type { Path } from '../config/path.ts'
 import { fileProblem, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
+import { commandLineAudiences } from '../sign-in/discovery-document.ts'
 
 /** Entries of `authentication.issuers` that do nothing. */
 export function findUnusedOptions(
@@ -49,21 +50,22 @@ function findUnmatched(
   })
 }
 
-type MethodOptions = Configuration['signIn']['methods']
+type SignInOptions = Pick<Configuration['signIn'], 'methods' | 'pages'>
 
 /** Entries of `signIn.methods` by which nobody could sign in. */
 export function findUnusedMethods(
-  methods: MethodOptions,
+  { methods, pages }: SignInOptions,
   { issuers }: AuthenticationConfiguration,
   source: Source,
 ): ConfigProblem[] {
   return methods.flatMap(({ issuer: url, clientID }, i) => {
     const at = (field: string): Path => ['signIn', 'methods', i, field]
-    const audiences = issuers.find((one) => one.url === url)?.audiences
-    if (audiences === undefined) {
+    const issuer = issuers.find((one) => one.url === url)
+    if (issuer === undefined) {
       const message = `${JSON.stringify(url)} is not an issuer in authentication.configFile`
       return [source.problem(at('issuer'), message, 'write the exact url of the issuer')]
     }
+    const audiences = commandLineAudiences(issuer, pages)
     if (clientID === undefined && audiences.length === 1) return []
     if (clientID !== undefined && audiences.includes(clientID)) return []
     const message =
@@ -77,13 +79,14 @@ export function findUnusedMethods(
 
 /** Issuers for which no method can be derived, so that `gatehouse login` does not offer them. */
 export function findUnpublished(
-  methods: MethodOptions,
+  { methods, pages }: SignInOptions,
   { issuers }: AuthenticationConfiguration,
   source: Source,
 ): ConfigProblem[] {
   if (methods.length > 0) return []
-  return issuers.flatMap(({ url, audiences }) => {
-    if (audiences.length === 1) return []
+  return issuers.flatMap((issuer) => {
+    const { url } = issuer
+    if (commandLineAudiences(issuer, pages).length === 1) return []
     const message = `gatehouse login does not offer ${url}: it has several audiences`
     return [source.problem(['signIn'], message, 'list it in signIn.methods with its clientID')]
   })
@@ -113,4 +116,23 @@ export function warnOfAccess(
       ...(secret === undefined || fault === undefined ? [] : [fileProblem(secret, ...fault)]),
     ]
   })
+}
+
+/** Pages by which nobody could sign in. */
+export function findUnusablePages(
+  pages: Configuration['signIn']['pages'],
+  { issuers }: AuthenticationConfiguration,
+  source: Source,
+): ConfigProblem[] {
+  if (pages === undefined) return []
+  const at = (field: string): Path => ['signIn', 'pages', field]
+  const issuer = issuers.find(({ url }) => url === pages.issuer)
+  if (issuer === undefined) {
+    const message = `${JSON.stringify(pages.issuer)} is not an issuer in authentication.configFile`
+    return [source.problem(at('issuer'), message, 'write the exact url of the issuer')]
+  }
+  if (issuer.audiences.includes(pages.clientID)) return []
+  const message = `${JSON.stringify(pages.clientID)} is not one of the audiences of the issuer`
+  const fix = 'add it to audiences, with audienceMatchPolicy: MatchAny'
+  return [source.problem(at('clientID'), message, fix)]
 }

@@ -29,7 +29,10 @@ interface InEffect {
 
 /** Creates the two parts, empty at first. An update that OpenSSL rejects throws and changes nothing. */
 export function createListenerTlsParts(
-  options: Pick<Configuration['listener']['tls'], 'minVersion' | 'cipherSuites'>,
+  options: Pick<Configuration['listener']['tls'], 'minVersion' | 'cipherSuites'> & {
+    /** The server name of pages for browsers, where they have one of their own. */
+    readonly pagesName?: string | undefined
+  },
 ): ListenerTlsParts {
   let inEffect: InEffect = { serving: undefined, clientTrust: undefined }
   let isServingName: (host: string) => boolean = () => false
@@ -37,8 +40,8 @@ export function createListenerTlsParts(
 
   function build({ serving, clientTrust }: InEffect): ListenerTls {
     if (serving === undefined) throw new Error('no serving certificate has been loaded')
-    const { minVersion, cipherSuites } = options
-    return buildListenerTls({ minVersion, cipherSuites, ...serving, clientTrust })
+    const { minVersion, cipherSuites, pagesName } = options
+    return buildListenerTls({ minVersion, cipherSuites, pagesName, ...serving, clientTrust })
   }
 
   function update(next: InEffect, trustChanged: boolean): void {

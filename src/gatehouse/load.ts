@@ -13,6 +13,7 @@ import { readConfiguration, type ConfigurationReading } from '../config/load.ts'
 import { valueAt, type Path } from '../config/path.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
+import type { Source } from '../config/document.ts'
 import { loadLockFile, type LoadedLocks } from '../locks/file.ts'
 import { checkCipherSuites } from '../listener/cipher-suites.ts'
 import {
@@ -20,9 +21,11 @@ import {
   loadServingCertificates,
   type ServingCertificates,
 } from '../listener/serving-certificates.ts'
+import { servingNames } from '../listener/tls.ts'
 import { loadServingCA } from '../sign-in/serving-ca.ts'
 import type { RedisCredential } from '../state/redis-store.ts'
-import { reportServing, reportUpstream } from './certificate-report.ts'
+import { loadPagesSecrets, SECRET_FIELDS, type PagesSecrets } from '../sign-in/pages/secrets.ts'
+import { reportServing, reportUpstream, warnOfReaders } from './certificate-report.ts'
 import type { LoadedPart, Part, PartReport } from './reloadable.ts'
 import { redisPart } from './shared-state.ts'
 import { loadSignIns, type LoadedSignIn } from './sign-ins.ts'
@@ -37,6 +40,8 @@ export interface Loaded {
   readonly servingCA: LoadedPart<string> | undefined
   /** Undefined without `locks.file`. */
   readonly lockFile: LoadedPart<LoadedLocks> | undefined
+  /** Undefined without `signIn.pages`. */
+  readonly pages: LoadedPart<PagesSecrets> | undefined
   readonly rules: LoadedPart<LoadedRules>
   readonly credential: LoadedPart<UpstreamCredential>
   /** Undefined without Redis. */
@@ -89,7 +94,7 @@ export function checkAll(
 /** Everything that could be loaded; what is undefined is a problem, or was not wanted. */
 interface Parts extends Pick<
   Loaded,
-  'signIns' | 'servingCA' | 'lockFile' | 'redis' | 'warnings' | 'digests' | 'proxyFor'
+  'signIns' | 'servingCA' | 'pages' | 'lockFile' | 'redis' | 'warnings' | 'digests' | 'proxyFor'
 > {
   readonly configuration: Configuration | undefined
   readonly certificates: LoadedPart<ServingCertificates> | undefined
@@ -130,8 +135,9 @@ function loadParts(
   const rules = loadFile(['authorization', 'rulesFile'], (file) => rulesPart(file, reading))
   const signIns = loadSignIns(reading, load)
   const servingCA = loadFile(['signIn', 'caFile'], servingCAPart)
+  const pages = load(pagesPart(reading))
   const lockFile = loadFile(['locks', 'file'], lockFilePart)
-  const certificates = load(configuration && servingPart(configuration.listener.tls))
+  const certificates = load(configuration && servingPart(configuration, reading))
   if (configuration === undefined) {
     problems.push(...checkServingPairs(reading).map(reading.place))
   }
@@ -153,6 +159,7 @@ function loadParts(
     ...signIns.flatMap((signIn) => signIn.report(now).warnings),
     ...reportOf(credential, now),
     ...reportOf(redis, now),
+    ...reportOf(pages, now),
     ...(missing === undefined ? [] : [missing]),
   ]
   const warnings = [...reading.warnings, ...found.map(reading.place)]
@@ -162,6 +169,7 @@ function loadParts(
     certificates,
     signIns,
     servingCA,
+    pages,
     lockFile,
     rules,
     credential,
@@ -215,14 +223,50 @@ function lockFilePart(file: string): Part<LoadedLocks> {
   }
 }
 
-function servingPart(tls: Configuration['listener']['tls']): Part<ServingCertificates> {
+function pagesPart({ raw, fileAt }: ConfigurationReading): Part<PagesSecrets> | undefined {
+  if (valueAt(raw, ['signIn', 'pages']) === undefined) return undefined
+  const found = SECRET_FIELDS.flatMap((field) => {
+    const file = fileAt(['signIn', 'pages', field])
+    return file === undefined ? [] : [[field, file] as const]
+  })
+  const files = found.map(([, file]) => file)
+  return {
+    what: 'sign-in pages',
+    files: () => files,
+    load: () => loadPagesSecrets(Object.fromEntries(found)),
+    report: () => ({ warnings: warnOfReaders(files) }),
+  }
+}
+
+function servingPart(
+  { listener: { tls }, signIn }: Configuration,
+  { source }: ConfigurationReading,
+): Part<ServingCertificates> {
   const pairs = [tls, ...tls.sniCertificates]
   return {
     what: 'serving certificates',
     files: () => pairs.flatMap(({ certFile, privateKeyFile }) => [certFile, privateKeyFile]),
     load: () => loadServingCertificates(tls),
-    report: (certificates, now) => reportServing(tls, certificates, now),
+    report(certificates, now) {
+      const report = reportServing(tls, certificates, now)
+      const unnamed = findUnnamedPages(signIn, certificates, source)
+      return { ...report, warnings: [...report.warnings, ...unnamed] }
+    },
   }
+}
+
+/** Browsers would not trust the pages. */
+function findUnnamedPages(
+  { pages }: Configuration['signIn'],
+  { serving, sni }: ServingCertificates,
+  source: Source,
+): ConfigProblem[] {
+  if (pages === undefined) return []
+  const host = new URL(pages.url).hostname.replace(/^\[|\]$/g, '')
+  if (servingNames([serving, ...sni])(host)) return []
+  const message = `no serving certificate has the name ${JSON.stringify(host)}`
+  const fix = 'add it to the certificate, or to listener.tls.sniCertificates'
+  return [source.problem(['signIn', 'pages', 'url'], message, fix)]
 }
 
 function credentialPart(source: UpstreamSource, digests: FileDigests): Part<UpstreamCredential> {

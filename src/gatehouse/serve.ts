@@ -75,7 +75,10 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   const live = createLiveRequests({
     onCutFailed: (err) => log.error({ err }, 'a request could not be ended'),
   })
-  const listenerTls = createListenerTlsParts(configuration.listener.tls)
+  const listenerTls = createListenerTlsParts({
+    ...configuration.listener.tls,
+    pagesName: pagesName(configuration.signIn),
+  })
   const built = buildStages(loaded, { log, metrics, live, listenerTls })
   const { stages, cluster, signIns } = built
   const responseHeaders = hstsHeader(configuration.listener.strictTransportSecurity)
@@ -93,6 +96,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
         ...{ stages, ownHeaders, originPolicy, locks: stages.locks, store: built.lockStore },
         administrators: configuration.locks.administrators,
       }),
+      pages: built.pages?.handlers({ stages, ownHeaders }),
       kubernetes: createHandlerChain({ stages, live, ownHeaders, originPolicy }, { metrics }),
     },
     { stages },
@@ -124,6 +128,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     void built.accessReviewClient.close()
     void built.sharedState.close()
     for (const signIn of signIns) signIn.close()
+    built.pages?.close()
     frame.close()
   }
 
@@ -229,6 +234,15 @@ export function listenerLimits({ listener, limits }: Configuration): ListenerLim
     handshakes: { requestsPerSecond: handshakesPerSecond, burst },
     maxTrackedKeys: limits.maxTrackedKeys,
   }
+}
+
+/** The server name for which no client certificate is requested; it must not be that of the API. */
+function pagesName({ pages }: Configuration['signIn']): string | undefined {
+  if (pages === undefined) return undefined
+  const { hostname } = new URL(pages.url)
+  return pages.apiURL === undefined || new URL(pages.apiURL).hostname === hostname
+    ? undefined
+    : hostname
 }
 
 /** RFC 6797; joined as kube-apiserver's --strict-transport-security-directives. */

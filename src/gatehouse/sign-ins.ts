@@ -9,7 +9,7 @@ import {
   type AuthenticationConfiguration,
 } from '../authentication/oidc/authentication-config.ts'
 import { accessFiles } from '../authentication/oidc/issuer-access.ts'
-import { createOidcSignIn } from '../authentication/oidc/oidc.ts'
+import { createOidcSignIn, type OidcSignIn } from '../authentication/oidc/oidc.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createTokenReviewSignIn } from '../authentication/token-review/token-review.ts'
 import {
@@ -34,6 +34,7 @@ import type { Metrics } from '../metrics.ts'
 import { reportClientTrust } from './certificate-report.ts'
 import {
   findUnpublished,
+  findUnusablePages,
   findUnusedMethods,
   findUnusedOptions,
   warnOfAccess,
@@ -61,8 +62,11 @@ export interface SignInEffects {
   readonly trustGeneration: () => number
   /** The certificates that the client of a connection sent, its own first. */
   readonly chainOf: (connection: ClientConnection) => readonly X509Certificate[]
-  /** The issuers in effect, for what the discovery document publishes. */
-  readonly publishIssuers: (configuration: AuthenticationConfiguration) => void
+  /** The issuers in effect, for the discovery document and the pages. */
+  readonly publishIssuers: (
+    configuration: AuthenticationConfiguration,
+    verifyLogoutToken: OidcSignIn['verifyLogoutToken'],
+  ) => void
   /** A method may no longer accept what it accepted before: running requests are rechecked. */
   readonly onRevoked: (signIn: SignIn) => void
 }
@@ -176,10 +180,11 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
       certificatePrefixes: certificatePrefixes(authentication.x509),
       serviceAccountIssuers: authentication.serviceAccounts?.issuers ?? [],
     }
-    const methods = reading.configuration?.signIn.methods ?? []
+    const { methods = [], pages } = reading.configuration?.signIn ?? {}
     const unusedOptions = (of: AuthenticationConfiguration) => [
       ...findUnusedOptions(issuers, of, reading.source),
-      ...findUnusedMethods(methods, of, reading.source),
+      ...findUnusedMethods({ methods, pages }, of, reading.source),
+      ...findUnusablePages(pages, of, reading.source),
     ]
     let isStart = true
     return {
@@ -196,7 +201,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
       report: (configuration) => ({
         warnings: [
           ...unusedOptions(configuration),
-          ...findUnpublished(methods, configuration, reading.source),
+          ...findUnpublished({ methods, pages }, configuration, reading.source),
           ...warnOfAccess(issuers, configuration),
         ],
       }),
@@ -209,7 +214,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
     )
     const update = (next: AuthenticationConfiguration): void => {
       signIn.update(next)
-      publishIssuers(next)
+      publishIssuers(next, (token, clientID) => signIn.verifyLogoutToken(token, clientID))
     }
     return { signIn, update }
   },

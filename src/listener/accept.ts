@@ -66,7 +66,13 @@ function serverOptions(options: TlsServerOptions): ServerOptions {
   const { limits, http2, requestClientCertificate, tls } = options
   return {
     ALPNProtocols: http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
-    SNICallback: (serverName, callback) => callback(null, tls().contextFor(serverName)),
+    SNICallback(this: TLSSocket, serverName, callback) {
+      const current = tls()
+      if (requestClientCertificate && !current.requestsCertificate(serverName)) {
+        doNotRequestCertificate(this)
+      }
+      callback(null, current.contextFor(serverName))
+    },
     requestCert: requestClientCertificate,
     // The authenticator verifies certificates: an invalid one is a 401 Status, not a TLS alert.
     rejectUnauthorized: false,
@@ -84,6 +90,25 @@ function serverOptions(options: TlsServerOptions): ServerOptions {
     allowHalfOpen: true,
     noDelay: true,
   }
+}
+
+/**
+ * Makes a handshake that has not sent its CertificateRequest yet continue without one. `requestCert`
+ * is an option of the whole server, and `SNICallback` can only choose the context, so this is done as
+ * Node itself does it, on the socket that it calls `SNICallback` on.
+ *
+ * @throws Error, which ends the handshake, if this version of Node does it differently
+ */
+function doNotRequestCertificate(socket: TLSSocket): void {
+  const internals = socket as TLSSocket & {
+    _requestCert?: boolean
+    _handle?: { setVerifyMode?: (requestCert: boolean, rejectUnauthorized: boolean) => void }
+  }
+  if (internals._requestCert === undefined || internals._handle?.setVerifyMode === undefined) {
+    throw new Error('this version of Node cannot leave the client certificate out of one handshake')
+  }
+  internals._handle.setVerifyMode(false, false)
+  internals._requestCert = false
 }
 
 export interface AcceptOptions {

@@ -27,6 +27,8 @@ export interface ListenerTlsOptions {
   readonly sni: readonly ServingCertificate[]
   /** Undefined: client certificates are not requested. */
   readonly clientTrust: ClientTrust | undefined
+  /** The server name of pages for browsers, in lower case; undefined when there is none of their own. */
+  readonly pagesName?: string | undefined
 }
 
 /** The part of the TLS configuration that depends on files; replaced as a whole when one changes. */
@@ -34,6 +36,11 @@ export interface ListenerTls {
   /** For clients that send no server name, or an unknown one. */
   readonly context: SecureContext
   contextFor(serverName: string): SecureContext | undefined
+  /**
+   * Whether a client that connects to this server name is asked for a certificate. A browser would ask
+   * its user to choose one before it shows a page.
+   */
+  requestsCertificate(serverName: string): boolean
   /** How long the verdict on a chain holds that these options have accepted. */
   readonly verdictEnd: VerdictEnd
   /**
@@ -68,6 +75,8 @@ export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
     context: createSecureContext(contextOptions(tls, tls.serving)),
     contextFor: (serverName) =>
       exact.get(serverName.toLowerCase()) ?? exact.get(wildcard(serverName)),
+    requestsCertificate: (serverName) =>
+      tls.clientTrust !== undefined && serverName.toLowerCase() !== tls.pagesName,
     verdictEnd: createVerdictEnd(tls.clientTrust ?? { ca: '', crl: undefined }),
     revocationProblem: revocationProblem(tls.clientTrust),
   }

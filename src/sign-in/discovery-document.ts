@@ -3,8 +3,8 @@ import type {
   AuthenticationConfiguration,
   Issuer,
 } from '../authentication/oidc/authentication-config.ts'
-import { issuerClaims } from '../authentication/oidc/issuer-claims.ts'
 import type { Configuration } from '../config/schema.ts'
+import { derivedScopes } from './derived-scopes.ts'
 
 export type SignInOptions = Configuration['signIn']
 
@@ -64,16 +64,29 @@ export function discoveryDocument(sources: DiscoverySources): DiscoveryDocument 
     displayName,
     clusters: [clusterName === undefined ? {} : { name: clusterName }],
     ...(servingCA === undefined ? {} : { certificateAuthority: servingCA }),
-    methods: methodsOf(options.methods, authentication?.issuers ?? []),
+    methods: methodsOf(options, authentication?.issuers ?? []),
   }
+}
+
+/** The audiences of an issuer among which the client of the command line is: it is not that of the pages. */
+export function commandLineAudiences(
+  { url, audiences }: Pick<Issuer, 'url' | 'audiences'>,
+  pages: SignInOptions['pages'],
+): readonly string[] {
+  if (pages?.issuer !== url) return audiences
+  return audiences.filter((audience) => audience !== pages.clientID)
 }
 
 type MethodOptions = Partial<SignInOptions['methods'][number]>
 
 function methodsOf(
-  configured: SignInOptions['methods'],
-  issuers: readonly Issuer[],
+  { methods: configured, pages }: SignInOptions,
+  all: readonly Issuer[],
 ): readonly OidcMethod[] {
+  const issuers = all.map((issuer) => ({
+    ...issuer,
+    audiences: commandLineAudiences(issuer, pages),
+  }))
   if (configured.length > 0) {
     return configured.flatMap((options) => {
       const issuer = issuers.find(({ url }) => url === options.issuer)
@@ -102,7 +115,8 @@ function methodOf(name: string, options: MethodOptions, issuer: Issuer): readonl
       clientID,
       ...(clientSecret === undefined ? {} : { clientSecret }),
       scopes: scopes === undefined ? ['openid'] : [...new Set(['openid', ...scopes])],
-      optionalScopes: scopes === undefined ? derivedScopes(issuer) : [],
+      // Without offline_access there may be no refresh token, and every sign-in would end with its ID token.
+      optionalScopes: scopes === undefined ? ['offline_access', ...derivedScopes(issuer)] : [],
       extraParameters: Object.fromEntries(extraParameters.map((one) => [one.name, one.value])),
       redirectURIs: options.redirectURIs ?? DEFAULT_REDIRECT_URIS,
       deviceAuthorization,
@@ -118,22 +132,6 @@ function clientOf(clientID: string | undefined, audiences: readonly string[]): s
 
 /** As the default of `signIn.methods[].redirectURIs`; kubelogin's. */
 const DEFAULT_REDIRECT_URIS = ['http://localhost:8000', 'http://localhost:18000']
-
-/** OpenID Connect Core section 5.4: which scope gives which claims; `groups` is a common addition. */
-const SCOPES_OF_CLAIMS: Readonly<Record<string, string>> = {
-  email: 'email',
-  groups: 'groups',
-  name: 'profile',
-  preferred_username: 'profile',
-}
-
-/** Without offline_access there may be no refresh token, and every sign-in would end with its ID token. */
-function derivedScopes(issuer: Issuer): readonly string[] {
-  const scopes = issuerClaims(issuer).flatMap((claim) =>
-    Object.hasOwn(SCOPES_OF_CLAIMS, claim) ? (SCOPES_OF_CLAIMS[claim] ?? []) : [],
-  )
-  return [...new Set(['offline_access', ...scopes])]
-}
 
 /** A name for `--method` from the last part of an issuer's path, or its host. */
 function nameFrom(url: string): string {

@@ -8,6 +8,7 @@ import { StatusError } from '../status.ts'
 import {
   discoveryDocument,
   type DiscoverySources,
+  type OidcMethod,
   type SignInOptions,
 } from './discovery-document.ts'
 import { requireRead, respond } from './own-response.ts'
@@ -20,6 +21,8 @@ export interface Discovery {
   readonly handle: (ownHeaders: Frame['ownHeaders']) => Handler
   updateAuthentication(next: AuthenticationConfiguration): void
   updateServingCA(pem: string): void
+  /** The methods that the document names, the one that clients choose by themselves first. */
+  methods(): readonly OidcMethod[]
 }
 
 /** Creates what serves the discovery document. It is rendered again only when a source changes. */
@@ -40,6 +43,7 @@ export function createDiscovery(options: SignInOptions): Discovery {
   return {
     updateAuthentication: (authentication) => update({ authentication }),
     updateServingCA: (servingCA) => update({ servingCA }),
+    methods: () => discoveryDocument(sources).methods,
     handle:
       (ownHeaders) =>
       async (exchange: Exchange, record: AuditRecord, observed: Observed): Promise<Handled> => {

@@ -41,13 +41,19 @@ export function respond(
  *
  * @throws StatusError 405 for other methods than GET and HEAD, 400 for a body or an upgrade
  */
-export function requireRead({ request }: Exchange): void {
+export function requireRead(exchange: Exchange): void {
+  const { request } = exchange
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     throw new StatusError('MethodNotAllowed', `${request.method} is not allowed here: use GET`, {
       headers: { Allow: 'GET, HEAD' },
       closeConnection: request.hasBody,
     })
   }
+  requireBodyless(exchange)
+}
+
+/** @throws StatusError 400 for a body or an upgrade */
+export function requireBodyless({ request }: Exchange): void {
   if (request.isUpgrade || request.hasBody) {
     const what = request.isUpgrade ? 'an upgrade' : 'a body'
     throw new StatusError('BadRequest', `a request for this path must not have ${what}`, {

@@ -2,11 +2,14 @@ import type { ClientRequest } from '../http/exchange.ts'
 import type { Limiter } from '../limits/limiter.ts'
 import type { Handler } from '../pipeline/frame.ts'
 import { StatusError } from '../status.ts'
+import type { PageRoutes } from './pages/pages.ts'
 
 export interface Routes {
   readonly discovery: Handler
   readonly whoami: Handler
   readonly locks: Handler
+  /** Undefined when no pages are configured. */
+  readonly pages?: PageRoutes | undefined
   /** Everything else: the Kubernetes API. */
   readonly kubernetes: Handler
 }
@@ -23,35 +26,58 @@ export interface RoutesEffects {
 }
 
 /**
- * Selects the handler of a request by its path; the query has no influence. Those of Gatehouse itself
- * have a limit of their own.
+ * Selects the handler of a request by its path, and by its host where pages have one of their own; the
+ * query has no influence. Those of Gatehouse itself have a limit of their own.
  */
 export function createRoutes(
-  routes: Routes,
+  { discovery, whoami, locks, pages, kubernetes }: Routes,
   { stages }: RoutesEffects,
 ): (request: ClientRequest) => Handler {
-  const limited = (handler: Handler): Handler => {
+  const limited = (select: (path: string, request: ClientRequest) => Handler): Handler => {
     return async (exchange, record, observed) => {
-      const { connection, method } = exchange.request
-      observed.verb = method.toLowerCase()
-      await stages.limiter.admitSignIn(connection.remoteAddress)
-      return handler(exchange, record, observed)
+      const { request } = exchange
+      observed.verb = request.method.toLowerCase()
+      await stages.limiter.admitSignIn(request.connection.remoteAddress)
+      return select(pathOf(request), request)(exchange, record, observed)
     }
   }
-  const discovery = limited(routes.discovery)
-  const whoami = limited(routes.whoami)
-  const locks = limited(routes.locks)
-  const unknown = limited(notFound)
-  return ({ rawTarget }) => {
-    // The hot path: no Kubernetes path begins with these characters.
-    if (!rawTarget.startsWith('/g') && !rawTarget.startsWith('/.')) return routes.kubernetes
-    const path = rawTarget.split('?', 1)[0]
+
+  const own = limited((path, request) => {
     if (path === DISCOVERY_PATH) return discovery
     if (path === WHOAMI_PATH) return whoami
     if (path === LOCKS_PATH) return locks
-    if (path === OWN_PREFIX || path?.startsWith(`${OWN_PREFIX}/`) === true) return unknown
-    return routes.kubernetes
+    if (pages === undefined) return notFound
+    if (path !== '/' && pages.isForPages(request)) return pages.byPath.get(path) ?? notFound
+    return pages.isBrowser(request) ? pages.start : notFound
+  })
+
+  /** The host of the pages serves no other path, and no API. */
+  const atOwnHost = limited((path) => {
+    if (path === DISCOVERY_PATH) return discovery
+    return (path === '/' ? pages?.start : pages?.byPath.get(path)) ?? pages?.notHere ?? notFound
+  })
+
+  function byPath(request: ClientRequest): Handler {
+    const path = pathOf(request)
+    if (path === '/') return pages?.isBrowser(request) === true ? own : kubernetes
+    const isOwn =
+      path === DISCOVERY_PATH || path === OWN_PREFIX || path.startsWith(`${OWN_PREFIX}/`)
+    return isOwn ? own : kubernetes
   }
+
+  return (request) => {
+    if (pages?.isSeparate === true && pages.isForPages(request)) return atOwnHost
+    const { rawTarget } = request
+    // The hot path: no Kubernetes path begins with these characters, except for its root.
+    const isKubernetes =
+      !rawTarget.startsWith('/g') && !rawTarget.startsWith('/.') && rawTarget !== '/'
+    return isKubernetes ? kubernetes : byPath(request)
+  }
+}
+
+function pathOf({ rawTarget }: ClientRequest): string {
+  const [path = ''] = rawTarget.split('?', 1)
+  return path
 }
 
 const notFound: Handler = async ({ request }, _record, observed) => {

@@ -47,7 +47,7 @@ describe('the development certificates', () => {
     const made = await writeDevelopmentCertificates(folder)
     const serving = await certificate(made.serving.certFile)
     expect(serving.subjectAltName).toBe(
-      'DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1',
+      'DNS:localhost, DNS:login.localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1',
     )
     expect((await certificate(made.client.certFile)).subject).toBe('O=developers\nCN=ada')
     expect((await certificate(made.upstream.certFile)).subject).toBe('CN=gatehouse')

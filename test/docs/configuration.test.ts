@@ -49,12 +49,18 @@ test('every example of the page is valid YAML', () => {
 
 describe('a file that the page says is read again', () => {
   test('is watched, under the name that the page gives', async () => {
-    const gatehouse = await startWithEveryFile()
-    const configuration: unknown = parse(await readFile(gatehouse.file('gatehouse.yaml'), 'utf8'))
+    const started = [await startWithEveryFile(), await startWithEveryFile('privateKeyFile')]
+    const read = started.map(async (gatehouse) => ({
+      gatehouse,
+      configuration: parse(await readFile(gatehouse.file('gatehouse.yaml'), 'utf8')) as unknown,
+    }))
+    const all = await Promise.all(read)
     for (const [what, fields] of reloadedFiles()) {
       for (const field of fields) {
+        const named = all.find(({ configuration }) => fileIn(configuration, field) !== undefined)
+        expect(named, `${field} in a configuration of this test`).toBeDefined()
+        const { gatehouse, configuration } = named!
         const file = fileIn(configuration, field)
-        expect(file, `${field} in the configuration of this test`).toBeTypeOf('string')
         const before = gatehouse.log.length
         await appendFile(resolve(gatehouse.directory, String(file)), '\n')
         gatehouse.gatehouse.reload()
@@ -74,8 +80,13 @@ describe('a file that the page says is read again', () => {
   }, 60_000)
 })
 
-/** A Gatehouse whose configuration names a file in every field that may name one. */
-async function startWithEveryFile(): Promise<TestGatehouse> {
+/**
+ * A Gatehouse whose configuration names a file in every field that may name one, and in one of two that
+ * exclude each other.
+ */
+async function startWithEveryFile(
+  credential: 'clientSecretFile' | 'privateKeyFile' = 'clientSecretFile',
+): Promise<TestGatehouse> {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-reference-'))
   const authority = await createAuthority({ commonName: 'users' })
   const proxies = await createAuthority({ commonName: 'proxies' })
@@ -101,6 +112,9 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
     'proxy-ca.crt': authority.certificatePem,
     'keys.json': JSON.stringify({ keys: [(await createSigningKey('first')).publicJwk] }),
     'proxy-credentials': 'gate:secret',
+    clientSecretFile: 'secret',
+    privateKeyFile: sni.keyPem,
+    'cookie-keys': Buffer.alloc(32).toString('base64'),
     'issuers.yaml': stringify(authenticationConfiguration()),
     'locks.yaml': await readFile(resolve(import.meta.dirname, '../../config/locks.yaml'), 'utf8'),
   }
@@ -133,7 +147,17 @@ async function startWithEveryFile(): Promise<TestGatehouse> {
           },
         ],
       },
-      signIn: { caFile: join(folder, 'serving-ca.crt') },
+      signIn: {
+        caFile: join(folder, 'serving-ca.crt'),
+        pages: {
+          url: 'https://login.localhost',
+          apiURL: 'https://localhost',
+          issuer: KNOWN_ISSUER,
+          clientID: 'kubernetes',
+          [credential]: join(folder, credential),
+          cookieKeysFile: join(folder, 'cookie-keys'),
+        },
+      },
       state: {
         type: 'redis',
         redis: {

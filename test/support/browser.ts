@@ -75,7 +75,7 @@ async function fetchPage(
 }
 
 /** What the user does on a page of the provider; undefined on any other page. */
-function nextForm(
+export function nextForm(
   html: string,
   account: string,
   userCode: string,

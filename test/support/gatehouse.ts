@@ -133,7 +133,7 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
   const serving = await servingAuthority.issue({
     commonName: 'gatehouse',
     ipAddresses: ['127.0.0.1'],
-    dnsNames: ['localhost'],
+    dnsNames: ['localhost', 'login.localhost'],
     usages: ['server'],
   })
   await Promise.all([

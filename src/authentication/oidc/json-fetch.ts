@@ -1,12 +1,14 @@
 import type { Dispatcher } from 'undici'
 
-import { Agent, createProxyAgent, get } from '../../undici.ts'
-import type { ProxyFor } from '../../config/egress-proxy.ts'
+import { get } from '../../undici.ts'
 import { quote } from '../quote.ts'
-import type { IssuerProxy } from './issuer-access.ts'
+import {
+  createIssuerConnection,
+  failedThrough,
+  type IssuerConnectionOptions,
+  type Route,
+} from './issuer-connection.ts'
 
-/** Largest discovery document or key set that is read, in bytes. */
-const MAX_DOCUMENT_BYTES = 1_048_576
 /** Redirects that are followed for one document. */
 const MAX_REDIRECTS = 5
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
@@ -19,22 +21,6 @@ export interface JsonFetcher {
   fetchJson(url: URL, signal: AbortSignal): Promise<unknown>
   /** Closes open connections; later fetches reject. */
   close(): void
-}
-
-export interface JsonFetcherOptions {
-  /** PEM. Undefined: the certificate authorities that Node trusts. */
-  readonly certificateAuthority: string | undefined
-  /** The proxy in the environment. */
-  readonly proxyFor: ProxyFor
-  /** The issuer's own proxy, in place of that one. */
-  readonly proxy?: IssuerProxy | undefined
-}
-
-/** The way to one URL. */
-interface Route {
-  readonly dispatcher: Dispatcher
-  /** The proxy and where it is configured; undefined for a direct connection. */
-  readonly proxy: string | undefined
 }
 
 /** No response in time from a proxy, or from an issuer behind it. */
@@ -57,43 +43,8 @@ const decoder = new TextDecoder('utf-8', { fatal: true })
  * discovery document may name a server. It refuses compressed bodies and limits their size. Documents are
  * fetched rarely, so connections are not reused.
  */
-export function createJsonFetcher({
-  certificateAuthority,
-  proxyFor,
-  proxy: ownProxy,
-}: JsonFetcherOptions): JsonFetcher {
-  const options = { allowH2: false, pipelining: 0, maxResponseSize: MAX_DOCUMENT_BYTES }
-  const tls = tlsOptions(certificateAuthority)
-  const direct: Route = { dispatcher: new Agent({ ...options, connect: tls }), proxy: undefined }
-  const own = ownProxy && {
-    dispatcher: createProxyAgent({
-      ...{ ...options, uri: ownProxy.url, requestTls: tls },
-      ...{ proxyTls: tlsOptions(ownProxy.certificateAuthority) },
-      ...(ownProxy.credentials === undefined
-        ? {}
-        : { token: `Basic ${Buffer.from(ownProxy.credentials).toString('base64')}` }),
-    }),
-    proxy: describeProxy(new URL(ownProxy.url), 'authentication.issuers'),
-  }
-  /** By the URL of the proxy. */
-  const tunnels = new Map<string, Route>()
-
-  function routeTo(url: URL): Route {
-    if (own !== undefined) return own
-    const proxy = proxyFor(url)
-    return proxy === undefined ? direct : routeThrough(proxy)
-  }
-
-  /** Through a proxy, TLS is still with the issuer, by its own CA. */
-  function routeThrough(proxy: URL): Route {
-    let route = tunnels.get(proxy.href)
-    if (route === undefined) {
-      const dispatcher = createProxyAgent({ ...options, uri: proxy.href, requestTls: tls })
-      route = { dispatcher, proxy: describeProxy(proxy, 'HTTPS_PROXY') }
-      tunnels.set(proxy.href, route)
-    }
-    return route
-  }
+export function createJsonFetcher(options: IssuerConnectionOptions): JsonFetcher {
+  const connection = createIssuerConnection(options)
 
   function send(url: URL, route: Route, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const headers = { accept: 'application/json', 'accept-encoding': 'identity' }
@@ -131,7 +82,7 @@ export function createJsonFetcher({
   return {
     async fetchJson(url, signal) {
       requireHttps(url)
-      const route = routeTo(url)
+      const route = connection.routeTo(url)
       const { proxy } = route
       try {
         return await fetchJson(url, route, signal)
@@ -141,41 +92,8 @@ export function createJsonFetcher({
         throw new ProxyTimeoutError(proxy, { cause: error })
       }
     },
-    close() {
-      for (const { dispatcher } of [
-        direct,
-        ...(own === undefined ? [] : [own]),
-        ...tunnels.values(),
-      ]) {
-        dispatcher.destroy().catch(() => undefined)
-      }
-    },
+    close: () => connection.close(),
   }
-}
-
-function tlsOptions(certificateAuthority: string | undefined) {
-  return {
-    minVersion: 'TLSv1.2',
-    rejectUnauthorized: true,
-    ...(certificateAuthority === undefined
-      ? {}
-      : { ca: certificateAuthority, allowPartialTrustChain: true }),
-  } as const
-}
-
-/** Without user name and password, which the URL may contain. */
-function describeProxy({ protocol, host }: URL, source: string): string {
-  return `the proxy ${protocol}//${host} (${source})`
-}
-
-function failedThrough(proxy: string, error: unknown): Error {
-  const { message, code } = error as Error & { readonly code?: string }
-  const [, status] = /^Proxy response \((\d+)\)/.exec(message) ?? []
-  const what =
-    status === undefined
-      ? message || (code ?? 'the connection failed')
-      : `the proxy responded with ${status}`
-  return new Error(`through ${proxy}: ${what}`, { cause: error })
 }
 
 function requireHttps(url: URL): void {

@@ -9,7 +9,7 @@ import { unauthorized } from '../bearer.ts'
 import { quote } from '../quote.ts'
 import type { SignIn } from '../sign-in.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
-import { readClaims, readCompactJws } from './compact-jws.ts'
+import { readClaims, readCompactJws, type UnverifiedToken } from './compact-jws.ts'
 import { ownMember } from './strict-json.ts'
 import { createJsonFetcher } from './json-fetch.ts'
 import {
@@ -19,6 +19,7 @@ import {
   type KeySource,
   type Timing,
 } from './jwks.ts'
+import { readLogoutToken, type LogoutToken } from './logout-token.ts'
 import { checkRegisteredClaims, issuerUrl } from './registered-claims.ts'
 import { createReservedNames, type ReservedNames } from './reserved-names.ts'
 import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
@@ -32,6 +33,12 @@ export interface OidcSignIn extends SignIn {
    * their keys; verified tokens are judged again. Before the first call no token is accepted.
    */
   update(configuration: AuthenticationConfiguration): void
+  /**
+   * Verifies a logout token of a configured issuer, for a client of it. Such a token is not a credential.
+   *
+   * Rejects with StatusError 401.
+   */
+  verifyLogoutToken(token: string, clientID: string): Promise<LogoutToken>
 }
 
 export interface OidcOptions {
@@ -122,14 +129,16 @@ export function createOidcSignIn(
     onRevoked()
   }
 
+  function issuerOf({ issuer: named }: UnverifiedToken): ActiveIssuer {
+    const issuer = issuers.get(issuerUrl(named))
+    if (issuer !== undefined) return issuer
+    throw unauthorized(`the issuer (iss) is not one of the configured issuers: ${quote(named)}`)
+  }
+
   async function verify(token: string, digest: string): Promise<Authentication> {
     const { generation } = cache
     const unverified = readCompactJws(token)
-    const issuer = issuers.get(issuerUrl(unverified.issuer))
-    if (issuer === undefined) {
-      const { issuer: named } = unverified
-      throw unauthorized(`the issuer (iss) is not one of the configured issuers: ${quote(named)}`)
-    }
+    const issuer = issuerOf(unverified)
     const verified = await verifySignature(token, unverified, issuer.keys)
     // Configuration or keys have changed in the meantime: the current ones decide.
     if (cache.generation !== generation) return verify(token, digest)
@@ -169,6 +178,12 @@ export function createOidcSignIn(
     recheck({ annotations }) {
       const proof = proofs.get(annotations)
       return proof === undefined ? 'the user did not authenticate with a token' : recheck(proof)
+    },
+    async verifyLogoutToken(token, clientID) {
+      const unverified = readCompactJws(token)
+      const { configuration, keys } = issuerOf(unverified)
+      const { payload } = await verifySignature(token, unverified, keys)
+      return readLogoutToken(payload, { issuer: configuration.url, clientID, now: timing.clock() })
     },
     reserves: (user) => reserves(user),
     readiness: () =>

@@ -1,0 +1,37 @@
+import type { CustomFetch } from 'openid-client'
+
+import {
+  failedThrough,
+  type IssuerConnection,
+} from '../../authentication/oidc/issuer-connection.ts'
+import { request } from '../../undici.ts'
+
+/** For a whole request, connecting included. */
+const TIMEOUT_MS = 10_000
+
+/** An issuer's connection as the `fetch` that openid-client takes. Redirects are not followed. */
+export function fetchOver(connection: IssuerConnection): CustomFetch {
+  return async (address, { method, headers, body }) => {
+    const url = new URL(address)
+    if (url.protocol !== 'https:') throw new Error(`${url.href} is not an https URL`)
+    const signal = AbortSignal.timeout(TIMEOUT_MS)
+    const { dispatcher, proxy } = connection.routeTo(url)
+    const response = await request(url, {
+      dispatcher,
+      signal,
+      method: method === 'POST' ? 'POST' : 'GET',
+      headers: { ...headers, 'accept-encoding': 'identity' },
+      body: body instanceof URLSearchParams ? body.toString() : null,
+    }).catch((error: unknown) => {
+      throw proxy === undefined ? error : failedThrough(proxy, error)
+    })
+    const { statusCode: status } = response
+    const bytes = await response.body.bytes()
+    return new Response(status === 204 || status === 304 ? null : Buffer.from(bytes), {
+      status,
+      headers: Object.entries(response.headers).flatMap(([name, value = []]) =>
+        [value].flat().map((each): [string, string] => [name, each]),
+      ),
+    })
+  }
+}

@@ -1,0 +1,149 @@
+import type { ProxyFor } from '../../config/egress-proxy.ts'
+import type { ClientRequest } from '../../http/exchange.ts'
+import { throttledLog } from '../../log-throttle.ts'
+import type { Log } from '../../log.ts'
+import type { Frame, Handler } from '../../pipeline/frame.ts'
+import { StatusError } from '../../status.ts'
+import type { OidcMethod } from '../discovery-document.ts'
+import { apiURLOf, createKubeconfigDownload, createStartPage } from './account.ts'
+import { icon, styleSheet } from './assets.ts'
+import { createBackchannelLogout } from './backchannel-logout.ts'
+import { createBeginSignIn } from './begin-sign-in.ts'
+import { createFinishSignIn } from './finish-sign-in.ts'
+import { issuerRefusal } from './issuer-refusal.ts'
+import { htmlPage, pageHandler, redirect, type PageHandler } from './page.ts'
+import {
+  BACKCHANNEL_LOGOUT_PATH,
+  CALLBACK_PATH,
+  ICON_PATH,
+  KUBECONFIG_PATH,
+  PAGES_PATH,
+  SIGN_IN_PATH,
+  SIGN_OUT_PATH,
+  SIGNED_OUT_PATH,
+  STYLE_PATH,
+} from './paths.ts'
+import type { PagesOptions } from './secrets.ts'
+import { createSignOut } from './sign-out.ts'
+import { createPagesState, type PagesStages, type PagesState } from './state.ts'
+import { signedOutView } from './views.ts'
+
+export interface PagesConfiguration {
+  readonly pages: PagesOptions
+  readonly displayName: string
+  readonly clusterName: string | undefined
+}
+
+export interface PagesEffects {
+  readonly log: Log
+  readonly proxyFor: ProxyFor
+  /** How users of the command line sign in: what the discovery document names. */
+  readonly methods: () => readonly OidcMethod[]
+}
+
+export interface PagesHandlerOptions {
+  readonly ownHeaders: Frame['ownHeaders']
+  readonly stages: PagesStages
+}
+
+export interface Pages extends Pick<
+  PagesState,
+  'updateSecrets' | 'updateAuthentication' | 'updateServingCA' | 'close'
+> {
+  /** Selects what serves a request to the host of the pages; undefined for what is not theirs. */
+  handlers(options: PagesHandlerOptions): PageRoutes
+}
+
+export interface PageRoutes {
+  /** Whether the request names the host of the pages. */
+  isForPages(request: ClientRequest): boolean
+  /** Whether that host serves nothing else: the Kubernetes API has another one. */
+  readonly isSeparate: boolean
+  /** By the exact path, at the host of the pages. */
+  readonly byPath: ReadonlyMap<string, Handler>
+  /** Whether a person has come without a credential; kubectl and client libraries do not ask for HTML. */
+  isBrowser(request: ClientRequest): boolean
+  /** Sends it to the start page. */
+  readonly start: Handler
+  /** For all other paths at a host of the pages alone. */
+  readonly notHere: Handler
+}
+
+/** Creates the pages for browsers. */
+export function createPages(
+  { pages, displayName, clusterName }: PagesConfiguration,
+  { log, proxyFor, methods }: PagesEffects,
+): Pages {
+  const state = createPagesState(pages, { proxyFor })
+  const throttled = throttledLog(log)
+
+  function refusalOf(error: unknown): StatusError {
+    const refusal = issuerRefusal(pages.issuer, error)
+    if (refusal.code >= 500) {
+      const reason = refusal.cause instanceof Error ? refusal.cause.message : refusal.message
+      throttled.warn({ issuer: pages.issuer, reason }, 'a user could not sign in on the pages')
+    }
+    return refusal
+  }
+
+  return {
+    updateSecrets: (next) => state.updateSecrets(next),
+    updateAuthentication: (next, verify) => state.updateAuthentication(next, verify),
+    updateServingCA: (pem) => state.updateServingCA(pem),
+    close: () => state.close(),
+    handlers({ ownHeaders, stages }) {
+      const account = { pages, displayName, clusterName, state, stages, methods }
+      const get = (handle: PageHandler): Handler =>
+        pageHandler({ displayName, ownHeaders, method: 'GET' }, handle)
+      const post = (handle: PageHandler): Handler =>
+        pageHandler({ displayName, ownHeaders, method: 'POST' }, handle)
+      const signedOut = htmlPage(200, signedOutView({ displayName, issuer: pages.issuer }))
+      const host = new URL(pages.url).hostname
+      const isSeparate = new URL(apiURLOf(pages)).hostname !== host
+      const toPages = get(() => redirect(pages.url + PAGES_PATH))
+      return {
+        isForPages: ({ authority }) => authority !== undefined && isHost(authority, host),
+        isSeparate,
+        start: toPages,
+        byPath: new Map([
+          [PAGES_PATH, get(createStartPage(account))],
+          [PAGES_PATH.slice(0, -1), toPages],
+          [SIGN_IN_PATH, get(createBeginSignIn({ state, refusalOf }))],
+          [CALLBACK_PATH, get(createFinishSignIn({ pages, state, stages, refusalOf }))],
+          [SIGN_OUT_PATH, post(createSignOut({ pages, displayName, state }))],
+          [SIGNED_OUT_PATH, get(() => signedOut)],
+          [BACKCHANNEL_LOGOUT_PATH, post(createBackchannelLogout({ state }))],
+          [KUBECONFIG_PATH, get(createKubeconfigDownload(account))],
+          [STYLE_PATH, get(styleSheet)],
+          [ICON_PATH, get(icon)],
+        ]),
+        isBrowser: isBrowserWithoutCredential,
+        notHere: pageHandler({ displayName, ownHeaders, method: undefined }, ({ exchange }) => {
+          throw new StatusError(
+            'NotFound',
+            `this name serves only the pages to sign in: the Kubernetes API is at ${apiURLOf(pages)}`,
+            { closeConnection: exchange.request.hasBody },
+          )
+        }),
+      }
+    },
+  }
+}
+
+/** Whether `Host` or `:authority` names a host, given in lower case; called with every request. */
+function isHost(authority: string, host: string): boolean {
+  if (authority.slice(0, host.length).toLowerCase() !== host) return false
+  return authority.length === host.length || authority[host.length] === ':'
+}
+
+function isBrowserWithoutCredential({ method, rawHeaders, connection }: ClientRequest): boolean {
+  if (method !== 'GET' && method !== 'HEAD') return false
+  if (connection.peerCertificate !== undefined) return false
+  let asksForHtml = false
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]?.toLowerCase()
+    if (name === 'authorization') return false
+    if (name === 'accept' && rawHeaders[i + 1]?.includes('text/html') === true) asksForHtml = true
+  }
+  return asksForHtml
+}
