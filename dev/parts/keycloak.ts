@@ -39,11 +39,19 @@ export interface Keycloak {
   failed: Promise<never>
 }
 
+export interface KeycloakOptions {
+  /** PEM files of the CAs that it trusts when it sends something, such as logout tokens. */
+  trusted?: readonly string[]
+}
+
 /**
  * Starts Keycloak on a free port of 127.0.0.1, imports a realm (Keycloak's RealmRepresentation, as in
  * its exports) and resolves when it serves. Throws with the last lines of its log when it does not start.
  */
-export async function startKeycloak(realm: Readonly<Record<string, unknown>>): Promise<Keycloak> {
+export async function startKeycloak(
+  realm: Readonly<Record<string, unknown>>,
+  { trusted = [] }: KeycloakOptions = {},
+): Promise<Keycloak> {
   const distribution = await obtainKeycloak()
   const directory = await mkdtemp(join(tmpdir(), 'gatehouse-keycloak-'))
   const group = createProcessGroup(directory)
@@ -58,6 +66,7 @@ export async function startKeycloak(realm: Readonly<Record<string, unknown>>): P
       ...['start', '--optimized', '--cache=local', `--hostname=${url}`],
       ...[`--http-host=${LOOPBACK}`, `--https-port=${port}`],
       ...[`--https-certificate-file=${certFile}`, `--https-certificate-key-file=${keyFile}`],
+      ...(trusted.length === 0 ? [] : [`--truststore-paths=${trusted.join(',')}`]),
     ]
     await group.start('keycloak', kc, args, JAVA_ENVIRONMENT)
     const ca = await readFile(authority.certFile, 'utf8')
