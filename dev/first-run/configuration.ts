@@ -1,4 +1,5 @@
 /** Writes Gatehouse's configuration for a first run. */
+import { randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
@@ -10,11 +11,15 @@ import { OIDC_PREFIX } from './users.ts'
 export interface ConfigurationOptions {
   readonly directory: string
   readonly certificates: DevelopmentCertificates
-  readonly identityProvider: Pick<IdentityProvider, 'issuer' | 'clientId' | 'commandLineClientId'>
+  readonly identityProvider: Pick<
+    IdentityProvider,
+    'issuer' | 'clientId' | 'commandLineClientId' | 'pagesClientId' | 'pagesClientSecret'
+  >
   /** Path of a kubeconfig of the API server, with Gatehouse's credential. */
   readonly upstreamKubeconfig: string
-  /** 0 means any free port. */
   readonly port: number
+  /** The origin of the sign-in pages. */
+  readonly pagesURL: string
   /** 0 means any free port. */
   readonly probesPort: number
 }
@@ -35,6 +40,8 @@ export async function writeConfiguration(
   const auditFile = join(directory, 'audit.log')
   const authenticationFile = join(directory, 'authentication.yaml')
   const configFile = join(directory, 'gatehouse.yaml')
+  const clientSecretFile = join(directory, 'pages-client-secret')
+  const cookieKeysFile = join(directory, 'pages-cookie-keys')
   const configuration = {
     apiVersion: 'gatehouse/v1',
     kind: 'GatehouseConfiguration',
@@ -69,19 +76,30 @@ export async function writeConfiguration(
           redirectURIs: ['http://127.0.0.1'],
         },
       ],
+      pages: {
+        url: options.pagesURL,
+        apiURL: `https://127.0.0.1:${options.port}`,
+        issuer: options.identityProvider.issuer,
+        clientID: options.identityProvider.pagesClientId,
+        clientSecretFile,
+        cookieKeysFile,
+      },
     },
     authorization: { rulesFile },
     audit: { file: { path: auditFile } },
     upstream: { kubeconfig: options.upstreamKubeconfig },
   }
   await copyShippedRules(rulesFile)
+  const secret = { mode: 0o600 }
+  await writeFile(clientSecretFile, options.identityProvider.pagesClientSecret, secret)
+  await writeFile(cookieKeysFile, `${randomBytes(32).toString('base64')}\n`, secret)
   await writeFile(authenticationFile, await authentication(options))
   await writeFile(configFile, stringify(configuration))
   return { configFile, rulesFile, auditFile }
 }
 
 async function authentication(options: ConfigurationOptions): Promise<string> {
-  const { issuer, clientId, commandLineClientId } = options.identityProvider
+  const { issuer, clientId, commandLineClientId, pagesClientId } = options.identityProvider
   return stringify({
     apiVersion: 'apiserver.config.k8s.io/v1',
     kind: 'AuthenticationConfiguration',
@@ -89,7 +107,7 @@ async function authentication(options: ConfigurationOptions): Promise<string> {
       {
         issuer: {
           url: issuer,
-          audiences: [clientId, commandLineClientId],
+          audiences: [clientId, commandLineClientId, pagesClientId],
           audienceMatchPolicy: 'MatchAny',
           certificateAuthority: await readFile(options.certificates.ca.certFile, 'utf8'),
         },

@@ -1,4 +1,5 @@
 /** A first run: certificates, identity provider, API server, Gatehouse, kubeconfigs. */
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'undici'
@@ -7,6 +8,7 @@ import { inClusterFrom } from '../../src/config/environment.ts'
 import { startGatehouse } from '../../src/gatehouse/serve.ts'
 import { createLog } from '../../src/log.ts'
 import { startIdentityProvider } from '../identity-provider.ts'
+import { freePort } from '../parts/free-ports.ts'
 import { writeConfiguration } from './configuration.ts'
 import { createLogDestination } from './log-notices.ts'
 import { createRunFolder } from './state.ts'
@@ -51,6 +53,8 @@ export interface EnvironmentEffects {
 /** What a user of the run needs to know. Files are absolute paths. */
 export interface Environment {
   readonly url: string
+  /** The sign-in pages for browsers. */
+  readonly pages: string
   readonly ca: string
   readonly probes: string
   /** The gatehouse.yaml; the files that it refers to are in the same folder. */
@@ -65,6 +69,8 @@ export interface Environment {
   readonly notReady: readonly string[]
 }
 
+/** A name of their own, since the run accepts client certificates. */
+const PAGES_HOST = 'login.localhost'
 /** How long to wait for readiness before the summary lists the failed checks. */
 const READY_TIMEOUT_MS = 5_000
 const READY_POLL_MS = 50
@@ -79,10 +85,15 @@ export async function startEnvironment(
   const { directory } = folder
   const certificates = await writeDevelopmentCertificates(join(directory, 'certificates'))
 
+  // Known beforehand: the identity provider has to know where the pages are.
+  const port = options.port === 0 ? await freePort() : options.port
+  const pagesURL = `https://${PAGES_HOST}:${port}`
+  const developmentCA = await readFile(certificates.ca.certFile, 'utf8')
   const identityProvider = await startIdentityProvider({
     accounts: [graceAccount],
     serving: certificates.serving,
     caFile: certificates.ca.certFile,
+    pages: { url: pagesURL, ca: () => developmentCA },
   })
   cleanup.defer(() => identityProvider.close())
 
@@ -99,7 +110,8 @@ export async function startEnvironment(
     certificates,
     identityProvider,
     upstreamKubeconfig: upstream.kubeconfig,
-    port: options.port,
+    port,
+    pagesURL,
     probesPort: options.probesPort,
   })
   const logFile = join(directory, 'gatehouse.log')
@@ -118,6 +130,7 @@ export async function startEnvironment(
   cleanup.defer(() => graceFiles.stop())
   return {
     url,
+    pages: pagesURL,
     ca: certificates.ca.certFile,
     probes,
     configuration: files.configFile,

@@ -5,11 +5,12 @@ import type { Environment } from './environment.ts'
 
 /** One line of JSON, for programs. */
 export function jsonSummary(environment: Environment): string {
-  const { url, ca, probes, rules, audit, users, notReady } = environment
+  const { url, pages, ca, probes, rules, audit, users, notReady } = environment
   return JSON.stringify({
     ready: notReady.length === 0,
     notReady,
     url,
+    pages,
     ca,
     probes,
     rules,
@@ -56,6 +57,8 @@ export async function textSummary(environment: Environment, path: string): Promi
     '',
     `  npm run --silent gatehouse -- ${login}`,
     `  ${kubectl} --kubeconfig ${own} get pods --all-namespaces`,
+    '',
+    `Or open ${environment.pages}/ in a browser: the page shows who you are, and has a kubeconfig.`,
     '',
     'These need no browser (the rule no-proxy-subresources denies the last one):',
     '',

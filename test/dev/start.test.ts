@@ -56,6 +56,7 @@ describe('npm start with --output json', () => {
       ready: true,
       notReady: [],
       url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/) as unknown,
+      pages: expect.stringMatching(/^https:\/\/login\.localhost:\d+$/) as unknown,
       ca: join(folder, 'certificates', 'ca.crt'),
       probes: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) as unknown,
       rules: join(folder, 'rules.yaml'),

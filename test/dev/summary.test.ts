@@ -8,6 +8,7 @@ import { jsonSummary, textSummary } from '../../dev/first-run/summary.ts'
 const upstream = { kubeconfig: '/u', close: async () => undefined }
 const environment: Environment = {
   url: 'https://127.0.0.1:1',
+  pages: 'https://login.localhost:1',
   ca: '/s/ca.crt',
   probes: 'http://127.0.0.1:2',
   configuration: '/s/gatehouse.yaml',
@@ -25,9 +26,9 @@ const environment: Environment = {
 test('the JSON summary is one line with the documented members only', () => {
   const line = jsonSummary(environment)
   expect(line).not.toContain('\n')
-  const { url, ca, probes, rules, audit, users } = environment
+  const { url, pages, ca, probes, rules, audit, users } = environment
   const ready = { ready: true, notReady: [] }
-  expect(JSON.parse(line)).toEqual({ ...ready, url, ca, probes, rules, audit, users })
+  expect(JSON.parse(line)).toEqual({ ...ready, url, pages, ca, probes, rules, audit, users })
 })
 
 test('the JSON summary says whether Gatehouse is ready, and what is not', () => {
@@ -42,6 +43,10 @@ test('commands can be pasted into a shell, whatever the path', async () => {
   expect(await textSummary(environment, '')).toContain(
     `\n  kubectl --kubeconfig '/s/it'\\''s ada' get pods --all-namespaces\n`,
   )
+})
+
+test('the summary has the address of the pages', async () => {
+  expect(await textSummary(environment, '')).toContain('Or open https://login.localhost:1/ in')
 })
 
 test('the summary says that the playground is not real', async () => {
