@@ -16,6 +16,7 @@ export interface Metrics {
   readonly connectionsRefused: Counter<'reason'>
   readonly authentications: Tally<'method' | 'result'>
   readonly limited: Counter<'limit'>
+  readonly bans: Counter
   readonly shadowDecisions: Counter<'rule' | 'effect'>
   readonly auditEvents: Counter<'sink' | 'result'>
   readonly reloads: Counter<'what' | 'result'>
@@ -136,6 +137,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
       'method',
       'result',
     ]),
+    bans: new Counter({
+      name: 'gatehouse_bans_total',
+      help: 'Addresses that were banned for failed sign-ins.',
+      registers,
+    }),
     limited: counter('limited_total', 'Requests refused with 429, by limit.', ['limit']),
     shadowDecisions: counter(
       'shadow_decisions_total',

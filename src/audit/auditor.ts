@@ -2,7 +2,7 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { createWallClock } from './clock.ts'
 import { malformedRequest } from './malformed-request.ts'
-import type { AuditMode, AuditSink, Auditor } from './record.ts'
+import type { AlertingAuditor, AuditMode, AuditSink } from './record.ts'
 import type { SuppressedRefusals } from './refusal-summary.ts'
 import { RequestRecord, UNAUTHENTICATED_EVENT_BYTES, type RecordContext } from './request-record.ts'
 import {
@@ -50,7 +50,7 @@ interface Destination {
 export function createAuditor(
   { sinks, onFailure, mode = 'batch', unauthenticated }: AuditorOptions,
   effects: AuditorEffects,
-): Auditor {
+): AlertingAuditor {
   const { metrics, log, now = () => performance.now() } = effects
   if (sinks.length === 0) throw new Error('the audit log has no sink')
   const destinations = sinks.map((sink): Destination => ({ sink, written: 0, lost: 0 }))
@@ -209,6 +209,9 @@ export function createAuditor(
   return {
     open(request, receivedAt) {
       return new RequestRecord(context, request, receivedAt)
+    },
+    openAlert(request, at) {
+      return new RequestRecord(unlimited, request, at)
     },
     // With `count`, requests are served without records: failing readiness would defeat that.
     healthy: () => (onFailure === 'refuse' ? failure(UNAUTHENTICATED_EVENT_BYTES) : undefined),

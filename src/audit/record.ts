@@ -99,6 +99,17 @@ export interface Auditor {
   close(): Promise<void>
 }
 
+/** Also records what Gatehouse itself has to say. */
+export interface AlertingAuditor extends Auditor {
+  /**
+   * Opens the record of an alert of Gatehouse itself about a client. The budget of unauthenticated clients
+   * does not apply, so that nobody can use it up first; alerts must be few.
+   *
+   * @throws StatusError as `open`
+   */
+  openAlert(request: ClientRequest, at: number): AuditRecord
+}
+
 /** Where events are written. Never throws; buffers only up to a limit. */
 export interface AuditSink {
   readonly name: string

@@ -6,10 +6,12 @@ import type { SignIn } from '../authentication/sign-in.ts'
 import { createSignInUnion } from '../authentication/union.ts'
 import { addressKey } from '../limits/address-key.ts'
 import type { LockStore } from '../locks/store.ts'
+import { createFailedSignIns } from '../limits/failed-sign-ins.ts'
 import { peerChain } from '../listener/client-connection.ts'
 import { createLogThrottle } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import { createFailureGuard } from '../pipeline/failed-sign-ins.ts'
 import type { Stages } from '../pipeline/handler-chain.ts'
 import type { LiveRequests } from '../pipeline/live-requests.ts'
 import { createDiscovery, type Discovery } from '../sign-in/discovery.ts'
@@ -80,13 +82,19 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     }),
   )
   const signIns = started.map(({ signIn }) => signIn)
-  const authenticate = createSignInUnion(
+  const union = createSignInUnion(
     { signIns, ...configuration.authentication },
     {
       onResult: (method, result) => metrics.authentications.inc({ method, result }),
       onGroupsDropped: warnOfDroppedGroups(log),
     },
   )
+  const { failedSignIns, maxTrackedKeys } = configuration.limits
+  const failures = createFailedSignIns(
+    { ...failedSignIns, maxTrackedKeys },
+    { now: () => performance.now() },
+  )
+  const authenticate = createFailureGuard({ authenticate: union, failures, auditor }, effects)
 
   const {
     locks,

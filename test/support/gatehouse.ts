@@ -264,6 +264,8 @@ function baseConfiguration(without: readonly string[]): Record<string, unknown> 
     },
     authorization: { rulesFile: 'rules.yaml' },
     audit: { file: { path: 'audit.log' } },
+    // Tests send many bad credentials from one address.
+    limits: { failedSignIns: { perUser: 1_000_000, perAddress: 1_000_000, banAfter: 1_000_000 } },
     upstream: { kubeconfig: 'upstream.kubeconfig' },
     shutdown: { gracePeriod: '2s' },
   }

@@ -1,6 +1,7 @@
 /** `limits` of gatehouse.yaml. */
 import { z } from 'zod'
 
+import { duration } from '../duration.ts'
 import { count, rate } from '../fields.ts'
 import { DEFAULTS } from './defaults.ts'
 
@@ -78,6 +79,26 @@ export const limits = z
       20,
       200,
     ),
+    failedSignIns: z
+      .strictObject({
+        perUser: count(
+          'failures of one claimed user from one address before refusals are delayed',
+        ).default(10),
+        perAddress: count('failures of one address before refusals are delayed').default(50),
+        banAfter: count('failures of one address before it is banned').default(200),
+        window: duration('how long failures are counted, from the first one').default(600_000),
+        maxDelay: duration('the longest delay. It begins with 100ms and doubles').default(2_000),
+        ban: duration('how long the first ban lasts. Each later one is twice as long').default(
+          60_000,
+        ),
+        maxBan: duration('the longest ban').default(3_600_000),
+      })
+      .describe(
+        'Credentials that are rejected (401). Only refusals are delayed, and only refusals are ' +
+          'replaced during a ban (429): a valid credential is accepted from every address. Expired ' +
+          'credentials do not count.',
+      )
+      .prefault({}),
     maxTrackedKeys: count(
       'addresses and users that are tracked. Beyond that, the least recently seen are forgotten',
     ).default(20_000),

@@ -1,0 +1,64 @@
+/** What a credential that was rejected says of itself: nothing of it is verified. */
+import { createHash } from 'node:crypto'
+
+import type { Credentials } from './authenticator.ts'
+import { bearerToken, MAX_TOKEN_LENGTH } from './bearer.ts'
+
+export interface StatedIdentity {
+  /** A digest of the user whom it names; undefined if it names nobody. */
+  readonly user: string | undefined
+  /**
+   * Whether it could have been accepted, as far as it says itself: not what has expired. Clients send that
+   * all the time, and nobody guesses it.
+   */
+  readonly isGuess: boolean
+}
+
+const COMPACT = /^[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*$/
+
+/** @param now milliseconds since the epoch */
+export function statedIdentity(credentials: Credentials, now: number): StatedIdentity {
+  const { peerCertificate } = credentials.connection
+  const token = tokenOf(credentials)
+  if (peerCertificate === undefined) return ofToken(token, now)
+  // Verified, and rejected for something else: a CA bundle that was replaced, a second credential.
+  const { verifyError, subject, notAfter } = peerCertificate
+  if (verifyError === undefined || token !== undefined) return { user: undefined, isGuess: false }
+  return { user: digest(`x509\0${String(subject['CN'] ?? '')}`), isGuess: now <= notAfter }
+}
+
+function tokenOf({ authorization, webSocketToken }: Credentials): string | undefined {
+  if (authorization === undefined) return webSocketToken
+  try {
+    return bearerToken(authorization)
+  } catch {
+    return ''
+  }
+}
+
+function ofToken(token: string | undefined, now: number): StatedIdentity {
+  const claims = token === undefined ? undefined : claimsOf(token)
+  if (claims === undefined) return { user: undefined, isGuess: true }
+  const { iss, sub, exp } = claims
+  const isExpired = typeof exp === 'number' && exp * 1_000 <= now
+  const isNamed = typeof iss === 'string' && typeof sub === 'string'
+  return { user: isNamed ? digest(`token\0${iss}\0${sub}`) : undefined, isGuess: !isExpired }
+}
+
+function claimsOf(token: string): Readonly<Record<string, unknown>> | undefined {
+  const [, payload] = token.length > MAX_TOKEN_LENGTH ? [] : (COMPACT.exec(token) ?? [])
+  if (payload === undefined) return undefined
+  try {
+    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as unknown
+    return typeof claims === 'object' && claims !== null
+      ? (claims as Record<string, unknown>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Names are as long as a client likes. */
+function digest(name: string): string {
+  return createHash('sha256').update(name).digest('base64url')
+}
