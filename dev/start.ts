@@ -11,6 +11,7 @@ interface Options {
   probesPort: number
   kubeconfig?: string
   cluster?: true
+  redis?: true
   output: 'text' | 'json'
 }
 
@@ -27,6 +28,7 @@ const program = new Command('npm start --')
     ).conflicts('cluster'),
   )
   .option('--cluster', 'use a real control plane, which is built first if necessary')
+  .option('--redis', 'start a Redis (Debian package redis-server), and two replicas that share it')
   .addOption(
     new Option('--output <format>', 'format of the summary that is printed when everything runs')
       .choices(['text', 'json'])
@@ -72,6 +74,7 @@ async function runUntilFailure(options: Options, cleanup: AsyncDisposableStack):
       probesPort: options.probesPort,
       kubeconfig: options.kubeconfig,
       cluster: options.cluster ?? false,
+      redis: options.redis ?? false,
     },
     { cleanup, notify: (notice) => console.error(notice) },
   )
@@ -80,7 +83,9 @@ async function runUntilFailure(options: Options, cleanup: AsyncDisposableStack):
       ? jsonSummary(environment)
       : await textSummary(environment, process.env['PATH'] ?? ''),
   )
-  return environment.upstream.failed ?? new Promise<never>(() => undefined)
+  const never = new Promise<never>(() => undefined)
+  const { upstream, second } = environment
+  return Promise.race([upstream.failed ?? never, second?.failed ?? never])
 }
 
 /**

@@ -22,11 +22,15 @@ export interface ConfigurationOptions {
   readonly pagesURL: string
   /** 0 means any free port. */
   readonly probesPort: number
+  /** `state` of gatehouse.yaml; undefined for its default. */
+  readonly state: object | undefined
 }
 
 /** Paths of the written files, and of the audit log that Gatehouse will write. */
 export interface ConfigurationFiles {
   readonly configFile: string
+  /** Only with `state`, for a second replica: the same with free ports and an audit log of its own. */
+  readonly secondConfigFile: string
   readonly rulesFile: string
   readonly auditFile: string
 }
@@ -42,6 +46,7 @@ export async function writeConfiguration(
   const configFile = join(directory, 'gatehouse.yaml')
   const clientSecretFile = join(directory, 'pages-client-secret')
   const cookieKeysFile = join(directory, 'pages-cookie-keys')
+  const secondConfigFile = join(directory, 'gatehouse-2.yaml')
   const configuration = {
     apiVersion: 'gatehouse/v1',
     kind: 'GatehouseConfiguration',
@@ -86,6 +91,7 @@ export async function writeConfiguration(
       },
     },
     authorization: { rulesFile },
+    ...(options.state === undefined ? {} : { state: options.state }),
     audit: { file: { path: auditFile } },
     upstream: { kubeconfig: options.upstreamKubeconfig },
   }
@@ -95,7 +101,16 @@ export async function writeConfiguration(
   await writeFile(cookieKeysFile, `${randomBytes(32).toString('base64')}\n`, secret)
   await writeFile(authenticationFile, await authentication(options))
   await writeFile(configFile, stringify(configuration))
-  return { configFile, rulesFile, auditFile }
+  if (options.state !== undefined) {
+    const second = {
+      ...configuration,
+      listener: { ...configuration.listener, port: 0 },
+      probes: { ...configuration.probes, port: 0 },
+      audit: { file: { path: join(directory, 'audit-2.log') } },
+    }
+    await writeFile(secondConfigFile, stringify(second))
+  }
+  return { configFile, secondConfigFile, rulesFile, auditFile }
 }
 
 async function authentication(options: ConfigurationOptions): Promise<string> {

@@ -11,6 +11,7 @@ import { startIdentityProvider } from '../identity-provider.ts'
 import { freePort } from '../parts/free-ports.ts'
 import { writeConfiguration } from './configuration.ts'
 import { createLogDestination } from './log-notices.ts'
+import { startFirstRunRedis } from './redis.ts'
 import { createRunFolder } from './state.ts'
 import {
   controlPlaneUpstream,
@@ -38,6 +39,8 @@ export interface EnvironmentOptions {
   readonly cluster: boolean
   /** Uses the API server of this kubeconfig; takes precedence over `cluster`. */
   readonly kubeconfig: string | undefined
+  /** Whether to start Redis, and a second Gatehouse that shares it. */
+  readonly redis: boolean
 }
 
 export interface EnvironmentEffects {
@@ -65,12 +68,23 @@ export interface Environment {
   readonly log: string
   readonly users: readonly (DevelopmentUser & { readonly kubeconfig: string })[]
   readonly upstream: Upstream
+  /** Undefined without Redis. */
+  readonly second: SecondReplica | undefined
   /** Lines of `/readyz` that failed; empty when Gatehouse is ready. */
   readonly notReady: readonly string[]
 }
 
 /** A name of their own, since the run accepts client certificates. */
 const PAGES_HOST = 'login.localhost'
+export interface SecondReplica {
+  readonly url: string
+  readonly probes: string
+  readonly redisPort: number
+  readonly redisPasswordFile: string
+  /** Rejects when Redis ends. */
+  readonly failed: Promise<never>
+}
+
 /** How long to wait for readiness before the summary lists the failed checks. */
 const READY_TIMEOUT_MS = 5_000
 const READY_POLL_MS = 50
@@ -105,6 +119,11 @@ export async function startEnvironment(
         : await playgroundUpstream(directory, certificates)
   cleanup.defer(() => upstream.close())
 
+  const redis = options.redis
+    ? await startFirstRunRedis(directory, process.env['PATH'] ?? '')
+    : undefined
+  if (redis !== undefined) cleanup.defer(() => redis.close())
+
   const files = await writeConfiguration({
     directory,
     certificates,
@@ -113,18 +132,23 @@ export async function startEnvironment(
     port,
     pagesURL,
     probesPort: options.probesPort,
+    state: redis?.state,
   })
   const logFile = join(directory, 'gatehouse.log')
   const destination = createLogDestination({ file: logFile }, { notify })
-  const gatehouse = await startGatehouse({
-    configFile: files.configFile,
-    inCluster: inClusterFrom(process.env),
-    log: createLog({ level: 'info', destination }),
-  })
-  cleanup.defer(() => gatehouse.close(true))
-
-  const url = `https://127.0.0.1:${gatehouse.address.port}`
-  const probes = `http://127.0.0.1:${gatehouse.probes.port}`
+  const log = createLog({ level: 'info', destination })
+  const start = async (configFile: string, processMetrics: boolean) => {
+    const inCluster = inClusterFrom(process.env)
+    const gatehouse = await startGatehouse({ configFile, inCluster, log, processMetrics })
+    cleanup.defer(() => gatehouse.close(true))
+    const url = `https://127.0.0.1:${gatehouse.address.port}`
+    return { url, probes: `http://127.0.0.1:${gatehouse.probes.port}` }
+  }
+  const { url, probes } = await start(files.configFile, true)
+  const second: SecondReplica | undefined =
+    redis === undefined
+      ? undefined
+      : { ...redis.shown, ...(await start(files.secondConfigFile, false)) }
   const adaKubeconfig = await writeAdaKubeconfig({ directory, url, certificates })
   const graceFiles = await writeGraceKubeconfig({ directory, url, certificates }, identityProvider)
   cleanup.defer(() => graceFiles.stop())
@@ -142,7 +166,11 @@ export async function startEnvironment(
       { ...grace, kubeconfig: graceFiles.kubeconfig },
     ],
     upstream,
-    notReady: await failedChecks(probes),
+    second,
+    notReady: [
+      ...(await failedChecks(probes)),
+      ...(second === undefined ? [] : await failedChecks(second.probes)),
+    ],
   }
 }
 

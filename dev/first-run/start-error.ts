@@ -7,6 +7,7 @@ const options = {
   'listener.port': '--port',
   'probes.port': '--probes-port',
   'upstream.kubeconfig': '--kubeconfig',
+  'state.redis': '--redis',
 } as const
 
 /**

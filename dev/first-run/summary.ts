@@ -5,7 +5,7 @@ import type { Environment } from './environment.ts'
 
 /** One line of JSON, for programs. */
 export function jsonSummary(environment: Environment): string {
-  const { url, pages, ca, probes, rules, audit, users, notReady } = environment
+  const { url, pages, ca, probes, rules, audit, users, second, notReady } = environment
   return JSON.stringify({
     ready: notReady.length === 0,
     notReady,
@@ -21,6 +21,9 @@ export function jsonSummary(environment: Environment): string {
       kind,
       kubeconfig,
     })),
+    ...(second === undefined
+      ? {}
+      : { second: { url: second.url, probes: second.probes, redisPort: second.redisPort } }),
   })
 }
 
@@ -65,6 +68,7 @@ export async function textSummary(environment: Environment, path: string): Promi
     `  ${kubectl} --kubeconfig ${first} get pods --all-namespaces`,
     `  ${kubectl} --kubeconfig ${second} auth whoami`,
     `  ${kubectl} --kubeconfig ${first} get --raw /api/v1/namespaces/default/services/web:80/proxy/`,
+    ...shared(environment, kubectl, first),
     '',
     `  config       ${environment.configuration}`,
     `  audit        ${environment.audit}`,
@@ -76,6 +80,26 @@ export async function textSummary(environment: Environment, path: string): Promi
     'Ctrl-C stops everything and removes these files.',
   ]
   return lines.join('\n')
+}
+
+/** Two replicas: what to look at. */
+function shared(
+  { second, probes }: Environment,
+  kubectl: string,
+  first: string,
+): readonly string[] {
+  if (second === undefined) return []
+  const { url, redisPort, redisPasswordFile } = second
+  const password = `REDISCLI_AUTH=$(cat ${quote(redisPasswordFile)})`
+  return [
+    '',
+    `A second replica runs at ${url}. Both share limits in Redis, at 127.0.0.1:${redisPort}.`,
+    'Redis holds digests and numbers, and no names. The last command shows its replicas and failures:',
+    '',
+    `  ${kubectl} --kubeconfig ${first} --server ${url} get pods --all-namespaces`,
+    `  ${password} redis-cli -p ${redisPort} --scan`,
+    `  curl -s ${probes}/metrics | grep gatehouse_state`,
+  ]
 }
 
 function notes({ upstream, users, notReady }: Environment, hasKubectl: boolean): readonly string[] {

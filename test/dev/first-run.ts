@@ -16,6 +16,8 @@ export interface Summary {
   readonly url: string
   readonly ca: string
   readonly probes: string
+  /** Only with `--redis`. */
+  readonly second?: { readonly url: string; readonly probes: string; readonly redisPort: number }
   readonly rules: string
   readonly audit: string
   readonly users: readonly {

@@ -5,6 +5,7 @@ import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { command } from '../support/command.ts'
 import { replaceFile } from '../support/files.ts'
+import { hasRedis } from '../support/redis.ts'
 import {
   callAs,
   checkout,
@@ -312,5 +313,36 @@ describe('npm start fails', () => {
     const run = started(args)
     expect([await run.ended, run.lines]).toEqual([1, []])
     expect(run.stderr()).toContain(message)
+  })
+})
+
+describe('npm start with --redis', () => {
+  const textOf = async (url: string) => (await request(url)).body.text()
+
+  test.skipIf(!hasRedis)('starts two replicas that share Redis', async () => {
+    const run = started(['--redis', '--output', 'json'])
+    const summary = await summaryOf(run)
+    expect(summary).toMatchObject({
+      ready: true,
+      notReady: [],
+      second: expect.any(Object) as object,
+    })
+    const { probes = '', redisPort = 0 } = summary.second ?? {}
+    for (const each of [summary.probes, probes]) {
+      await expect.poll(() => textOf(`${each}/readyz?verbose`)).toContain('[+]redis ok\n')
+    }
+    expect(await textOf(`${probes}/metrics`)).toContain('gatehouse_state_replicas{type="redis"} 2')
+    run.child.kill('SIGTERM')
+    expect(await run.ended).toBe(0)
+    await expect(request(`http://127.0.0.1:${redisPort}`)).rejects.toThrow(/ECONNREFUSED/)
+  })
+
+  test('says what to install where there is no Redis', async () => {
+    const run = started(['--redis'], ['env', 'PATH=/nowhere', process.execPath, 'dev/start.ts'])
+    expect(await run.ended).toBe(1)
+    expect(run.stderr()).toBe(
+      'cannot start: --redis: there is no redis-server on your PATH ' +
+        '(on Debian or Ubuntu, run: sudo apt-get install redis-server)\n',
+    )
   })
 })

@@ -20,6 +20,7 @@ const environment: Environment = {
     { username: 'oidc:grace', groups: [], kind: 'oidc', kubeconfig: '/s/grace' },
   ],
   upstream: { ...upstream, kind: 'playground' },
+  second: undefined,
   notReady: [],
 }
 
@@ -29,6 +30,21 @@ test('the JSON summary is one line with the documented members only', () => {
   const { url, pages, ca, probes, rules, audit, users } = environment
   const ready = { ready: true, notReady: [] }
   expect(JSON.parse(line)).toEqual({ ...ready, url, pages, ca, probes, rules, audit, users })
+})
+
+test('both summaries name the second replica, and what is shared', async () => {
+  const second = {
+    ...{ url: 'https://127.0.0.1:3', probes: 'http://127.0.0.1:4' },
+    ...{ redisPort: 5, redisPasswordFile: '/s/redis-password' },
+    failed: new Promise<never>(() => undefined),
+  }
+  const text = await textSummary({ ...environment, second }, '')
+  expect(text).toContain('A second replica runs at https://127.0.0.1:3.')
+  expect(text).toContain('REDISCLI_AUTH=$(cat /s/redis-password) redis-cli -p 5 --scan')
+  const { redisPort, url, probes } = second
+  expect(JSON.parse(jsonSummary({ ...environment, second }))).toMatchObject({
+    second: { url, probes, redisPort },
+  })
 })
 
 test('the JSON summary says whether Gatehouse is ready, and what is not', () => {
