@@ -96,6 +96,8 @@ async function authenticate(
     connection: { ...connection, peerCertificate: undefined },
     authorization: `Bearer ${idToken}`,
     webSocketToken: undefined,
+    // Nor is what a front proxy says about the request of the browser.
+    rawHeaders: [],
   })
   if (authentication === undefined) throw new Error('a token was not taken for a credential')
   return authentication
