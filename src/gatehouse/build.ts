@@ -7,6 +7,7 @@ import { createSignInUnion } from '../authentication/union.ts'
 import { addressKey } from '../limits/address-key.ts'
 import type { LockStore } from '../locks/store.ts'
 import { createFailedSignIns } from '../limits/failed-sign-ins.ts'
+import { createSharedFailedSignIns } from '../limits/shared-failed-sign-ins.ts'
 import { peerChain } from '../listener/client-connection.ts'
 import { createLogThrottle } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
@@ -90,10 +91,13 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     },
   )
   const { failedSignIns, maxTrackedKeys } = configuration.limits
-  const failures = createFailedSignIns(
-    { ...failedSignIns, maxTrackedKeys },
-    { now: () => performance.now() },
-  )
+  const counting = { ...failedSignIns, maxTrackedKeys }
+  const { store } = sharedState
+  const now = (): number => performance.now()
+  const failures =
+    store === undefined
+      ? createFailedSignIns(counting, { now })
+      : createSharedFailedSignIns(counting, { store, now })
   const authenticate = createFailureGuard({ authenticate: union, failures, auditor }, effects)
 
   const {
@@ -102,7 +106,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     reloadables: lockFiles,
   } = startLocks(loaded, {
     ...effects,
-    store: sharedState.store,
+    store,
   })
   const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
   const optional: Reloadable[] = []

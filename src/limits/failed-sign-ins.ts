@@ -37,6 +37,11 @@ export interface FailedSignIns {
    * @param user digest of the user whom the credential claims to be of; undefined if it names nobody.
    * Counted for this address alone, so that nobody can lock another user out
    */
+  add(address: string, user: string | undefined): FailureVerdict | Promise<FailureVerdict>
+}
+
+/** The count of one replica decides at once. */
+export interface LocalFailedSignIns extends FailedSignIns {
   add(address: string, user: string | undefined): FailureVerdict
 }
 
@@ -46,7 +51,7 @@ export interface FailedSignInsEffects {
 }
 
 /** Names of one address that are counted each; clients choose them freely. */
-const MAX_USERS = 16
+export const MAX_USERS = 16
 const FIRST_DELAY_MS = 100
 
 interface Counts {
@@ -57,12 +62,31 @@ interface Counts {
   bannedUntil: number
 }
 
+/**
+ * The delay of a refusal.
+ *
+ * @param failures of the address
+ * @param ofUser those of the claimed user among them
+ */
+export function delayOf(
+  {
+    perUser,
+    perAddress,
+    maxDelay,
+  }: Pick<FailedSignInsOptions, 'perUser' | 'perAddress' | 'maxDelay'>,
+  failures: number,
+  ofUser: number,
+): number {
+  const over = Math.max(ofUser - perUser, failures - perAddress)
+  return over <= 0 ? 0 : Math.min(maxDelay, FIRST_DELAY_MS * 2 ** (over - 1))
+}
+
 /** Creates the count of one replica. */
 export function createFailedSignIns(
   options: FailedSignInsOptions,
   { now }: FailedSignInsEffects,
-): FailedSignIns {
-  const { perUser, perAddress, banAfter, window, maxDelay, ban, maxBan } = options
+): LocalFailedSignIns {
+  const { banAfter, window, ban, maxBan } = options
   const addresses = createLru<Counts>(options.maxTrackedKeys)
 
   function countsOf(address: string, at: number): Counts {
@@ -110,8 +134,7 @@ export function createFailedSignIns(
         restart(counts, at)
         return { delay: 0, bannedFor, bannedAfter: failures }
       }
-      const over = Math.max(ofUser - perUser, failures - perAddress)
-      const delay = over <= 0 ? 0 : Math.min(maxDelay, FIRST_DELAY_MS * 2 ** (over - 1))
+      const delay = delayOf(options, failures, ofUser)
       return { delay, bannedFor: 0, bannedAfter: undefined }
     },
   }

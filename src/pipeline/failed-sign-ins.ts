@@ -48,9 +48,16 @@ export function createFailureGuard(
     if (!(error instanceof StatusError) || error.code !== 401) throw error
     const { user, isGuess } = statedIdentity(credentials, now())
     if (!isGuess) throw error
-    const { connection } = credentials
+    return punish(credentials.connection, user, error)
+  }
+
+  async function punish(
+    connection: ClientConnection,
+    user: string | undefined,
+    error: StatusError,
+  ): Promise<never> {
     const address = addressKey(connection.remoteAddress)
-    const { delay, bannedFor, bannedAfter } = failures.add(address, user)
+    const { delay, bannedFor, bannedAfter } = await failures.add(address, user)
     if (bannedAfter !== undefined) ban(connection, bannedAfter, bannedFor)
     if (bannedFor > 0) throw tooManyFailures(bannedFor, error)
     if (delay === 0) throw error

@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, test } from 'vitest'
 
 import {
   createFailedSignIns,
-  type FailedSignIns,
   type FailedSignInsOptions,
+  type LocalFailedSignIns,
 } from '../../src/limits/failed-sign-ins.ts'
 
 const OPTIONS: FailedSignInsOptions = {
@@ -12,7 +12,7 @@ const OPTIONS: FailedSignInsOptions = {
 }
 
 let time: number
-let failures: FailedSignIns
+let failures: LocalFailedSignIns
 
 function create(options: Partial<FailedSignInsOptions> = {}): void {
   failures = createFailedSignIns({ ...OPTIONS, ...options }, { now: () => time })
