@@ -41,8 +41,6 @@ export interface Authentication {
   readonly expiresAt?: number
   /** The `jti` of a token that has one, for locks. */
   readonly tokenID?: string
-  /** Of a client certificate, in hexadecimal digits, for locks. */
-  readonly certificateSerial?: string
 }
 
 /**

@@ -1,7 +1,11 @@
 import { BlockList, isIP } from 'node:net'
 
 import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
+import type { ClientConnection } from '../http/exchange.ts'
 import { normalSerial, type Lock, type LockTarget } from './lock.ts'
+
+/** What a lock may be about in a connection. */
+export type LockedConnection = Pick<ClientConnection, 'remoteAddress' | 'peerCertificate'>
 
 /** A lock that applies, and why, if its target is not certain. */
 export interface LockMatch {
@@ -14,10 +18,13 @@ export interface LockSet {
   readonly locks: readonly Lock[]
   /** The lock of a user's name or of one of the user's groups. `now` in milliseconds since the epoch. */
   findUser(user: UserInfo, now: number): LockMatch | undefined
-  /** The lock of a credential, or of the address that it came from. */
+  /**
+   * The lock of a credential, or of the address that it came from. The certificate of the connection
+   * counts, whomever it stands for: it may be that of a front proxy.
+   */
   findCredential(
     authentication: Authentication,
-    address: string,
+    connection: LockedConnection,
     now: number,
   ): LockMatch | undefined
 }
@@ -67,12 +74,14 @@ export function createLockSet(locks: readonly Lock[]): LockSet {
       if (lock !== undefined) return { lock }
       return groups.size === 0 ? undefined : findGroup(user, now)
     },
-    findCredential({ certificateSerial, tokenID }, address, now) {
+    findCredential({ tokenID }, { remoteAddress, peerCertificate }, now) {
       const ofSerial =
-        certificateSerial === undefined ? undefined : serials.get(normalSerial(certificateSerial))
+        peerCertificate === undefined
+          ? undefined
+          : serials.get(normalSerial(peerCertificate.serialNumber))
       const ofToken = tokenID === undefined ? undefined : tokens.get(tokenID)
       const ofAddress = networks.find(
-        ({ lock, contains }) => inForce(lock, now) !== undefined && contains(address),
+        ({ lock, contains }) => inForce(lock, now) !== undefined && contains(remoteAddress),
       )
       const lock = inForce(ofSerial, now) ?? inForce(ofToken, now) ?? ofAddress?.lock
       return lock === undefined ? undefined : { lock }

@@ -1,9 +1,8 @@
 /** All locks in force, wherever they were set. */
 import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
-import type { ClientConnection } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 import { lockRefusal, type Lock } from './lock.ts'
-import { createLockSet, type LockSet } from './lock-set.ts'
+import { createLockSet, type LockedConnection, type LockSet } from './lock-set.ts'
 
 /** Where locks come from. */
 export type LockSource = 'file' | 'store'
@@ -18,7 +17,7 @@ export interface Locks {
    */
   lockOf(
     authentication: Authentication,
-    connection: Pick<ClientConnection, 'remoteAddress'>,
+    connection: LockedConnection,
     actingAs?: UserInfo,
   ): StatusError | undefined
   /** The locks of a source, some of which may have ended. */
@@ -50,14 +49,14 @@ export function createLocks({
 
   function lockOf(
     authentication: Authentication,
-    { remoteAddress }: Pick<ClientConnection, 'remoteAddress'>,
+    connection: LockedConnection,
     actingAs?: UserInfo,
   ): StatusError | undefined {
     for (const set of inUse) {
       const at = now()
       const match =
         set.findUser(authentication.user, at) ??
-        set.findCredential(authentication, remoteAddress, at) ??
+        set.findCredential(authentication, connection, at) ??
         (actingAs === undefined ? undefined : set.findUser(actingAs, at))
       if (match !== undefined) return lockRefusal(match.lock, match.doubt)
     }
@@ -96,10 +95,10 @@ export function refuseLocked(
 export function isLockOf(
   lock: Lock,
   authentication: Authentication,
-  { remoteAddress }: Pick<ClientConnection, 'remoteAddress'>,
+  connection: LockedConnection,
 ): boolean {
   const set = createLockSet([{ ...lock, until: undefined }])
   const match =
-    set.findUser(authentication.user, 0) ?? set.findCredential(authentication, remoteAddress, 0)
+    set.findUser(authentication.user, 0) ?? set.findCredential(authentication, connection, 0)
   return match !== undefined
 }

@@ -50,9 +50,10 @@ export function createStreamExpiry(
   }
 
   function reasonOf(request: LiveRequest): StatusError | undefined {
-    const { attributes, authentication } = request
+    const { attributes, authentication, connection } = request
     if (attributes === undefined || !isLongRunning(attributes.info)) return undefined
-    const { expiresAt = Infinity } = authentication
+    // Of a front proxy, its certificate is the credential.
+    const { expiresAt = connection.peerCertificate?.notAfter ?? Infinity } = authentication
     if (onExpiry === 'end' && now() >= expiresAt + grace) {
       return new StatusError('Unauthorized', EXPIRED)
     }

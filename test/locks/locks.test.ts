@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 
 import type { Authentication, UserInfo } from '../../src/authentication/authenticator.ts'
+import type { PeerCertificate } from '../../src/http/exchange.ts'
+import type { LockedConnection } from '../../src/locks/lock-set.ts'
 import type { Lock, LockTarget } from '../../src/locks/lock.ts'
 import { createLocks } from '../../src/locks/locks.ts'
 
@@ -19,17 +21,31 @@ interface Subject {
   readonly user?: Partial<UserInfo>
   readonly credential?: Partial<Authentication>
   readonly address?: string
+  /** The serial number of the client's certificate. */
+  readonly serial?: string
   readonly as?: Partial<UserInfo>
+}
+
+function connectionOf(remoteAddress: string, serialNumber?: string): LockedConnection {
+  const peerCertificate: PeerCertificate | undefined =
+    serialNumber === undefined
+      ? undefined
+      : {
+          ...{ serialNumber, subject: {}, extKeyUsage: undefined, isCA: false, sha256: '' },
+          ...{ notBefore: 0, notAfter: 0, verifyError: undefined },
+          ...{ verdictEndsAt: 0, generation: 1 },
+        }
+  return { remoteAddress, peerCertificate }
 }
 
 /** The refusal, undefined if there is none. */
 function refused(locks: readonly Lock[], subject: Subject = {}): string | undefined {
   const all = createLocks({ now: () => NOW, onChanged: () => undefined })
   all.replace('file', locks)
-  const { user, credential, address = '192.0.2.7', as } = subject
+  const { user, credential, address = '192.0.2.7', serial, as } = subject
   return all.refusalOf(
     { user: userOf(user), method: 'oidc', annotations: {}, ...credential },
-    { remoteAddress: address },
+    connectionOf(address, serial),
     as === undefined ? undefined : userOf(as),
   )?.message
 }
@@ -57,15 +73,10 @@ test.for([
   [
     'a certificate',
     lock('certificateSerial', 'a1b2'),
-    { credential: { certificateSerial: '00A1B2' } },
+    { serial: '00A1B2' },
     'the certificate with the serial number a1b2 is locked: why',
   ],
-  [
-    'another certificate',
-    lock('certificateSerial', 'a1b2'),
-    { credential: { certificateSerial: 'A1B200' } },
-    undefined,
-  ],
+  ['another certificate', lock('certificateSerial', 'a1b2'), { serial: 'A1B200' }, undefined],
   ['an address', lock('address', '192.0.2.7'), {}, 'the address 192.0.2.7 is locked: why'],
   ['a network', lock('address', '192.0.2.0/24'), {}, 'the address 192.0.2.0/24 is locked: why'],
   ['another address', lock('address', '192.0.2.8'), {}, undefined],
@@ -135,7 +146,7 @@ test('locks of the file and of the store are replaced independently', () => {
   const isLocked = (username: string): boolean =>
     all.refusalOf(
       { user: userOf({ username }), method: 'oidc', annotations: {} },
-      { remoteAddress: '192.0.2.7' },
+      connectionOf('192.0.2.7'),
     ) !== undefined
   all.replace('file', [lock('user', 'ada')])
   all.replace('store', [lock('user', 'grace')])

@@ -101,7 +101,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
       ...{ user: { username, uid: '', groups: [], extra: {} } },
       ...{ method: 'oidc', annotations: {} },
     },
-    { remoteAddress: '192.0.2.7' },
+    { remoteAddress: '192.0.2.7', peerCertificate: undefined },
   ]
   const refusalOf = ({ locks }: Replica, username = 'oidc:ada') =>
     locks.refusalOf(...subject(username))

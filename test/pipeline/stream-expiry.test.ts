@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 
 import type { Attributes } from '../../src/authorization/authorizer.ts'
+import type { PeerCertificate } from '../../src/http/exchange.ts'
 import { createLiveRequests, type LiveRequest } from '../../src/pipeline/live-requests.ts'
 import { createStreamExpiry, type StreamExpiryOptions } from '../../src/pipeline/stream-expiry.ts'
 
@@ -14,7 +15,13 @@ beforeEach(() => {
 })
 
 /** A running request, and the reasons for which it was ended. */
-function requestOf({ verb = 'watch', expiresAt }: { verb?: string; expiresAt?: number }) {
+interface Running {
+  readonly verb?: string
+  readonly expiresAt?: number
+  readonly peerCertificate?: PeerCertificate
+}
+
+function requestOf({ verb = 'watch', expiresAt, peerCertificate }: Running) {
   const ends: string[] = []
   const user = { username: 'ada', uid: '', groups: [], extra: {} }
   const info = { isResourceRequest: true, verb, subresource: '' } as unknown as Attributes['info']
@@ -27,7 +34,7 @@ function requestOf({ verb = 'watch', expiresAt }: { verb?: string; expiresAt?: n
     },
     connection: {
       ...{ remoteAddress: '127.0.0.1', remotePort: 1 },
-      ...{ peerCertificate: undefined, retire: () => undefined },
+      ...{ peerCertificate, retire: () => undefined },
     },
     cut: ({ code, message }) => ends.push(`${code}: ${message}`),
   }
@@ -75,6 +82,16 @@ test('a short request, and a credential without an end, are not ended', () => {
   const requests = [requestOf({ verb: 'list', expiresAt: 1 }), requestOf({})]
   start({ onExpiry: 'end', grace: 0 }, ...requests.map(({ request }) => request)).checkAt(1e12)
   expect(requests.map(({ ends }) => ends)).toEqual([[], []])
+})
+
+test('a stream of a front proxy ends with its certificate', () => {
+  const peerCertificate = { notAfter: 1_000 } as unknown as PeerCertificate
+  const { request, ends } = requestOf({ peerCertificate })
+  const { checkAt } = start({ onExpiry: 'end', grace: 0 }, request)
+  checkAt(999)
+  expect(ends).toEqual([])
+  checkAt(1_000)
+  expect(ends).toEqual([`401: ${EXPIRED}`])
 })
 
 test('a stream of any credential ends at the maximum age', () => {

@@ -219,16 +219,11 @@ function identityOf(certificate: PeerCertificate): Authentication {
   return { ...originOf(certificate), user: { username, uid, groups, extra: extraOf(certificate) } }
 }
 
-function originOf({
-  sha256,
-  serialNumber,
-  notAfter,
-}: PeerCertificate): Omit<Authentication, 'user'> {
+function originOf({ sha256, notAfter }: PeerCertificate): Omit<Authentication, 'user'> {
   return {
     method: METHOD,
     annotations: { 'authentication.gatehouse/certificate-sha256': sha256 },
     expiresAt: notAfter,
-    certificateSerial: serialNumber,
   }
 }
 

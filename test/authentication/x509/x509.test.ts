@@ -48,7 +48,6 @@ test('CN is the user, every O is a group, and the digest identifies the credenti
     },
     method: 'x509',
     annotations: { 'authentication.gatehouse/certificate-sha256': 'abcd' },
-    certificateSerial: '0A1B',
     expiresAt: expect.any(Number) as number,
   })
 })
