@@ -35,6 +35,8 @@ export interface RedisConnection {
     keys: readonly string[],
     values: readonly (string | number)[],
   ): Promise<unknown>
+  /** Opens the connection anew: nothing arrives on it. Does nothing if it is being opened again already. */
+  renew(): void
   close(): void
 }
 
@@ -47,9 +49,9 @@ export interface RedisConnectionEffects {
 
 /** Longest time between two attempts to connect: a Redis that is back is used within a second. */
 const MAX_RETRY_MS = 250
-/** A connection on which nothing arrives for this long, while something is expected, is opened anew. */
-const SILENCE_MS = 500
 const CONNECT_TIMEOUT_MS = 2_000
+/** States of a client that has a connection. Connecting has a timeout of its own. */
+const OPEN: ReadonlySet<string> = new Set(['connect', 'ready'])
 /** Bytes that may arrive without a reply being complete: a reply is kept in memory until then. */
 const MAX_REPLY_BYTES = 16 * 1_048_576
 
@@ -76,11 +78,24 @@ export function createRedisConnection(
   client.on('close', onClose)
   // A cluster reports the errors of its nodes here, and a general one above.
   client.on('node error', onError)
+  let gathered: Redis['stream'] | undefined
+  /** A system call costs as much as everything else of a script: those of one turn share one. */
+  function gatherWrites({ stream }: Redis): void {
+    if (gathered === stream) return
+    gathered = stream
+    stream.cork()
+    setImmediate(() => {
+      gathered = undefined
+      stream.uncork()
+    })
+  }
+
   return {
     get isReady() {
       return client.status === 'ready'
     },
     async run({ text, digest }, keys, values) {
+      if (client instanceof Redis) gatherWrites(client)
       try {
         return await client.evalsha(digest, keys.length, ...keys, ...values)
       } catch (error) {
@@ -90,6 +105,9 @@ export function createRedisConnection(
       } finally {
         unfinished = 0
       }
+    },
+    renew() {
+      if (OPEN.has(client.status)) client.disconnect(true)
     },
     close() {
       client.disconnect()
@@ -134,7 +152,6 @@ function commonOptions({ username, password, ca }: RedisConnectionOptions) {
     // Scripts return lists of numbers and texts, which are the same in both.
     protocol: 2,
     connectTimeout: CONNECT_TIMEOUT_MS,
-    socketTimeout: SILENCE_MS,
     retryStrategy: retryDelay,
     // A script decides about what happens now: later, it would decide about nothing.
     enableOfflineQueue: false,

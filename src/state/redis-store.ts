@@ -50,6 +50,8 @@ export interface RedisStore extends SharedStore {
 }
 
 const MAX_PROBLEM_LENGTH = 200
+/** After as many probes in a row without success, the connection is opened anew: its peer may be gone. */
+const PROBES_UNTIL_RENEWAL = 5
 
 /** Starts connecting; until Redis responds, the store has a problem. */
 export function createRedisStore(
@@ -69,6 +71,7 @@ export function createRedisStore(
   let replicas = 1
   /** Of the last script that failed: its slot of a Cluster has to work as well. */
   let failedKey: string | undefined
+  let failedProbes = 0
 
   const key = (name: string, what: string): string => `${keyPrefix}{${name}}:${what}`
   const replicasKey = key('replicas', 'alive')
@@ -81,8 +84,11 @@ export function createRedisStore(
           if (failedKey !== undefined) await send(PROBE, [`${failedKey}:probe`], [])
           await countReplicas()
         } catch (error) {
+          failedProbes += 1
+          if (failedProbes % PROBES_UNTIL_RENEWAL === 0) connection.renew()
           throw new Error(problemOf(error), { cause: error })
         }
+        failedProbes = 0
         failedKey = undefined
         connectionError = undefined
       },

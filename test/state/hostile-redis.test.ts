@@ -149,15 +149,32 @@ describe('a server that is no Redis is handled as one that is down', () => {
 })
 
 describe.skipIf(!hasRedis)('a Redis behind 200 ms of latency', () => {
+  test('is used again when its connection is dead without a word', async () => {
+    const { port, path } = await slowRedis()
+    path.latency = 0
+    start(port, { timeout: 100 })
+    await expect.poll(() => store.problem).toBeUndefined()
+    path.isDead = true
+    expect(await admitted()).toBe(5)
+    expect(store.problem).toBe('no response within 100 ms')
+    await expect.poll(() => store.problem).toBeUndefined()
+  })
+
   async function slowRedis() {
     const redis = await startRedis()
     onTestFinished(() => redis.close())
-    const path = { latency: 200 }
+    const path = { latency: 200, isDead: false }
     const port = await serve((socket) => {
       const upstream = connect(redis.port, LOOPBACK)
       upstream.on('error', () => socket.destroy())
       socket.on('close', () => upstream.destroy())
-      socket.on('data', (data) => setTimeout(() => upstream.write(data), path.latency))
+      let isDead = false
+      socket.on('data', (data) => {
+        // Only the connections of that moment.
+        isDead ||= path.isDead
+        path.isDead = false
+        if (!isDead) setTimeout(() => upstream.write(data), path.latency)
+      })
       upstream.on('data', (data) => socket.write(data))
       upstream.on('close', () => socket.destroy())
     })
