@@ -66,6 +66,15 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
     expect(difference).toEqual({ code: 0, stdout: '', stderr: '' })
   })
 
+  test('of Redis are accepted as well, and the namespace admits its pod', async () => {
+    const file = join(manifestsFolder, '../kubernetes-redis/redis.yaml')
+    const redis = await admin(['apply', '--validate=strict', '-f', file])
+    expect(redis).toMatchObject({ code: 0, stderr: '' })
+    const replicas = ['--for=jsonpath={.status.currentReplicas}=1', '--timeout=60s']
+    const waited = await admin(['-n', 'gatehouse', 'wait', 'statefulset/redis', ...replicas])
+    expect(waited).toMatchObject({ code: 0 })
+  })
+
   describe('the namespace', () => {
     test('admits the pods of the Deployment', async () => {
       const replicas = ['--for=jsonpath={.status.replicas}=2', '--timeout=60s']

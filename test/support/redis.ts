@@ -26,8 +26,14 @@ export interface TestRedis {
   close(): Promise<void>
 }
 
-/** @param args for redis-server; a configuration file first, if there is one */
-export async function startRedis(args: readonly string[] = []): Promise<TestRedis> {
+/**
+ * @param args for redis-server; a configuration file first, if there is one
+ * @param isTls whether its port is the one with TLS, and there is no other one
+ */
+export async function startRedis(
+  args: readonly string[] = [],
+  { isTls = false }: { readonly isTls?: boolean } = {},
+): Promise<TestRedis> {
   const required = args.indexOf('--requirepass')
   const password = required < 0 ? undefined : args[required + 1]
   const file = args[0]?.endsWith('.conf') === true ? [args[0]] : []
@@ -64,7 +70,8 @@ export async function startRedis(args: readonly string[] = []): Promise<TestRedi
         'redis-server',
         [
           ...file,
-          ...['--port', String(port), '--bind', LOOPBACK, '--dir', directory],
+          ...(isTls ? ['--port', '0', '--tls-port', String(port)] : ['--port', String(port)]),
+          ...['--bind', LOOPBACK, '--dir', directory],
           ...(args.includes('--sentinel') ? [] : ['--save', '', '--appendonly', 'no']),
           ...args.slice(file.length),
         ],
