@@ -11,6 +11,7 @@ import { oidcProxy, oidcProxyDefaultPool, reverseProxy } from './peers/go.ts'
 import { nginx } from './peers/nginx.ts'
 import { httpProxy, undiciLoop } from './peers/node.ts'
 import type { Peer } from './peers/peer.ts'
+import { startRedisBench } from './redis.ts'
 import { resultTables } from './results.ts'
 import { runBench, type RunOptions, type RunOutcome } from './run.ts'
 import { sharedPortTable } from './shared-port.ts'
@@ -32,6 +33,7 @@ interface Options {
   memory?: true
   auditModes?: true
   processes?: true
+  redis?: true
   source?: true
 }
 
@@ -61,6 +63,7 @@ const program = new Command('bench')
   .option('--memory', 'measure how much memory clients can use within the shipped limits')
   .option('--audit-modes', 'measure what each mode of the audit log costs, and what a kill loses')
   .option('--processes', 'compare one process of Gatehouse with two that share a port')
+  .option('--redis', 'measure what it costs to share limits in Redis')
   .option('--source', 'run Gatehouse from src instead of the published build')
   .action(bench)
 
@@ -81,6 +84,7 @@ async function bench(given: Options): Promise<void> {
   try {
     if (options.memory === true) await benchMemory(world)
     else if (options.auditModes === true) await benchAuditModes(world, options)
+    else if (options.redis === true) await benchRedis(world, options)
     else if (options.processes === true) await benchProcesses(world, options)
     else if (options.stages === true) await benchStages(world, options)
     else await benchPeers(world, options)
@@ -116,6 +120,19 @@ async function benchStages(world: World, options: Options): Promise<void> {
 async function benchAuditModes(world: World, options: Options): Promise<void> {
   const tables = auditModeTables({ ...options, world }, { report })
   for await (const table of tables) console.log(`\n${table}`)
+}
+
+async function benchRedis(world: World, options: Options): Promise<void> {
+  const bench = await startRedisBench(options.source === true)
+  try {
+    const { peers } = bench
+    for (const { prepare } of peers.slice(0, 1)) await prepare()
+    const { results, failures } = await measure(options, { world, peers, only: ['cpu', 'latency'] })
+    console.log(`\n${await bench.table(results)}`)
+    printFailures(failures)
+  } finally {
+    await bench.close()
+  }
 }
 
 async function benchProcesses(world: World, { source }: Options): Promise<void> {

@@ -28,13 +28,16 @@ export interface GatehouseSettings {
   readonly reusePort?: boolean
   /** The port of `/readyz` and `/metrics`; any free one by default. */
   readonly probesPort?: number
+  /** `state` of the configuration: in memory by default. */
+  readonly state?: object
 }
 
 /** The published build (one file, in dist) or, with `source`, the sources of the checkout. */
 export function gatehouse(source: boolean, settings: GatehouseSettings = {}): Peer {
-  const { mode = 'batch' } = settings
+  const { mode = 'batch', state } = settings
+  const suffix = [mode === 'batch' ? '' : ` ${mode}`, state === undefined ? '' : ' redis'].join('')
   return {
-    name: mode === 'batch' ? 'gatehouse' : `gatehouse ${mode}`,
+    name: `gatehouse${suffix}`,
     what: `Gatehouse, all features: OIDC, 100 rules, limits, audit file, impersonation${source ? ' (from src)' : ''}`,
     protocols: ['h1', 'h2'],
     servesUpgrades: true,
@@ -100,7 +103,7 @@ async function writeYaml(directory: string, name: string, content: unknown): Pro
 function configuration(
   { serving }: World,
   port: number,
-  { mode = 'batch', reusePort = false, probesPort = 0 }: GatehouseSettings,
+  { mode = 'batch', reusePort = false, probesPort = 0, state = {} }: GatehouseSettings,
 ): unknown {
   const unlimited = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
   return {
@@ -123,6 +126,7 @@ function configuration(
       user: { read: unlimited, write: unlimited, list: unlimited, stream: unlimited },
       concurrent: { requests: 200, streams: 10_000 },
     },
+    state,
     audit: { mode, file: { path: AUDIT_LOG } },
     upstream: { kubeconfig: 'upstream.kubeconfig' },
   }
