@@ -1,6 +1,6 @@
 /**
  * Locks in Redis: one hash, with a sealed record for each lock, by the digest of its target. The field
- * `version` is another one after each change; without it the hash was lost.
+ * `version` is another one after each change (lock-manifest.ts); without it the hash was lost.
  */
 import { defineScript } from '../state/shared-store.ts'
 
@@ -21,26 +21,18 @@ return {version, now, redis.call('HGETALL', KEYS[1])}
 `)
 
 /**
- * KEYS: the hash. ARGV: 1 if a version is known; the next version; how many locks there may be; the field
- * and record to set, or two empty ones; then fields to remove. Returns how many were removed; -1 if the
- * hash was lost; -2 if there are too many locks.
+ * Changes the locks, unless somebody else has changed them.
+ *
+ * KEYS: the hash. ARGV: the version that is known, empty if there is none; the next one; how many fields
+ * to remove, and these; then fields and records. Returns 1; 0 for another version.
  */
 export const CHANGE_LOCKS = defineScript(`
-if ARGV[1] == '1' and not redis.call('HGET', KEYS[1], 'version') then return -1 end
-local sets = ARGV[4] ~= ''
-if sets and redis.call('HLEN', KEYS[1]) > tonumber(ARGV[3])
-  and not redis.call('HGET', KEYS[1], ARGV[4]) then return -2 end
-local removed = 0
-for i = 6, #ARGV do removed = removed + redis.call('HDEL', KEYS[1], ARGV[i]) end
-if sets then redis.call('HSET', KEYS[1], ARGV[4], ARGV[5]) end
+local version = redis.call('HGET', KEYS[1], 'version') or ''
+if version ~= ARGV[1] then return 0 end
+if version == '' then redis.call('DEL', KEYS[1]) end
+local removed = tonumber(ARGV[3])
+for i = 4, 3 + removed do redis.call('HDEL', KEYS[1], ARGV[i]) end
+for i = 4 + removed, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('HSET', KEYS[1], 'version', ARGV[2])
-return removed
-`)
-
-/** KEYS: the hash. ARGV: the next version; then fields and records. Writes them only if the hash was lost. */
-export const RESTORE_LOCKS = defineScript(`
-if redis.call('HGET', KEYS[1], 'version') then return 0 end
-for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-redis.call('HSET', KEYS[1], 'version', ARGV[1])
 return 1
 `)

@@ -1,16 +1,16 @@
 /**
  * Locks that replicas share in Redis. Each replica asks for changes several times a second, and keeps what
- * it knows: a Redis that fails lifts no lock, and one that has lost its data gets the locks back.
+ * it knows: a Redis that fails lifts no lock. One that has lost its data, has gone back to earlier data or
+ * was changed by somebody else gets the locks back.
  */
-import { randomBytes } from 'node:crypto'
-
 import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { unexpectedReply, type SharedStore } from '../state/shared-store.ts'
 import { StatusError } from '../status.ts'
+import { sealManifest, sequenceOf, type LockRecords } from './lock-manifest.ts'
 import { openLock, sealLock } from './lock-record.ts'
-import { CHANGE_LOCKS, READ_LOCKS, RESTORE_LOCKS, VERSION_FIELD } from './lock-scripts.ts'
+import { CHANGE_LOCKS, READ_LOCKS, VERSION_FIELD } from './lock-scripts.ts'
 import type { Lock, LockTarget } from './lock.ts'
 import type { Locks } from './locks.ts'
 import { tooManyLocks } from './memory-store.ts'
@@ -41,14 +41,29 @@ export interface RedisLockStoreEffects {
 /** With the deadline of a script, a change is known well within a second. */
 const POLL_MS = 400
 
-const LOST = -1
-const TOO_MANY = -2
+/** Attempts to change what other replicas change at the same time. */
+const MAX_ATTEMPTS = 5
 
 interface Reading {
   readonly version: string
   readonly time: number
   /** Undefined if nothing has changed. */
-  readonly records: ReadonlyMap<string, string> | undefined
+  readonly records: LockRecords | undefined
+}
+
+/** What is in Redis, as far as this replica knows. */
+interface State {
+  readonly version: string
+  /** The highest number of a version. */
+  readonly sequence: number
+  readonly records: LockRecords
+}
+
+const NOTHING: LockRecords = new Map()
+
+interface Edit {
+  readonly set: readonly (readonly [field: string, sealed: string])[]
+  readonly remove: readonly string[]
 }
 
 /** Creates it, and begins to follow Redis. */
@@ -62,7 +77,9 @@ export function createRedisLockStore(
   const key = store.key('locks', 'records')
   /** By the field of the hash. */
   let known: ReadonlyMap<string, Lock> = new Map()
-  let version = ''
+  let state: State = { version: '', sequence: 0, records: NOTHING }
+  /** What the records were opened with. */
+  let openedWith = store.records
   let unreadable = 0
   /** When all locks were known; undefined: never. */
   let knownAt: number | undefined
@@ -74,72 +91,110 @@ export function createRedisLockStore(
 
   function inTurn<T>(step: () => Promise<T>): Promise<T> {
     waiting += 1
-    const result = last.then(step).finally(() => (waiting -= 1))
+    const result = last.then(() => step()).finally(() => (waiting -= 1))
     last = result.catch(() => undefined)
     return result
   }
 
-  async function read(mayRestore = true): Promise<void> {
-    const {
-      version: current,
-      time,
-      records,
-    } = await store.run(READ_LOCKS, [key], [version], readingOf)
+  async function read(): Promise<void> {
+    // After a reload of the secret, more of them may be readable.
+    const values = [store.records === openedWith ? state.version : '']
+    const { version, time, records } = await store.run(READ_LOCKS, [key], values, readingOf)
     onClock(time - wallClock())
-    if (current === '' && known.size > 0) {
-      if (!mayRestore) throw new Error('Redis loses what is written')
-      await restore()
+    if (records !== undefined || version !== state.version) {
+      await adopt(version, records ?? NOTHING)
+    } else if (unreadable === 0) knownAt = elapsed()
+    if (unreadable > 0) throttled.error({ locks: unreadable }, 'locks in Redis cannot be read')
+  }
+
+  /** Believes what follows what was known, and completes anything else. */
+  async function adopt(version: string, records: LockRecords): Promise<void> {
+    const sequence = sequenceOf(version, records, store.records)
+    const isSame = version === state.version
+    if (sequence !== undefined && (isSame || sequence > state.sequence)) {
+      take({ version, sequence, records })
+    } else if (knownAt === undefined) {
+      // Nobody here can say what is missing.
+      take({ version, sequence: state.sequence, records }, version === '' ? 0 : 1)
+    } else await complete(version, records)
+  }
+
+  /** Writes back what is missing. */
+  async function complete(version: string, records: LockRecords): Promise<void> {
+    const found = opened(records)
+    const lost = [...known].filter(([field, lock]) =>
+      isLost(lock, records.has(field), found.get(field)),
+    )
+    const isReadable = version !== '' && found.size === records.size
+    // With other secrets, two replicas would write without end.
+    if (lost.length === 0 && !isReadable) {
+      take({ version, sequence: state.sequence, records })
       return
     }
-    if (records !== undefined) take(records)
-    version = current
-    if (unreadable === 0) knownAt = elapsed()
-    else throttled.error({ locks: unreadable }, 'locks in Redis cannot be read')
+    const set = lost.map(([field, lock]) => [field, sealLock(lock, field, store.records)] as const)
+    const isFirst = await write({ version, records }, { set, remove: [] })
+    if (isFirst && lost.length > 0) {
+      log.warn({ locks: lost.length }, 'Redis had lost the locks; they were restored')
+    }
   }
 
-  function take(records: ReadonlyMap<string, string>): void {
-    const next = new Map<string, Lock>()
-    unreadable = 0
+  /** Of two locks of a target, the one counts that ends last. One that cannot be read may be newer. */
+  function isLost(lock: Lock, isThere: boolean, found: Lock | undefined): boolean {
+    const { until = Infinity } = lock
+    if (until <= locks.now()) return false
+    return found === undefined ? !isThere : until > (found.until ?? Infinity)
+  }
+
+  function opened(records: LockRecords): ReadonlyMap<string, Lock> {
+    const found = new Map<string, Lock>()
     for (const [field, sealed] of records) {
-      if (field === VERSION_FIELD) continue
       const lock = openLock(sealed, field, store.records)
-      if (lock === undefined) unreadable += 1
+      if (lock !== undefined) found.set(field, lock)
+    }
+    return found
+  }
+
+  /** @param doubtful locks that may be missing */
+  function take(next: State, doubtful = 0): void {
+    const found = opened(next.records)
+    const taken = new Map<string, Lock>()
+    for (const field of next.records.keys()) {
       // What it was before is better than nothing.
-      const last = lock ?? known.get(field)
-      if (last !== undefined) next.set(field, last)
+      const lock = found.get(field) ?? known.get(field)
+      if (lock !== undefined) taken.set(field, lock)
     }
-    known = next
-    locks.replace('store', [...known.values()])
+    unreadable = next.records.size - found.size + doubtful
+    openedWith = store.records
+    state = next
+    known = taken
+    locks.replace('store', [...taken.values()])
+    if (unreadable === 0) knownAt = elapsed()
   }
 
-  /** Redis has lost the locks: the first replica that notices it brings them back. */
-  async function restore(): Promise<void> {
-    const kept = [...known].filter(([, { until = Infinity }]) => locks.now() < until)
-    const records = kept.flatMap(([field, lock]) => [field, sealLock(lock, field, store.records)])
-    const isFirst = await store.run(RESTORE_LOCKS, [key], [newVersion(), ...records], numberOf)
-    if (isFirst === 1) {
-      log.warn({ locks: kept.length }, 'Redis had lost the locks; they were restored')
-    }
-    version = ''
-    await read(false)
+  /** False if somebody else has changed the locks since they were `from`. */
+  async function write(from: Pick<State, 'version' | 'records'>, edit: Edit): Promise<boolean> {
+    const { set, remove } = edit
+    const removed = new Set(remove)
+    const kept = [...from.records].filter(([field]) => !removed.has(field))
+    const records = new Map([...kept, ...set])
+    const sequence = state.sequence + 1
+    const version = sealManifest(sequence, records, store.records)
+    const values = [from.version, version, remove.length, ...remove, ...set.flat()]
+    if ((await store.run(CHANGE_LOCKS, [key], values, numberOf)) !== 1) return false
+    take({ version, sequence, records })
+    return true
   }
 
-  async function change(
-    set: readonly [field: string, sealed: string],
-    remove: readonly string[],
-  ): Promise<number> {
-    const attempt = (): Promise<number> => {
-      const values = [version === '' ? 0 : 1, newVersion(), MAX_LOCKS, ...set, ...remove]
-      return store.run(CHANGE_LOCKS, [key], values, numberOf)
+  /** @param editOf makes the change of the locks as they are; undefined: there is nothing to change */
+  async function change(editOf: () => Edit | undefined): Promise<boolean> {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+      await read()
+      if (knownAt === undefined) throw new Error(UNREADABLE)
+      const edit = editOf()
+      if (edit === undefined) return false
+      if (await write(state, edit)) return true
     }
-    let result = await attempt()
-    if (result === LOST) {
-      await restore()
-      result = await attempt()
-    }
-    if (result === LOST) throw new Error('Redis loses what is written')
-    await read()
-    return result
+    throw new Error('Redis loses what is written')
   }
 
   const fieldsOf = (target: LockTarget, name: string): readonly string[] =>
@@ -163,13 +218,23 @@ export function createRedisLockStore(
     async set(lock) {
       const [field = '', ...earlier] = fieldsOf(lock.target, lock.name)
       const sealed = sealLock(lock, field, store.records)
-      const remove = [...earlier, ...ended()].filter((one) => one !== field)
-      const removed = await inTurn(() => change([field, sealed], remove)).catch(notStored)
-      if (removed === TOO_MANY) throw tooManyLocks()
+      const edit = (): Edit => {
+        const remove = [...new Set([...earlier, ...ended()])].filter(
+          (one) => one !== field && state.records.has(one),
+        )
+        const others = state.records.size - remove.length
+        if (others >= MAX_LOCKS && !state.records.has(field)) throw tooManyLocks()
+        return { set: [[field, sealed]], remove }
+      }
+      await inTurn(() => change(edit)).catch(notStored)
     },
     async lift(target, name) {
       const fields = fieldsOf(target, name)
-      return (await inTurn(() => change(['', ''], fields)).catch(notStored)) > 0
+      const edit = (): Edit | undefined => {
+        const remove = fields.filter((field) => state.records.has(field))
+        return remove.length === 0 ? undefined : { set: [], remove }
+      }
+      return inTurn(() => change(edit)).catch(notStored)
     },
     get missing() {
       if (knownAt !== undefined || !isRequired) return undefined
@@ -202,10 +267,6 @@ function notStored(error: unknown): never {
   )
 }
 
-function newVersion(): string {
-  return randomBytes(12).toString('base64url')
-}
-
 function numberOf(reply: unknown): number {
   return typeof reply === 'number' ? reply : unexpectedReply()
 }
@@ -218,6 +279,7 @@ function readingOf(reply: unknown): Reading {
   if (!isTexts(fields) || fields.length % 2 > 0) return unexpectedReply()
   const records = new Map<string, string>()
   for (let i = 0; i < fields.length; i += 2) records.set(fields[i] ?? '', fields[i + 1] ?? '')
+  records.delete(VERSION_FIELD)
   return { version, time, records }
 }
 
