@@ -10,7 +10,11 @@ import { createAuthority } from '../../certs-dev/pki.ts'
 import { LOOPBACK } from '../../dev/loopback.ts'
 import { freePort } from '../../dev/parts/free-ports.ts'
 import { createSharedLimiter, type SharedLimiter } from '../../src/limits/shared.ts'
+import { createLocks } from '../../src/locks/locks.ts'
+import { createRedisLockStore } from '../../src/locks/redis-store.ts'
+import { createMetrics } from '../../src/metrics.ts'
 import type { RedisStore, RedisStoreOptions } from '../../src/state/redis-store.ts'
+import { memoryLog } from '../audit/fixtures.ts'
 import { hasRedis, startRedis, type TestRedis } from '../support/redis.ts'
 import { openStore, stateSecret } from '../support/redis-store.ts'
 
@@ -199,6 +203,23 @@ describe.skipIf(!hasRedis)('limits are shared', () => {
     expect(await admit()).toBe('allowed')
     await limiter.admitAddress('192.0.2.1')
     expect(await admit()).toBe('allowed')
+    const { log } = memoryLog()
+    const locks = createLocks({ onChanged: () => undefined })
+    const lockStore = createRedisLockStore(
+      { isRequired: true, maxStaleness: 60_000, onStale: 'keep' },
+      {
+        store,
+        locks,
+        log,
+        metrics: createMetrics({ processMetrics: false }),
+        onClock: () => undefined,
+      },
+    )
+    await expect.poll(() => lockStore.missing).toBeUndefined()
+    const lock = { target: 'user', name: 'ada', reason: 'Away.' } as const
+    await lockStore.set({ ...lock, until: undefined, actor: 'grace' })
+    expect(await lockStore.lift('user', 'ada')).toBe(true)
+    lockStore.close()
     expect(store.problem).toBeUndefined()
     expect(await redis.command('ACL', 'LOG')).toEqual([])
     await limiter.close()
