@@ -1,4 +1,5 @@
 /** Users whom another proxy names in headers: nobody else can name one. */
+import { X509Certificate } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -39,9 +40,13 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-const startFronted = (options: Readonly<Record<string, unknown>>): Promise<Attack> =>
+const startFronted = (
+  options: Readonly<Record<string, unknown>>,
+  others: Readonly<Record<string, unknown>> = {},
+): Promise<Attack> =>
   startAttack({
     configuration: {
+      ...others,
       authentication: {
         x509: {
           clientCAFile: file('people.crt'),
@@ -230,6 +235,22 @@ test('other names of headers count only where they are configured, in their orde
     ['impersonate-user: ada', 'impersonate-group: a', 'impersonate-group: b', authenticated],
   ])
   await renamed.close()
+})
+
+test('a lock of the certificate of a front proxy refuses all of its users', async () => {
+  const certificateSerial = new X509Certificate(proxy.certificatePem).serialNumber
+  const locks = [{ certificateSerial, reason: 'Broken into.' }]
+  await writeFile(
+    file('locks.yaml'),
+    JSON.stringify({ apiVersion: 'gatehouse/v1', kind: 'Locks', locks }),
+  )
+  const locking = await startFronted({}, { locks: { file: file('locks.yaml') } })
+  for (const name of ['ada', 'grace']) {
+    const { status, identity, body } = await send([['X-Remote-User', name]], proxy, locking)
+    expect({ status, identity }).toEqual({ status: 403, identity: [] })
+    expect(body).toContain('Broken into.')
+  }
+  await locking.close()
 })
 
 test('a CA that is no longer one of front proxies ends the streams of their users', async () => {

@@ -29,6 +29,11 @@ export interface FrontedRequest {
   readonly rawHeaders: RawHeaders
 }
 
+/** With the serial number of the front proxy's certificate, whose end is not that of the user's sign-in. */
+export type FrontedUser = Required<
+  Pick<Authentication, 'user' | 'annotations' | 'certificateSerial'>
+>
+
 export interface FrontProxy {
   /**
    * Why a certificate is not one of a front proxy, although its CA signs them; undefined when it is.
@@ -40,7 +45,7 @@ export interface FrontProxy {
    *
    * @throws StatusError 401
    */
-  authenticate(request: FrontedRequest): Omit<Authentication, 'method'>
+  authenticate(request: FrontedRequest): FrontedUser
 }
 
 /** Characters of the users that are remembered. */
@@ -77,7 +82,10 @@ export function createFrontProxy(options: FrontProxyOptions): FrontProxy {
       const key = JSON.stringify([certificate.sha256, user])
       let known = remembered.get(key)
       if (known === undefined) {
-        known = { user, annotations: annotationsOf(certificate, name), size: 2 * key.length }
+        known = {
+          ...{ user, annotations: annotationsOf(certificate, name), size: 2 * key.length },
+          certificateSerial: certificate.serialNumber,
+        }
         remembered.set(key, known)
       }
       return known
@@ -85,7 +93,7 @@ export function createFrontProxy(options: FrontProxyOptions): FrontProxy {
   }
 }
 
-interface Remembered extends Omit<Authentication, 'method'> {
+interface Remembered extends FrontedUser {
   readonly size: number
 }
 
