@@ -32,7 +32,7 @@ export function startLocks(
   const { administrators } = configuration.locks
   let clockOffset = 0
   const locks: Locks = createLocks({
-    now: () => Date.now() + clockOffset,
+    storeOffset: () => clockOffset,
     onChanged: () => endLocked(locks, effects),
     unavailable: () => lockStore.unavailable,
   })

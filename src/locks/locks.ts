@@ -22,15 +22,17 @@ export interface Locks {
   ): StatusError | undefined
   /** The locks of a source, some of which may have ended. */
   of(source: LockSource): readonly Lock[]
-  /** The time by which locks end, in milliseconds since the epoch. */
-  now(): number
+  /** The time by which locks of a source end, in milliseconds since the epoch. */
+  now(source: LockSource): number
   /** Puts all locks of a source into effect, in place of its earlier ones. */
   replace(source: LockSource, locks: readonly Lock[]): void
 }
 
 export interface LocksEffects {
-  /** Milliseconds since the epoch. */
-  readonly now?: () => number
+  /** This machine's clock, in milliseconds since the epoch. */
+  readonly wallClock?: () => number
+  /** By how many milliseconds the clock of the store is ahead of it. */
+  readonly storeOffset?: () => number
   /** Running requests must be checked again. */
   readonly onChanged: () => void
   /** Why everybody is refused; undefined: only locked users are. */
@@ -39,21 +41,28 @@ export interface LocksEffects {
 
 /** Creates an empty list. */
 export function createLocks({
-  now = Date.now,
+  wallClock = Date.now,
+  storeOffset = () => 0,
   onChanged,
   unavailable = () => undefined,
 }: LocksEffects): Locks {
   const sets: Record<LockSource, LockSet> = { file: createLockSet([]), store: createLockSet([]) }
   // Empty sets are left out, so that nothing is looked up where nothing is locked.
-  let inUse: readonly LockSet[] = []
+  let inUse: readonly (readonly [LockSource, LockSet])[] = []
+
+  function now(source: LockSource): number {
+    const offset = storeOffset()
+    // No clock that is ahead lifts a lock of the file, whichever of the two it is.
+    return wallClock() + (source === 'file' ? Math.min(0, offset) : offset)
+  }
 
   function lockOf(
     authentication: Authentication,
     connection: LockedConnection,
     actingAs?: UserInfo,
   ): StatusError | undefined {
-    for (const set of inUse) {
-      const at = now()
+    for (const [source, set] of inUse) {
+      const at = now(source)
       const match =
         set.findUser(authentication.user, at) ??
         set.findCredential(authentication, connection, at) ??
@@ -74,7 +83,9 @@ export function createLocks({
     now,
     replace(source, locks) {
       sets[source] = createLockSet(locks)
-      inUse = Object.values(sets).filter((set) => set.locks.length > 0)
+      inUse = (['file', 'store'] as const)
+        .map((each) => [each, sets[each]] as const)
+        .filter(([, set]) => set.locks.length > 0)
       onChanged()
     },
   }

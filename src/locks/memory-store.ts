@@ -15,7 +15,7 @@ export function createMemoryLockStore({ locks }: MemoryLockStoreEffects): LockSt
 
   return {
     async set(lock) {
-      const now = locks.now()
+      const now = locks.now('store')
       const kept = others(lock.target, lock.name).filter(({ until = Infinity }) => now < until)
       if (kept.length >= MAX_LOCKS) throw tooManyLocks()
       locks.replace('store', [...kept, lock])

@@ -141,7 +141,7 @@ export function createRedisLockStore(
   /** Of two locks of a target, the one counts that ends last. One that cannot be read may be newer. */
   function isLost(lock: Lock, isThere: boolean, found: Lock | undefined): boolean {
     const { until = Infinity } = lock
-    if (until <= locks.now()) return false
+    if (until <= locks.now('store')) return false
     return found === undefined ? !isThere : until > (found.until ?? Infinity)
   }
 
@@ -201,7 +201,7 @@ export function createRedisLockStore(
     store.names.everyOf(`lock ${target}`, name)
 
   function ended(): readonly string[] {
-    const now = locks.now()
+    const now = locks.now('store')
     return [...known].filter(([, { until = Infinity }]) => until <= now).map(([field]) => field)
   }
 

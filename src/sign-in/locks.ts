@@ -52,11 +52,10 @@ export function createLocksApi(options: LocksApiOptions): Handler {
   }
 
   function list(): Done {
-    const now = locks.now()
     const of = (source: LockSource) =>
       locks
         .of(source)
-        .filter(({ until = Infinity }) => now < until)
+        .filter(({ until = Infinity }) => locks.now(source) < until)
         .map((lock) => shown(lock, source))
     const items = [...of('file'), ...of('store')]
     return { code: 200, body: { apiVersion: 'gatehouse/v1', kind: 'LockList', items } }
@@ -65,7 +64,7 @@ export function createLocksApi(options: LocksApiOptions): Handler {
   async function set(exchange: Exchange, authentication: Authentication): Promise<Done> {
     const { reason, expirationSeconds, ...target } = await readJson(exchange, lockRequestSchema)
     const until =
-      expirationSeconds === undefined ? undefined : locks.now() + expirationSeconds * 1_000
+      expirationSeconds === undefined ? undefined : locks.now('store') + expirationSeconds * 1_000
     const lock: Lock = {
       ...{ ...targetOf(target), reason, until },
       actor: authentication.user.username,

@@ -40,7 +40,7 @@ function connectionOf(remoteAddress: string, serialNumber?: string): LockedConne
 
 /** The refusal, undefined if there is none. */
 function refused(locks: readonly Lock[], subject: Subject = {}): string | undefined {
-  const all = createLocks({ now: () => NOW, onChanged: () => undefined })
+  const all = createLocks({ wallClock: () => NOW, onChanged: () => undefined })
   all.replace('file', locks)
   const { user, credential, address = '192.0.2.7', serial, as } = subject
   return all.refusalOf(
@@ -142,7 +142,7 @@ test('a locked user is nobody whom others can act as, nor is a member of a locke
 
 test('locks of the file and of the store are replaced independently', () => {
   let changes = 0
-  const all = createLocks({ now: () => NOW, onChanged: () => (changes += 1) })
+  const all = createLocks({ wallClock: () => NOW, onChanged: () => (changes += 1) })
   const isLocked = (username: string): boolean =>
     all.refusalOf(
       { user: userOf({ username }), method: 'oidc', annotations: {} },
@@ -154,4 +154,26 @@ test('locks of the file and of the store are replaced independently', () => {
   all.replace('file', [])
   expect(['ada', 'grace'].map(isLocked)).toEqual([false, true])
   expect(changes).toBe(3)
+})
+
+test.for([
+  ['ahead of it', 3_600_000],
+  ['behind it', -3_600_000],
+])('a clock of Redis that is %s lifts no lock of the file early', ([, offset]) => {
+  let wall = NOW
+  const all = createLocks({
+    wallClock: () => wall,
+    storeOffset: () => offset as number,
+    onChanged: () => undefined,
+  })
+  const until = NOW + 60_000
+  all.replace('file', [lock('user', 'ada', { until })])
+  const isLocked = () =>
+    all.refusalOf(
+      { user: userOf(), method: 'oidc', annotations: {} },
+      { remoteAddress: '192.0.2.7' },
+    ) !== undefined
+  expect(isLocked()).toBe(true)
+  wall = until + Math.max(0, -(offset as number))
+  expect(isLocked()).toBe(false)
 })

@@ -56,7 +56,8 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
     const replica: Replica = {
       ...{ clock, elapsed: 0, changes: 0, lines },
       locks: createLocks({
-        now: () => Date.now() + replica.clock + offset,
+        wallClock: () => Date.now() + replica.clock,
+        storeOffset: () => offset,
         onChanged: () => (replica.changes += 1),
         unavailable: () => replica.lockStore.unavailable,
       }),
@@ -66,7 +67,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
       locked: () =>
         replica.locks
           .of('store')
-          .filter(({ until = Infinity }) => replica.locks.now() < until)
+          .filter(({ until = Infinity }) => replica.locks.now('store') < until)
           .map(({ name }) => name)
           .toSorted(),
       reload: (next) => store.update({ password: undefined, ca: undefined, secret: next }),
@@ -191,8 +192,8 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
   test('end at the same time on a replica whose clock is off by an hour', async () => {
     const [one, ahead] = [await ready(), await ready({}, 3_600_000)]
-    expect(Math.abs(ahead.locks.now() - one.locks.now())).toBeLessThan(60_000)
-    await ahead.lockStore.set({ ...LOCK, until: ahead.locks.now() + 1_800_000 })
+    expect(Math.abs(ahead.locks.now('store') - one.locks.now('store'))).toBeLessThan(60_000)
+    await ahead.lockStore.set({ ...LOCK, until: ahead.locks.now('store') + 1_800_000 })
     expect(ahead.locked()).toEqual(['oidc:mallory'])
     await eventually(one, ['oidc:mallory'])
   })
