@@ -34,7 +34,7 @@ const name = basename(script) === 'kubectl-gatehouse' ? 'kubectl gatehouse' : 'g
 const program = new Command(name)
   .description('An authenticating reverse proxy in front of kube-apiserver.')
   .version(version)
-  .showHelpAfterError()
+  .showHelpAfterError('Add --help to see the options and examples.')
   .configureOutput({
     writeOut: (text) => stdout.write(text),
     writeErr: (text) => stderr.write(text),

@@ -80,6 +80,24 @@ describe('gatehouse login', () => {
     expect(await third.until(/Now run/)).not.toContain('Do you trust')
   })
 
+  test('without a terminal or a browser, says at once what it waits for', async () => {
+    const user = await world.user()
+    const args = ['login', world.gatehouse.url, '--ca-fingerprint', fingerprint(), '--no-browser']
+    const running = startProgram(process.execPath, [START, ...args], {
+      cwd: user.home,
+      env: user.env,
+    })
+    expect(await running.until(/Waiting 5 minutes/)).toContain('Open this address in a browser')
+    await running.stop()
+  })
+
+  test('an unknown option is one line and a hint, not the whole help', async () => {
+    const user = await world.user()
+    const { code, stdout, stderr } = await user.run(['login', world.gatehouse.url, '--nonsense'])
+    expect([code, stdout]).toEqual([2, ''])
+    expect(stderr).toMatch(/^error: unknown option '--nonsense'\n+Add --help to see[^\n]*\n$/)
+  })
+
   test('without a terminal, an unknown CA is one failure that shows the fingerprint', async () => {
     const user = await world.user()
     const { code, stdout, stderr } = await user.run(['login', world.gatehouse.url])
@@ -274,6 +292,17 @@ describe('gatehouse logout', () => {
     // Whoever has copied the cache has a refresh token that is not accepted any more.
     await writeFile(file, kept.replace(/"renewAt":\d+/, '"renewAt":1'))
     expect(await user.plugin({ interactive: false })).toMatchObject({ code: 3 })
+  })
+
+  test('says that kubectl has no current context any more, and which there are', async () => {
+    const user = await world.user()
+    await mkdir(join(user.home, '.kube'))
+    const other = 'contexts:\n- name: other\n  context: {cluster: c, user: u}\n'
+    await writeFile(configOf(user), other)
+    await login(user)
+    const { stdout } = await user.run(['logout'])
+    expect(stdout).toContain('kubectl has no current context now')
+    expect(stdout).toContain('kubectl config use-context NAME\nContexts: other\n')
   })
 
   test('without a sign-in says so', async () => {

@@ -1,4 +1,4 @@
-import { ClientFailure } from '../failure.ts'
+import { ClientFailure, printable } from '../failure.ts'
 import type { ClientHost } from '../host.ts'
 import { readKubeconfig } from '../kubeconfig/document.ts'
 import { currentServer, removeEntries } from '../kubeconfig/merge.ts'
@@ -47,7 +47,22 @@ export async function logout(
       ? `Not signed in at ${origin}\n`
       : `Signed out of ${origin}${removed.map((name) => `; removed the context ${name}`).join('')}\n`,
   )
+  const hint = removed.length === 0 ? undefined : currentContextHint(paths)
+  if (hint !== undefined) host.writeOut(hint)
   if (failures.length > 0) throw new ClientFailure('unavailable', failures.join('; '))
+}
+
+/** Without a current context, kubectl would try to reach localhost:8080. */
+function currentContextHint(paths: readonly string[]): string | undefined {
+  const documents = paths.map((path) => readKubeconfig(path))
+  const names = documents.flatMap((document) => document.names('contexts'))
+  if (names.length === 0 || documents.some(({ currentContext }) => currentContext !== '')) {
+    return undefined
+  }
+  return (
+    `kubectl has no current context now. Choose one with: kubectl config use-context NAME\n` +
+    `Contexts: ${names.map(printable).join(', ')}\n`
+  )
 }
 
 function originToLeave(url: string | undefined, paths: readonly string[]): string {

@@ -87,6 +87,12 @@ async function redirectFrom({ url, isOpen, loopback, state, terminal }: Waiting)
   const signal = AbortSignal.any([end.signal, timeout])
   try {
     const ways = [loopback.redirected, timeoutOf(timeout)]
+    if (!isOpen && !terminal.isInteractive) {
+      terminal.print(
+        'Waiting 5 minutes for a browser on this machine. If it is on another one, run the command in ' +
+          'a terminal, where you can paste the address of the last page.',
+      )
+    }
     if (terminal.isInteractive) {
       if (!isOpen) {
         terminal.print(
