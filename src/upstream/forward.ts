@@ -29,6 +29,7 @@ import { createSessionsTransport } from './sessions.ts'
 import { createStalls, type Stalls } from './stalls.ts'
 import type { Transport } from './transport.ts'
 import { parseHandshake } from './upgrade-handshake.ts'
+import type { TunnelEffects } from './tunnel.ts'
 import { forwardUpgrade } from './upgrade.ts'
 
 export interface ForwardOptions {
@@ -132,9 +133,11 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
         effects.identityGate.check()
         const headers = headersFor(forward, current)
         return forward.exchange.request.isUpgrade
-          ? upgrade(forward, current, headers, { limits, identityMode: identity.mode }).catch(
-              recordAndThrow,
-            )
+          ? upgrade(forward, current, headers, {
+              limits,
+              identityMode: identity.mode,
+              tunnels: { slabs, atTurnEnd, openWindow },
+            }).catch(recordAndThrow)
           : relay(forward, current, headers, {
               stalls,
               openWindow,
@@ -294,10 +297,15 @@ async function upgrade(
   {
     limits,
     identityMode,
-  }: { readonly limits: ConnectionLimits; readonly identityMode: IdentityNames['mode'] },
+    tunnels,
+  }: {
+    readonly limits: ConnectionLimits
+    readonly identityMode: IdentityNames['mode']
+    readonly tunnels: TunnelEffects
+  },
 ): Promise<ForwardOutcome> {
   const { exchange, authorized, target } = forward
-  return forwardUpgrade({
+  const options = {
     exchange,
     endpoint: transports.credential.endpoint,
     limits,
@@ -316,5 +324,6 @@ async function upgrade(
     record: forward.record,
     identityMode,
     onCut: forward.onCut,
-  })
+  }
+  return forwardUpgrade(options, tunnels)
 }

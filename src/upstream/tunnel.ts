@@ -6,8 +6,13 @@
 import type { Duplex } from 'node:stream'
 
 import type { StatusError } from '../status.ts'
+import type { ClientWindow } from './client-window.ts'
 import type { TunnelNotice } from './end-notice.ts'
 import { FRAME_END_MS } from './frame-ends.ts'
+import { GatheredBody } from './http1/gathered-body.ts'
+import type { Slabs } from './http1/slabs.ts'
+import type { TurnEndListener } from './http1/turn-end.ts'
+import type { Landing } from './landing.ts'
 import { onWriteFailure } from './write-failure.ts'
 
 export interface TunnelEnd {
@@ -29,16 +34,31 @@ export interface Tunnel {
 
 /** How long one side may keep sending or reading after the other has ended: a half-close is forwarded. */
 const HALF_CLOSED_MS = 60_000
+/** Pieces that wait for one side: of small ones, each takes more memory than it has bytes. */
+const MAX_PENDING_WRITES = 16
 /** How long a side may take to close after the other is gone and everything was delivered. */
 const LINGER_MS = 5_000
 
-/**
- * Joins the two, each positioned after its HTTP head.
- *
- * @param notice how the client learns why Gatehouse ended the tunnel; undefined: it does not
- */
-export function joinTunnel(client: Duplex, upstream: Duplex, notice?: TunnelNotice): Tunnel {
-  return new JoinedTunnel(client, upstream, notice)
+export interface TunnelEffects {
+  readonly slabs: Slabs
+  readonly atTurnEnd: (listener: TurnEndListener) => void
+  /** Opens the window of what one side may have received and the other not taken. */
+  readonly openWindow: () => ClientWindow
+}
+
+/** Two connections, each positioned after its HTTP head. */
+export interface TunnelSockets {
+  readonly client: Duplex
+  readonly upstream: Duplex
+  /** How the API server's side is read; undefined: as any socket. */
+  readonly landing?: Pick<Landing, 'deliverTo'>
+  /** How the client learns why Gatehouse ended the tunnel; undefined: it does not. */
+  readonly notice?: TunnelNotice | undefined
+}
+
+/** Joins the two. */
+export function joinTunnel(sockets: TunnelSockets, effects: TunnelEffects): Tunnel {
+  return new JoinedTunnel(sockets, effects)
 }
 
 class JoinedTunnel implements Tunnel {
@@ -54,15 +74,16 @@ class JoinedTunnel implements Tunnel {
   #timer: NodeJS.Timeout | undefined
   #resolve!: (end: TunnelEnd) => void
 
-  constructor(client: Duplex, upstream: Duplex, notice: TunnelNotice | undefined) {
+  constructor({ client, upstream, landing, notice }: TunnelSockets, effects: TunnelEffects) {
     this.#notice = notice
-    this.#client = new Side('client', client)
-    this.#upstream = new Side('upstream', upstream)
+    this.#client = new Side('client', client, effects)
+    this.#upstream = new Side('upstream', upstream, effects)
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
     })
     this.#attach(this.#client, this.#upstream)
-    this.#attach(this.#upstream, this.#client)
+    const onUpstreamData = this.#attach(this.#upstream, this.#client)
+    landing?.deliverTo(onUpstreamData)
   }
 
   cut(reason: StatusError): void {
@@ -109,15 +130,17 @@ class JoinedTunnel implements Tunnel {
     return true
   }
 
-  #attach(side: Side, other: Side): void {
+  /** Returns what passes on the bytes of `side`. */
+  #attach(side: Side, other: Side): (chunk: Buffer) => void {
     const { socket } = side
     onWriteFailure(socket, () => this.#writeFailed(side, other))
-    socket.on('data', (chunk: Buffer) => {
+    const onData = (chunk: Buffer): void => {
       side.bytes += chunk.length
       const hasRoom = side === this.#upstream ? this.#toClient(chunk) : other.write(chunk)
       if (!hasRoom) socket.pause()
-    })
-    socket.on('drain', () => other.socket.resume())
+    }
+    socket.on('data', onData)
+    side.onRoom = () => other.socket.resume()
     // Either may have come before, while the audit event of the response was being written.
     if (socket.readableEnded) process.nextTick(() => this.#ended(side, other))
     else socket.on('end', () => this.#ended(side, other))
@@ -126,6 +149,7 @@ class JoinedTunnel implements Tunnel {
     if (socket.closed) process.nextTick(() => this.#closed(side, other))
     else socket.once('close', () => this.#closed(side, other))
     socket.resume()
+    return onData
   }
 
   /** `side` takes no more, but may have sent something before. What is meant for it is discarded. */
@@ -148,6 +172,7 @@ class JoinedTunnel implements Tunnel {
   #closed(side: Side, other: Side): void {
     this.#endedBy ??= side.name
     side.isDeaf = true
+    side.discard()
     if (other.socket.closed) {
       clearTimeout(this.#timer)
       this.#resolve({
@@ -184,7 +209,11 @@ class JoinedTunnel implements Tunnel {
   }
 }
 
-class Side {
+/**
+ * One of the two connections. What is written to it within a turn of the event loop is gathered: a write
+ * of 128 KB costs little more than one of 16 KB, which is what arrives at once.
+ */
+class Side implements TurnEndListener {
   readonly name: 'client' | 'upstream'
   readonly socket: Duplex
   /** Bytes received from it. */
@@ -193,10 +222,26 @@ class Side {
   hasEnded = false
   /** Whether it takes no more bytes. */
   isDeaf = false
+  /** Called when it takes more, after `write` has returned false. */
+  onRoom: (() => void) | undefined
+  readonly #atTurnEnd: TunnelEffects['atTurnEnd']
+  readonly #gathered: GatheredBody
+  #waitsForTurnEnd = false
+  /** Of what was written to it and not taken. */
+  readonly #window: ClientWindow
+  #pendingWrites = 0
+  #isFull = false
 
-  constructor(name: 'client' | 'upstream', socket: Duplex) {
+  constructor(
+    name: 'client' | 'upstream',
+    socket: Duplex,
+    { slabs, atTurnEnd, openWindow }: TunnelEffects,
+  ) {
     this.name = name
     this.socket = socket
+    this.#atTurnEnd = atTurnEnd
+    this.#gathered = new GatheredBody(slabs)
+    this.#window = openWindow()
   }
 
   /** Whether more can be written to it. */
@@ -204,9 +249,50 @@ class Side {
     return !this.isDeaf && !this.socket.writableEnded && !this.socket.destroyed
   }
 
-  /** Returns false when the caller has to wait for `drain`. */
+  /** Returns false when the caller has to wait for `onRoom`. */
   write(chunk: Buffer): boolean {
-    return this.isDeaf || this.socket.write(chunk)
+    if (this.isDeaf) return true
+    const hasRoom = this.#window.add(chunk.length)
+    for (let at = 0; at < chunk.length;) {
+      at += this.#gathered.add(chunk, at, chunk.length)
+      if (this.#gathered.isFull) this.#flush()
+    }
+    if (!this.#waitsForTurnEnd) {
+      this.#waitsForTurnEnd = true
+      this.#atTurnEnd(this)
+    }
+    if (!hasRoom || this.#pendingWrites >= MAX_PENDING_WRITES) this.#isFull = true
+    return !this.#isFull
+  }
+
+  onTurnEnd(): void {
+    this.#waitsForTurnEnd = false
+    this.#flush()
+  }
+
+  #flush(): void {
+    const piece = this.#gathered.take()
+    if (piece === undefined) return
+    const { length } = piece.bytes
+    this.#pendingWrites += 1
+    this.socket.write(piece.bytes, () => {
+      piece.giveBack?.()
+      this.#taken(length)
+    })
+  }
+
+  #taken(length: number): void {
+    this.#pendingWrites -= 1
+    const hasRoom = this.#window.remove(length)
+    if (!this.#isFull || !hasRoom || this.#pendingWrites > MAX_PENDING_WRITES / 2) return
+    this.#isFull = false
+    this.onRoom?.()
+  }
+
+  /** Drops what was gathered: it has closed. */
+  discard(): void {
+    this.#gathered.discard()
+    this.#window.close()
   }
 
   /** What was received and not yet passed on. */
@@ -216,6 +302,7 @@ class Side {
 
   /** @param onFlushed called when everything that was written has been sent */
   end(onFlushed: () => void = () => undefined): void {
+    this.#flush()
     if (this.isDeaf || this.socket.writableFinished) onFlushed()
     else if (this.socket.writableEnded) this.socket.once('finish', onFlushed)
     else this.socket.end(onFlushed)

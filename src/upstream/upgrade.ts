@@ -5,7 +5,6 @@
  */
 import { request as httpsRequest } from 'node:https'
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 
 import { connectTls } from '../cluster/connect.ts'
@@ -20,7 +19,14 @@ import { neverConnected, toUpstreamError, UpstreamError } from './errors.ts'
 import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
-import { joinTunnel, type Tunnel, type TunnelEnd } from './tunnel.ts'
+import { Landing } from './landing.ts'
+import {
+  joinTunnel,
+  type Tunnel,
+  type TunnelEffects,
+  type TunnelEnd,
+  type TunnelSockets,
+} from './tunnel.ts'
 import { checkSwitchingProtocols, chosenProtocol, type Handshake } from './upgrade-handshake.ts'
 
 /** Limits on an error response: the size of its body, and the time to receive it and to send it on. */
@@ -54,7 +60,10 @@ export interface UpgradeOptions {
  *
  * @throws StatusError as long as nothing was sent to the client
  */
-export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome> {
+export function forwardUpgrade(
+  options: UpgradeOptions,
+  effects: TunnelEffects,
+): Promise<ForwardOutcome> {
   const { exchange, endpoint, limits, handshake, record } = options
   return new Promise((resolve, reject) => {
     let settled = false
@@ -64,12 +73,18 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
 
     /** Until then, nothing was sent. */
     let isConnected = false
+    const landing = new Landing()
     const upstream = httpsRequest({
       // No `agent`, not even `false`: an agent would open the connection itself.
       createConnection() {
         // The tunnel forwards a half-close.
-        const connection = { protocols: ['http/1.1'], allowHalfOpen: true }
+        const connection = {
+          protocols: ['http/1.1'],
+          allowHalfOpen: true,
+          onread: landing.onread,
+        }
         const socket = connectTls(endpoint, limits, connection)
+        landing.attach(socket)
         socket.once('secureConnect', () => {
           isConnected = true
           record.identityAsserted(options.identityMode)
@@ -145,7 +160,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
         if (head.length > 0) socket.unshift(head)
         whenRecorded(101, socket, () =>
           attempt(() => {
-            tunnel = join(options, message, socket)
+            tunnel = join(options, message, { upstream: socket, landing }, effects)
             settled = true
             resolve(tunnel.done.then(outcomeOf))
           }),
@@ -195,7 +210,12 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardOutcome>
   })
 }
 
-function join(options: UpgradeOptions, message: IncomingMessage, upstreamSocket: Socket): Tunnel {
+function join(
+  options: UpgradeOptions,
+  message: IncomingMessage,
+  sockets: Omit<TunnelSockets, 'client'>,
+  effects: TunnelEffects,
+): Tunnel {
   // First, since it may throw: once the socket is taken, no refusal can be sent.
   const fields = switchingHeaders(options, message.headers)
   const { socket, head } = options.exchange.takeSocket()
@@ -205,7 +225,8 @@ function join(options: UpgradeOptions, message: IncomingMessage, upstreamSocket:
   if (head.length > 0) socket.unshift(head)
   const { protocol } = options.handshake
   const chosen = chosenProtocol(protocol, message.headers)
-  return joinTunnel(socket, upstreamSocket, tunnelNotice(options.info, protocol, chosen))
+  const notice = tunnelNotice(options.info, protocol, chosen)
+  return joinTunnel({ client: socket, ...sockets, notice }, effects)
 }
 
 function outcomeOf(end: TunnelEnd): ForwardOutcome {

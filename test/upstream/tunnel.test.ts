@@ -6,8 +6,11 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { StatusError } from '../../src/status.ts'
+import { createClientWindows } from '../../src/upstream/client-window.ts'
 import type { FrameEnds } from '../../src/upstream/frame-ends.ts'
-import { joinTunnel } from '../../src/upstream/tunnel.ts'
+import { createSlabs } from '../../src/upstream/http1/slabs.ts'
+import { createTurnEnd } from '../../src/upstream/http1/turn-end.ts'
+import { joinTunnel, type TunnelEffects } from '../../src/upstream/tunnel.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
 
@@ -128,6 +131,7 @@ describe('a client that closes with output that it has not read', () => {
 /** One side of a tunnel, whose peer may be slow to read. */
 class FakeSocket extends Duplex {
   written = ''
+  writes = 0
   isSlow = false
   pending: (() => void) | undefined
 
@@ -141,6 +145,7 @@ class FakeSocket extends Duplex {
 
   override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
     this.written += chunk.toString()
+    this.writes += 1
     if (this.isSlow) this.pending = callback
     else callback()
   }
@@ -150,9 +155,56 @@ class FakeSocket extends Duplex {
   }
 }
 
+function effects(): TunnelEffects {
+  return {
+    slabs: createSlabs(),
+    atTurnEnd: createTurnEnd(),
+    openWindow: createClientWindows(),
+  }
+}
+
+/** A pair whose client takes nothing until it is told to. */
+function slowClient(): { client: FakeSocket; upstream: FakeSocket } {
+  const [client, upstream] = [new FakeSocket(), new FakeSocket()]
+  joinTunnel({ client, upstream }, effects())
+  client.isSlow = true
+  return { client, upstream }
+}
+
+test('what arrives within a turn is written at once', async () => {
+  const { client, upstream } = slowClient()
+  client.isSlow = false
+  await turn()
+  for (const piece of ['a', 'b', 'c']) upstream.push(piece)
+  await turn()
+  await turn()
+  expect([client.written, client.writes]).toEqual(['abc', 1])
+})
+
+test.for([
+  ['one byte a turn', 1, 40],
+  ['64 KiB a turn', 65_536, 40],
+] as const)(
+  'a side that takes nothing pauses the other one, which sends %s',
+  async ([, size, turns]) => {
+    const { client, upstream } = slowClient()
+    await turn()
+    for (let i = 0; i < turns; i++) {
+      upstream.push(Buffer.alloc(size, 'x'))
+      await turn()
+    }
+    expect(upstream.isPaused()).toBe(true)
+    expect(client.writableLength).toBeLessThanOrEqual(Math.min(17 * size, 524_288 + size))
+    client.isSlow = false
+    client.pending?.()
+    await expect.poll(() => client.written.length).toBe(turns * size)
+    expect(upstream.isPaused()).toBe(false)
+  },
+)
+
 test('what was read of a side before it was reset is delivered to a slow other side', async () => {
   const [client, upstream] = [new FakeSocket(), new FakeSocket()]
-  const { done } = joinTunnel(client, upstream)
+  const { done } = joinTunnel({ client, upstream }, effects())
   client.isSlow = true
   upstream.push('first,')
   await turn()
@@ -195,7 +247,7 @@ describe('a tunnel that Gatehouse ends', () => {
       notice: ({ message }: StatusError) => Buffer.from(`[${message}]`),
       frames: new TestFrames(),
     }
-    return { client, upstream, tunnel: joinTunnel(client, upstream, notice) }
+    return { client, upstream, tunnel: joinTunnel({ client, upstream, notice }, effects()) }
   }
 
   test('says why behind the frame that had begun, and nothing follows', async () => {
