@@ -1,4 +1,5 @@
 /** The goals, and whether a run meets them: ratios within one round, and values of Gatehouse. */
+import { NOISY, STEADY } from './measurements.ts'
 import { formatTable, medianOf, type MetricId, type Results } from './results.ts'
 
 interface Goal {
@@ -22,8 +23,6 @@ export const OIDC_PROXY = 'oidcproxy'
 export const peersOfGoals: readonly string[] = [GATEHOUSE, GO, OIDC_PROXY]
 
 const ONCE = 1
-const STEADY = 3
-const NOISY = 5
 
 function ratio(metric: MetricId, other: string): Goal['value'] {
   return (results, round) => {

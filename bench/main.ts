@@ -5,7 +5,7 @@ import { goIsSufficient } from '../dev/parts/go-build.ts'
 import { auditModeTables } from './audit-modes.ts'
 import { peersOfGoals, verdicts } from './goals.ts'
 import { memoryTable } from './memory/main.ts'
-import { measurements, type MeasurementName } from './measurements.ts'
+import { measurements, NOISY, type MeasurementName } from './measurements.ts'
 import { gatehouse } from './peers/gatehouse.ts'
 import { oidcProxy, oidcProxyDefaultPool, reverseProxy } from './peers/go.ts'
 import { nginx } from './peers/nginx.ts'
@@ -23,7 +23,7 @@ interface Options {
   only?: MeasurementName[]
   peers: string[]
   duration: number
-  rounds: number
+  rounds?: number
   rate?: number
   watches: number
   memoryMinutes: number
@@ -44,7 +44,11 @@ const program = new Command('bench')
   .addOption(new Option('--only <measurements...>', 'take only these measurements').choices(names))
   .option('--peers <names...>', 'measure these peers, or "all"', [...peersOfGoals])
   .option('--duration <seconds>', 'duration of each load', positiveNumber, 5)
-  .option('--rounds <n>', 'number of rounds; the results are medians', positiveNumber, 5)
+  .option(
+    '--rounds <n>',
+    'number of rounds; the results are medians (default: as many as the goals need)',
+    positiveNumber,
+  )
   .option(
     '--rate <n>',
     'requests per second in the latency measurement (default: half of what the peers can take)',
@@ -95,15 +99,16 @@ async function bench(given: Options): Promise<void> {
 
 async function benchPeers(world: World, options: Options): Promise<void> {
   const peers = await available(options)
-  const { results, rate, failures } = await measure(options, {
+  const { results, rate, failures, rounds } = await measure(options, {
     world,
     peers,
     only: options.only ?? names,
+    all: program.getOptionValueSource('peers') === 'cli',
   })
   console.log(`\n${resultTables(results, [...peers.map(({ name }) => name), 'direct'])}\n`)
   for (const { name, what } of peers) console.log(`${name}: ${what}`)
   if (!Number.isNaN(rate)) console.log(`\nlatency was measured at ${rate} requests per second`)
-  console.log(`\n${verdicts(results, options.rounds)}`)
+  console.log(`\n${verdicts(results, rounds)}`)
   printFailures(failures)
 }
 
@@ -112,13 +117,14 @@ async function benchStages(world: World, options: Options): Promise<void> {
     world,
     peers: stagePeers,
     only: ['cpu'],
+    all: true,
   })
   console.log(`\n${stageTable(results)}\n\n${await microbenchmarkTable()}`)
   printFailures(failures)
 }
 
 async function benchAuditModes(world: World, options: Options): Promise<void> {
-  const tables = auditModeTables({ ...options, world }, { report })
+  const tables = auditModeTables({ rounds: NOISY, ...options, world }, { report })
   for await (const table of tables) console.log(`\n${table}`)
 }
 
@@ -150,7 +156,7 @@ function report(line: string): void {
 
 function measure(
   { rounds, duration, rate, watches, memoryMinutes, warmUp }: Options,
-  subjects: Pick<RunOptions, 'world' | 'peers' | 'only'>,
+  subjects: Pick<RunOptions, 'world' | 'peers' | 'only' | 'all'>,
 ): Promise<RunOutcome> {
   const settings = {
     ...{ duration, rate, watches, memoryMinutes, warmUp },

@@ -3,7 +3,7 @@ import { paceLimit, saturate } from './load.ts'
 import { GATEHOUSE, OIDC_PROXY } from './goals.ts'
 import { startPeer, target, type Round, type Settings, type Subject } from './measurement.ts'
 import { directLatency } from './measurements/latency.ts'
-import { measurements, type MeasurementName } from './measurements.ts'
+import { entryOf, measurements, type MeasurementName } from './measurements.ts'
 import type { Peer } from './peers/peer.ts'
 import { createResults, type Results } from './results.ts'
 import { findTool } from './tools.ts'
@@ -13,7 +13,10 @@ export interface RunOptions {
   world: World
   peers: readonly Peer[]
   only: readonly MeasurementName[]
-  rounds: number
+  /** Undefined: as many as the goals of a measurement need. */
+  rounds: number | undefined
+  /** Whether all peers take also the measurements whose goals are values of Gatehouse alone. */
+  all: boolean
   /** Without a rate, it is half of what Gatehouse and its peer can take. */
   settings: Omit<Settings, 'rate'> & { rate?: number | undefined }
 }
@@ -29,6 +32,8 @@ export interface RunOutcome {
   rate: number
   /** The measurements that failed, with their errors. */
   failures: string[]
+  /** The rounds that were run. */
+  rounds: number
 }
 
 /** The duration of one warm-up load, and how many there are at most: enough for a slow machine. */
@@ -55,6 +60,8 @@ export async function runBench(options: RunOptions, { report }: RunEffects): Pro
   }
   const names = await runnable(options.only, report)
   const subjects: Subject[] = []
+  const roundsOf = (name: MeasurementName): number => options.rounds ?? entryOf(name).rounds
+  const rounds = Math.max(0, ...names.map(roundsOf))
   try {
     for (const peer of options.peers) {
       await attempt(`${peer.name}, start`, async () => {
@@ -71,7 +78,7 @@ export async function runBench(options: RunOptions, { report }: RunEffects): Pro
         settings.rate = await halfLoad(world, subjects)
       })
     }
-    for (let round = 0; round < options.rounds; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       const thisRound: Round = {
         world,
         settings,
@@ -79,10 +86,11 @@ export async function runBench(options: RunOptions, { report }: RunEffects): Pro
       }
       // Every other round runs backwards, so that no peer is always first or always after the same one.
       const order = round % 2 === 0 ? subjects : subjects.toReversed()
-      for (const name of names) {
+      for (const name of names.filter((each) => round < roundsOf(each))) {
         if (name === 'latency') await attempt('direct, latency', () => directLatency(thisRound))
-        for (const subject of order) {
-          report(`round ${round + 1} of ${options.rounds}: ${name}, ${subject.peer.name}`)
+        const isOwn = !options.all && entryOf(name).isOwn === true
+        for (const subject of order.filter(({ peer }) => !isOwn || peer.name === GATEHOUSE)) {
+          report(`round ${round + 1} of ${roundsOf(name)}: ${name}, ${subject.peer.name}`)
           await attempt(`${subject.peer.name}, ${name}`, () =>
             measurements[name].measure(thisRound, subject),
           )
@@ -92,7 +100,7 @@ export async function runBench(options: RunOptions, { report }: RunEffects): Pro
   } finally {
     for (const { process } of subjects) await process.stop()
   }
-  return { results, rate: settings.rate, failures }
+  return { results, rate: settings.rate, failures, rounds }
 }
 
 /** Half of the requests per second that the slower one of Gatehouse and its peer serves. */
