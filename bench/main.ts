@@ -133,7 +133,10 @@ async function benchRedis(world: World, options: Options): Promise<void> {
   try {
     const { peers } = bench
     for (const { prepare } of peers.slice(0, 1)) await prepare()
-    const { results, failures } = await measure(options, { world, peers, only: ['cpu', 'latency'] })
+    const { results, failures } = await measure(options, {
+      ...{ world, peers, only: ['cpu', 'latency'] },
+      all: true,
+    })
     console.log(`\n${await bench.table(results)}`)
     printFailures(failures)
   } finally {

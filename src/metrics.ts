@@ -36,6 +36,8 @@ export interface Metrics {
   /** When the keys of an issuer were last fetched, in seconds since the epoch. */
   readonly issuerKeysFetched: Gauge<'issuer'>
   readonly issuerCachedKeyUses: Counter<'issuer'>
+  /** Lookups of groups by the issuer whose tokens they are for: `ok`, `unknown user` or `failed`. */
+  readonly groupLookups: Counter<'issuer' | 'result'>
   /** The result of `/readyz` at the time of the scrape, and of each of its checks by name. */
   readonly ready: Gauge
   readonly checkOk: Gauge<'check'>
@@ -194,6 +196,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       'Tokens that were verified with cached keys while their issuer was unreachable.',
       ['issuer'],
     ),
+    groupLookups: counter('group_lookups_total', 'Lookups of groups in the source of an issuer.', [
+      'issuer',
+      'result',
+    ]),
     ready: gauge('ready', 'Whether /readyz returns 200 (1) or 503 (0).', []),
     checkOk: gauge(
       'check_ok',

@@ -76,3 +76,21 @@ export function post(
 ): Promise<Dispatcher.ResponseData> {
   return apiRequest.call(dispatcher, { ...options, path, method: 'POST' })
 }
+
+/** Sends a request to a URL. Resolves with the response header; the body is still to be read. */
+export function send(
+  url: URL,
+  {
+    dispatcher,
+    ...options
+  }: { dispatcher: Dispatcher } & Pick<
+    Dispatcher.RequestOptions,
+    'method' | 'signal' | 'headers' | 'body'
+  >,
+): Promise<Dispatcher.ResponseData> {
+  return apiRequest.call(dispatcher, {
+    ...options,
+    origin: url.origin,
+    path: `${url.pathname}${url.search}`,
+  })
+}

@@ -7,6 +7,7 @@ import { valueAt, type Path } from './path.ts'
 import type { ConfigProblem } from './problem.ts'
 import { SINK_FIELDS, type SinkField } from './schema/audit.ts'
 import { SIGN_IN_FIELDS } from './schema/authentication.ts'
+import { GROUP_SOURCE_FIELDS } from './schema/group-source.ts'
 import { DEFAULTS } from './schema/defaults.ts'
 
 type AddProblem = (field: Path, message: string, fix: string) => void
@@ -94,6 +95,14 @@ function checkIssuers(authentication: object, add: AddProblem): void {
     if (typeof url !== 'string' || urls.indexOf(url) === i) return
     const message = `${JSON.stringify(url)} is listed twice`
     add(['authentication', 'issuers', i, 'url'], message, 'write one entry for each issuer')
+  })
+  issuers.forEach((_, i) => {
+    if (!has(issuers, i, 'groupSource')) return
+    const kinds = GROUP_SOURCE_FIELDS.filter((kind) => has(issuers, i, 'groupSource', kind))
+    if (kinds.length === 1) return
+    const message = kinds.length === 0 ? 'names no source' : `has ${kinds.join(' and ')}`
+    const fix = `set one of ${GROUP_SOURCE_FIELDS.join(', ')}`
+    add(['authentication', 'issuers', i, 'groupSource'], message, fix)
   })
   issuers.forEach((_, i) => {
     if (!has(issuers, i, 'jwksFile')) return

@@ -121,6 +121,14 @@ export const groupPattern = z
   .regex(/^[^*]+\*?$|^\*$/, 'is empty, or has a * that is not at the end')
   .describe('a group; must be a name, or the beginning of names with "*" at the end')
 
+export const httpsOrigin = (meaning: string) =>
+  z
+    .string()
+    .refine((text) => URL.parse(text)?.origin === text && text.startsWith('https://'), {
+      error: ({ input }) => `${JSON.stringify(input)} is not an https URL without a path`,
+    })
+    .describe(`URL of ${meaning}; must be https://HOST[:PORT]`)
+
 export const systemName = z
   .string()
   .startsWith('system:', 'does not begin with "system:"')

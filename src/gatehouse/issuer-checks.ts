@@ -1,5 +1,6 @@
 /** Checks gatehouse.yaml against the issuers of `authentication.configFile`. */
 import type { AuthenticationConfiguration } from '../authentication/oidc/authentication-config.ts'
+import { secretFiles } from '../authentication/oidc/issuer-access.ts'
 import type { Source } from '../config/document.ts'
 import { readableByOthers } from '../config/file-access.ts'
 import type { Path } from '../config/path.ts'
@@ -13,7 +14,7 @@ export function findUnusedOptions(
   { issuers }: AuthenticationConfiguration,
   source: Source,
 ): ConfigProblem[] {
-  return options.flatMap(({ url, missingGroups, allowedGroups }, i) => {
+  return options.flatMap(({ url, missingGroups, allowedGroups, groupSource }, i) => {
     const at = (...field: Path): Path => ['authentication', 'issuers', i, ...field]
     const issuer = issuers.find((one) => one.url === url)
     if (issuer === undefined) {
@@ -29,6 +30,7 @@ export function findUnusedOptions(
     const unused = [
       ...(missingGroups === 'refuse' ? ['missingGroups'] : []),
       ...(allowedGroups === undefined ? [] : ['allowedGroups']),
+      ...(groupSource === undefined ? [] : ['groupSource']),
     ]
     const message = 'has no effect: claimMappings.groups of the issuer is not set'
     const fix = 'set claimMappings.groups, or remove it'
@@ -95,25 +97,27 @@ export function findUnpublished(
 /** Unusable keys that one warning names. */
 const MAX_NAMED_KEYS = 10
 
-/** Keys of `jwksFile` that are not used, and passwords of proxies that others can read. */
+/** Keys of `jwksFile` that are not used, and secrets that others can read. */
 export function warnOfAccess(
   options: Configuration['authentication']['issuers'],
   { issuers }: AuthenticationConfiguration,
 ): ConfigProblem[] {
-  return options.flatMap(({ url, jwksFile, proxy }) => {
+  return options.flatMap((own) => {
+    const { url, jwksFile } = own
     const skipped = issuers.find((one) => one.url === url)?.access?.keys?.skipped ?? []
     const named = skipped.slice(0, MAX_NAMED_KEYS).map(({ kid, reason }) => {
       return `${kid === undefined ? 'a key without kid' : JSON.stringify(kid)}: ${reason}`
     })
     const message = `${skipped.length} of its keys cannot be used: ${named.join('; ')}`
     const fix = 'remove them, or ask the administrator of the issuer for others'
-    const secret = proxy?.credentialsFile
-    const fault = secret === undefined ? undefined : readableByOthers(secret)
     return [
       ...(jwksFile === undefined || named.length === 0
         ? []
         : [fileProblem(jwksFile, message, fix)]),
-      ...(secret === undefined || fault === undefined ? [] : [fileProblem(secret, ...fault)]),
+      ...secretFiles(own).flatMap((file) => {
+        const fault = readableByOthers(file)
+        return fault === undefined ? [] : [fileProblem(file, ...fault)]
+      }),
     ]
   })
 }

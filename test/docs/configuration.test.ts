@@ -18,6 +18,7 @@ import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/g
 
 const KNOWN_ISSUER = 'https://known.example'
 const DISTANT_ISSUER = 'https://distant.example'
+const GOOGLE = 'https://accounts.google.com'
 
 const page = await readFile(resolve(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
 
@@ -96,6 +97,7 @@ async function startWithEveryFile(
     dnsNames: ['sni.example.com'],
     usages: ['server'],
   })
+  const keys = JSON.stringify({ keys: [(await createSigningKey('first')).publicJwk] })
   const files = {
     'ca.crt': authority.certificatePem,
     'ca.crl':
@@ -110,7 +112,18 @@ async function startWithEveryFile(
     'state-secret': 'k'.repeat(64),
     'issuer-ca.crt': authority.certificatePem,
     'proxy-ca.crt': authority.certificatePem,
-    'keys.json': JSON.stringify({ keys: [(await createSigningKey('first')).publicJwk] }),
+    'source-ca.crt': authority.certificatePem,
+    'keys.json': keys,
+    'google-keys.json': keys,
+    'client-secret': 'secret',
+    'service-account.json': JSON.stringify({
+      type: 'service_account',
+      private_key_id: 'key-1',
+      private_key: sni.keyPem,
+      client_email: 'gatehouse@project.iam.gserviceaccount.com',
+      token_uri: 'https://oauth2.googleapis.com/token',
+    }),
+    'members.yaml': 'apiVersion: gatehouse/v1\nkind: GroupMemberships\ngroups: []',
     'proxy-credentials': 'gate:secret',
     clientSecretFile: 'secret',
     privateKeyFile: sni.keyPem,
@@ -135,7 +148,11 @@ async function startWithEveryFile(
         },
         configFile: join(folder, 'issuers.yaml'),
         issuers: [
-          { url: KNOWN_ISSUER, jwksFile: join(folder, 'keys.json') },
+          {
+            url: KNOWN_ISSUER,
+            jwksFile: join(folder, 'keys.json'),
+            groupSource: { file: join(folder, 'members.yaml') },
+          },
           {
             url: DISTANT_ISSUER,
             certificateAuthorityFile: join(folder, 'issuer-ca.crt'),
@@ -143,6 +160,23 @@ async function startWithEveryFile(
               url: 'http://127.0.0.1:1',
               certificateAuthorityFile: join(folder, 'proxy-ca.crt'),
               credentialsFile: join(folder, 'proxy-credentials'),
+            },
+            groupSource: {
+              certificateAuthorityFile: join(folder, 'source-ca.crt'),
+              microsoftGraph: {
+                ...{ tenantID: 'tenant', clientID: 'client' },
+                clientSecretFile: join(folder, 'client-secret'),
+              },
+            },
+          },
+          {
+            url: GOOGLE,
+            jwksFile: join(folder, 'google-keys.json'),
+            groupSource: {
+              googleWorkspace: {
+                adminUser: 'admin@example.com',
+                serviceAccountKeyFile: join(folder, 'service-account.json'),
+              },
             },
           },
         ],
@@ -190,9 +224,12 @@ function authenticationConfiguration(): unknown {
   return {
     apiVersion: 'apiserver.config.k8s.io/v1',
     kind: 'AuthenticationConfiguration',
-    jwt: [KNOWN_ISSUER, DISTANT_ISSUER].map((url) => ({
+    jwt: [KNOWN_ISSUER, DISTANT_ISSUER, GOOGLE].map((url) => ({
       issuer: { url, audiences: ['kubernetes'] },
-      claimMappings: { username: { claim: 'sub', prefix: `${url}#` } },
+      claimMappings: {
+        username: { claim: 'sub', prefix: `${url}#` },
+        groups: { claim: 'groups', prefix: `${url}#` },
+      },
     })),
   }
 }

@@ -171,7 +171,7 @@ test.for([
   const isLocked = () =>
     all.refusalOf(
       { user: userOf(), method: 'oidc', annotations: {} },
-      { remoteAddress: '192.0.2.7' },
+      connectionOf('192.0.2.7'),
     ) !== undefined
   expect(isLocked()).toBe(true)
   wall = until + Math.max(0, -(offset as number))

@@ -147,7 +147,11 @@ function toMappings(
   const groupNames = toNames('groups', groups ?? {}, at)
   return {
     username: toNames('username', username, at) ?? { claim: '', prefix: '' },
-    groups: groupNames && { ...groupNames, isRequired: own?.missingGroups === 'refuse' },
+    groups: groupNames && {
+      ...groupNames,
+      isRequired: own?.missingGroups === 'refuse' && own.groupSource === undefined,
+      ...(own?.groupSource === undefined ? {} : { isLookedUp: true }),
+    },
     uid: toSource('uid', uid ?? {}, at),
     extra: extra.map(({ key = '' }, i) => ({
       key,

@@ -25,7 +25,12 @@ export type NameSource = Source & { readonly prefix: string }
 export type GroupsSource = NameSource & {
   /** Whether a token that does not state its groups is refused; otherwise these are unknown. */
   readonly isRequired: boolean
+  /** Whether groups that are not in the token are looked up: a distributed claim is not refused then. */
+  readonly isLookedUp?: boolean
 }
+
+/** Groups without prefix that were looked up; `unknown` if they could not be. */
+export type LookedUpGroups = readonly string[] | 'unknown'
 
 export interface ExtraMapping {
   readonly key: string
@@ -66,11 +71,15 @@ export class TokenClaims {
  * @throws StatusError 401 for a claim that is missing or of the wrong type, or an expression without a
  * value
  */
-export function mapClaims(claims: TokenClaims, mappings: ClaimMappings): UserInfo {
+export function mapClaims(
+  claims: TokenClaims,
+  mappings: ClaimMappings,
+  lookedUp?: LookedUpGroups,
+): UserInfo {
   return {
     username: mapUsername(claims, mappings.username),
     uid: mapUid(claims, mappings.uid),
-    ...mapGroups(claims, mappings.groups),
+    ...withLookedUp(mapGroups(claims, mappings.groups), mappings.groups, lookedUp),
     extra: mapExtra(claims, mappings.extra),
   }
 }
@@ -121,6 +130,21 @@ function mapUid(claims: TokenClaims, source: Source | undefined): string {
 
 type Groups = Pick<UserInfo, 'groups' | 'unassertedGroups'>
 
+/** Whether a token states its groups. @throws StatusError 401 for a groups claim of the wrong type */
+export function statesGroups(claims: TokenClaims, source: GroupsSource | undefined): boolean {
+  return mapGroups(claims, source).unassertedGroups === undefined
+}
+
+function withLookedUp(
+  stated: Groups,
+  source: GroupsSource | undefined,
+  lookedUp: LookedUpGroups | undefined,
+): Groups {
+  if (lookedUp === undefined || source === undefined) return stated
+  if (lookedUp === 'unknown') return { ...stated, unassertedGroups: 'unknown' }
+  return { groups: [...stated.groups, ...lookedUp.map((name) => source.prefix + name)] }
+}
+
 function mapGroups(claims: TokenClaims, source: GroupsSource | undefined): Groups {
   if (source === undefined) return { groups: [] }
   const groups =
@@ -141,10 +165,10 @@ function mapGroups(claims: TokenClaims, source: GroupsSource | undefined): Group
  */
 function claimedGroups(
   { json }: TokenClaims,
-  { claim, prefix }: ClaimSource & { readonly prefix: string },
+  { claim, prefix, isLookedUp = false }: ClaimSource & GroupsSource,
 ): readonly string[] | undefined {
   if (!Object.hasOwn(json, claim)) {
-    refuseElsewhere(json, claim)
+    if (!isLookedUp) refuseElsewhere(json, claim)
     return undefined
   }
   const value = json[claim]

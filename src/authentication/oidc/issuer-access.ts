@@ -4,6 +4,8 @@ import { valueAt, type Path } from '../../config/path.ts'
 import { ConfigError, fileProblem, type ConfigProblem } from '../../config/problem.ts'
 import { readText } from '../../config/read-text.ts'
 import type { Configuration } from '../../config/schema.ts'
+import { readServiceAccountKey, type ServiceAccountKey } from '../../groups/google-workspace.ts'
+import { loadMembershipFile, type MembershipFile } from '../../groups/membership-file.ts'
 import { isCertificateBundle } from './authentication-schema.ts'
 import { parseKeySet, type KeySet, type SkippedKey } from './key-set.ts'
 import { isJsonObject } from './strict-json.ts'
@@ -15,8 +17,19 @@ export interface IssuerAccess {
   readonly certificateAuthority: string | undefined
   /** In place of the one in the environment. */
   readonly proxy: IssuerProxy | undefined
+  readonly groupSource: GroupSourceAccess | undefined
   /** How long keys stay in use after the last fetch, in milliseconds. */
   readonly keyLifetime: number
+}
+
+/** A source of groups with what its files hold. */
+export interface GroupSourceAccess {
+  readonly options: NonNullable<IssuerOptions['groupSource']>
+  /** PEM. */
+  readonly certificateAuthority: string | undefined
+  readonly memberships: MembershipFile | undefined
+  readonly clientSecret: string | undefined
+  readonly serviceAccountKey: ServiceAccountKey | undefined
 }
 
 export interface FileKeys {
@@ -41,9 +54,24 @@ export function accessFiles({
   jwksFile,
   certificateAuthorityFile,
   proxy,
+  groupSource,
 }: IssuerOptions): readonly string[] {
-  const ofProxy = [proxy?.certificateAuthorityFile, proxy?.credentialsFile]
-  return [jwksFile, certificateAuthorityFile, ...ofProxy].filter((file) => file !== undefined)
+  const { file, microsoftGraph, googleWorkspace } = groupSource ?? {}
+  return [
+    ...[jwksFile, certificateAuthorityFile],
+    ...[proxy?.certificateAuthorityFile, proxy?.credentialsFile],
+    ...[file, microsoftGraph?.clientSecretFile, googleWorkspace?.serviceAccountKeyFile],
+    groupSource?.certificateAuthorityFile,
+  ].filter((one) => one !== undefined)
+}
+
+/** Those of these files that hold secrets. */
+export function secretFiles({ proxy, groupSource }: IssuerOptions): readonly string[] {
+  return [
+    proxy?.credentialsFile,
+    groupSource?.microsoftGraph?.clientSecretFile,
+    groupSource?.googleWorkspace?.serviceAccountKeyFile,
+  ].filter((one) => one !== undefined)
 }
 
 /** Reads the files of all options; returns what they hold by the URL of the issuer, and adds problems. */
@@ -82,7 +110,7 @@ function loadIssuerAccess(options: IssuerOptions): IssuerAccess {
       return undefined
     }
   }
-  const { proxy } = options
+  const { proxy, groupSource } = options
   const access = {
     keys: read(options.jwksFile, parseKeys),
     certificateAuthority: read(options.certificateAuthorityFile, parseAuthority),
@@ -90,6 +118,16 @@ function loadIssuerAccess(options: IssuerOptions): IssuerAccess {
       url: proxy.url,
       certificateAuthority: read(proxy.certificateAuthorityFile, parseAuthority),
       credentials: read(proxy.credentialsFile, parseCredentials),
+    },
+    groupSource: groupSource && {
+      options: groupSource,
+      certificateAuthority: read(groupSource.certificateAuthorityFile, parseAuthority),
+      memberships: loadMemberships(groupSource.file, problems),
+      clientSecret: read(groupSource.microsoftGraph?.clientSecretFile, parseSecret),
+      serviceAccountKey: read(
+        groupSource.googleWorkspace?.serviceAccountKeyFile,
+        parseServiceAccountKey,
+      ),
     },
     keyLifetime: options.cachedKeyLifetime,
   }
@@ -173,4 +211,32 @@ function parseCredentials(text: string): string {
   // eslint-disable-next-line no-control-regex -- the expression excludes them
   if (/^[^:\u0000-\u001f\u007f]+:[^\u0000-\u001f\u007f]+$/.test(line)) return line
   throw new FileFaultError('is not of the form USER:PASSWORD, on one line', 'write it so')
+}
+
+function loadMemberships(
+  file: string | undefined,
+  problems: ConfigProblem[],
+): MembershipFile | undefined {
+  if (file === undefined) return undefined
+  try {
+    return loadMembershipFile(file)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    problems.push(...error.problems)
+    return undefined
+  }
+}
+
+function parseSecret(text: string): string {
+  const secret = text.replace(/\r?\n$/, '')
+  if (/^[\x21-\x7e]+$/.test(secret)) return secret
+  throw new FileFaultError('is not a secret on one line', 'provide the secret and nothing else')
+}
+
+function parseServiceAccountKey(text: string): ServiceAccountKey {
+  try {
+    return readServiceAccountKey(text)
+  } catch (error) {
+    throw new FileFaultError((error as Error).message, 'provide the file that Google gave out')
+  }
 }

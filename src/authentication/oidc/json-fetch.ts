@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici'
 
-import { get } from '../../undici.ts'
+import type { HttpRequest, HttpResponse } from '../../groups/group-source.ts'
+import { get, send as sendRequest } from '../../undici.ts'
 import { quote } from '../quote.ts'
 import {
   createIssuerConnection,
@@ -19,6 +20,8 @@ export interface JsonFetcher {
    * JSON, and as soon as `signal` aborts.
    */
   fetchJson(url: URL, signal: AbortSignal): Promise<unknown>
+  /** Sends a request; the response may have any status. Rejects as `fetchJson`. */
+  send(url: URL, request: HttpRequest, signal: AbortSignal): Promise<HttpResponse>
   /** Closes open connections; later fetches reject. */
   close(): void
 }
@@ -35,6 +38,8 @@ export class ProxyTimeoutError extends Error {
   }
 }
 
+const ACCEPT = { accept: 'application/json', 'accept-encoding': 'identity' } as const
+
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
@@ -47,9 +52,8 @@ export function createJsonFetcher(options: IssuerConnectionOptions): JsonFetcher
   const connection = createIssuerConnection(options)
 
   function send(url: URL, route: Route, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const headers = { accept: 'application/json', 'accept-encoding': 'identity' }
     const { dispatcher, proxy } = route
-    return get(url, { dispatcher, signal, headers }).catch((error: unknown) => {
+    return get(url, { dispatcher, signal, headers: ACCEPT }).catch((error: unknown) => {
       throw signal.aborted || proxy === undefined ? error : failedThrough(proxy, error)
     })
   }
@@ -79,19 +83,38 @@ export function createJsonFetcher(options: IssuerConnectionOptions): JsonFetcher
     return parse(url, await body.bytes())
   }
 
+  async function throughRoute<T>(
+    url: URL,
+    signal: AbortSignal,
+    act: (route: Route) => Promise<T>,
+  ): Promise<T> {
+    requireHttps(url)
+    const route = connection.routeTo(url)
+    const { proxy } = route
+    try {
+      return await act(route)
+    } catch (error) {
+      const isTimeout = signal.aborted && (error as Error).name === 'TimeoutError'
+      if (!isTimeout || proxy === undefined) throw error
+      throw new ProxyTimeoutError(proxy, { cause: error })
+    }
+  }
+
   return {
-    async fetchJson(url, signal) {
-      requireHttps(url)
-      const route = connection.routeTo(url)
-      const { proxy } = route
-      try {
-        return await fetchJson(url, route, signal)
-      } catch (error) {
-        const isTimeout = signal.aborted && (error as Error).name === 'TimeoutError'
-        if (!isTimeout || proxy === undefined) throw error
-        throw new ProxyTimeoutError(proxy, { cause: error })
-      }
-    },
+    fetchJson: (url, signal) => throughRoute(url, signal, (route) => fetchJson(url, route, signal)),
+    send: (url, request, signal) =>
+      throughRoute(url, signal, async ({ dispatcher, proxy }) => {
+        const headers = { ...request.headers, ...ACCEPT }
+        const { method, body: content } = request
+        const response = await sendRequest(url, {
+          ...{ dispatcher, signal, method, headers },
+          ...(content === undefined ? {} : { body: content }),
+        }).catch((error: unknown) => {
+          throw signal.aborted || proxy === undefined ? error : failedThrough(proxy, error)
+        })
+        const text = decoder.decode(await response.body.bytes())
+        return { status: response.statusCode, headers: response.headers, json: parsed(text) }
+      }),
     close: () => connection.close(),
   }
 }
@@ -138,5 +161,14 @@ function parse(url: URL, bytes: Uint8Array): unknown {
     return JSON.parse(decoder.decode(bytes)) as unknown
   } catch {
     throw new Error(`${url.href} did not respond with JSON`)
+  }
+}
+
+/** Undefined if it is not JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
   }
 }

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 
 import type { ProxyFor } from '../../config/egress-proxy.ts'
 import { causeOf } from '../../http/refusal.ts'
+import { throttledLog } from '../../log-throttle.ts'
 import type { Log } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { Authentication, UserInfo } from '../authenticator.ts'
@@ -10,7 +11,9 @@ import { quote } from '../quote.ts'
 import type { SignIn } from '../sign-in.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
 import { readClaims, readCompactJws, type UnverifiedToken } from './compact-jws.ts'
-import { ownMember } from './strict-json.ts'
+import { ownMember, type JsonObject } from './strict-json.ts'
+import type { LookedUpGroups } from './claim-mappings.ts'
+import { createIssuerGroups, type IssuerGroups } from './issuer-groups.ts'
 import { createJsonFetcher } from './json-fetch.ts'
 import {
   createKeySource,
@@ -22,7 +25,7 @@ import {
 import { readLogoutToken, type LogoutToken } from './logout-token.ts'
 import { checkRegisteredClaims, issuerUrl } from './registered-claims.ts'
 import { createReservedNames, type ReservedNames } from './reserved-names.ts'
-import { createTokenCache, tokenDigest, type VerifiedToken } from './token-cache.ts'
+import { createTokenCache, tokenDigest } from './token-cache.ts'
 import { verifySignature, type VerifiedPayload } from './token-signature.ts'
 import { userOf } from './token-user.ts'
 
@@ -53,7 +56,7 @@ export interface OidcEffects {
   readonly log: Log
   /** An issuer has withdrawn a key: requests that rely on it should be rechecked. */
   readonly onRevoked: () => void
-  readonly metrics: Pick<Metrics, 'issuerKeysFetched' | 'issuerCachedKeyUses'>
+  readonly metrics: Pick<Metrics, 'issuerKeysFetched' | 'issuerCachedKeyUses' | 'groupLookups'>
 }
 
 /** How long keys are used while the issuer is unreachable, without options for it. */
@@ -64,12 +67,20 @@ const METHOD = 'oidc'
 interface ActiveIssuer {
   readonly configuration: Issuer
   readonly keys: KeySource
+  /** Undefined: all groups are in the tokens. */
+  readonly groups: StartedGroups | undefined
+}
+
+interface StartedGroups extends IssuerGroups {
+  close(): void
 }
 
 /** What a recheck needs; of the token, only what identifies the user. */
 interface Proof extends VerifiedPayload {
   readonly issuer: string
   readonly user: UserInfo
+  /** Undefined: none were looked up. */
+  readonly lookedUp: LookedUpGroups | undefined
 }
 
 /**
@@ -99,7 +110,11 @@ export function createOidcSignIn(
           known !== undefined && hasSameKeys(known.configuration, issuer)
             ? known.keys
             : keySourceOf(issuer)
-        return [issuer.url, { configuration: issuer, keys }]
+        const groups =
+          known !== undefined && hasSameGroups(known.configuration, issuer)
+            ? known.groups
+            : groupsOf(issuer)
+        return [issuer.url, { configuration: issuer, keys, groups }]
       }),
     )
   }
@@ -115,6 +130,24 @@ export function createOidcSignIn(
         onCachedKeyUsed: () => metrics.issuerCachedKeyUses.inc({ issuer: url }),
       },
     )
+  }
+
+  function groupsOf({ url, access }: Issuer): StartedGroups | undefined {
+    if (access?.groupSource === undefined) return undefined
+    const { groupSource, proxy } = access
+    const { certificateAuthority } = groupSource
+    const fetcher = createJsonFetcher({ certificateAuthority, proxyFor, proxy })
+    const groups = createIssuerGroups(groupSource, {
+      clock: timing.clock,
+      send: (to, request, signal) => fetcher.send(to, request, signal),
+      onChanged: onRevoked,
+      onResult(result, reason) {
+        metrics.groupLookups.inc({ issuer: url, result })
+        if (result !== 'failed') return
+        throttledLog(log).warn({ issuer: url, reason }, 'groups of a user could not be looked up')
+      },
+    })
+    return { ...groups, close: () => fetcher.close() }
   }
 
   function forget({ keys, configuration: { url } }: ActiveIssuer): void {
@@ -142,13 +175,15 @@ export function createOidcSignIn(
     const verified = await verifySignature(token, unverified, issuer.keys)
     // Configuration or keys have changed in the meantime: the current ones decide.
     if (cache.generation !== generation) return verify(token, digest)
-    const { authentication, proof, ...validity } = judgeClaims(
-      verified,
-      issuer.configuration,
-      timing.clock(),
-    )
-    proofs.set(authentication.annotations, proof)
-    cache.set(digest, { authentication, ...validity }, generation)
+    const claims = readClaims(verified.payload)
+    const expiresAt = checkValidity(claims, issuer.configuration, timing.clock())
+    const lookedUp = await issuer.groups?.find(claims, issuer.configuration.claimMappings.groups)
+    if (cache.generation !== generation) return verify(token, digest)
+    const judged = judgeClaims(verified, claims, issuer.configuration, lookedUp?.groups)
+    const authentication = { ...judged.authentication, expiresAt }
+    proofs.set(authentication.annotations, judged.proof)
+    const until = Math.min(expiresAt, lookedUp?.until ?? Infinity)
+    cache.set(digest, { authentication, expiresAt: until, size: judged.size }, generation)
     return authentication
   }
 
@@ -159,7 +194,11 @@ export function createOidcSignIn(
       return "the key that verified the token is no longer known as its issuer's"
     }
     try {
-      const user = userOf(readClaims(proof.payload), issuer.configuration)
+      const claims = readClaims(proof.payload)
+      const isKnown = proof.lookedUp !== undefined && proof.lookedUp !== 'unknown'
+      const last = isKnown ? issuer.groups?.last(claims) : undefined
+      if (last === 'removed') return 'the source of groups no longer has the user'
+      const user = userOf(claims, issuer.configuration, last ?? proof.lookedUp)
       return isDeepStrictEqual(user, proof.user) ? undefined : 'the token now maps to another user'
     } catch (error) {
       const { cause } = error as Error
@@ -196,12 +235,17 @@ export function createOidcSignIn(
       const before = issuers
       issuers = activate(next, before)
       reserves = createReservedNames(next.issuers)
+      const keptGroups = new Set([...issuers.values()].map(({ groups }) => groups))
+      for (const { groups } of before.values()) if (!keptGroups.has(groups)) groups?.close()
       const kept = new Set([...issuers.values()].map(({ keys }) => keys))
       for (const issuer of before.values()) if (!kept.has(issuer.keys)) forget(issuer)
       cache.clear()
     },
     close() {
-      for (const { keys } of issuers.values()) keys.close()
+      for (const { keys, groups } of issuers.values()) {
+        keys.close()
+        groups?.close()
+      }
       cache.clear()
     },
   }
@@ -218,25 +262,42 @@ function keySourceId({ discoveryUrl, certificateAuthority, access }: Issuer): st
   return JSON.stringify({ discoveryUrl, certificateAuthority, fingerprints, proxy, keyLifetime })
 }
 
+function hasSameGroups(a: Issuer, b: Issuer): boolean {
+  return isDeepStrictEqual(groupsId(a), groupsId(b))
+}
+
+/** Equal for issuers whose groups are looked up in the same way. */
+function groupsId({ access }: Issuer): unknown {
+  const { groupSource, proxy } = access ?? {}
+  if (groupSource === undefined) return undefined
+  const { serviceAccountKey, ...rest } = groupSource
+  const key = serviceAccountKey?.privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const account = { ...serviceAccountKey, privateKey: key }
+  return { rest, account, proxy }
+}
+
+/** When the token expires. @throws StatusError 401 */
+function checkValidity(claims: JsonObject, { url, audiences }: Issuer, now: number): number {
+  return checkRegisteredClaims(claims, { issuer: url, audiences, now })
+}
+
 function judgeClaims(
   { payload, fingerprint }: VerifiedPayload,
+  claims: JsonObject,
   issuer: Issuer,
-  now: number,
-): VerifiedToken & { readonly proof: Proof } {
-  const claims = readClaims(payload)
-  const { url, audiences } = issuer
-  const expiresAt = checkRegisteredClaims(claims, { issuer: url, audiences, now })
-  const user = userOf(claims, issuer)
+  lookedUp: LookedUpGroups | undefined,
+): { readonly authentication: Authentication; readonly size: number; readonly proof: Proof } {
+  const { url } = issuer
+  const user = userOf(claims, issuer, lookedUp)
   const annotations = { 'authentication.gatehouse/issuer': url }
   return {
-    authentication: { user, method: METHOD, annotations, expiresAt, ...tokenIDOf(claims) },
-    expiresAt,
+    authentication: { user, method: METHOD, annotations, ...tokenIDOf(claims) },
     size: payload.byteLength + identitySize(user),
-    proof: { issuer: url, payload, fingerprint, user },
+    proof: { issuer: url, payload, fingerprint, user, lookedUp },
   }
 }
 
-function tokenIDOf(claims: ReturnType<typeof readClaims>): Pick<Authentication, 'tokenID'> {
+function tokenIDOf(claims: JsonObject): Pick<Authentication, 'tokenID'> {
   const jti = ownMember(claims, 'jti')
   return typeof jti === 'string' && jti !== '' ? { tokenID: jti } : {}
 }

@@ -29,11 +29,6 @@ export interface FrontedRequest {
   readonly rawHeaders: RawHeaders
 }
 
-/** With the serial number of the front proxy's certificate, whose end is not that of the user's sign-in. */
-export type FrontedUser = Required<
-  Pick<Authentication, 'user' | 'annotations' | 'certificateSerial'>
->
-
 export interface FrontProxy {
   /**
    * Why a certificate is not one of a front proxy, although its CA signs them; undefined when it is.
@@ -45,7 +40,7 @@ export interface FrontProxy {
    *
    * @throws StatusError 401
    */
-  authenticate(request: FrontedRequest): FrontedUser
+  authenticate(request: FrontedRequest): Omit<Authentication, 'method'>
 }
 
 /** Characters of the users that are remembered. */
@@ -82,10 +77,7 @@ export function createFrontProxy(options: FrontProxyOptions): FrontProxy {
       const key = JSON.stringify([certificate.sha256, user])
       let known = remembered.get(key)
       if (known === undefined) {
-        known = {
-          ...{ user, annotations: annotationsOf(certificate, name), size: 2 * key.length },
-          certificateSerial: certificate.serialNumber,
-        }
+        known = { user, annotations: annotationsOf(certificate, name), size: 2 * key.length }
         remembered.set(key, known)
       }
       return known
@@ -93,7 +85,7 @@ export function createFrontProxy(options: FrontProxyOptions): FrontProxy {
   }
 }
 
-interface Remembered extends FrontedUser {
+interface Remembered extends Omit<Authentication, 'method'> {
   readonly size: number
 }
 

@@ -96,13 +96,13 @@ export function createX509SignIn(
   /** The user whom a front proxy names. @throws StatusError 401, or 403 for a name of other sources */
   function identifyFronted(request: FrontedRequest): Authentication {
     if (frontProxy === undefined) throw new TypeError('there is no front proxy')
-    const { user, annotations, certificateSerial } = frontProxy.authenticate(request)
-    const problem = takenName(user, prefixes)
+    const known = frontProxy.authenticate(request)
+    const problem = takenName(known.user, prefixes)
     if (problem !== undefined) throw rejected(problem)
-    let authentication = fronted.get(annotations)
+    let authentication = fronted.get(known.annotations)
     if (authentication === undefined) {
-      authentication = { user, method: METHOD, annotations, certificateSerial }
-      fronted.set(annotations, authentication)
+      authentication = { user: known.user, method: METHOD, annotations: known.annotations }
+      fronted.set(known.annotations, authentication)
     }
     return authentication
   }

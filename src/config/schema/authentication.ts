@@ -17,6 +17,7 @@ import {
   wholeNumber,
 } from '../fields.ts'
 import { fieldNames } from './field-names.ts'
+import { groupSource } from './group-source.ts'
 
 const CLIENT_CA = { reload: 'client CA' }
 const ISSUERS = { reload: 'authentication configuration' }
@@ -222,6 +223,7 @@ const issuerOptions = z.strictObject({
         'rules do. If unset, every group is asserted; must be a list of groups',
       examples: [['oidc:platform', 'oidc:team-*']],
     }),
+  groupSource: groupSource.optional(),
   jwksFile: inputFile(
     "the issuer's public keys, a JSON Web Key Set (RFC 7517), for an issuer that cannot be reached. " +
       'Nothing is fetched then, and its keys change only with the file',

@@ -68,6 +68,7 @@ function start(keyLifetime = DAY_MS): KeySource {
         if (world.failure !== undefined) throw world.failure
         return { keys: world.keys }
       },
+      send: () => Promise.reject(new Error('not for keys')),
       close() {
         world.closed = true
       },
