@@ -32,8 +32,17 @@ export async function saturate(
   return protocol === 'h1' ? wrk(target, seconds) : h2loadFor(target, seconds)
 }
 
-async function wrk(target: Target, seconds: number): Promise<number> {
+/** Each request is made as another user (`kubectl --as`); returns the number of responses. */
+export async function saturateAsOthers(
+  target: Target,
+  { seconds, script }: { seconds: number; script: string },
+): Promise<number> {
+  return wrk(target, seconds, [`--script=${script}`])
+}
+
+async function wrk(target: Target, seconds: number, more: readonly string[] = []): Promise<number> {
   const { stdout } = await run('wrk', [
+    ...more,
     '--threads=1',
     `--connections=${concurrency.connections}`,
     `--duration=${seconds}s`,

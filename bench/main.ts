@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { goIsSufficient } from '../dev/parts/go-build.ts'
 import { auditModeTables } from './audit-modes.ts'
 import { peersOfGoals, verdicts } from './goals.ts'
+import { impersonationTable } from './impersonation.ts'
 import { memoryTable } from './memory/main.ts'
 import { measurements, NOISY, type MeasurementName } from './measurements.ts'
 import { gatehouse } from './peers/gatehouse.ts'
@@ -32,6 +33,7 @@ interface Options {
   stages?: true
   memory?: true
   auditModes?: true
+  impersonation?: true
   processes?: true
   redis?: true
   source?: true
@@ -66,6 +68,7 @@ const program = new Command('bench')
   .option('--stages', 'measure the cost of each stage of the pipeline over a bare undici loop')
   .option('--memory', 'measure how much memory clients can use within the shipped limits')
   .option('--audit-modes', 'measure what each mode of the audit log costs, and what a kill loses')
+  .option('--impersonation', 'measure kubectl --as, where each request needs reviews of its own')
   .option('--processes', 'compare one process of Gatehouse with two that share a port')
   .option('--redis', 'measure what it costs to share limits in Redis')
   .option('--source', 'run Gatehouse from src instead of the published build')
@@ -89,6 +92,7 @@ async function bench(given: Options): Promise<void> {
     if (options.memory === true) await benchMemory(world)
     else if (options.auditModes === true) await benchAuditModes(world, options)
     else if (options.redis === true) await benchRedis(world, options)
+    else if (options.impersonation === true) await benchImpersonation(world, options)
     else if (options.processes === true) await benchProcesses(world, options)
     else if (options.stages === true) await benchStages(world, options)
     else await benchPeers(world, options)
@@ -142,6 +146,10 @@ async function benchRedis(world: World, options: Options): Promise<void> {
   } finally {
     await bench.close()
   }
+}
+
+async function benchImpersonation(world: World, options: Options): Promise<void> {
+  console.log(`\n${await impersonationTable({ ...options, world }, { report })}`)
 }
 
 async function benchProcesses(world: World, { source }: Options): Promise<void> {

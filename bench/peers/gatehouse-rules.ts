@@ -8,8 +8,26 @@ const SHIPPED_RULES = join(import.meta.dirname, '..', '..', 'config', 'rules.yam
 /** What every client needs; without them, Gatehouse warns about all other rules. */
 const BASICS = ['discovery', 'self-reviews']
 
+/** Engineers may act as any user of the bench, who may read. */
+const IMPERSONATION = [
+  {
+    name: 'engineers-impersonate',
+    effect: 'allow',
+    subjects: { groups: ['oidc:engineers'] },
+    verbs: ['impersonate'],
+    resources: [{ apiGroups: [''], resources: ['users'] }],
+  },
+  {
+    name: 'others-read',
+    effect: 'allow',
+    subjects: { users: ['bench-*'] },
+    verbs: ['get'],
+    resources: [{ apiGroups: ['*'], resources: ['*'] }],
+  },
+]
+
 /** The shipped rules for discovery and proxy subresources, one per team, and those that allow the load. */
-export function rules(): unknown {
+export function rules(impersonation = false): unknown {
   const shipped = parse(readFileSync(SHIPPED_RULES, 'utf8')) as { rules: { name: string }[] }
 
   const teams = Array.from({ length: 95 }, (_, i) => ({
@@ -42,6 +60,7 @@ export function rules(): unknown {
         verbs: ['get', 'list', 'watch'],
         resources: [{ apiGroups: ['*'], resources: ['*'] }],
       },
+      ...(impersonation ? IMPERSONATION : []),
       {
         name: 'engineers-exec',
         effect: 'allow',

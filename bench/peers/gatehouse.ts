@@ -30,6 +30,8 @@ export interface GatehouseSettings {
   readonly probesPort?: number
   /** `state` of the configuration: in memory by default. */
   readonly state?: object
+  /** Whether engineers may act as others; false by default. */
+  readonly impersonation?: boolean
 }
 
 /** The published build (one file, in dist) or, with `source`, the sources of the checkout. */
@@ -89,7 +91,7 @@ export async function writeConfiguration(
   })
   const issuerCA = await readFile(ca.certFile, 'utf8')
   await writeYaml(directory, 'authentication.yaml', authentication(world, issuerCA))
-  await writeYaml(directory, 'rules.yaml', rules())
+  await writeYaml(directory, 'rules.yaml', rules(settings.impersonation))
   return writeYaml(directory, 'gatehouse.yaml', configuration(world, port, settings))
 }
 
@@ -103,7 +105,13 @@ async function writeYaml(directory: string, name: string, content: unknown): Pro
 function configuration(
   { serving }: World,
   port: number,
-  { mode = 'batch', reusePort = false, probesPort = 0, state = {} }: GatehouseSettings,
+  {
+    mode = 'batch',
+    reusePort = false,
+    probesPort = 0,
+    state = {},
+    impersonation = false,
+  }: GatehouseSettings,
 ): unknown {
   const unlimited = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
   return {
@@ -119,6 +127,7 @@ function configuration(
     probes: { address: '127.0.0.1', port: probesPort },
     authentication: { configFile: 'authentication.yaml' },
     authorization: { rulesFile: 'rules.yaml' },
+    ...(impersonation ? { impersonation: { enabled: true } } : {}),
     limits: {
       address: unlimited,
       // All load comes from one address.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"gatehouse/bench/internal/endpoint"
 )
@@ -48,6 +49,11 @@ func main() {
 		<-r.Context().Done()
 	})
 	mux.HandleFunc("POST /apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+	mux.HandleFunc("POST /apis/authorization.k8s.io/v1/subjectaccessreviews", accessReview)
+	mux.HandleFunc("GET /bench/accessreviews", func(w http.ResponseWriter, _ *http.Request) {
+		writeHead(w, http.StatusOK)
+		_, _ = fmt.Fprintf(w, "%d", accessReviews.Load())
+	})
 
 	server.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TLS.PeerCertificates) == 0 {
@@ -108,6 +114,33 @@ func review(w http.ResponseWriter, r *http.Request) {
 				"groups":   append(r.Header.Values("Impersonate-Group"), "system:authenticated"),
 			},
 		},
+	})
+}
+
+// accessReviews counts the SubjectAccessReviews so far.
+var accessReviews atomic.Int64
+
+// accessReview allows everything but constrained impersonation, so that each new user costs what it costs
+// where only RBAC's verb impersonate is granted.
+func accessReview(w http.ResponseWriter, r *http.Request) {
+	accessReviews.Add(1)
+	var given struct {
+		Spec struct {
+			ResourceAttributes struct {
+				Verb string `json:"verb"`
+			} `json:"resourceAttributes"`
+		} `json:"spec"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&given); err != nil {
+		writeHead(w, http.StatusBadRequest)
+		return
+	}
+	isAllowed := given.Spec.ResourceAttributes.Verb == "impersonate"
+	writeHead(w, http.StatusCreated)
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"kind":       "SubjectAccessReview",
+		"apiVersion": "authorization.k8s.io/v1",
+		"status":     map[string]any{"allowed": isAllowed},
 	})
 }
 
