@@ -67,6 +67,37 @@ describe('without signIn.methods', () => {
     expect(methods[0]?.optionalScopes).toEqual(['offline_access', 'profile', 'groups'])
   })
 
+  test('the scopes are also those of the claim by which groups are looked up', () => {
+    const options = {
+      googleWorkspace: {
+        ...{ serviceAccountKeyFile: 'key.json', adminUser: 'admin@example.com' },
+        endpoint: 'https://admin.googleapis.com',
+      },
+      when: 'missing' as const,
+      onFailure: 'refuse' as const,
+      ...{ cacheLifetime: 1, timeout: 1 },
+    }
+    const groupSource = {
+      ...{ options, certificateAuthority: undefined, memberships: undefined },
+      ...{ clientSecret: undefined, serviceAccountKey: undefined },
+    }
+    const { methods } = documentOf({}, [
+      issuer({
+        access: {
+          ...{ keys: undefined, certificateAuthority: undefined, proxy: undefined, keyLifetime: 1 },
+          groupSource,
+        },
+        claimMappings: {
+          username: { claim: 'sub', prefix: '' },
+          groups: { claim: 'teams', prefix: '', isRequired: false },
+          uid: undefined,
+          extra: [],
+        },
+      }),
+    ])
+    expect(methods[0]?.optionalScopes).toEqual(['offline_access', 'email'])
+  })
+
   test('an issuer with several audiences is left out: which one is the client is not known', () => {
     const { methods } = documentOf({}, [
       issuer({ audiences: ['a', 'b'] }),

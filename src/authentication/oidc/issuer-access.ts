@@ -32,6 +32,13 @@ export interface GroupSourceAccess {
   readonly serviceAccountKey: ServiceAccountKey | undefined
 }
 
+/** The claim by which the source knows the user. */
+export function userClaimOf({ options }: Pick<GroupSourceAccess, 'options'>): string {
+  if (options.userClaim !== undefined) return options.userClaim
+  if (options.microsoftGraph !== undefined) return 'oid'
+  return options.googleWorkspace === undefined ? 'sub' : 'email'
+}
+
 export interface FileKeys {
   readonly usable: KeySet
   /** Keys of the file that cannot be used. */

@@ -1,13 +1,15 @@
 import { partsOf, type Expression } from '../../cel/ast.ts'
 import type { Issuer } from './authentication-config.ts'
 import type { Source } from './claim-mappings.ts'
+import { userClaimOf } from './issuer-access.ts'
 
 /** The names of all claims that an issuer's mappings and rules read; of expressions, those that they name. */
-export function issuerClaims({ claimMappings, rules }: Issuer): readonly string[] {
+export function issuerClaims({ claimMappings, rules, access }: Issuer): readonly string[] {
   const { username, groups, uid, extra } = claimMappings
   const expressions = [...extra, ...rules.claimRules].map(({ expression }) => expression.syntax)
   return [
     ...[username, groups, uid].flatMap((source) => (source === undefined ? [] : claimsOf(source))),
+    ...(access?.groupSource === undefined ? [] : [userClaimOf(access.groupSource)]),
     ...rules.requiredClaims.map(({ claim }) => claim),
     ...expressions.flatMap(claimsIn),
   ]

@@ -16,7 +16,7 @@ import {
   type GroupsSource,
   type LookedUpGroups,
 } from './claim-mappings.ts'
-import type { GroupSourceAccess } from './issuer-access.ts'
+import { userClaimOf, type GroupSourceAccess } from './issuer-access.ts'
 import { ownMember, type JsonObject } from './strict-json.ts'
 
 export interface IssuerGroups {
@@ -57,7 +57,7 @@ export function createIssuerGroups(
     { lifetime: cacheLifetime, timeout },
     effects,
   )
-  const userClaim = access.options.userClaim ?? defaultClaim(access)
+  const userClaim = userClaimOf(access)
 
   return {
     async find(claims, mapping) {
@@ -94,11 +94,6 @@ function unavailable(cause: unknown): StatusError {
       headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) },
     },
   )
-}
-
-function defaultClaim({ options }: GroupSourceAccess): string {
-  if (options.microsoftGraph !== undefined) return 'oid'
-  return options.googleWorkspace === undefined ? 'sub' : 'email'
 }
 
 function sourceOf(access: GroupSourceAccess, effects: IssuerGroupsEffects): GroupSource {
