@@ -149,7 +149,7 @@ async function benchRedis(world: World, options: Options): Promise<void> {
 }
 
 async function benchImpersonation(world: World, options: Options): Promise<void> {
-  console.log(`\n${await impersonationTable({ ...options, world }, { report })}`)
+  console.log(`\n${await impersonationTable({ rounds: NOISY, ...options, world }, { report })}`)
 }
 
 async function benchProcesses(world: World, { source }: Options): Promise<void> {
