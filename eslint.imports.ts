@@ -14,6 +14,7 @@ export const openToAll: readonly string[] = [
   'swap-list',
   'pem',
   'undici',
+  'https-request',
   'config',
 ]
 

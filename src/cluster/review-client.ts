@@ -2,8 +2,10 @@
  * Posts reviews to the API server as Gatehouse (k8s.io/api/authentication/v1, authorization/v1), over
  * keep-alive connections that carry nothing else.
  */
-import type { Log, StacklessError } from '../log.ts'
-import { buildConnector, Pool, post } from '../undici.ts'
+import { Agent } from 'node:https'
+
+import { BodyTooLong, readBody, sendHttps } from '../https-request.ts'
+import type { StacklessError } from '../log.ts'
 import type { UpstreamCredential } from './credential.ts'
 import { errorOrigin } from './error-origin.ts'
 import { tlsOptions } from './tls-options.ts'
@@ -54,10 +56,6 @@ export interface ReviewClientOptions {
   readonly idleTimeout: number
 }
 
-export interface ReviewClientEffects {
-  readonly log: Log
-}
-
 /** Why there is no usable response. */
 export type ReviewErrorKind = 'timeout' | 'connection' | 'response'
 
@@ -81,29 +79,51 @@ const MAX_RESPONSE_BYTES = 65_536
 
 interface Connections {
   readonly credential: UpstreamCredential
-  readonly authenticated: Pool
-  readonly anonymous: Pool
+  readonly authenticated: Agent
+  readonly anonymous: Agent
+  /** Calls under way. */
+  calls: number
+  /** Called at the end of the last call, once nothing uses them any more. */
+  onUnused: (() => void) | undefined
 }
 
 /** Creates the client; connections open with the first calls. */
-export function createReviewClient(
-  options: ReviewClientOptions,
-  { log }: ReviewClientEffects,
-): ReviewClient {
+export function createReviewClient(options: ReviewClientOptions): ReviewClient {
   const { timeout } = options
   let connections = open(options.credential, options)
   let closed: Promise<void> | undefined
 
   async function exchange(request: ReviewRequest, signal: AbortSignal): Promise<ReviewResponse> {
-    const { credential, authenticated, anonymous } = connections
+    if (closed !== undefined) throw new Error('the client is closed')
+    const used = connections
+    const { credential, authenticated, anonymous } = used
     const [apiVersion, resource] = REVIEWS[request.kind]
-    const { statusCode, body } = await post(`/apis/${apiVersion}/${resource}`, {
-      dispatcher: request.as === 'anonymous' ? anonymous : authenticated,
-      headers: headersOf(request, credential),
-      body: JSON.stringify({ apiVersion, kind: request.kind, spec: request.spec }),
-      signal,
-    })
-    return { status: statusCode, body: parse(statusCode, await body.bytes()) }
+    const body = JSON.stringify({ apiVersion, kind: request.kind, spec: request.spec })
+    used.calls += 1
+    try {
+      const response = await sendHttps(
+        {
+          host: credential.endpoint.hostname,
+          port: credential.endpoint.port,
+          method: 'POST',
+          path: `/apis/${apiVersion}/${resource}`,
+          headers: [
+            ...headersOf(request, credential),
+            'content-length',
+            String(Buffer.byteLength(body)),
+          ],
+          setHost: false,
+          agent: request.as === 'anonymous' ? anonymous : authenticated,
+          signal,
+        },
+        body,
+      )
+      const status = response.statusCode ?? 0
+      return { status, body: parse(status, await readBody(response, MAX_RESPONSE_BYTES)) }
+    } finally {
+      used.calls -= 1
+      if (used.calls === 0) used.onUnused?.()
+    }
   }
 
   return {
@@ -124,39 +144,41 @@ export function createReviewClient(
       if (closed !== undefined || credential === connections.credential) return
       const earlier = connections
       connections = open(credential, options)
-      close(earlier).catch((error: unknown) => {
-        log.debug({ err: error }, 'connections with an earlier credential did not close')
-      })
+      void close(earlier)
     },
     close: () => (closed ??= close(connections)),
   }
 }
 
-function open(
-  credential: UpstreamCredential,
-  { timeout, idleTimeout }: ReviewClientOptions,
-): Connections {
-  const { endpoint } = credential
-  // A connector each: it keeps TLS sessions, and a resumed one keeps its client certificate.
-  const pool = (withCredential: boolean): Pool =>
-    new Pool(`https://${endpoint.host}`, {
-      connections: MAX_CONNECTIONS,
-      pipelining: 1,
-      allowH2: false,
-      maxResponseSize: MAX_RESPONSE_BYTES,
-      keepAliveTimeout: idleTimeout,
-      keepAliveMaxTimeout: idleTimeout,
-      connect: buildConnector({
-        ...tlsOptions(endpoint.tls, { withCredential }),
-        timeout,
-        allowH2: false,
-      }),
+function open(credential: UpstreamCredential, { idleTimeout }: ReviewClientOptions): Connections {
+  const agent = (withCredential: boolean): Agent =>
+    new Agent({
+      ...tlsOptions(credential.endpoint.tls, { withCredential }),
+      keepAlive: true,
+      maxSockets: MAX_CONNECTIONS,
+      timeout: idleTimeout,
+      // A resumed session would keep its client certificate.
+      maxCachedSessions: 0,
     })
-  return { credential, authenticated: pool(true), anonymous: pool(false) }
+  return {
+    credential,
+    authenticated: agent(true),
+    anonymous: agent(false),
+    calls: 0,
+    onUnused: undefined,
+  }
 }
 
-async function close({ authenticated, anonymous }: Connections): Promise<void> {
-  await Promise.all([authenticated.close(), anonymous.close()])
+/** Resolves when the calls under way have ended, and the connections are closed. */
+function close(connections: Connections): Promise<void> {
+  return new Promise((resolve) => {
+    connections.onUnused = () => {
+      connections.authenticated.destroy()
+      connections.anonymous.destroy()
+      resolve()
+    }
+    if (connections.calls === 0) connections.onUnused()
+  })
 }
 
 function headersOf({ as }: ReviewRequest, { endpoint, token }: UpstreamCredential): string[] {
@@ -191,17 +213,15 @@ export function statusMessage({ body }: ReviewResponse): string {
 
 function isReset(error: unknown): boolean {
   const { code } = errorOrigin(error)
-  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE'
+  return code === 'ECONNRESET' || code === 'EPIPE'
 }
 
 function asReviewError(error: unknown): ReviewError {
   if (error instanceof ReviewError) return error
-  const { code } = errorOrigin(error)
-  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
+  const { message } = error as Error
+  if (error instanceof BodyTooLong) {
     return new ReviewError('response', `the response is larger than ${MAX_RESPONSE_BYTES} bytes`)
   }
-  const { message } = error as Error
-  // undici's code for a closed socket says less than its message.
-  const hasCode = code !== '' && code !== 'UND_ERR_SOCKET'
-  return new ReviewError('connection', message, hasCode ? code : undefined)
+  const { code } = errorOrigin(error)
+  return new ReviewError('connection', message, code === '' ? undefined : code)
 }

@@ -33,22 +33,19 @@ export async function runOnlineChecks(
   loaded: Loaded,
   effects: OnlineCheckEffects,
 ): Promise<readonly OnlineCheck[]> {
-  const checks = await Promise.all([checkSignIns(loaded, effects), checkApiServer(loaded, effects)])
+  const checks = await Promise.all([checkSignIns(loaded, effects), checkApiServer(loaded)])
   return checks.flat()
 }
 
-async function checkApiServer(
-  { configuration: { upstream }, credential }: Loaded,
-  effects: OnlineCheckEffects,
-): Promise<OnlineCheck[]> {
-  const reviewClient = createReviewClient(
-    {
-      credential: credential.value,
-      timeout: REVIEW_TIMEOUT_MS,
-      idleTimeout: upstream.connections.idleTimeout,
-    },
-    effects,
-  )
+async function checkApiServer({
+  configuration: { upstream },
+  credential,
+}: Loaded): Promise<OnlineCheck[]> {
+  const reviewClient = createReviewClient({
+    credential: credential.value,
+    timeout: REVIEW_TIMEOUT_MS,
+    idleTimeout: upstream.connections.idleTimeout,
+  })
   try {
     const found = await checkUpstream({
       reviewClient,

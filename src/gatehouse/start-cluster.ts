@@ -62,10 +62,7 @@ export function startCluster(
   const cluster: StartedCluster['cluster'] = { name: 'default', authorize: denyAll, upstream }
   const reviewClientFor = (used: UpstreamCredential): ReviewClient => {
     const { idleTimeout } = connections
-    return createReviewClient(
-      { credential: used, timeout: REVIEW_TIMEOUT_MS, idleTimeout },
-      { log },
-    )
+    return createReviewClient({ credential: used, timeout: REVIEW_TIMEOUT_MS, idleTimeout })
   }
   const reviewClient = reviewClientFor(credential.value)
   const accessReviewClient = reviewClientFor(credential.value)

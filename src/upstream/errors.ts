@@ -45,23 +45,13 @@ const CONNECT_CODES: ReadonlySet<string> = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
   'ETIMEDOUT',
-  'UND_ERR_CONNECT_TIMEOUT',
 ])
 
-/** The HTTP library refused to write what the client sent. */
+/** Node refused to write what the client sent. */
 const REQUEST_CODES: ReadonlySet<string> = new Set([
-  'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
-  'UND_ERR_INVALID_ARG',
-  'UND_ERR_NOT_SUPPORTED',
   'ERR_HTTP2_HEADER_SINGLE_VALUE',
   'ERR_INVALID_CHAR',
   'ERR_INVALID_HTTP_TOKEN',
-])
-
-const PROTOCOL_CODES: ReadonlySet<string> = new Set([
-  'UND_ERR_HEADERS_OVERFLOW',
-  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
-  'HPE_HEADER_OVERFLOW',
 ])
 
 /** OpenSSL's and Node's codes for a certificate that does not verify, and for a failed handshake. */
@@ -108,11 +98,7 @@ export function toUpstreamError(cause: unknown): UpstreamError {
         described === undefined ? cause : Object.assign(new Error(described, { cause }), { code }),
     })
   }
-  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
-    const message = 'the API server did not respond in time'
-    return new UpstreamError('timeout', 'Timeout', message, { cause })
-  }
-  if (PROTOCOL_CODES.has(code) || code.startsWith('HPE_')) {
+  if (code.startsWith('HPE_')) {
     const message = "the API server's response is not valid HTTP"
     return new UpstreamError('protocol', 'BadGateway', message, { cause })
   }

@@ -98,7 +98,8 @@ export function forwardUpgrade(
       maxHeaderSize: MAX_UPGRADE_HEAD,
     })
     const timer = setTimeout(() => {
-      upstream.destroy(Object.assign(new Error('no response'), { code: 'UND_ERR_HEADERS_TIMEOUT' }))
+      const message = 'the API server did not respond in time'
+      upstream.destroy(new UpstreamError('timeout', 'Timeout', message))
     }, limits.responseHeaderTimeout)
 
     const fail = (error: unknown): void => {

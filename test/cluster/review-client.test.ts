@@ -109,14 +109,11 @@ function credential({
 }
 
 function connect(options: Parameters<typeof credential>[0] = {}, timeout = 30_000): ReviewClient {
-  client = createReviewClient(
-    {
-      credential: credential({ pair: certificates.gatehouse, ...options }),
-      timeout,
-      idleTimeout: 60_000,
-    },
-    { log: memoryLog().log },
-  )
+  client = createReviewClient({
+    credential: credential({ pair: certificates.gatehouse, ...options }),
+    timeout,
+    idleTimeout: 60_000,
+  })
   return client
 }
 

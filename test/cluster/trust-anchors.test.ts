@@ -10,7 +10,6 @@ import { createJsonFetcher } from '../../src/authentication/oidc/json-fetch.ts'
 import { connectTls } from '../../src/cluster/connect.ts'
 import { endpointOf } from '../../src/cluster/endpoint.ts'
 import { createReviewClient } from '../../src/cluster/review-client.ts'
-import { createLog } from '../../src/log.ts'
 
 let root: Authority
 let team: Authority
@@ -62,7 +61,7 @@ const clients: [string, (ca: Authority) => Promise<unknown>][] = [
     async (ca) => {
       const credential = { endpoint: tlsOf(ca), token: 'x', files: [], secretFiles: [] }
       const options = { credential, timeout: 5_000, idleTimeout: 1_000 }
-      const client = createReviewClient(options, { log: createLog({ level: 'silent' }) })
+      const client = createReviewClient(options)
       await client.post({ kind: 'SelfSubjectReview', as: 'gatehouse' }).finally(() => {
         return client.close()
       })

@@ -7,7 +7,6 @@ import { loadUpstreamCredential } from '../../src/cluster/load.ts'
 import { createReviewClient } from '../../src/cluster/review-client.ts'
 import { checkUpstream } from '../../src/upstream/checks.ts'
 import { IMPERSONATION } from '../../src/upstream/identity.ts'
-import { memoryLog } from '../audit/fixtures.ts'
 import type { CommandResult } from '../support/command.ts'
 import { createKubectl, type Kubectl } from '../support/kubectl.ts'
 import {
@@ -185,10 +184,7 @@ describe.skipIf(!inject('hasParts'))('the manifests', () => {
 
     async function readiness() {
       const credential = loadUpstreamCredential({ kubeconfig, context: undefined })
-      const reviewClient = createReviewClient(
-        { credential, timeout: 30_000, idleTimeout: 1_000 },
-        { log: memoryLog().log },
-      )
+      const reviewClient = createReviewClient({ credential, timeout: 30_000, idleTimeout: 1_000 })
       onTestFinished(() => reviewClient.close())
       return checkUpstream({ reviewClient, identity: IMPERSONATION, tolerateAnonymousAuth: false })
     }

@@ -8,7 +8,6 @@ import { endpointOf } from '../../src/cluster/endpoint.ts'
 import { createReviewClient } from '../../src/cluster/review-client.ts'
 import { checkUpstream, type UpstreamChecks } from '../../src/upstream/checks.ts'
 import { IMPERSONATION } from '../../src/upstream/identity.ts'
-import { memoryLog } from '../audit/fixtures.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 
 let api: ApiServer | undefined
@@ -23,14 +22,11 @@ async function check(url: string): Promise<UpstreamChecks> {
   const { certificatePem } = await createAuthority({ commonName: 'another' })
   const tls = { ca: certificatePem, cert: undefined, key: undefined }
   const endpoint = endpointOf(new URL(url), tls, undefined)
-  const reviewClient = createReviewClient(
-    {
-      credential: { endpoint, token: 't', files: [], secretFiles: [] },
-      timeout: 30_000,
-      idleTimeout: 1_000,
-    },
-    { log: memoryLog().log },
-  )
+  const reviewClient = createReviewClient({
+    credential: { endpoint, token: 't', files: [], secretFiles: [] },
+    timeout: 30_000,
+    idleTimeout: 1_000,
+  })
   try {
     return await checkUpstream({
       reviewClient,

@@ -57,7 +57,7 @@ describe('an error of the connection to the API server', () => {
     },
     {
       name: 'that the response timed out is a 504',
-      error: systemError('UND_ERR_HEADERS_TIMEOUT'),
+      error: new UpstreamError('timeout', 'Timeout', 'the API server did not respond in time'),
       kind: 'timeout',
       code: 504,
       retry: false,

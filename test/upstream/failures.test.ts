@@ -110,11 +110,11 @@ describe('the record of failures', () => {
     { name: 'an invalid upgrade handshake', error: new StatusError('BadRequest', 'no') },
     { name: 'a malformed request body', error: new StatusError('BadRequest', 'malformed') },
     { name: 'a header that cannot be written', error: withCode('ERR_INVALID_CHAR') },
-    { name: 'a header that undici refuses', error: withCode('UND_ERR_INVALID_ARG') },
     {
-      name: 'a body of another length than announced',
-      error: withCode('UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'),
+      name: 'a repeated field that must be single',
+      error: withCode('ERR_HTTP2_HEADER_SINGLE_VALUE'),
     },
+    { name: 'a method that is not valid', error: withCode('ERR_INVALID_HTTP_TOKEN') },
   ])('does not include $name', async ({ error }) => {
     const { log, lines } = memoryLog()
     const metrics = createMetrics({ processMetrics: false })
