@@ -3,7 +3,7 @@ import type { OnReadOpts } from 'node:net'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 
 import type { ConnectionLimits, UpstreamEndpoint } from './endpoint.ts'
-import { tlsOptions } from './tls-options.ts'
+import { secureContextOf, tlsOptions } from './tls-options.ts'
 
 /** Idle time before the first TCP keep-alive probe. */
 const KEEP_ALIVE_MS = 30_000
@@ -27,6 +27,7 @@ export function connectTls(
     host: endpoint.hostname,
     port: endpoint.port,
     ...tlsOptions(endpoint.tls),
+    secureContext: secureContextOf(endpoint.tls),
     ALPNProtocols: [...protocols],
     allowHalfOpen,
     ...(onread === undefined ? {} : { onread }),

@@ -1,5 +1,11 @@
 import { isIP } from 'node:net'
-import { checkServerIdentity, type PeerCertificate, type SecureVersion } from 'node:tls'
+import {
+  checkServerIdentity,
+  createSecureContext,
+  type PeerCertificate,
+  type SecureContext,
+  type SecureVersion,
+} from 'node:tls'
 
 import type { UpstreamTls } from './endpoint.ts'
 
@@ -35,4 +41,19 @@ export function tlsOptions(
     servername: isIP(serverName) === 0 ? serverName : '',
     checkServerIdentity: (_host, certificate) => checkServerIdentity(serverName, certificate),
   }
+}
+
+const contexts = new WeakMap<UpstreamTls, SecureContext>()
+
+/**
+ * The secure context of connections with a client certificate, which is made once: reading the
+ * certificates and the key takes longer than the rest of a connection's setup.
+ */
+export function secureContextOf(tls: UpstreamTls): SecureContext {
+  let context = contexts.get(tls)
+  if (context === undefined) {
+    context = createSecureContext(tlsOptions(tls))
+    contexts.set(tls, context)
+  }
+  return context
 }
