@@ -1,4 +1,5 @@
 /** deploy/kubernetes-redis: its configuration runs a real Redis, and only Gatehouse can use it. */
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -42,6 +43,22 @@ test('its ACL rules are those of the documentation', async () => {
   const documented = await readFile(join(root, 'docs/operations.md'), 'utf8')
   const rules = /^user gatehouse on .*$/m
   expect(rules.exec(comments.replaceAll(/^ +/gm, ''))?.[0]).toBe(rules.exec(documented)?.[0])
+})
+
+test('its ACL rules allow every command of every script', async () => {
+  const files = execFileSync('git', ['ls-files', 'src/*.ts'], { cwd: root, encoding: 'utf8' })
+  const sources = await Promise.all(
+    files
+      .trim()
+      .split('\n')
+      .map((file) => readFile(join(root, file), 'utf8')),
+  )
+  const commands = sources.flatMap((source) =>
+    Array.from(source.matchAll(/redis\.call\('(\w+)'/g), ([, name = '']) => name.toLowerCase()),
+  )
+  expect(commands.length).toBeGreaterThan(10)
+  const rules = /^ *user gatehouse on .*$/m.exec(comments)?.[0].trim().split(' ') ?? []
+  expect([...new Set(commands)].filter((name) => !rules.includes(`+${name}`))).toEqual([])
 })
 
 test.skipIf(!hasRedis)('its Redis serves Gatehouse over TLS, and nobody else', async () => {
