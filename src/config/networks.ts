@@ -6,13 +6,24 @@ import { BlockList, isIP } from 'node:net'
  */
 export function createNetworks(networks: readonly string[]): (address: string) => boolean {
   if (networks.length === 0) return () => false
-  const list = new BlockList()
+  const lists = { ipv4: new BlockList(), ipv6: new BlockList() }
   for (const network of networks) {
     const [address = '', prefix] = network.split('/')
-    if (prefix === undefined) list.addAddress(address, familyOf(address))
-    else list.addSubnet(address, Number(prefix), familyOf(address))
+    const family = familyOf(address)
+    const length = Number(prefix ?? (family === 'ipv4' ? 32 : 128))
+    lists[family].addSubnet(address, length, family)
+    // A list also finds IPv4 addresses in networks of IPv6: all of them in ::/0, which names none.
+    if (isMapped(address)) lists.ipv4.addSubnet(address, length, family)
   }
-  return (address) => isIP(address) !== 0 && list.check(address, familyOf(address))
+  return (address) => {
+    if (isIP(address) === 0) return false
+    const family = familyOf(address)
+    return lists[family].check(address, family)
+  }
+}
+
+function isMapped(address: string): boolean {
+  return address.toLowerCase().startsWith('::ffff:')
 }
 
 function familyOf(address: string): 'ipv4' | 'ipv6' {

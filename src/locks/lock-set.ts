@@ -1,6 +1,5 @@
-import { BlockList, isIP } from 'node:net'
-
 import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
+import { createNetworks } from '../config/networks.ts'
 import type { ClientConnection } from '../http/exchange.ts'
 import { normalSerial, type Lock, type LockTarget } from './lock.ts'
 
@@ -47,7 +46,7 @@ export function createLockSet(locks: readonly Lock[]): LockSet {
   const serials = index('certificateSerial')
   const tokens = index('tokenID')
   const networks = [...index('address').values()].map((lock) => {
-    return { lock, contains: networkOf(lock.name) }
+    return { lock, contains: createNetworks([lock.name]) }
   })
 
   function findGroup(user: UserInfo, now: number): LockMatch | undefined {
@@ -95,18 +94,4 @@ function inForce(lock: Lock | undefined, now: number): Lock | undefined {
 
 function endOf({ until = Infinity }: Lock): number {
   return until
-}
-
-function networkOf(name: string): (address: string) => boolean {
-  const list = new BlockList()
-  const [address = '', prefix] = name.split('/')
-  const family = familyOf(address)
-  list.addSubnet(address, Number(prefix ?? (family === 'ipv4' ? 32 : 128)), family)
-  // A list also finds IPv4 addresses in networks of IPv6, where ::/0 would have all of them.
-  const isMapped = address.toLowerCase().startsWith('::ffff:')
-  return (of) => (isMapped || familyOf(of) === family) && list.check(of, familyOf(of))
-}
-
-function familyOf(address: string): 'ipv4' | 'ipv6' {
-  return isIP(address) === 4 ? 'ipv4' : 'ipv6'
 }

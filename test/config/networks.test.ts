@@ -25,6 +25,15 @@ describe('a network', () => {
     const all = ['10.1.2.3', 'fd00::1', '192.0.2.7', '11.0.0.1', 'fe00::1', '192.0.2.8', '', 'x']
     expect(all.filter(contains)).toEqual(['10.1.2.3', 'fd00::1', '192.0.2.7'])
   })
+
+  test.for([
+    ['::/0', ['fd00::1', '::1']],
+    ['0.0.0.0/0', ['192.0.2.7', '10.0.0.1']],
+    ['::ffff:192.0.2.0/120', ['192.0.2.7']],
+  ] as const)('%s contains addresses of one family', ([text, contained]) => {
+    const all = ['192.0.2.7', '10.0.0.1', 'fd00::1', '::1']
+    expect(all.filter(createNetworks([text])).toSorted()).toEqual(contained.toSorted())
+  })
 })
 
 describe('an origin', () => {
