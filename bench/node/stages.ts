@@ -56,6 +56,7 @@ const noAudit: Auditor = {
     resolved: nothing,
     authenticated: nothing,
     impersonated: nothing,
+    issued: nothing,
     decided: nothing,
     ...notRecorded,
     close: nothing,

@@ -10,6 +10,7 @@
  * | `gatehouse/unassertedGroups` | groups that only deny rules count: `unknown` if the token does not state them |
  * | `gatehouse/omittedIdentity` | how many groups and extras of the user the event omits, and the SHA-256 of the whole user |
  * | `gatehouse/identity` | how the user was asserted upstream: `impersonation`, `requestheader`; absent if nothing was sent |
+ * | `gatehouse/issuedSerial`, `gatehouse/issuedNotAfter`, `gatehouse/issuedFor` | the certificate that was issued: serial number, when it expires, and where its user signed in |
  * | `gatehouse/rule` | the rule that decided; absent when the default decided |
  * | `gatehouse/wouldDeny`, `gatehouse/wouldAllow` | rules in `mode: shadow` that would have denied or allowed it, comma-separated |
  * | `gatehouse/abortedBy` | who aborted the exchange: `client`, `upstream`, `gatehouse` |
@@ -24,7 +25,7 @@ import { formatDuration } from './clock.ts'
 import type { RecordFacts, StageFacts } from './facts.ts'
 import { originMembers } from './identity.ts'
 import { jsonMembers } from './json-members.ts'
-import type { Outcome, PipelineStage } from './record.ts'
+import type { IssuedFacts, Outcome, PipelineStage } from './record.ts'
 import { redactIdentityValue, truncate } from './redaction.ts'
 
 const MAX_REASON_LENGTH = 1_024
@@ -40,6 +41,7 @@ export function annotationMembers(facts: RecordFacts, { duration, outcome }: Sta
     (authentication === undefined ? '' : originMembers(authentication)) +
     (decision === undefined ? '' : decisionMembers(decision)) +
     rareMembers(facts, outcome) +
+    (facts.certificate === undefined ? '' : issuedMembers(facts.certificate)) +
     identityMember(facts.identityMode) +
     (outcome === undefined ? '' : outcomeMembers(outcome)) +
     `"gatehouse/duration":"${formatDuration(duration)}"` +
@@ -48,6 +50,22 @@ export function annotationMembers(facts: RecordFacts, { duration, outcome }: Sta
     latency('authentication', latencies.authentication) +
     latency('authorization', latencies.authorization) +
     latency('upstream', latencies.upstream)
+  )
+}
+
+/** What an issued certificate adds to an event. */
+export function issuedBytes(certificate: IssuedFacts): number {
+  return Buffer.byteLength(issuedMembers(certificate))
+}
+
+/** Each member ends with a comma. */
+function issuedMembers({ serial, notAfter, source }: IssuedFacts): string {
+  return withTrailingComma(
+    jsonMembers({
+      'gatehouse/issuedSerial': serial,
+      'gatehouse/issuedNotAfter': new Date(notAfter).toISOString(),
+      'gatehouse/issuedFor': truncated(source),
+    }),
   )
 }
 

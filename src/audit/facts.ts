@@ -3,7 +3,7 @@ import type { Authentication } from '../authentication/authenticator.ts'
 import type { Decision } from '../authorization/authorizer.ts'
 import type { RequestInfo, Target } from '../request/types.ts'
 import type { AuditStage } from './event.ts'
-import type { ImpersonatedFacts, Outcome, PipelineStage } from './record.ts'
+import type { ImpersonatedFacts, IssuedFacts, Outcome, PipelineStage } from './record.ts'
 
 /** Milliseconds spent in each stage; undefined for a stage that did not end. */
 export type Latencies = Record<PipelineStage, number | undefined>
@@ -21,6 +21,7 @@ export interface RecordFacts {
   readonly info: RequestInfo | undefined
   readonly authentication: Authentication | undefined
   readonly impersonation: ImpersonatedFacts | undefined
+  readonly certificate: IssuedFacts | undefined
   readonly decision: Decision | undefined
   readonly identityMode: string | undefined
   readonly latencies: Latencies

@@ -21,6 +21,16 @@ export interface ImpersonatedFacts {
   readonly constraint: string
 }
 
+/** A client certificate that Gatehouse has issued. */
+export interface IssuedFacts {
+  /** Upper-case hex. */
+  readonly serial: string
+  /** Milliseconds since the epoch. */
+  readonly notAfter: number
+  /** The issuer or directory where its user has signed in. */
+  readonly source: string
+}
+
 /** How a request ended; exactly one of these closes its record. */
 export interface Outcome {
   /** HTTP code of the response; 499, which is never sent, when the client disconnected before one. */
@@ -60,6 +70,8 @@ export interface AuditRecord {
   authenticated(authentication: Authentication): void
   /** The request is made as another user; events name both. */
   impersonated(acting: ImpersonatedFacts): void
+  /** A certificate was issued; the final event names it. */
+  issued(certificate: IssuedFacts): void
   /** Ends `authorization`. */
   decided(decision: Decision): void
   /**

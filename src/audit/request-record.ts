@@ -5,12 +5,19 @@ import type { Decision } from '../authorization/authorizer.ts'
 import type { ClientRequest } from '../http/exchange.ts'
 import { isLongRunning, isReadOnly } from '../request/long-running.ts'
 import type { RequestInfo, Target } from '../request/types.ts'
-import { decisionBytes } from './annotations.ts'
+import { decisionBytes, issuedBytes } from './annotations.ts'
 import type { WallClock } from './clock.ts'
 import { eventLine } from './event-line.ts'
 import type { Latencies, RecordFacts, StageFacts } from './facts.ts'
 import { identityBytes, impersonationBytes } from './identity.ts'
-import type { AuditMode, AuditRecord, ImpersonatedFacts, Outcome, PipelineStage } from './record.ts'
+import type {
+  AuditMode,
+  AuditRecord,
+  ImpersonatedFacts,
+  IssuedFacts,
+  Outcome,
+  PipelineStage,
+} from './record.ts'
 import { MAX_URI_LENGTH, MAX_USER_AGENT_LENGTH, userAgentOf } from './redaction.ts'
 import { MAX_UNIT_BYTES, truncateJson } from './truncate-json.ts'
 
@@ -65,6 +72,7 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   info: RequestInfo | undefined = undefined
   authentication: Authentication | undefined = undefined
   impersonation: ImpersonatedFacts | undefined = undefined
+  certificate: IssuedFacts | undefined = undefined
   decision: Decision | undefined = undefined
   identityMode: string | undefined = undefined
   recorded: Promise<boolean> | undefined = undefined
@@ -118,6 +126,11 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   impersonated(acting: ImpersonatedFacts): void {
     this.#reserve(impersonationBytes(acting))
     this.impersonation = acting
+  }
+
+  issued(certificate: IssuedFacts): void {
+    this.#reserve(issuedBytes(certificate))
+    this.certificate = certificate
   }
 
   decided(decision: Decision): void {

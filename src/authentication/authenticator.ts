@@ -41,6 +41,13 @@ export interface Authentication {
   readonly expiresAt?: number
   /** The `jti` of a token that has one, for locks. */
   readonly tokenID?: string
+  /** When the user signed in, in milliseconds since the epoch; absent when the credential does not say. */
+  readonly signedInAt?: number
+  /**
+   * The client certificate with which alone the credential is valid, as the SHA-256 of its DER in
+   * lower-case hex (RFC 8705); absent for a credential that is valid by itself.
+   */
+  readonly boundTo?: string
 }
 
 /**

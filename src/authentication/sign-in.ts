@@ -46,6 +46,17 @@ export interface SignIn {
    */
   recheck(authentication: Authentication, connection: ClientConnection): string | undefined
   /**
+   * Why the certificate of this connection, to which a token of another method is bound, is no longer
+   * accepted; undefined when it is, or when it is another method's to judge. Only methods that judge
+   * certificates have it.
+   */
+  recheckBinding?(connection: ClientConnection): string | undefined
+  /**
+   * Whether its users were named by another method, in whose name space they therefore are. The names
+   * that others reserve are then not refused.
+   */
+  readonly namesAnyone?: boolean
+  /**
    * Why a user whom another method recognized must not have this identity: its name or one of its groups
    * is of the name space of this method. Called with every request.
    */

@@ -20,11 +20,12 @@ const COMPACT = /^[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*$/
 export function statedIdentity(credentials: Credentials, now: number): StatedIdentity {
   const { peerCertificate } = credentials.connection
   const token = tokenOf(credentials)
-  if (peerCertificate === undefined) return ofToken(token, now)
-  // Verified, and rejected for something else: a CA bundle that was replaced, a second credential.
+  // A certificate beside a token does not change what the token claims.
+  if (peerCertificate === undefined || token !== undefined) return ofToken(token, now)
+  // Verified, and rejected for something else: a CA bundle that was replaced.
   const { verifyError, subject, notAfter } = peerCertificate
-  if (verifyError === undefined || token !== undefined) return { user: undefined, isGuess: false }
-  return { user: digest(`x509\0${String(subject['CN'] ?? '')}`), isGuess: now <= notAfter }
+  if (verifyError === undefined) return { user: undefined, isGuess: false }
+  return { user: claimedUser('x509', String(subject['CN'] ?? '')), isGuess: now <= notAfter }
 }
 
 function tokenOf({ authorization, webSocketToken }: Credentials): string | undefined {
@@ -42,7 +43,7 @@ function ofToken(token: string | undefined, now: number): StatedIdentity {
   const { iss, sub, exp } = claims
   const isExpired = typeof exp === 'number' && exp * 1_000 <= now
   const isNamed = typeof iss === 'string' && typeof sub === 'string'
-  return { user: isNamed ? digest(`token\0${iss}\0${sub}`) : undefined, isGuess: !isExpired }
+  return { user: isNamed ? claimedUser('token', iss, sub) : undefined, isGuess: !isExpired }
 }
 
 function claimsOf(token: string): Readonly<Record<string, unknown>> | undefined {
@@ -58,7 +59,9 @@ function claimsOf(token: string): Readonly<Record<string, unknown>> | undefined 
   }
 }
 
-/** Names are as long as a client likes. */
-function digest(name: string): string {
-  return createHash('sha256').update(name).digest('base64url')
+/** A digest of a user by the kind of the credential and what it names: clients choose the length of names. */
+export function claimedUser(kind: 'token' | 'x509' | 'ldap', ...names: readonly string[]): string {
+  return createHash('sha256')
+    .update([kind, ...names].join('\0'))
+    .digest('base64url')
 }

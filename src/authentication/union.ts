@@ -1,4 +1,8 @@
-/** All authentication methods as one: exactly one credential, judged by exactly one method. */
+/**
+ * All authentication methods as one: exactly one credential, judged by exactly one method. A certificate
+ * beside a token is not a second credential if the token is bound to it (RFC 8705).
+ */
+import type { PeerCertificate } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
 import type { Authentication, Authenticator, Credentials, UserInfo } from './authenticator.ts'
 import { bearerToken, unauthorized } from './bearer.ts'
@@ -13,9 +17,18 @@ export interface SignInUnionOptions extends GuardOptions {
 export interface SignInUnionEffects {
   /** `method` is `none` for a credential that no method accepts. */
   readonly onResult: (method: string, result: 'ok' | 'refused' | 'failed') => void
+  /**
+   * Checks a certificate that a token is bound to as if it were the credential.
+   *
+   * @throws StatusError 401 when it is not accepted
+   */
+  readonly checkCertificate: (certificate: PeerCertificate) => void
   /** A user was accepted without these groups, whose names cannot be sent to the API server. */
   readonly onGroupsDropped: (user: UserInfo, groups: readonly string[]) => void
 }
+
+/** The cause of the refusal of a valid token that came with a certificate that it is not bound to. */
+export class TwoCredentials extends Error {}
 
 /** The `method` of the metric for a credential that no method accepts. */
 const NO_METHOD = 'none'
@@ -27,16 +40,22 @@ const NO_METHOD = 'none'
  */
 export function createSignInUnion(
   options: SignInUnionOptions,
-  { onResult, onGroupsDropped }: SignInUnionEffects,
+  { onResult, onGroupsDropped, checkCertificate }: SignInUnionEffects,
 ): Authenticator {
   const { signIns } = options
   // Methods return the same object for the same credential, so each is guarded once. The key is not
   // its user: two methods may share one, and a recheck asks the method that accepted the credential.
   const guarded = new WeakMap<Authentication, Authentication>()
 
-  function guard(authentication: Authentication, method: SignIn): Authentication {
-    // Not remembered, since a reload may change what the other methods reserve.
-    for (const other of signIns) {
+  function guard(
+    authentication: Authentication,
+    method: SignIn,
+    beside: PeerCertificate | undefined,
+  ): Authentication {
+    // Not remembered: the same token may come over another connection.
+    checkBinding(authentication, beside, checkCertificate)
+    // Not remembered either, since a reload may change what the other methods reserve.
+    for (const other of method.namesAnyone === true ? [] : signIns) {
       const problem = other === method ? undefined : other.reserves(authentication.user)
       if (problem !== undefined) throw rejected(problem)
     }
@@ -63,14 +82,18 @@ export function createSignInUnion(
     throw error
   }
 
-  function judge(credential: Credential): Authentication | Promise<Authentication> {
+  /** @param beside a certificate that comes with a token */
+  function judge(
+    credential: Credential,
+    beside?: PeerCertificate,
+  ): Authentication | Promise<Authentication> {
     for (const signIn of signIns) {
       try {
         const result = signIn.authenticate(credential)
         if (result === undefined) continue
-        if (!(result instanceof Promise)) return guard(result, signIn)
+        if (!(result instanceof Promise)) return guard(result, signIn, beside)
         return result
-          .then((authentication) => guard(authentication, signIn))
+          .then((authentication) => guard(authentication, signIn, beside))
           .catch((error: unknown) => refuse(signIn, error))
       } catch (error) {
         return refuse(signIn, error)
@@ -85,8 +108,12 @@ export function createSignInUnion(
   }
 
   return (credentials) => {
-    const credential = oneCredential(credentials)
-    return credential === undefined ? undefined : judge(credential)
+    const token = tokenOf(credentials)
+    const { connection, rawHeaders } = credentials
+    const { peerCertificate } = connection
+    if (token !== undefined) return judge({ kind: 'token', token }, peerCertificate)
+    if (peerCertificate === undefined) return undefined
+    return judge({ kind: 'certificate', certificate: peerCertificate, connection, rawHeaders })
   }
 }
 
@@ -96,21 +123,34 @@ function droppedGroups(before: UserInfo, { unassertedGroups = [] }: UserInfo): r
   return unassertedGroups.filter((group) => !(before.unassertedGroups ?? []).includes(group))
 }
 
-/** @throws StatusError 401 when there are two */
-function oneCredential(credentials: Credentials): Credential | undefined {
-  const token = tokenOf(credentials)
-  const { connection, rawHeaders } = credentials
-  const { peerCertificate } = connection
-  if (peerCertificate === undefined)
-    return token === undefined ? undefined : { kind: 'token', token }
-  if (token === undefined) {
-    return { kind: 'certificate', certificate: peerCertificate, connection, rawHeaders }
+/**
+ * Checks that a token comes with the certificate that it is bound to, and that no other token comes with
+ * one.
+ *
+ * @throws StatusError 401 when it does not
+ */
+function checkBinding(
+  { boundTo }: Authentication,
+  beside: PeerCertificate | undefined,
+  checkCertificate: SignInUnionEffects['checkCertificate'],
+): void {
+  if (boundTo === undefined) {
+    if (beside === undefined) return
+    throw new StatusError(
+      'Unauthorized',
+      'Unauthorized: the request carries a client certificate and a token; send only one of them',
+      { cause: new TwoCredentials('two credentials: a client certificate and a token') },
+    )
   }
-  throw new StatusError(
-    'Unauthorized',
-    'Unauthorized: the request carries a client certificate and a token; send only one of them',
-    { cause: new Error('two credentials: a client certificate and a token') },
-  )
+  if (beside === undefined) {
+    throw unauthorized(
+      'the token is bound to a client certificate (cnf), which did not come with it',
+    )
+  }
+  if (beside.sha256 !== boundTo) {
+    throw unauthorized('the token is bound to another client certificate (cnf.x5t#S256)')
+  }
+  checkCertificate(beside)
 }
 
 function tokenOf({ authorization, webSocketToken }: Credentials): string | undefined {

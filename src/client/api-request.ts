@@ -2,6 +2,7 @@
 import { ClientFailure, printable } from './failure.ts'
 import { createHttpClient, type HttpResponse } from './net/http-client.ts'
 import { describeNetworkError } from './net/network-error.ts'
+import type { Credential } from './exec/exec-credential.ts'
 import type { Server } from './server.ts'
 
 export interface ApiRequest {
@@ -12,22 +13,22 @@ export interface ApiRequest {
 }
 
 /**
- * Sends a request of a user.
+ * Sends a request of a user, or of nobody.
  *
  * @throws ClientFailure with exit code 5 when there is no response
  */
 export async function sendToServer(
   server: Server,
-  token: string,
+  { token, certificate }: Credential,
   { path, method = 'GET', body }: ApiRequest,
 ): Promise<HttpResponse> {
-  const http = createHttpClient({ ca: server.certificateAuthority })
+  const http = createHttpClient({ ca: server.certificateAuthority, certificate })
   try {
     return await http.send(server.origin + path, {
       method,
       headers: {
         accept: 'application/json',
-        authorization: `Bearer ${token}`,
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body }),

@@ -13,7 +13,13 @@ export interface Discovery {
 }
 
 /** A method that this version knows, or one that a later version of Gatehouse added. */
-export type Method = OidcMethod | { readonly type: 'unknown'; readonly name: string }
+export type Method = OidcMethod | LdapMethod | { readonly type: 'unknown'; readonly name: string }
+
+/** A user name and a password, for a certificate. */
+export interface LdapMethod {
+  readonly type: 'ldap'
+  readonly name: string
+}
 
 export interface OidcMethod {
   readonly type: 'oidc'
@@ -29,6 +35,14 @@ export interface OidcMethod {
   readonly extraParameters: Readonly<Record<string, string>>
   readonly redirectURIs: readonly string[]
   readonly deviceAuthorization: boolean
+  /** Undefined: the server issues no certificates for a sign-in by this method. */
+  readonly certificates: CertificateTerms | undefined
+}
+
+/** For how long a server issues certificates, in seconds. */
+export interface CertificateTerms {
+  /** How long after the sign-in. */
+  readonly maxSignInAge: number
 }
 
 const PATH = '/.well-known/gatehouse'
@@ -100,6 +114,7 @@ function parseMethod(origin: string, method: Fields): Method {
   if (typeof name !== 'string' || !/^[a-z0-9-]{1,63}$/.test(name)) {
     throw broken(origin, 'a sign-in method has no valid name')
   }
+  if (type === 'ldap') return { type, name }
   if (type !== 'oidc') return { type: 'unknown', name }
   const issuer = httpsURL(origin, method['issuer'], 'issuer')
   const clientID = textOr(method['clientID'], '')
@@ -133,7 +148,14 @@ function parseMethod(origin: string, method: Fields): Method {
     extraParameters: extraParameters(method['extraParameters']),
     redirectURIs: redirectURIs(origin, method['redirectURIs']),
     deviceAuthorization: method['deviceAuthorization'] === true,
+    certificates: certificateTerms(method['certificates']),
   }
+}
+
+function certificateTerms(value: unknown): CertificateTerms | undefined {
+  const { maxSignInAge } = objectOf(value)
+  const isAge = Number.isSafeInteger(maxSignInAge) && Number(maxSignInAge) > 0
+  return isAge ? { maxSignInAge: Number(maxSignInAge) } : undefined
 }
 
 function httpsURL(origin: string, value: unknown, what: string): string {

@@ -7,6 +7,7 @@ import { getTokenOptions, serverOf } from './exec/arguments.ts'
 import { execCredential } from './exec/exec-credential.ts'
 import { parseExecInfo } from './exec/exec-info.ts'
 import { ClientFailure } from './failure.ts'
+import { credentialOf, isFresh } from './session/freshness.ts'
 import type { ClientHost } from './host.ts'
 import { nodeHost } from './node-host.ts'
 import { sessionDirectory } from './session/directory.ts'
@@ -32,12 +33,13 @@ async function getToken(host: ClientHost): Promise<number> {
       (await import('./session/keyring.ts')).unseal(sealed),
     )
     const cached = read instanceof Promise ? await read : read
+    const { certificate } = options
     const session =
-      cached !== undefined && cached.facts.renewAt > Date.now()
+      cached !== undefined && isFresh(cached, certificate)
         ? cached
         : await (await import('./commands.ts')).renewToken(id, info.interactive, options, host)
-    const { secrets, facts } = session
-    host.writeOut(execCredential(info.apiVersion, secrets.idToken, facts.renewAt))
+    const { credential, renewAt } = credentialOf(session, certificate)
+    host.writeOut(execCredential(info.apiVersion, credential, renewAt))
     return 0
   } catch (error) {
     if (!(error instanceof ClientFailure)) throw error

@@ -63,7 +63,7 @@ export async function requestUnlock(
 }
 
 async function send(server: Server, token: string, request: ApiRequest): Promise<HttpResponse> {
-  const response = await sendToServer(server, token, request)
+  const response = await sendToServer(server, { token }, request)
   const { status } = response
   if (status === 200 || status === 201) return response
   if (status === 401 || status === 403) throw refusedByGatehouse(server, response)

@@ -1,4 +1,6 @@
-import { requireDiscovery, type Discovery, type OidcMethod } from './discovery.ts'
+import { obtainCertificate, type ObtainedCertificate } from './certificate/obtain-certificate.ts'
+import { signInWithPassword } from './certificate/password-sign-in.ts'
+import { requireDiscovery, type Discovery, type LdapMethod, type OidcMethod } from './discovery.ts'
 import { EXIT } from './exit-codes.ts'
 import { ClientFailure } from './failure.ts'
 import { createHttpClient } from './net/http-client.ts'
@@ -6,6 +8,7 @@ import { refreshSession } from './oidc/refresh.ts'
 import { SIGN_IN_TIMEOUT_MS } from './oidc/sign-in-request.ts'
 import { signIn } from './oidc/sign-in.ts'
 import type { Server } from './server.ts'
+import { isFresh, isUsable } from './session/freshness.ts'
 import type { KnownServers } from './session/known-servers.ts'
 import { takeLock } from './session/lock.ts'
 import type { Session, SessionId } from './session/session.ts'
@@ -22,6 +25,10 @@ export interface ObtainRequest {
   readonly acceptSharedClient: boolean
   readonly browser: readonly string[] | undefined
   readonly device: boolean
+  /** Reads a password from elsewhere than the terminal; undefined: the user is asked. */
+  readonly readPassword?: (() => Promise<string>) | undefined
+  /** Whether a client certificate is wanted, besides the token. */
+  readonly certificate: boolean
 }
 
 export interface ObtainEffects {
@@ -35,8 +42,8 @@ const SILENT_WAIT_MS = 30_000
 const GRACE_MS = 30_000
 
 /**
- * A session whose token is valid: the cached one, a renewed one, or that of a new sign-in. Of several
- * processes, one renews or signs in, and the others take its result.
+ * A session whose token, or certificate, is valid: the cached one, a renewed one, or that of a new sign-in.
+ * Of several processes, one renews or signs in, and the others take its result.
  *
  * @throws ClientFailure
  */
@@ -44,10 +51,10 @@ export async function obtainSession(
   request: ObtainRequest,
   effects: ObtainEffects,
 ): Promise<Session> {
-  const { id, maySignIn, force } = request
+  const { id, maySignIn, force, certificate } = request
   const { store } = effects
   const before = await store.read(id)
-  if (!force && before !== undefined && isFresh(before)) return before
+  if (!force && before !== undefined && isFresh(before, certificate)) return before
   const timeout = maySignIn ? SIGN_IN_TIMEOUT_MS + GRACE_MS : SILENT_WAIT_MS
   const lock = await takeLock({ name: store.lockName(id), timeout })
   try {
@@ -65,43 +72,135 @@ async function obtainLocked(
   request: ObtainRequest,
   effects: ObtainEffects,
 ): Promise<Session> {
-  const { id, force } = request
+  const { id, force, certificate } = request
   const { store } = effects
   const current = await store.read(id)
-  const isNew = current !== undefined && current.secrets.idToken !== before?.secrets.idToken
-  if (current !== undefined && isFresh(current) && (!force || isNew)) return current
-  const session =
-    (force || current === undefined ? undefined : await renewed(current)) ??
-    (await newSession(request, effects))
+  const isNew = current !== undefined && isNewer(current, before)
+  if (current !== undefined && isFresh(current, certificate) && (!force || isNew)) return current
+  const session = await withToken(force && !isNew ? undefined : current, request, effects)
+  // The issuer may accept a refresh token only once, so the new one is kept whatever comes next.
   if (session !== current) await store.write(id, session)
-  return session
+  if (!certificate || isPassword(session) || !isUsable(session, false)) return session
+  return withCertificate(session, request, effects)
 }
 
-function isFresh({ facts }: Session): boolean {
-  return facts.renewAt > Date.now()
+/** Of a sign-in with a password, which has a certificate and no token. */
+function isPassword({ secrets }: Session): boolean {
+  return secrets.idToken === ''
+}
+
+function isNewer({ secrets }: Session, before: Session | undefined): boolean {
+  return (
+    secrets.idToken !== before?.secrets.idToken ||
+    secrets.certificate?.certificate !== before.secrets.certificate?.certificate
+  )
+}
+
+/** @param current undefined: the user signs in */
+async function withToken(
+  current: Session | undefined,
+  request: ObtainRequest,
+  effects: ObtainEffects,
+): Promise<Session> {
+  if (current === undefined) return newSession(request, effects)
+  if (isFresh(current, false)) return current
+  try {
+    return (await renewed(current)) ?? (await newSession(request, effects))
+  } catch (error) {
+    if (isLastResort(current, request)) return current
+    throw error
+  }
+}
+
+/** Whether nobody can be asked to sign in, and the certificate is not over yet. */
+function isLastResort(session: Session, { maySignIn, certificate }: ObtainRequest): boolean {
+  return !maySignIn && certificate && isUsable(session, true)
 }
 
 /** Undefined: a new sign-in is needed. While the issuer is down, a token is used to its end. */
 async function renewed(session: Session): Promise<Session | undefined> {
   try {
-    return await refreshSession(session)
+    const next = await refreshSession(session)
+    return next && withCertificateOf(session, next)
   } catch (error) {
-    const isDown = error instanceof ClientFailure && error.exitCode === EXIT.unavailable
-    if (isDown && session.facts.expiresAt > Date.now()) return session
+    if (isDown(error) && isUsable(session, false)) return session
     throw error
   }
 }
 
+/** A certificate does not end with the token that it was issued for. */
+function withCertificateOf({ facts, secrets }: Session, next: Session): Session {
+  const { certificate } = secrets
+  if (certificate === undefined) return next
+  const { certificateRenewAt = 0, certificateExpiresAt = 0 } = facts
+  return {
+    facts: { ...next.facts, certificateRenewAt, certificateExpiresAt },
+    secrets: { ...next.secrets, certificate },
+  }
+}
+
+function isDown(error: unknown): boolean {
+  return error instanceof ClientFailure && error.exitCode === EXIT.unavailable
+}
+
+/** Exchanges the sign-in for a certificate. While Gatehouse issues none, the old one is used to its end. */
+async function withCertificate(
+  session: Session,
+  request: ObtainRequest,
+  effects: ObtainEffects,
+): Promise<Session> {
+  const { id } = request
+  try {
+    const obtained = await obtainCertificate(id.server, { token: session.secrets.idToken })
+    if (obtained !== undefined) return await kept(session, obtained, id, effects)
+  } catch (error) {
+    if (isDown(error) && isUsable(session, true)) return session
+    throw error
+  }
+  // The sign-in is too old: only the user can help.
+  if (isLastResort(session, request)) return session
+  const anew = await newSession(request, effects)
+  await effects.store.write(id, anew)
+  const obtained = await obtainCertificate(id.server, { token: anew.secrets.idToken })
+  if (obtained !== undefined) return kept(anew, obtained, id, effects)
+  throw new ClientFailure(
+    'rejected',
+    `${id.server.origin} issues no certificate: the issuer did not have you sign in anew; ask your Gatehouse administrator`,
+  )
+}
+
+async function kept(
+  { facts, secrets }: Session,
+  { certificate, key, renewAt, expiresAt }: ObtainedCertificate,
+  id: SessionId,
+  { store }: ObtainEffects,
+): Promise<Session> {
+  const session = {
+    facts: { ...facts, certificateRenewAt: renewAt, certificateExpiresAt: expiresAt },
+    secrets: { ...secrets, certificate: { certificate, key } },
+  }
+  await store.write(id, session)
+  return session
+}
+
 async function newSession(request: ObtainRequest, effects: ObtainEffects): Promise<Session> {
-  const { id, maySignIn, browser, device } = request
+  const { id, maySignIn, browser, device, certificate } = request
   const { server } = id
-  if (!maySignIn) throw signInRequired(id)
+  if (!maySignIn) throw signInRequired(id, certificate)
   const http = createHttpClient({ ca: server.certificateAuthority })
   try {
     const method = chooseMethod(server, await requireDiscovery(server.origin, http), id.method)
-    await acceptClient(server, method, request, effects)
     const { terminal } = effects
-    const session = await signIn({ method, account: id.account, terminal, browser, device })
+    if (method.type === 'ldap') {
+      return await signInWithPassword(server, {
+        ...{ method, account: id.account, terminal, readPassword: request.readPassword },
+      })
+    }
+    await acceptClient(server, method, request, effects)
+    const maxAge = certificate ? maxAgeOf(server, method) : undefined
+    const session = await signIn({
+      ...{ method, account: id.account, terminal, browser, device, maxAge },
+    })
     effects.knownServers.accept(server, method)
     return session
   } finally {
@@ -109,11 +208,29 @@ async function newSession(request: ObtainRequest, effects: ObtainEffects): Promi
   }
 }
 
+/**
+ * How old the user's sign-in at the issuer may be: half of what the server allows, so that it is good for
+ * certificates for a while.
+ *
+ * @throws ClientFailure when the server issues no certificates
+ */
+export function maxAgeOf(server: Server, { name, certificates }: OidcMethod): number {
+  if (certificates !== undefined) return Math.floor(certificates.maxSignInAge / 2)
+  throw new ClientFailure(
+    'usage',
+    `${server.origin} issues no certificates for the sign-in method ${name}: leave out --certificate`,
+  )
+}
+
 /** For a program that nobody watches: what the user has to do. */
-export function signInRequired({ server, account, method }: SessionId): ClientFailure {
+export function signInRequired(
+  { server, account, method }: SessionId,
+  certificate: boolean,
+): ClientFailure {
   const options = [
     ...(account === '' ? [] : [`--account ${account}`]),
     ...(method === '' ? [] : [`--method ${method}`]),
+    ...(certificate ? ['--certificate'] : []),
   ]
   const command = ['gatehouse login', server.origin, ...options].join(' ')
   return new ClientFailure('signInRequired', `not signed in: run ${command}`)
@@ -124,11 +241,15 @@ export function signInRequired({ server, account, method }: SessionId): ClientFa
  *
  * @throws ClientFailure when there is none that this version knows
  */
-export function chooseMethod(server: Server, discovery: Discovery, name: string): OidcMethod {
+export function chooseMethod(
+  server: Server,
+  discovery: Discovery,
+  name: string,
+): OidcMethod | LdapMethod {
   const { methods } = discovery
-  const known = methods.filter((method) => method.type === 'oidc')
+  const known = methods.filter((method) => method.type !== 'unknown')
   const chosen = name === '' ? known[0] : methods.find((method) => method.name === name)
-  if (chosen?.type === 'oidc') return chosen
+  if (chosen !== undefined && chosen.type !== 'unknown') return chosen
   const { origin } = server
   if (chosen !== undefined || (name === '' && methods.length > 0)) {
     const unknown = chosen?.name ?? methods.map((method) => method.name).join(', ')

@@ -39,6 +39,8 @@ export function addUserCommands(
   )
     .option('--no-browser', 'do not open a browser: print the address, and paste the reply')
     .option('--device', 'sign in with a code on another device, where the administrator allows it')
+    .option('--certificate', 'use a short-lived client certificate instead of a token')
+    .option('--password-stdin', 'read the password of a directory from standard input')
     .option(
       '--accept-shared-client',
       'trust this server as much as the others that you have signed in at',
@@ -57,6 +59,11 @@ export function addUserCommands(
           'a second account, beside the first',
         ],
         ['gatehouse login gatehouse.example.com --no-browser', 'over SSH'],
+        [
+          'gatehouse login gatehouse.example.com --certificate',
+          'for programs that know only client certificates',
+        ],
+        ['gatehouse login gatehouse.example.com --method ldap', 'with the password of a directory'],
       ]),
     )
     .action((url: string, options: Parameters<Commands['login']>[1]) =>
@@ -125,6 +132,7 @@ export function addUserCommands(
       'trust this server as much as the others that you have signed in at',
     )
     .option('--no-browser', 'the plugin does not open a browser')
+    .option('--certificate', 'the plugin uses a short-lived client certificate instead of a token')
     .addOption(
       new Option('--flavor <name>', 'the credential plugin that it names')
         .choices(['gatehouse', 'kubelogin'])

@@ -22,7 +22,7 @@ import { createTerminal } from './terminal.ts'
 export async function renewToken(
   id: SessionId,
   interactive: boolean,
-  { cache, device, browser }: GetTokenOptions,
+  { cache, device, browser, certificate }: GetTokenOptions,
   host: ClientHost,
 ): Promise<Session> {
   const directory = sessionDirectory(host)
@@ -34,6 +34,7 @@ export async function renewToken(
       acceptSharedClient: false,
       browser: browser ? browserCommand(host) : undefined,
       device,
+      certificate,
     },
     {
       store: createSessionStore({ directory, cache: cacheNamed(cache) }),
@@ -46,6 +47,9 @@ export async function renewToken(
 /** Prints a token for other programs: `curl -H "Authorization: Bearer $(gatehouse get-token ...)"`. */
 export async function printToken(options: GetTokenOptions, host: ClientHost): Promise<number> {
   const { server, caFile, account, method } = options
+  if (options.certificate) {
+    throw new ClientFailure('usage', 'get-token: --certificate is only for clients such as kubectl')
+  }
   const certificateAuthority = caFile === '' ? '' : readCA(caFile)
   const id: SessionId = { server: { origin: server, certificateAuthority }, account, method }
   const { secrets } = await renewToken(id, true, options, host)

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
 
 import { ClientFailure } from './failure.ts'
 import type { ClientHost } from './host.ts'
@@ -16,6 +17,8 @@ export interface Terminal {
    * @throws ClientFailure after Ctrl-C, or at the end of the input
    */
   ask(question: string, signal?: AbortSignal): Promise<string>
+  /** As `ask`, without showing what is typed. */
+  askSecret(question: string): Promise<string>
 }
 
 /** @param mayAsk false when the input belongs to another program */
@@ -24,20 +27,38 @@ export function createTerminal(host: ClientHost, mayAsk: boolean): Terminal {
   return {
     isInteractive,
     print: (line) => host.writeError(`${line}\n`),
-    async ask(question, signal) {
-      const lines = createInterface({ input: host.stdin(), output: host.stderr(), terminal: true })
-      const interrupted = new Promise<never>((_resolve, reject) => {
-        lines.once('SIGINT', () => reject(new ClientFailure('interrupted', 'canceled')))
-        lines.once('close', () => reject(new ClientFailure('signInFailed', 'the input has ended')))
-      })
+    ask: (question, signal) => read(question, host.stderr(), signal),
+    async askSecret(question) {
+      const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
       try {
-        const options = signal === undefined ? {} : { signal }
-        return await Promise.race([lines.question(question, options), interrupted])
+        // Printed once the terminal has stopped to echo: whoever sees it may already be typing.
+        return await read('', nowhere, undefined, () => host.writeError(question))
       } finally {
-        interrupted.catch(() => undefined)
-        lines.close()
+        host.writeError('\n')
       }
     },
+  }
+
+  async function read(
+    question: string,
+    output: NodeJS.WritableStream,
+    signal?: AbortSignal,
+    onReading?: () => void,
+  ): Promise<string> {
+    // It switches the terminal's own echo off.
+    const lines = createInterface({ input: host.stdin(), output, terminal: true, historySize: 0 })
+    onReading?.()
+    const interrupted = new Promise<never>((_resolve, reject) => {
+      lines.once('SIGINT', () => reject(new ClientFailure('interrupted', 'canceled')))
+      lines.once('close', () => reject(new ClientFailure('signInFailed', 'the input has ended')))
+    })
+    try {
+      const options = signal === undefined ? {} : { signal }
+      return await Promise.race([lines.question(question, options), interrupted])
+    } finally {
+      interrupted.catch(() => undefined)
+      lines.close()
+    }
   }
 }
 

@@ -7,6 +7,7 @@ import {
   text,
 } from './api-request.ts'
 import { ClientFailure, printable } from './failure.ts'
+import type { Credential } from './exec/exec-credential.ts'
 import type { Server } from './server.ts'
 
 /** The user as Gatehouse sees it. */
@@ -23,12 +24,12 @@ const WHOAMI_PATH = '/gatehouse/api/whoami'
 const REVIEW_PATH = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 
 /**
- * Asks Gatehouse who the user of a token is.
+ * Asks Gatehouse who the user of a credential is.
  *
- * @throws ClientFailure with exit code 8 when Gatehouse does not accept the token
+ * @throws ClientFailure with exit code 8 when Gatehouse does not accept it
  */
-export async function requestWhoAmI(server: Server, token: string): Promise<WhoAmI> {
-  const response = await sendToServer(server, token, { path: WHOAMI_PATH })
+export async function requestWhoAmI(server: Server, credential: Credential): Promise<WhoAmI> {
+  const response = await sendToServer(server, credential, { path: WHOAMI_PATH })
   const body = objectOf(response.body)
   if (response.status === 200 && body['kind'] === 'WhoAmI') {
     const { username, uid, groups } = objectOf(body['userInfo'])
@@ -45,12 +46,19 @@ export async function requestWhoAmI(server: Server, token: string): Promise<WhoA
 }
 
 /** Where a request of the user is refused behind Gatehouse's sign-in; undefined when it is not. */
-export async function requestReview(server: Server, token: string): Promise<string | undefined> {
+export async function requestReview(
+  server: Server,
+  credential: Credential,
+): Promise<string | undefined> {
   const body = JSON.stringify({
     apiVersion: 'authentication.k8s.io/v1',
     kind: 'SelfSubjectReview',
   })
-  const response = await sendToServer(server, token, { path: REVIEW_PATH, method: 'POST', body })
+  const response = await sendToServer(server, credential, {
+    path: REVIEW_PATH,
+    method: 'POST',
+    body,
+  })
   if (response.status === 200 || response.status === 201) return undefined
   return `${reasonOf(response)} (Audit-ID ${auditID(response)})`
 }

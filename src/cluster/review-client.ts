@@ -42,6 +42,14 @@ export interface ReviewClient {
    * @throws ReviewError when there is no response in time, or not a usable one
    */
   post(request: ReviewRequest): Promise<ReviewResponse>
+  /**
+   * Reads the object at a path as Gatehouse, under the same conditions.
+   *
+   * @throws ReviewError as above
+   */
+  get(path: string): Promise<ReviewResponse>
+  /** The CAs that the certificate of the API server is verified with, PEM. */
+  authorities(): string
   /** New calls use this credential; the earlier one's connections close after their calls. */
   updateCredential(credential: UpstreamCredential): void
   /** Resolves when the calls under way have ended; later calls reject. */
@@ -87,33 +95,44 @@ interface Connections {
   onUnused: (() => void) | undefined
 }
 
+interface Call extends Pick<ReviewRequest, 'as'> {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  /** JSON. */
+  readonly body?: string
+}
+
 /** Creates the client; connections open with the first calls. */
 export function createReviewClient(options: ReviewClientOptions): ReviewClient {
   const { timeout } = options
   let connections = open(options.credential, options)
   let closed: Promise<void> | undefined
 
-  async function exchange(request: ReviewRequest, signal: AbortSignal): Promise<ReviewResponse> {
+  function exchange(request: ReviewRequest, signal: AbortSignal): Promise<ReviewResponse> {
+    const [apiVersion, resource] = REVIEWS[request.kind]
+    const body = JSON.stringify({ apiVersion, kind: request.kind, spec: request.spec })
+    return send(
+      { method: 'POST', path: `/apis/${apiVersion}/${resource}`, as: request.as, body },
+      signal,
+    )
+  }
+
+  async function send(call: Call, signal: AbortSignal): Promise<ReviewResponse> {
     if (closed !== undefined) throw new Error('the client is closed')
     const used = connections
     const { credential, authenticated, anonymous } = used
-    const [apiVersion, resource] = REVIEWS[request.kind]
-    const body = JSON.stringify({ apiVersion, kind: request.kind, spec: request.spec })
+    const { method, path, as, body } = call
     used.calls += 1
     try {
       const response = await sendHttps(
         {
           host: credential.endpoint.hostname,
           port: credential.endpoint.port,
-          method: 'POST',
-          path: `/apis/${apiVersion}/${resource}`,
-          headers: [
-            ...headersOf(request, credential),
-            'content-length',
-            String(Buffer.byteLength(body)),
-          ],
+          method,
+          path,
+          headers: headersOf(call, credential),
           setHost: false,
-          agent: request.as === 'anonymous' ? anonymous : authenticated,
+          agent: as === 'anonymous' ? anonymous : authenticated,
           signal,
         },
         body,
@@ -126,20 +145,26 @@ export function createReviewClient(options: ReviewClientOptions): ReviewClient {
     }
   }
 
+  async function inTime(
+    call: (signal: AbortSignal) => Promise<ReviewResponse>,
+  ): Promise<ReviewResponse> {
+    const signal = AbortSignal.timeout(timeout)
+    try {
+      return await call(signal).catch((error: unknown) => {
+        // An idle connection may close at the very time that it is used. No call changes anything.
+        if (signal.aborted || !isReset(error)) throw error
+        return call(signal)
+      })
+    } catch (error) {
+      if (signal.aborted) throw new ReviewError('timeout', `no response within ${timeout} ms`)
+      throw asReviewError(error)
+    }
+  }
+
   return {
-    async post(request) {
-      const signal = AbortSignal.timeout(timeout)
-      try {
-        return await exchange(request, signal).catch((error: unknown) => {
-          // An idle connection may close at the very time that it is used. A review changes nothing.
-          if (signal.aborted || !isReset(error)) throw error
-          return exchange(request, signal)
-        })
-      } catch (error) {
-        if (signal.aborted) throw new ReviewError('timeout', `no response within ${timeout} ms`)
-        throw asReviewError(error)
-      }
-    },
+    post: (request) => inTime((signal) => exchange(request, signal)),
+    get: (path) => inTime((signal) => send({ method: 'GET', path, as: 'gatehouse' }, signal)),
+    authorities: () => connections.credential.endpoint.tls.ca,
     updateCredential(credential) {
       if (closed !== undefined || credential === connections.credential) return
       const earlier = connections
@@ -181,9 +206,12 @@ function close(connections: Connections): Promise<void> {
   })
 }
 
-function headersOf({ as }: ReviewRequest, { endpoint, token }: UpstreamCredential): string[] {
-  const headers = ['host', endpoint.host, 'content-type', 'application/json']
-  headers.push('accept', 'application/json')
+function headersOf({ as, body }: Call, { endpoint, token }: UpstreamCredential): string[] {
+  const headers = ['host', endpoint.host, 'accept', 'application/json']
+  if (body !== undefined) {
+    headers.push('content-type', 'application/json')
+    headers.push('content-length', String(Buffer.byteLength(body)))
+  }
   if (as === 'anonymous') return headers
   if (token !== undefined) headers.push('authorization', `Bearer ${token}`)
   if (as !== 'gatehouse') headers.push(...as.identityHeaders)

@@ -78,6 +78,7 @@ function checkAuthentication(raw: object, add: AddProblem): void {
   const authentication = valueAt(raw, ['authentication'])
   if (typeof authentication !== 'object' || authentication === null) return
   checkIssuers(authentication, add)
+  checkIssuedCertificates(authentication, add)
   if (SIGN_IN_FIELDS.some((field) => has(authentication, field))) return
   const message = 'no authentication method is configured'
   add(['authentication'], message, `set one or more of ${SIGN_IN_FIELDS.join(', ')}`)
@@ -110,6 +111,55 @@ function checkIssuers(authentication: object, add: AddProblem): void {
       if (!has(issuers, i, field)) continue
       const message = 'has no effect with jwksFile: nothing is fetched from the issuer'
       add(['authentication', 'issuers', i, field], message, 'remove it, or jwksFile')
+    }
+  })
+}
+
+function checkIssuedCertificates(authentication: object, add: AddProblem): void {
+  const issued = valueAt(authentication, ['issuedCertificates'])
+  if (typeof issued !== 'object' || issued === null) return
+  const path: Path = ['authentication', 'issuedCertificates']
+  const [hasFile, hasCommand] = [has(issued, 'privateKeyFile'), has(issued, 'signCommand')]
+  if (!hasFile && !hasCommand) {
+    add(path, 'does not say how certificates are signed', 'set privateKeyFile, or signCommand')
+  }
+  if (hasFile && hasCommand) {
+    add([...path, 'signCommand'], 'conflicts with privateKeyFile', 'keep one of the two')
+  }
+  const count = (field: string): number => {
+    const list = valueAt(issued, [field])
+    return Array.isArray(list) ? list.length : 0
+  }
+  if (count('issuers') > 0 && !has(authentication, 'configFile')) {
+    const fix = 'set authentication.configFile, or remove it'
+    add([...path, 'issuers'], 'has no effect without authentication.configFile', fix)
+  }
+  if (count('issuers') + count('directories') === 0) {
+    const fix = 'set issuers, or directories'
+    add(path, 'does not say for which sign-ins certificates are issued', fix)
+  }
+  checkDirectories(issued, path, add)
+}
+
+function checkDirectories(issued: object, path: Path, add: AddProblem): void {
+  const directories = valueAt(issued, ['directories'])
+  if (!Array.isArray(directories)) return
+  const names = directories.map((_, i) => valueAt(directories, [i, 'name']))
+  directories.forEach((directory: unknown, i) => {
+    const at = (...field: Path): Path => [...path, 'directories', i, ...field]
+    const startTLS = valueAt(directory, ['startTLS']) === true
+    const servers = valueAt(directory, ['servers'])
+    const scheme = startTLS ? 'ldap://' : 'ldaps://'
+    for (const [j, server] of (Array.isArray(servers) ? servers : []).entries()) {
+      if (typeof server !== 'string' || server.startsWith(scheme)) continue
+      const fix = startTLS
+        ? 'write ldap://, or startTLS: false'
+        : 'write ldaps://, or startTLS: true'
+      add(at('servers', j), `does not begin with ${scheme}`, fix)
+    }
+    if (typeof names[i] === 'string' && names.indexOf(names[i]) !== i) {
+      const message = `${JSON.stringify(names[i])} is listed twice`
+      add(at('name'), message, 'give each directory a name of its own')
     }
   })
 }

@@ -3,7 +3,10 @@ import { createAuditor } from '../audit/auditor.ts'
 import type { UserInfo } from '../authentication/authenticator.ts'
 import { quote } from '../authentication/quote.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
+import { guardIdentity, rejected, type GuardOptions } from '../authentication/identity-guard.ts'
 import { createSignInUnion } from '../authentication/union.ts'
+import { checkVerdict } from '../authentication/x509/x509.ts'
+import type { CertificateService } from '../issuance/certificate-service.ts'
 import { addressKey } from '../limits/address-key.ts'
 import type { LockStore } from '../locks/store.ts'
 import { createFailedSignIns } from '../limits/failed-sign-ins.ts'
@@ -12,7 +15,7 @@ import { peerChain } from '../listener/client-connection.ts'
 import { createLogThrottle } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { createFailureGuard } from '../pipeline/failed-sign-ins.ts'
+import { createFailureGuard, type FailureGuard } from '../pipeline/failed-sign-ins.ts'
 import type { Stages } from '../pipeline/handler-chain.ts'
 import type { LiveRequests } from '../pipeline/live-requests.ts'
 import { createDiscovery, type Discovery } from '../sign-in/discovery.ts'
@@ -20,6 +23,7 @@ import { createPages, type Pages } from '../sign-in/pages/pages.ts'
 import type { ListenerTlsParts } from './listener-tls.ts'
 import type { Loaded } from './load.ts'
 import { startReloadable, type Reloadable } from './reloadable.ts'
+import type { StartedSignIn } from './sign-ins.ts'
 import { startSharedState, type SharedState } from './shared-state.ts'
 import { openSinks } from './sinks.ts'
 import { startLocks } from './start-locks.ts'
@@ -41,6 +45,9 @@ export interface Built extends StartedCluster {
   readonly sharedState: SharedState
   /** Undefined without `signIn.pages`. */
   readonly pages: Pages | undefined
+  /** Undefined: Gatehouse issues no certificates. */
+  readonly certificates: CertificateService | undefined
+  readonly refuse: FailureGuard['refuse']
 }
 
 const MAX_LOGGED_GROUPS = 10
@@ -64,30 +71,48 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
 
   const { reloadables, ...inCluster } = startCluster(loaded, effects)
   const { cluster, reviewClient } = inCluster
-  const discovery = createDiscovery(configuration.signIn)
+  const discovery = createDiscovery(
+    configuration.signIn,
+    configuration.authentication.issuedCertificates,
+  )
   const pages = startPages(loaded, { log, discovery })
-  const started = loaded.signIns.map((signIn) =>
+  let clientCA = ''
+  let issuers: ReadonlySet<string> = new Set()
+  let certificates: CertificateService | undefined
+  const started: readonly StartedSignIn[] = loaded.signIns.map((signIn) =>
     signIn.start(configuration.authentication, {
       log,
       metrics,
       reviewClient,
       proxyFor: loaded.proxyFor,
-      trustClients: (clientTrust) => listenerTls.updateClientTrust(clientTrust),
+      trustClients(clientTrust) {
+        listenerTls.updateClientTrust(clientTrust)
+        clientCA = clientTrust.ca
+      },
+      clientCA: () => clientCA,
+      trustIssued: (issuingCA) => listenerTls.updateIssuingCA(issuingCA),
       trustGeneration: () => listenerTls.generation(),
       chainOf: peerChain,
       publishIssuers(next, verifyLogoutToken) {
         discovery.updateAuthentication(next)
         pages?.updateAuthentication(next, verifyLogoutToken)
+        issuers = new Set(next.issuers.map(({ url }) => url))
       },
-      onRevoked: (revoking) => recheckSignIn(revoking, effects),
+      onCertificateLimit: () => metrics.limited.inc({ limit: 'certificates' }),
+      isIssuer: (url) => issuers.has(url),
+      publishCertificates: (next) => (certificates = next),
+      guardUser: (user, own) => guardNamed(user, own, signIns, configuration.authentication),
+      onRevoked: (revoking) => recheckSignIn(revoking, () => signIns, effects),
     }),
   )
-  const signIns = started.map(({ signIn }) => signIn)
+  const signIns: readonly SignIn[] = started.map(({ signIn }) => signIn)
   const union = createSignInUnion(
     { signIns, ...configuration.authentication },
     {
       onResult: (method, result) => metrics.authentications.inc({ method, result }),
       onGroupsDropped: warnOfDroppedGroups(log),
+      checkCertificate: (certificate) =>
+        checkVerdict(certificate, listenerTls.generation(), Date.now()),
     },
   )
   const { failedSignIns, maxTrackedKeys } = configuration.limits
@@ -98,7 +123,10 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     store === undefined
       ? createFailedSignIns(counting, { now })
       : createSharedFailedSignIns(counting, { store, now })
-  const authenticate = createFailureGuard({ authenticate: union, failures, auditor }, effects)
+  const { authenticate, refuse } = createFailureGuard(
+    { authenticate: union, failures, auditor },
+    effects,
+  )
 
   const {
     locks,
@@ -128,6 +156,8 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     lockStore,
     sharedState,
     pages,
+    certificates,
+    refuse,
     reloadables: [
       ...[serving, ...optional, ...lockFiles],
       ...started.map(({ reloadable }) => reloadable),
@@ -162,12 +192,34 @@ function warnOfDroppedGroups(log: Log): (user: UserInfo, groups: readonly string
   }
 }
 
-function recheckSignIn(signIn: SignIn, { live, log }: Pick<BuildEffects, 'live' | 'log'>): void {
-  const ended = live.recheckSignIn(({ authentication, connection }) =>
-    authentication.method === signIn.method
-      ? signIn.recheck(authentication, connection)
-      : signIn.reserves(authentication.user),
-  )
+/** As the union does for the users of a `SignIn`. @throws StatusError 403 */
+function guardNamed(
+  user: UserInfo,
+  own: SignIn,
+  signIns: readonly SignIn[],
+  options: GuardOptions,
+): UserInfo {
+  for (const other of signIns) {
+    const problem = other === own ? undefined : other.reserves(user)
+    if (problem !== undefined) throw rejected(problem)
+  }
+  return guardIdentity(user, options)
+}
+
+/** Rechecks the requests that a method may no longer accept, or whose names it has come to reserve. */
+function recheckSignIn(
+  signIn: SignIn,
+  signIns: () => readonly SignIn[],
+  { live, log }: Pick<BuildEffects, 'live' | 'log'>,
+): void {
+  const ended = live.recheckSignIn(({ authentication, connection }) => {
+    const own = signIns().find(({ method }) => method === authentication.method)
+    // One whose names are of other methods depends on these.
+    if (own === signIn || own?.namesAnyone === true) return own.recheck(authentication, connection)
+    const binding =
+      authentication.boundTo === undefined ? undefined : signIn.recheckBinding?.(connection)
+    return signIn.reserves(authentication.user) ?? binding
+  })
   if (ended > 0)
     log.info({ streams: ended }, 'ended streams whose credential is no longer accepted')
 }

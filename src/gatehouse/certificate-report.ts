@@ -19,7 +19,7 @@ import type { ServingCertificates } from '../listener/serving-certificates.ts'
 import type { Metrics } from '../metrics.ts'
 import { certificateBlocks } from '../pem.ts'
 
-export type CertificateKind = 'serving' | 'client_ca' | 'upstream' | 'crl'
+export type CertificateKind = 'serving' | 'client_ca' | 'issuing_ca' | 'upstream' | 'crl'
 
 export interface CertificateReport {
   readonly warnings: readonly ConfigProblem[]
@@ -89,6 +89,19 @@ export function reportClientTrust(
   return {
     warnings: [...warnings, ...ofLists.warnings],
     expirations: { ...expirations, ...ofLists.expirations },
+  }
+}
+
+/** Only the first CA signs; that an earlier one expires is as it should be. */
+export function reportIssuingCA(
+  { caFile, secretFiles }: { readonly caFile: string; readonly secretFiles: readonly string[] },
+  bundle: string,
+  now: number,
+): CertificateReport {
+  const dated = datesOf(caFile, bundle, '').slice(0, 1)
+  return {
+    warnings: [...warnOf(dated, now, SOON_MS), ...warnOfReaders(secretFiles)],
+    expirations: { issuing_ca: firstEnd(dated) },
   }
 }
 

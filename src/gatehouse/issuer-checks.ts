@@ -79,6 +79,21 @@ export function findUnusedMethods(
   })
 }
 
+/** Entries of `authentication.issuedCertificates.issuers` at which nobody could sign in. */
+export function findUnknownIssuers(
+  issued: Configuration['authentication']['issuedCertificates'],
+  { issuers }: AuthenticationConfiguration,
+  source: Source,
+): ConfigProblem[] {
+  const urls = issued?.issuers ?? []
+  return urls.flatMap((url, i) => {
+    if (issuers.some((one) => one.url === url)) return []
+    const path: Path = ['authentication', 'issuedCertificates', 'issuers', i]
+    const message = `${JSON.stringify(url)} is not an issuer in authentication.configFile`
+    return [source.problem(path, message, 'write the exact url of the issuer, or remove it')]
+  })
+}
+
 /** Issuers for which no method can be derived, so that `gatehouse login` does not offer them. */
 export function findUnpublished(
   { methods, pages }: SignInOptions,

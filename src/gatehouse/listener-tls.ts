@@ -1,4 +1,4 @@
-/** The listener's TLS configuration, assembled from serving certificates and client CA. */
+/** The listener's TLS configuration, assembled from serving certificates, client CA and issuing CA. */
 import type { ClientTrust } from '../authentication/x509/client-ca.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Listener } from '../listener/listener.ts'
@@ -10,6 +10,8 @@ export interface ListenerTlsParts {
   updateServing(serving: ServingCertificates): void
   /** New handshakes use this bundle; connections that presented a certificate finish. */
   updateClientTrust(clientTrust: ClientTrust): void
+  /** As `updateClientTrust`, for Gatehouse's own CAs (PEM). */
+  updateIssuingCA(issuingCA: string): void
   /** Whether the listener asks clients for a certificate. */
   readonly hasClientTrust: boolean
   /** Whether a host is a name of the serving certificates in effect. */
@@ -25,23 +27,25 @@ export interface ListenerTlsParts {
 interface InEffect {
   readonly serving: ServingCertificates | undefined
   readonly clientTrust: ClientTrust | undefined
+  readonly issuingCA: string | undefined
 }
 
-/** Creates the two parts, empty at first. An update that OpenSSL rejects throws and changes nothing. */
+/** Creates the parts, empty at first. An update that OpenSSL rejects throws and changes nothing. */
 export function createListenerTlsParts(
   options: Pick<Configuration['listener']['tls'], 'minVersion' | 'cipherSuites'> & {
     /** The server name of pages for browsers, where they have one of their own. */
     readonly pagesName?: string | undefined
   },
 ): ListenerTlsParts {
-  let inEffect: InEffect = { serving: undefined, clientTrust: undefined }
+  let inEffect: InEffect = { serving: undefined, clientTrust: undefined, issuingCA: undefined }
   let isServingName: (host: string) => boolean = () => false
   let listener: Pick<Listener, 'updateTls' | 'generation'> | undefined
 
-  function build({ serving, clientTrust }: InEffect): ListenerTls {
+  function build({ serving, clientTrust, issuingCA }: InEffect): ListenerTls {
     if (serving === undefined) throw new Error('no serving certificate has been loaded')
     const { minVersion, cipherSuites, pagesName } = options
-    return buildListenerTls({ minVersion, cipherSuites, pagesName, ...serving, clientTrust })
+    const trust = { clientTrust, issuingCA }
+    return buildListenerTls({ minVersion, cipherSuites, pagesName, ...serving, ...trust })
   }
 
   function update(next: InEffect, trustChanged: boolean): void {
@@ -56,8 +60,9 @@ export function createListenerTlsParts(
     },
     isServingName: (host) => isServingName(host),
     updateClientTrust: (clientTrust) => update({ ...inEffect, clientTrust }, true),
+    updateIssuingCA: (issuingCA) => update({ ...inEffect, issuingCA }, true),
     get hasClientTrust() {
-      return inEffect.clientTrust !== undefined
+      return inEffect.clientTrust !== undefined || inEffect.issuingCA !== undefined
     },
     current: () => build(inEffect),
     attach(next) {

@@ -10,7 +10,8 @@ import { digestsOf, type FileDigests } from '../config/digests.ts'
 import type { InClusterEnvironment } from '../config/environment.ts'
 import { createProxyFor, type ProxyEnvironment, type ProxyFor } from '../config/egress-proxy.ts'
 import { readConfiguration, type ConfigurationReading } from '../config/load.ts'
-import { valueAt, type Path } from '../config/path.ts'
+import { fieldName, valueAt, type Path } from '../config/path.ts'
+import { readText } from '../config/read-text.ts'
 import { ConfigError, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Source } from '../config/document.ts'
@@ -26,6 +27,7 @@ import { loadServingCA } from '../sign-in/serving-ca.ts'
 import type { RedisCredential } from '../state/redis-store.ts'
 import { loadPagesSecrets, SECRET_FIELDS, type PagesSecrets } from '../sign-in/pages/secrets.ts'
 import { reportServing, reportUpstream, warnOfReaders } from './certificate-report.ts'
+import { checkIssuingCA } from './issued-certificates.ts'
 import type { LoadedPart, Part, PartReport } from './reloadable.ts'
 import { redisPart } from './shared-state.ts'
 import { loadSignIns, type LoadedSignIn } from './sign-ins.ts'
@@ -151,6 +153,7 @@ function loadParts(
   )
   const redis = load(configuration && redisPart(configuration.state))
 
+  problems.push(...checkCertificateAuthority(reading, credential).map(reading.place))
   const now = Date.now()
   const found = [
     ...reportOf(rules, now),
@@ -191,6 +194,35 @@ function loadProxy(environment: ProxyEnvironment | undefined, problems: ConfigPr
 
 function reportOf<T>(loaded: LoadedPart<T> | undefined, now: number): PartReport['warnings'] {
   return loaded === undefined ? [] : loaded.part.report(loaded.value, now).warnings
+}
+
+/** At a reload, issuance/authority-check.ts refuses to issue. */
+function checkCertificateAuthority(
+  { raw, fileAt }: ConfigurationReading,
+  credential: LoadedPart<UpstreamCredential> | undefined,
+): readonly ConfigProblem[] {
+  const caFile = fileAt(['authentication', 'issuedCertificates', 'caFile'])
+  if (caFile === undefined) return []
+  const x509: Path = ['authentication', 'x509']
+  const authorities = valueAt(raw, [...x509, 'authorities'])
+  const clientCAs: Path[] = [
+    [...x509, 'clientCAFile'],
+    ...Array.from(Array.isArray(authorities) ? authorities : [], (_, i) => [
+      ...[...x509, 'authorities', i, 'caFile'],
+    ]),
+  ]
+  return checkIssuingCA(caFile, [
+    ...clientCAs.map((path) => ({ what: fieldName(path), bundle: textOf(fileAt(path)) })),
+    {
+      what: 'the CA of the API server in upstream',
+      bundle: credential?.value.endpoint.tls.ca ?? '',
+    },
+  ])
+}
+
+/** Empty for a file that cannot be read, which is reported by itself. */
+function textOf(file: string | undefined): string {
+  return file === undefined ? '' : (readText(file, () => undefined) ?? '')
 }
 
 function rulesPart(file: string, reading: ConfigurationReading): Part<LoadedRules> {

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { SignIn } from '../authentication/sign-in.ts'
-import { createReviewClient } from '../cluster/review-client.ts'
+import { createReviewClient, type ReviewClient } from '../cluster/review-client.ts'
 import type { Log } from '../log.ts'
 import { createMetrics } from '../metrics.ts'
 import { checkUpstream } from '../upstream/checks.ts'
@@ -37,15 +37,17 @@ export async function runOnlineChecks(
   return checks.flat()
 }
 
-async function checkApiServer({
-  configuration: { upstream },
-  credential,
-}: Loaded): Promise<OnlineCheck[]> {
-  const reviewClient = createReviewClient({
+function reviewClientOf({ configuration: { upstream }, credential }: Loaded): ReviewClient {
+  return createReviewClient({
     credential: credential.value,
     timeout: REVIEW_TIMEOUT_MS,
     idleTimeout: upstream.connections.idleTimeout,
   })
+}
+
+async function checkApiServer(loaded: Loaded): Promise<OnlineCheck[]> {
+  const { upstream } = loaded.configuration
+  const reviewClient = reviewClientOf(loaded)
   try {
     const found = await checkUpstream({
       reviewClient,
@@ -62,10 +64,10 @@ async function checkApiServer({
   }
 }
 
-async function checkSignIns(
-  { configuration, signIns, proxyFor }: Loaded,
-  { log }: OnlineCheckEffects,
-): Promise<OnlineCheck[]> {
+async function checkSignIns(loaded: Loaded, effects: OnlineCheckEffects): Promise<OnlineCheck[]> {
+  const { configuration, signIns, proxyFor } = loaded
+  const { log } = effects
+  const reviewClient = reviewClientOf(loaded)
   const metrics = createMetrics({ processMetrics: false })
   const started = signIns.map(
     (signIn) =>
@@ -73,19 +75,26 @@ async function checkSignIns(
         log,
         metrics,
         // Nobody signs in.
-        reviewClient: { post: () => Promise.reject(new Error('nobody signs in')) },
+        reviewClient: { ...reviewClient, post: () => Promise.reject(new Error('nobody signs in')) },
         proxyFor,
         trustClients: () => undefined,
         trustGeneration: () => 0,
         chainOf: () => [],
         onRevoked: () => undefined,
         publishIssuers: () => undefined,
+        trustIssued: () => undefined,
+        clientCA: () => '',
+        isIssuer: () => false,
+        publishCertificates: () => undefined,
+        guardUser: (user) => user,
+        onCertificateLimit: () => undefined,
       }).signIn,
   )
   try {
     return await settledChecks(started)
   } finally {
     for (const signIn of started) signIn.close()
+    await reviewClient.close()
   }
 }
 

@@ -19,6 +19,7 @@ import { createStreamExpiry } from '../pipeline/stream-expiry.ts'
 import { startProbes } from '../probes/probes.ts'
 import { readinessChecks } from '../probes/readiness-checks.ts'
 import { watchUpstream } from '../probes/upstream-readiness.ts'
+import { createCertificates } from '../sign-in/certificates.ts'
 import { createRoutes } from '../sign-in/routes.ts'
 import { createLocksApi } from '../sign-in/locks.ts'
 import { createWhoAmI } from '../sign-in/whoami.ts'
@@ -95,6 +96,11 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
       locks: createLocksApi({
         ...{ stages, ownHeaders, originPolicy, locks: stages.locks, store: built.lockStore },
         administrators: configuration.locks.administrators,
+      }),
+      certificates: createCertificates({
+        ...{ stages, ownHeaders, originPolicy },
+        service: built.certificates,
+        refuse: built.refuse,
       }),
       pages: built.pages?.handlers({ stages, ownHeaders }),
       kubernetes: createHandlerChain({ stages, live, ownHeaders, originPolicy }, { metrics }),

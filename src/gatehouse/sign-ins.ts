@@ -2,14 +2,12 @@
  * The authentication methods: which field of `authentication` enables each, which files it is read
  * from and how it is created.
  */
-import type { X509Certificate } from 'node:crypto'
-
 import {
   loadAuthenticationConfiguration,
   type AuthenticationConfiguration,
 } from '../authentication/oidc/authentication-config.ts'
 import { accessFiles } from '../authentication/oidc/issuer-access.ts'
-import { createOidcSignIn, type OidcSignIn } from '../authentication/oidc/oidc.ts'
+import { createOidcSignIn } from '../authentication/oidc/oidc.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createTokenReviewSignIn } from '../authentication/token-review/token-review.ts'
 import {
@@ -20,25 +18,21 @@ import {
 } from '../authentication/x509/client-ca.ts'
 import { certificatePrefixes } from '../authentication/x509/client-ca.ts'
 import { createX509SignIn } from '../authentication/x509/x509.ts'
-import type { ReviewClient } from '../cluster/review-client.ts'
-import type { ProxyFor } from '../config/egress-proxy.ts'
 import type { ConfigurationReading } from '../config/load.ts'
 import { valueAt } from '../config/path.ts'
 import { ConfigError } from '../config/problem.ts'
-import type { Configuration } from '../config/schema.ts'
 import type { SignInField } from '../config/schema/authentication.ts'
-import type { ClientConnection } from '../http/exchange.ts'
 import { throttledLog } from '../log-throttle.ts'
-import type { Log } from '../log.ts'
-import type { Metrics } from '../metrics.ts'
 import { reportClientTrust } from './certificate-report.ts'
 import {
+  findUnknownIssuers,
   findUnpublished,
   findUnusablePages,
   findUnusedMethods,
   findUnusedOptions,
   warnOfAccess,
 } from './issuer-checks.ts'
+import { issuedCertificates } from './issued-certificates.ts'
 import {
   startReloadable,
   type LoadedPart,
@@ -46,30 +40,7 @@ import {
   type PartReport,
   type Reloadable,
 } from './reloadable.ts'
-
-type AuthenticationOptions = Configuration['authentication']
-
-export interface SignInEffects {
-  /** For connections to issuers. */
-  readonly proxyFor: ProxyFor
-  readonly log: Log
-  readonly metrics: Metrics
-  /** Asks the API server as Gatehouse. */
-  readonly reviewClient: Pick<ReviewClient, 'post'>
-  /** Passes a client CA bundle to the listener, which requests client certificates issued under it. */
-  readonly trustClients: (clientTrust: ClientTrust) => void
-  /** Which client CA bundle is in effect; certificates that were judged by another one are void. */
-  readonly trustGeneration: () => number
-  /** The certificates that the client of a connection sent, its own first. */
-  readonly chainOf: (connection: ClientConnection) => readonly X509Certificate[]
-  /** The issuers in effect, for the discovery document and the pages. */
-  readonly publishIssuers: (
-    configuration: AuthenticationConfiguration,
-    verifyLogoutToken: OidcSignIn['verifyLogoutToken'],
-  ) => void
-  /** A method may no longer accept what it accepted before: running requests are rechecked. */
-  readonly onRevoked: (signIn: SignIn) => void
-}
+import type { AuthenticationOptions, SignInEffects, SignInKind } from './sign-in-kind.ts'
 
 /** A method that the configuration enables, its part loaded. */
 export interface LoadedSignIn {
@@ -82,15 +53,6 @@ export interface LoadedSignIn {
 export interface StartedSignIn {
   readonly signIn: SignIn
   readonly reloadable: Reloadable
-}
-
-interface SignInKind<T> {
-  /** Undefined when the configuration does not enable it, or names a file that cannot be read. */
-  part(reading: ConfigurationReading): Part<T> | undefined
-  create(
-    options: AuthenticationOptions,
-    effects: SignInEffects & { readonly revoked: () => void },
-  ): { readonly signIn: SignIn; readonly update: (next: T) => void }
 }
 
 type LoadPart = <T>(part: Part<T> | undefined) => LoadedPart<T> | undefined
@@ -174,7 +136,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
     const file = reading.fileAt(['authentication', 'configFile'])
     if (file === undefined) return undefined
     const authentication = reading.configuration?.authentication
-    const { issuers = [] } = authentication ?? {}
+    const { issuers = [], issuedCertificates: issued } = authentication ?? {}
     const options = authentication && {
       issuers,
       certificatePrefixes: certificatePrefixes(authentication.x509),
@@ -185,6 +147,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
       ...findUnusedOptions(issuers, of, reading.source),
       ...findUnusedMethods({ methods, pages }, of, reading.source),
       ...findUnusablePages(pages, of, reading.source),
+      ...findUnknownIssuers(issued, of, reading.source),
     ]
     let isStart = true
     return {
@@ -228,6 +191,7 @@ type LoadSignIn = (reading: ConfigurationReading, load: LoadPart) => LoadedSignI
  */
 const methods: Readonly<Record<SignInField, LoadSignIn>> = {
   x509: loaderOf(x509),
+  issuedCertificates: loaderOf(issuedCertificates),
   serviceAccounts: loaderOf(serviceAccounts),
   configFile: loaderOf(oidc),
 }

@@ -16,6 +16,11 @@ export interface PeerCertificate {
   readonly sha256: string
   /** Serial number, hexadecimal digits. */
   readonly serialNumber: string
+  /**
+   * The DER of a certificate that Gatehouse's own CA has signed (`authentication.issuedCertificates`);
+   * undefined for any other.
+   */
+  readonly issuedHere: Uint8Array | undefined
   /** Milliseconds since the epoch, as is `notAfter`. */
   readonly notBefore: number
   readonly notAfter: number

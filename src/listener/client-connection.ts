@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
 import { MAX_CHAIN } from '../authentication/x509/chain-links.ts'
+import { describeCertificate } from '../authentication/x509/describe-certificate.ts'
 import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
 import type { ListenerTls } from './tls.ts'
 
@@ -38,7 +39,7 @@ export function peerOf(socket: Socket): ClientAddress {
 export function describeConnection(
   socket: TLSSocket,
   { client, generation }: AcceptedFacts,
-  tls: Pick<ListenerTls, 'revocationProblem' | 'verdictEnd'>,
+  tls: Pick<ListenerTls, 'revocationProblem' | 'verdictEnd' | 'isIssuedHere'>,
   retire: () => void,
 ): ClientConnection {
   const connection: ClientConnection = {
@@ -85,20 +86,14 @@ export function canonicalAddress(address: string): string {
 function peerCertificate(
   socket: TLSSocket,
   generation: number,
-  tls: Pick<ListenerTls, 'revocationProblem' | 'verdictEnd'>,
+  tls: Pick<ListenerTls, 'revocationProblem' | 'verdictEnd' | 'isIssuedHere'>,
 ): PeerCertificate | undefined {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return undefined
-  const legacy = certificate.toLegacyObject()
   const error = verifyError(socket, tls)
   return {
-    subject: legacy.subject as unknown as PeerCertificate['subject'],
-    extKeyUsage: legacy.ext_key_usage,
-    isCA: certificate.ca,
-    sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
-    serialNumber: certificate.serialNumber,
-    notBefore: certificate.validFromDate.getTime(),
-    notAfter: certificate.validToDate.getTime(),
+    ...describeCertificate(certificate),
+    issuedHere: tls.isIssuedHere(certificate) ? certificate.raw : undefined,
     verifyError: error,
     // Signatures of foreign CAs are not verified for it.
     verdictEndsAt: error === undefined ? tls.verdictEnd(sentChain(socket)) : -Infinity,

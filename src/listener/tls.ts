@@ -8,6 +8,7 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 
 import { createChainCheck } from '../authentication/x509/certificate-recheck.ts'
 import type { ClientTrust } from '../authentication/x509/client-ca.ts'
+import { createIssuedHere } from '../authentication/issued/issued-here.ts'
 import { createVerdictEnd, type VerdictEnd } from '../authentication/x509/verdict-end.ts'
 import { opensslCiphers } from './cipher-suites.ts'
 
@@ -25,8 +26,13 @@ export interface ListenerTlsOptions {
   readonly cipherSuites: readonly string[]
   readonly serving: ServingCertificate
   readonly sni: readonly ServingCertificate[]
-  /** Undefined: client certificates are not requested. */
+  /** CAs of others that sign client certificates. */
   readonly clientTrust: ClientTrust | undefined
+  /**
+   * Gatehouse's own CAs, PEM. Without these and `clientTrust`, client certificates are not requested. No
+   * revocation list is needed for them.
+   */
+  readonly issuingCA: string | undefined
   /** The server name of pages for browsers, in lower case; undefined when there is none of their own. */
   readonly pagesName?: string | undefined
 }
@@ -41,6 +47,8 @@ export interface ListenerTls {
    * its user to choose one before it shows a page.
    */
   requestsCertificate(serverName: string): boolean
+  /** Whether one of Gatehouse's own CAs has signed a certificate. */
+  readonly isIssuedHere: (certificate: X509Certificate) => boolean
   /** How long the verdict on a chain holds that these options have accepted. */
   readonly verdictEnd: VerdictEnd
   /**
@@ -71,25 +79,52 @@ export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
       if (!exact.has(name.toLowerCase())) exact.set(name.toLowerCase(), context)
     }
   }
+  const isIssuedHere = createIssuedHere(tls.issuingCA ?? '')
   return {
     context: createSecureContext(contextOptions(tls, tls.serving)),
     contextFor: (serverName) =>
       exact.get(serverName.toLowerCase()) ?? exact.get(wildcard(serverName)),
     requestsCertificate: (serverName) =>
-      tls.clientTrust !== undefined && serverName.toLowerCase() !== tls.pagesName,
-    verdictEnd: createVerdictEnd(tls.clientTrust ?? { ca: '', crl: undefined }),
-    revocationProblem: revocationProblem(tls.clientTrust),
+      authoritiesOf(tls).length > 0 && serverName.toLowerCase() !== tls.pagesName,
+    isIssuedHere,
+    verdictEnd: verdictEnd(tls, isIssuedHere),
+    revocationProblem: revocationProblem(tls.clientTrust, isIssuedHere),
   }
 }
 
-function revocationProblem(clientTrust: ClientTrust | undefined): ListenerTls['revocationProblem'] {
+function verdictEnd(
+  { clientTrust = { ca: '', crl: undefined }, issuingCA }: ListenerTlsOptions,
+  isIssuedHere: ListenerTls['isIssuedHere'],
+): VerdictEnd {
+  const ofOthers = createVerdictEnd(clientTrust)
+  if (issuingCA === undefined) return ofOthers
+  const own = createVerdictEnd({ ca: issuingCA, crl: undefined })
+  return (chain) =>
+    chain[0] !== undefined && isIssuedHere(chain[0]) ? own(chain) : ofOthers(chain)
+}
+
+function revocationProblem(
+  clientTrust: ClientTrust | undefined,
+  isIssuedHere: ListenerTls['isIssuedHere'],
+): ListenerTls['revocationProblem'] {
   if (clientTrust?.crl === undefined) return () => undefined
   const check = createChainCheck(clientTrust)
-  return (chain, now) => check(chain(), now)
+  return (chainOf, now) => {
+    const chain = chainOf()
+    return chain[0] !== undefined && isIssuedHere(chain[0]) ? undefined : check(chain, now)
+  }
+}
+
+/** All CAs that sign client certificates, PEM. */
+function authoritiesOf({
+  clientTrust,
+  issuingCA,
+}: Pick<ListenerTlsOptions, 'clientTrust' | 'issuingCA'>): readonly string[] {
+  return [clientTrust?.ca, issuingCA].filter((pem) => pem !== undefined)
 }
 
 function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): SecureContextOptions {
-  const { clientTrust } = tls
+  const authorities = authoritiesOf(tls)
   return {
     cert: pair.certificate,
     key: pair.privateKey,
@@ -102,7 +137,7 @@ function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): Secu
     sessionIdContext: 'gatehouse',
     // As in Go, an intermediate CA alone is a trust anchor. OpenSSL's own revocation checks do not
     // work with that (authentication/x509/revocation.ts), so it is not given the lists.
-    ...(clientTrust === undefined ? {} : { ca: clientTrust.ca, allowPartialTrustChain: true }),
+    ...(authorities.length === 0 ? {} : { ca: [...authorities], allowPartialTrustChain: true }),
   }
 }
 

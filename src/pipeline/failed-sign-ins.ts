@@ -8,6 +8,7 @@ import { malformedRequest } from '../audit/malformed-request.ts'
 import type { AlertingAuditor } from '../audit/record.ts'
 import type { Authentication, Authenticator, Credentials } from '../authentication/authenticator.ts'
 import { statedIdentity } from '../authentication/stated-identity.ts'
+import { TwoCredentials } from '../authentication/union.ts'
 import type { ClientConnection } from '../http/exchange.ts'
 import { addressKey } from '../limits/address-key.ts'
 import type { FailedSignIns } from '../limits/failed-sign-ins.ts'
@@ -30,22 +31,39 @@ export interface FailureGuardEffects {
   readonly wait?: (milliseconds: number) => Promise<unknown>
 }
 
+export interface FailureGuard {
+  /** Counts what the other authenticator rejects. */
+  readonly authenticate: Authenticator
+  /**
+   * Counts a rejected credential that no authenticator takes, such as a password, and refuses it.
+   *
+   * @param user from `claimedUser`
+   * @throws StatusError the given one, after a delay, or 429
+   */
+  readonly refuse: (
+    connection: ClientConnection,
+    user: string,
+    error: StatusError,
+  ) => Promise<never>
+}
+
 /** Refusals that wait at the same time; further ones are sent at once, as to a banned address. */
 const MAX_WAITING = 1_000
 const MAX_WAITING_OF_ADDRESS = 32
 /** For those: long enough to be a delay. */
 const RETRY_MS = 1_000
 
-/** Creates an authenticator that counts what another one rejects. */
+/** Creates the guard of an authenticator. */
 export function createFailureGuard(
   { authenticate, failures, auditor }: FailureGuardOptions,
   { log, metrics, now = Date.now, wait = (ms) => sleep(ms) }: FailureGuardEffects,
-): Authenticator {
+): FailureGuard {
   const waiting = new Map<string, number>()
   let allWaiting = 0
 
-  function refuse(credentials: Credentials, error: unknown): Promise<never> {
+  function judge(credentials: Credentials, error: unknown): Promise<never> {
     if (!(error instanceof StatusError) || error.code !== 401) throw error
+    if (error.cause instanceof TwoCredentials) throw error
     const { user, isGuess } = statedIdentity(credentials, now())
     if (!isGuess) throw error
     return punish(credentials.connection, user, error)
@@ -99,17 +117,20 @@ export function createFailureGuard(
     }
   }
 
-  return (credentials) => {
-    let result: ReturnType<Authenticator>
-    try {
-      result = authenticate(credentials)
-    } catch (error) {
-      return refuse(credentials, error)
-    }
-    if (!(result instanceof Promise)) return result
-    return result.catch((error: unknown): Promise<Authentication | undefined> => {
-      return refuse(credentials, error)
-    })
+  return {
+    refuse: punish,
+    authenticate(credentials) {
+      let result: ReturnType<Authenticator>
+      try {
+        result = authenticate(credentials)
+      } catch (error) {
+        return judge(credentials, error)
+      }
+      if (!(result instanceof Promise)) return result
+      return result.catch((error: unknown): Promise<Authentication | undefined> => {
+        return judge(credentials, error)
+      })
+    },
   }
 }
 

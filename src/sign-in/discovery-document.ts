@@ -20,7 +20,15 @@ export interface DiscoveryDocument {
   readonly clusters: readonly { readonly name?: string }[]
   /** The CA of the serving certificates, PEM; absent for a public CA. */
   readonly certificateAuthority?: string
-  readonly methods: readonly OidcMethod[]
+  readonly methods: readonly (OidcMethod | LdapMethod)[]
+}
+
+/** A user name and a password, which `POST /gatehouse/api/v1/certificates` takes in place of a token. */
+export interface LdapMethod {
+  readonly name: string
+  readonly type: 'ldap'
+  readonly displayName?: string
+  readonly certificates: CertificateTerms
 }
 
 /** Authorization code with PKCE at an OpenID Connect issuer; the ID token is the credential. */
@@ -43,6 +51,15 @@ export interface OidcMethod {
   readonly extraParameters: Readonly<Record<string, string>>
   readonly redirectURIs: readonly string[]
   readonly deviceAuthorization: boolean
+  /** Absent where no certificates are issued for a sign-in by this method. */
+  readonly certificates?: CertificateTerms
+}
+
+/** For how long `POST /gatehouse/api/v1/certificates` issues certificates, in seconds. */
+export interface CertificateTerms {
+  readonly maxLifetime: number
+  /** How long after the sign-in. */
+  readonly maxSignInAge: number
 }
 
 /** What the document is made of. */
@@ -52,11 +69,17 @@ export interface DiscoverySources {
   readonly authentication: AuthenticationConfiguration | undefined
   /** PEM; undefined without `signIn.caFile`. */
   readonly servingCA: string | undefined
+  /** Undefined: no certificates are issued. */
+  readonly issuedCertificates: IssuedCertificatesOptions | undefined
 }
+
+export type IssuedCertificatesOptions = NonNullable<
+  Configuration['authentication']['issuedCertificates']
+>
 
 /** Makes the document. Methods whose issuer is not configured (any more) are left out. */
 export function discoveryDocument(sources: DiscoverySources): DiscoveryDocument {
-  const { options, authentication, servingCA } = sources
+  const { options, authentication, servingCA, issuedCertificates } = sources
   const { displayName, clusterName } = options
   return {
     apiVersion: 'gatehouse/v1',
@@ -64,7 +87,31 @@ export function discoveryDocument(sources: DiscoverySources): DiscoveryDocument 
     displayName,
     clusters: [clusterName === undefined ? {} : { name: clusterName }],
     ...(servingCA === undefined ? {} : { certificateAuthority: servingCA }),
-    methods: methodsOf(options, authentication?.issuers ?? []),
+    methods: [
+      ...methodsOf(options, authentication?.issuers ?? []).map((method) =>
+        issuedCertificates?.issuers.includes(method.issuer) === true
+          ? { ...method, certificates: termsOf(issuedCertificates) }
+          : method,
+      ),
+      ...ldapMethods(issuedCertificates),
+    ],
+  }
+}
+
+function ldapMethods(issued: DiscoverySources['issuedCertificates']): readonly LdapMethod[] {
+  if (issued === undefined) return []
+  return issued.directories.map(({ name, displayName }) => ({
+    name,
+    type: 'ldap',
+    ...(displayName === undefined ? {} : { displayName }),
+    certificates: termsOf(issued),
+  }))
+}
+
+function termsOf({ maxLifetime, maxSignInAge }: IssuedCertificatesOptions): CertificateTerms {
+  return {
+    maxLifetime: Math.floor(maxLifetime / 1_000),
+    maxSignInAge: Math.floor(maxSignInAge / 1_000),
   }
 }
 

@@ -8,6 +8,7 @@ import { StatusError } from '../status.ts'
 import {
   discoveryDocument,
   type DiscoverySources,
+  type IssuedCertificatesOptions,
   type OidcMethod,
   type SignInOptions,
 } from './discovery-document.ts'
@@ -21,13 +22,21 @@ export interface Discovery {
   readonly handle: (ownHeaders: Frame['ownHeaders']) => Handler
   updateAuthentication(next: AuthenticationConfiguration): void
   updateServingCA(pem: string): void
-  /** The methods that the document names, the one that clients choose by themselves first. */
+  /** The methods with an issuer that the document names, the one that clients choose by themselves first. */
   methods(): readonly OidcMethod[]
 }
 
 /** Creates what serves the discovery document. It is rendered again only when a source changes. */
-export function createDiscovery(options: SignInOptions): Discovery {
-  let sources: DiscoverySources = { options, authentication: undefined, servingCA: undefined }
+export function createDiscovery(
+  options: SignInOptions,
+  issuedCertificates?: IssuedCertificatesOptions,
+): Discovery {
+  let sources: DiscoverySources = {
+    options,
+    authentication: undefined,
+    servingCA: undefined,
+    issuedCertificates,
+  }
   let rendered: { readonly body: string; readonly etag: string } | undefined
 
   const update = (next: Partial<DiscoverySources>): void => {
@@ -43,7 +52,7 @@ export function createDiscovery(options: SignInOptions): Discovery {
   return {
     updateAuthentication: (authentication) => update({ authentication }),
     updateServingCA: (servingCA) => update({ servingCA }),
-    methods: () => discoveryDocument(sources).methods,
+    methods: () => discoveryDocument(sources).methods.filter((method) => method.type === 'oidc'),
     handle:
       (ownHeaders) =>
       async (exchange: Exchange, record: AuditRecord, observed: Observed): Promise<Handled> => {

@@ -18,6 +18,7 @@ export interface ApiStages {
 /**
  * Finds out who sends a request to `/gatehouse/api/`, by a credential of the Kubernetes API.
  *
+ * @param otherwise signs a client in that has none
  * @throws StatusError 401 without a valid credential; 403 for a locked user, a request of another site,
  * and one that asks for impersonation
  */
@@ -25,20 +26,25 @@ export async function identify(
   exchange: Exchange,
   record: AuditRecord,
   { stages, originPolicy }: { readonly stages: ApiStages; readonly originPolicy: OriginPolicy },
+  otherwise: () => Promise<Authentication> = noCredential,
 ): Promise<Authentication> {
   const { connection, rawHeaders } = exchange.request
   const headers = inspectHeaders(rawHeaders)
-  const authentication = await stages.authenticate({
+  const recognized = await stages.authenticate({
     connection,
     authorization: headers.authorization,
     webSocketToken: undefined,
     rawHeaders,
   })
-  if (authentication === undefined) throw unauthorized('no credential')
+  const authentication = recognized ?? (await otherwise())
   record.authenticated(authentication)
   exchange.recognized()
   refuseCrossSite(connection, headers, originPolicy)
   refuseLocked(stages.locks, authentication, connection)
   if (headers.impersonation !== undefined) refuseImpersonation(headers.impersonation)
   return authentication
+}
+
+async function noCredential(): Promise<never> {
+  throw unauthorized('no credential')
 }

@@ -4,9 +4,7 @@ import { describeIssues } from '../config/issues.ts'
 import { fieldName } from '../config/path.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { StatusError } from '../status.ts'
-
-const MAX_BODY_BYTES = 16_384
-const BODY_DEADLINE_MS = 10_000
+import { readBody } from './read-body.ts'
 
 /**
  * Reads a small JSON body and checks it.
@@ -22,7 +20,8 @@ export async function readJson<S extends z.ZodType>(
   if (type !== 'application/json' || exchange.request.isUpgrade) {
     throw badBody('the body must be JSON, with Content-Type: application/json', exchange)
   }
-  const raw = parse(await readBody(exchange))
+  if (!exchange.request.hasBody) throw badBody('the request has no body', exchange)
+  const raw = parse((await readBody(exchange)).toString())
   const result = schema.safeParse(raw)
   if (result.success) return result.data
   const problems = describeIssues(result.error.issues, schema, raw).map(
@@ -37,34 +36,6 @@ function parse(text: string): unknown {
   } catch {
     throw new StatusError('BadRequest', 'the body is not valid JSON')
   }
-}
-
-function readBody(exchange: Exchange): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    const fail = (message: string): void => {
-      clearTimeout(timer)
-      reject(badBody(message, exchange))
-    }
-    const timer = setTimeout(() => fail('the body did not arrive in time'), BODY_DEADLINE_MS)
-    if (!exchange.request.hasBody) {
-      fail('the request has no body')
-      return
-    }
-    exchange.receiveBody({
-      onData(chunk) {
-        size += chunk.length
-        if (size > MAX_BODY_BYTES) fail(`the body is larger than ${MAX_BODY_BYTES} bytes`)
-        else chunks.push(chunk)
-      },
-      onEnd() {
-        clearTimeout(timer)
-        resolve(Buffer.concat(chunks).toString())
-      },
-      onError: () => fail('the body broke off'),
-    })
-  })
 }
 
 function badBody(message: string, { request }: Exchange): StatusError {

@@ -8,6 +8,7 @@ export interface Routes {
   readonly discovery: Handler
   readonly whoami: Handler
   readonly locks: Handler
+  readonly certificates: Handler
   /** Undefined when no pages are configured. */
   readonly pages?: PageRoutes | undefined
   /** Everything else: the Kubernetes API. */
@@ -19,6 +20,7 @@ export const DISCOVERY_PATH = '/.well-known/gatehouse'
 const OWN_PREFIX = '/gatehouse'
 const WHOAMI_PATH = `${OWN_PREFIX}/api/whoami`
 const LOCKS_PATH = `${OWN_PREFIX}/api/locks`
+const CERTIFICATES_PATH = `${OWN_PREFIX}/api/v1/certificates`
 
 export interface RoutesEffects {
   /** Members are read anew for every request. */
@@ -30,7 +32,7 @@ export interface RoutesEffects {
  * query has no influence. Those of Gatehouse itself have a limit of their own.
  */
 export function createRoutes(
-  { discovery, whoami, locks, pages, kubernetes }: Routes,
+  { discovery, whoami, locks, certificates, pages, kubernetes }: Routes,
   { stages }: RoutesEffects,
 ): (request: ClientRequest) => Handler {
   const limited = (select: (path: string, request: ClientRequest) => Handler): Handler => {
@@ -46,6 +48,7 @@ export function createRoutes(
     if (path === DISCOVERY_PATH) return discovery
     if (path === WHOAMI_PATH) return whoami
     if (path === LOCKS_PATH) return locks
+    if (path === CERTIFICATES_PATH) return certificates
     if (pages === undefined) return notFound
     if (path !== '/' && pages.isForPages(request)) return pages.byPath.get(path) ?? notFound
     return pages.isBrowser(request) ? pages.start : notFound

@@ -80,6 +80,17 @@ test('an address that tries tokens is banned, and learns until when', async () =
   expect(api.received).toEqual([])
 })
 
+test('a certificate beside them does not hide tokens that are tried', async () => {
+  const unknown = await createAuthority({ commonName: 'unknown' })
+  for (const certificate of [
+    await attack.gatehouse.certificate(),
+    await unknown.issue({ commonName: 'ada', usages: ['client'] }),
+  ]) {
+    const found = await statuses(5, async () => ({ authorization: await forged(), certificate }))
+    expect(found.at(-1)).toBe(429)
+  }
+})
+
 test('a valid credential passes a banned address, new ones and known ones', async () => {
   const known = `Bearer ${await attack.gatehouse.token()}`
   expect((await get({ authorization: known })).status).toBe(200)
@@ -127,6 +138,14 @@ describe('nobody is banned', () => {
     expect(await statuses(8, async () => ({ authorization: expired }))).toEqual(Array(8).fill(401))
     const claims = { exp: 1_000_000_000 }
     expect(await statuses(8, async () => ({ authorization: await forged(claims) }))).toEqual(
+      Array(8).fill(401),
+    )
+  })
+
+  test('for a valid token beside a valid certificate', async () => {
+    const authorization = `Bearer ${await attack.gatehouse.token()}`
+    const certificate = await attack.gatehouse.certificate()
+    expect(await statuses(8, async () => ({ authorization, certificate }))).toEqual(
       Array(8).fill(401),
     )
   })

@@ -8,7 +8,7 @@ import { createSignInUnion } from '../../src/authentication/union.ts'
 import { StatusError } from '../../src/status.ts'
 import type { PeerCertificate } from '../../src/http/exchange.ts'
 
-const CERTIFICATE = {} as PeerCertificate
+const CERTIFICATE = { sha256: 'abcd' } as PeerCertificate
 
 function authentication(method: string, username = 'ada'): Authentication {
   return { user: { username, uid: '', groups: [], extra: {} }, method, annotations: {} }
@@ -35,7 +35,10 @@ const oidc = (
   judge: () => Authentication | Promise<Authentication> = () => authentication('oidc'),
 ) => signIn('oidc', 'token', judge)
 
-function union(signIns: readonly SignIn[] = [x509(), oidc()]) {
+function union(
+  signIns: readonly SignIn[] = [x509(), oidc()],
+  checkCertificate: (certificate: PeerCertificate) => void = () => undefined,
+) {
   const results: string[] = []
   const authenticate = createSignInUnion(
     {
@@ -48,6 +51,7 @@ function union(signIns: readonly SignIn[] = [x509(), oidc()]) {
       onResult: (method, result) => results.push(`${method} ${result}`),
       onGroupsDropped: ({ username }, groups) =>
         results.push(`${username} ${JSON.stringify(groups)}`),
+      checkCertificate,
     },
   )
   return { authenticate, results }
@@ -162,6 +166,53 @@ test('a user that two methods share keeps the method and annotations of the one 
   await authenticate(credentials({ certificate: true }))
   const second = await authenticate(credentials({ authorization: 'Bearer t' }))
   expect(second).toMatchObject({ method: 'oidc', annotations: { from: 'token' } })
+})
+
+test('a method whose users others have named may give names that these reserve', async () => {
+  const reserving = { ...oidc(), reserves: () => 'reserved' }
+  const issued = { ...x509(() => authentication('issued')), namesAnyone: true }
+  const { authenticate } = union([issued, reserving])
+  expect(await authenticate(credentials({ certificate: true }))).toMatchObject({ method: 'issued' })
+})
+
+describe('a token that is bound to a certificate', () => {
+  const bound = (boundTo: string) => oidc(() => ({ ...authentication('oidc'), boundTo }))
+  const both = { certificate: true, authorization: 'Bearer t' }
+
+  test('passes with this certificate, and its user is the user of the request', async () => {
+    const { authenticate, results } = union([x509(() => expect.fail()), bound('abcd')])
+    expect(await authenticate(credentials(both))).toMatchObject({ method: 'oidc' })
+    const browser = { certificate: true, webSocketToken: 't' }
+    expect(await authenticate(credentials(browser))).toMatchObject({ method: 'oidc' })
+    expect(results).toEqual(['oidc ok', 'oidc ok'])
+  })
+
+  test.for([
+    ['without a certificate', 'abcd', { authorization: 'Bearer t' }, /did not come with it/],
+    ['with another certificate', 'abce', both, /bound to another client certificate/],
+  ] as const)('is refused %s', ([, boundTo, given, cause]) => {
+    expect(() => union([x509(), bound(boundTo)]).authenticate(credentials(given))).toThrow(
+      expect.objectContaining({
+        code: 401,
+        cause: expect.objectContaining({
+          message: expect.stringMatching(cause) as string,
+        }) as Error,
+      }),
+    )
+  })
+
+  test('is refused with a certificate that would not be accepted alone', () => {
+    const { authenticate } = union([x509(), bound('abcd')], () => {
+      throw unauthorized('revoked')
+    })
+    expect(() => authenticate(credentials(both))).toThrow('Unauthorized')
+  })
+
+  test('is checked with every request, although the token is known', () => {
+    const { authenticate } = union([x509(), bound('abcd')])
+    expect(authenticate(credentials(both))).toBeDefined()
+    expect(() => authenticate(credentials({ authorization: 'Bearer t' }))).toThrow('Unauthorized')
+  })
 })
 
 describe('is refused', () => {

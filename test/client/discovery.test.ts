@@ -59,6 +59,7 @@ test('what Gatehouse serves is what the client reads', async () => {
   const made = discoveryDocument({
     options,
     authentication: { issuers: [issuer] },
+    issuedCertificates: undefined,
     servingCA: undefined,
   })
   expect(await fetchDiscovery(ORIGIN, serving(JSON.stringify(made)))).toEqual({

@@ -16,6 +16,7 @@ const METHOD: OidcMethod = {
   extraParameters: {},
   redirectURIs: ['http://localhost:8000'],
   deviceAuthorization: false,
+  certificates: undefined,
 }
 
 function argumentsFor(extraParameters: Record<string, string>): readonly string[] {

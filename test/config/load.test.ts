@@ -204,7 +204,7 @@ describe('a problem names file, line, field and fix', () => {
       name: 'a configuration without an authentication method',
       text: GOOD.replace('  x509: { clientCAFile: ca.crt }', '  tokenCacheSize: 5'),
       expected: [
-        'gatehouse.yaml:6:1: authentication: no authentication method is configured (set one or more of configFile, x509, serviceAccounts)',
+        'gatehouse.yaml:6:1: authentication: no authentication method is configured (set one or more of configFile, x509, issuedCertificates, serviceAccounts)',
       ],
     },
     {

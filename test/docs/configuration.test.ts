@@ -98,7 +98,12 @@ async function startWithEveryFile(
     usages: ['server'],
   })
   const keys = JSON.stringify({ keys: [(await createSigningKey('first')).publicJwk] })
+  const issuing = await createAuthority({ commonName: 'issuing' })
   const files = {
+    'issuing-ca.crt': issuing.certificatePem,
+    'issuing-ca.key': issuing.keyPem,
+    'ldap-ca.crt': authority.certificatePem,
+    'ldap-password': 'password',
     'ca.crt': authority.certificatePem,
     'ca.crl':
       (await authority.revoke([])) + (await partners.revoke([])) + (await proxies.revoke([])),
@@ -145,6 +150,24 @@ async function startWithEveryFile(
             caFile: join(folder, 'proxies-ca.crt'),
             trustedNetworks: ['192.0.2.1'],
           },
+        },
+        issuedCertificates: {
+          caFile: join(folder, 'issuing-ca.crt'),
+          privateKeyFile: join(folder, 'issuing-ca.key'),
+          issuers: [KNOWN_ISSUER],
+          directories: [
+            {
+              name: 'company-ldap',
+              // Nobody listens there: the files are read all the same.
+              servers: ['ldaps://127.0.0.1:1'],
+              caFile: join(folder, 'ldap-ca.crt'),
+              bindDN: 'cn=gatehouse',
+              bindPasswordFile: join(folder, 'ldap-password'),
+              users: { baseDN: 'dc=example' },
+              usernamePrefix: 'ldap:',
+              groupPrefix: 'ldap:',
+            },
+          ],
         },
         configFile: join(folder, 'issuers.yaml'),
         issuers: [

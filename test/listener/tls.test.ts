@@ -63,6 +63,7 @@ describe('the certificate for a server name', async () => {
       await pair(['internal.example']),
     ],
     clientTrust: undefined,
+    issuingCA: undefined,
   })
   const [first, explicit] = ['internal.example', 'explicit.example'].map((name) =>
     tls.contextFor(name),
@@ -84,5 +85,33 @@ describe('the certificate for a server name', async () => {
     expect(tls.contextFor('default.example')).toBeUndefined()
     expect(tls.contextFor('a.b.internal.example')).toBeUndefined()
     expect(tls.contextFor('10.0.0.1')).toBeUndefined()
+  })
+})
+
+describe('a certificate of the client', async () => {
+  const [serving, issuing] = [
+    await createAuthority({ commonName: 'ca' }),
+    await createAuthority({ commonName: 'issuing' }),
+  ]
+  const pair = await serving.issue({
+    commonName: 'x',
+    dnsNames: ['gatehouse.example'],
+    usages: ['server'],
+  })
+  const requestedAt = (serverName: string, issuingCA: string | undefined): boolean =>
+    buildListenerTls({
+      minVersion: 'VersionTLS12',
+      cipherSuites: [],
+      serving: { certificate: pair.certificatePem, privateKey: pair.keyPem, names: [] },
+      sni: [],
+      clientTrust: undefined,
+      pagesName: 'pages.example',
+      issuingCA,
+    }).requestsCertificate(serverName)
+
+  test("is requested where Gatehouse's own CA is the only one, but not at the name of the pages", () => {
+    expect(requestedAt('gatehouse.example', issuing.certificatePem)).toBe(true)
+    expect(requestedAt('Pages.example', issuing.certificatePem)).toBe(false)
+    expect(requestedAt('gatehouse.example', undefined)).toBe(false)
   })
 })

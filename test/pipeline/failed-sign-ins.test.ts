@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 
 import type { Authenticator, Credentials } from '../../src/authentication/authenticator.ts'
 import { unauthorized } from '../../src/authentication/bearer.ts'
+import { claimedUser } from '../../src/authentication/stated-identity.ts'
 import type { FailureVerdict } from '../../src/limits/failed-sign-ins.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { createFailureGuard } from '../../src/pipeline/failed-sign-ins.ts'
@@ -20,7 +21,9 @@ beforeEach(() => {
   waits = []
 })
 
-function guard(authenticate: Authenticator, verdict: Partial<FailureVerdict> = {}) {
+const guard = (...args: Parameters<typeof guardOf>) => guardOf(...args).authenticate
+
+function guardOf(authenticate: Authenticator, verdict: Partial<FailureVerdict> = {}) {
   return createFailureGuard(
     {
       authenticate,
@@ -140,4 +143,15 @@ test('only some refusals of an address wait; further ones are refused at once, o
   await expect.poll(() => waits).toHaveLength(34)
   waits[33]?.end()
   expect(await again).toBe(REJECTED)
+})
+
+test('a rejected password is counted for the claimed user, and its refusal waits as any other', async () => {
+  const { refuse } = guardOf(reject, { delay: 400 })
+  const { connection } = credentials()
+  const refused = refuse(connection, claimedUser('ldap', 'company', 'ada'), REJECTED)
+  refused.catch(() => undefined)
+  await expect.poll(() => waits).toHaveLength(1)
+  waits[0]?.end()
+  await expect(refused).rejects.toBe(REJECTED)
+  expect(counted).toEqual([['192.0.2.7', claimedUser('ldap', 'company', 'ada')]])
 })

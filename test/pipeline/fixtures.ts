@@ -80,6 +80,7 @@ export function fakeAuditor(steps: string[] = [], recorded?: Promise<boolean>) {
         resolved: step('resolved'),
         authenticated: step('authenticated'),
         impersonated: step('impersonated'),
+        issued: step('issued'),
         decided(decision) {
           steps.push('decided')
           decisions.push(decision)

@@ -66,6 +66,7 @@ export async function startBareListener(
         serving: { certificate: serving.certificatePem, privateKey: serving.keyPem, names: [] },
         sni: [],
         clientTrust: undefined,
+        issuingCA: undefined,
       }),
       requestClientCertificate: false,
       ...more,

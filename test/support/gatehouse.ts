@@ -62,6 +62,11 @@ export interface TestGatehouseOptions {
   readonly issuerOptions?: Readonly<Record<string, unknown>>
   /** More files beside the configuration, by name. */
   readonly files?: Readonly<Record<string, string>>
+  /**
+   * Members of `authentication.issuedCertificates`, which is configured with a CA in issuing-ca.crt for
+   * sign-ins at the test's issuer. Default: Gatehouse issues no certificates.
+   */
+  readonly issuing?: Readonly<Record<string, unknown>>
   /** Whether to wait until Gatehouse is ready; true by default. */
   readonly waitsForReadiness?: boolean
   /** Authentication methods that are not configured. */
@@ -78,6 +83,8 @@ export interface TestGatehouse {
   readonly ca: string
   readonly servingAuthority: Authority
   readonly clientAuthority: Authority
+  /** The CA in issuing-ca.crt. */
+  readonly issuingAuthority: Authority
   readonly issuer: TestIssuer
   readonly signingKey: SigningKey
   /** The lines of the operational log so far. */
@@ -124,9 +131,10 @@ export function upstreamOf(api: ApiServer): TestUpstream {
 export async function startTestGatehouse(options: TestGatehouseOptions): Promise<TestGatehouse> {
   const directory = await mkdtemp(join(tmpdir(), 'gatehouse-test-'))
   const file = (name: string): string => join(directory, name)
-  const [servingAuthority, clientAuthority, signingKey] = await Promise.all([
+  const [servingAuthority, clientAuthority, issuingAuthority, signingKey] = await Promise.all([
     createAuthority({ commonName: 'serving' }),
     createAuthority({ commonName: 'users' }),
+    createAuthority({ commonName: 'issuing' }),
     createSigningKey('first'),
   ])
   const issuer = await startIssuer([signingKey.publicJwk])
@@ -140,6 +148,8 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
     writeFile(file('serving.crt'), serving.certificatePem),
     writeFile(file('serving.key'), serving.keyPem, SECRET),
     writeFile(file('client-ca.crt'), clientAuthority.certificatePem),
+    writeFile(file('issuing-ca.crt'), issuingAuthority.certificatePem),
+    writeFile(file('issuing-ca.key'), issuingAuthority.keyPem, SECRET),
     // For signIn.caFile.
     writeFile(file('serving-ca.crt'), servingAuthority.certificatePem),
     writeFile(file('rules.yaml'), stringify(options.rules ?? ALLOW_ALL)),
@@ -151,7 +161,9 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
   ])
   const { issuerOptions } = options
   const issuers = issuerOptions === undefined ? [] : [{ url: issuer.url, ...issuerOptions }]
-  const base = overlay(baseConfiguration(options.without ?? []), { authentication: { issuers } })
+  const base = overlay(baseConfiguration(options.without ?? []), {
+    authentication: { issuers, ...issuedCertificates(options.issuing, issuer) },
+  })
   const configuration = overlay(base, options.configuration)
   await writeFile(file('gatehouse.yaml'), stringify(configuration))
 
@@ -182,6 +194,7 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
     ca: servingAuthority.certificatePem,
     servingAuthority,
     clientAuthority,
+    issuingAuthority,
     issuer,
     signingKey,
     log: lines,
@@ -217,6 +230,12 @@ export async function waitUntilReady(probesUrl: string): Promise<void> {
     await sleep(50)
   }
   throw new Error(`not ready:\n${body}`)
+}
+
+function issuedCertificates(members: TestGatehouseOptions['issuing'], issuer: TestIssuer) {
+  if (members === undefined) return {}
+  const files = { caFile: 'issuing-ca.crt', privateKeyFile: 'issuing-ca.key' }
+  return { issuedCertificates: { ...files, issuers: [issuer.url], ...members } }
 }
 
 function authenticationOf(issuer: TestIssuer): unknown {

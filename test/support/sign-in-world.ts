@@ -37,6 +37,10 @@ export interface SignInWorldOptions {
   readonly signIn?: Readonly<Record<string, unknown>>
   /** Members of `locks`. */
   readonly locks?: Readonly<Record<string, unknown>>
+  /** Members of `authentication.issuedCertificates`; by default, no certificates are issued. */
+  readonly issuing?: Readonly<Record<string, unknown>>
+  /** More files beside the configuration, by name. */
+  readonly files?: Readonly<Record<string, string>>
   /** The provider of another world, which is not ended with this one. */
   readonly provider?: IdentityProvider
   readonly providerCA?: string
@@ -91,6 +95,10 @@ export async function startSignInWorld(options: SignInWorldOptions = {}): Promis
   await writeFile(authentication, stringify(authenticationOf(provider, providerCA)))
   const gatehouse = await startTestGatehouse({
     upstream: options.upstream ?? upstreamOf(api!),
+    ...(options.files === undefined ? {} : { files: options.files }),
+    ...(options.issuing === undefined
+      ? {}
+      : { issuing: { issuers: [provider.issuer], ...options.issuing } }),
     configuration: {
       authentication: { configFile: authentication },
       locks: options.locks ?? {},

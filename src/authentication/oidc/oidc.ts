@@ -23,8 +23,9 @@ import {
   type Timing,
 } from './jwks.ts'
 import { readLogoutToken, type LogoutToken } from './logout-token.ts'
-import { checkRegisteredClaims, issuerUrl } from './registered-claims.ts'
+import { checkRegisteredClaims, issuerUrl, signInTime } from './registered-claims.ts'
 import { createReservedNames, type ReservedNames } from './reserved-names.ts'
+import { boundCertificate } from './token-binding.ts'
 import { createTokenCache, tokenDigest } from './token-cache.ts'
 import { verifySignature, type VerifiedPayload } from './token-signature.ts'
 import { userOf } from './token-user.ts'
@@ -63,6 +64,9 @@ export interface OidcEffects {
 const KEY_LIFETIME_MS = 24 * 3_600_000
 
 const METHOD = 'oidc'
+
+/** The annotation with the URL of the issuer whose token it was. */
+export const ISSUER_ANNOTATION = 'authentication.gatehouse/issuer'
 
 interface ActiveIssuer {
   readonly configuration: Issuer
@@ -289,9 +293,18 @@ function judgeClaims(
 ): { readonly authentication: Authentication; readonly size: number; readonly proof: Proof } {
   const { url } = issuer
   const user = userOf(claims, issuer, lookedUp)
-  const annotations = { 'authentication.gatehouse/issuer': url }
+  const boundTo = boundCertificate(claims)
+  const signedInAt = signInTime(claims)
+  const authentication: Authentication = {
+    user,
+    method: METHOD,
+    annotations: { [ISSUER_ANNOTATION]: url },
+    ...tokenIDOf(claims),
+    ...(boundTo === undefined ? {} : { boundTo }),
+    ...(signedInAt === undefined ? {} : { signedInAt }),
+  }
   return {
-    authentication: { user, method: METHOD, annotations, ...tokenIDOf(claims) },
+    authentication,
     size: payload.byteLength + identitySize(user),
     proof: { issuer: url, payload, fingerprint, user, lookedUp },
   }

@@ -83,6 +83,16 @@ function checkTimes(claims: JsonObject, now: number): number {
   return expiresAt
 }
 
+/**
+ * When the user signed in (`auth_time`, OpenID Connect Core section 2), in milliseconds since the epoch;
+ * undefined for a token that does not say so in a way that can be read. kube-apiserver does not read it,
+ * so it is not a reason to refuse the token.
+ */
+export function signInTime(claims: JsonObject): number | undefined {
+  const value = ownMember(claims, 'auth_time')
+  return typeof value === 'number' && value > 0 && value <= MAX_SECONDS ? value * 1_000 : undefined
+}
+
 function listed(audiences: readonly string[]): string {
   const few = audiences.slice(0, MAX_SHOWN).map(quote)
   return few.length === 0 ? 'none' : few.join(', ') + (audiences.length > MAX_SHOWN ? ', …' : '')

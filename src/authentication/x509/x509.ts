@@ -18,9 +18,11 @@ import { takenName, type CertificateNames, type NamePrefixes } from './certifica
 import { createCertificateRecheck, type CertificateRecheck } from './certificate-recheck.ts'
 import type { ClientTrust } from './client-ca.ts'
 import { createFrontProxy, type FrontedRequest, type FrontProxyOptions } from './front-proxy.ts'
+import type { CertificateDescription } from './describe-certificate.ts'
 import { describeVerifyError, timeProblem } from './verify-errors.ts'
 
-const UID_ATTRIBUTE = '1.3.6.1.4.1.57683.2'
+/** The attribute of the subject that has the UID, as in kube-apiserver. */
+export const UID_ATTRIBUTE = '1.3.6.1.4.1.57683.2'
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
 
@@ -82,11 +84,11 @@ export function createX509SignIn(
     connection: ClientConnection,
     names: CertificateNames | undefined,
   ): Authentication {
-    if (names === undefined) return identityOf(certificate)
+    if (names === undefined) return subjectIdentity(certificate)
     const [own] = chainOf(connection)
     if (own === undefined) throw unauthorized('client certificate: its connection has closed')
     const user = names(own, {
-      user: () => identityOf(certificate).user,
+      user: () => subjectIdentity(certificate).user,
       organizations: attribute(certificate.subject, 'O'),
       extra: extraOf(certificate),
     })
@@ -130,6 +132,8 @@ export function createX509SignIn(
     authenticate(credential) {
       if (credential.kind !== 'certificate') return undefined
       const { certificate } = credential
+      // Those that Gatehouse issued are authentication/issued's, whatever they contain.
+      if (certificate.issuedHere !== undefined) return undefined
       checkVerdict(certificate, generation(), now())
       let authentication = known.get(certificate)
       if (authentication === undefined) {
@@ -151,6 +155,10 @@ export function createX509SignIn(
         return cause instanceof Error ? causeOf(cause) : message
       }
     },
+    recheckBinding: (connection) =>
+      connection.peerCertificate?.issuedHere === undefined
+        ? recheck(chainOf(connection))
+        : undefined,
     // Names of certificates without a prefix are nobody else's only because others have one.
     reserves: (user) => takenName(user, prefixes),
     // Judging a certificate depends on no other system.
@@ -170,7 +178,14 @@ export function createX509SignIn(
   }
 }
 
-function checkVerdict(certificate: PeerCertificate, generation: number, now: number): void {
+/**
+ * Checks the verdict of TLS on a certificate, and what may have changed since.
+ *
+ * @param generation which loading of the CAs is in effect
+ * @param now milliseconds since the epoch
+ * @throws StatusError 401 when the certificate is not accepted
+ */
+export function checkVerdict(certificate: PeerCertificate, generation: number, now: number): void {
   const { verifyError, extKeyUsage } = certificate
   if (verifyError !== undefined) {
     throw unauthorized(`client certificate: ${describeVerifyError(verifyError, certificate, now)}`)
@@ -202,7 +217,12 @@ function checkVerdict(certificate: PeerCertificate, generation: number, now: num
   }
 }
 
-function identityOf(certificate: PeerCertificate): Authentication {
+/**
+ * The identity in the subject of a certificate.
+ *
+ * @throws StatusError 401 when there is none, or more than one
+ */
+export function subjectIdentity(certificate: CertificateDescription): Authentication {
   const { subject } = certificate
   const names = attribute(subject, 'CN')
   // Go takes the last CN of a subject that has several. Other readers may not, so it is rejected.
@@ -219,15 +239,22 @@ function identityOf(certificate: PeerCertificate): Authentication {
   return { ...originOf(certificate), user: { username, uid, groups, extra: extraOf(certificate) } }
 }
 
-function originOf({ sha256, notAfter }: PeerCertificate): Omit<Authentication, 'user'> {
+function originOf({
+  sha256,
+  serialNumber,
+  notAfter,
+}: CertificateDescription): Omit<Authentication, 'user'> {
   return {
     method: METHOD,
-    annotations: { 'authentication.gatehouse/certificate-sha256': sha256 },
+    annotations: {
+      'authentication.gatehouse/certificate-sha256': sha256,
+      'authentication.gatehouse/certificate-serial': serialNumber,
+    },
     expiresAt: notAfter,
   }
 }
 
-function extraOf({ sha256 }: PeerCertificate): UserInfo['extra'] {
+function extraOf({ sha256 }: CertificateDescription): UserInfo['extra'] {
   return { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${sha256}`] }
 }
 

@@ -71,6 +71,9 @@ async function kubeloginExec(
   effects: Pick<ObtainEffects, 'knownServers' | 'terminal'>,
 ): Promise<object> {
   const method = chooseMethod(server, discovery, name)
+  if (method.type !== 'oidc') {
+    throw new ClientFailure('usage', `kubelogin cannot sign in by the method ${method.name}`)
+  }
   await acceptClient(server, method, { acceptSharedClient }, effects)
   effects.knownServers.accept(server, method)
   const { configuration, close } = await openIssuer(method)

@@ -96,7 +96,7 @@ async function signedIn(
   const session = await obtainSession(
     {
       ...{ id, maySignIn: false, force: false, acceptSharedClient: false },
-      ...{ browser: undefined, device: false },
+      ...{ browser: undefined, device: false, certificate: false },
     },
     effectsOf(host, options),
   )

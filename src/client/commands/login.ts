@@ -7,9 +7,10 @@ import { knownCA, mergeEntry, type Merged } from '../kubeconfig/merge.ts'
 import { defaultPath, kubeconfigPaths } from '../kubeconfig/paths.ts'
 import { pluginCommand, pluginStanza } from '../kubeconfig/stanza.ts'
 import { requireWritable, updateKubeconfigs } from '../kubeconfig/update.ts'
-import { chooseMethod, obtainSession } from '../obtain-session.ts'
+import { chooseMethod, maxAgeOf, obtainSession } from '../obtain-session.ts'
 import { readCA } from '../renew-token.ts'
 import { originOf } from '../server.ts'
+import { credentialOf } from '../session/freshness.ts'
 import type { SessionId } from '../session/session.ts'
 import type { Terminal } from '../terminal.ts'
 import { trustServer, type TrustedServer } from '../trust-server.ts'
@@ -26,12 +27,17 @@ export interface ServerOptions extends CommonOptions {
   readonly switchContext: boolean
   readonly browser: boolean
   readonly device?: boolean
+  readonly certificate?: boolean
 }
 
 export interface LoginOptions extends ServerOptions {
   readonly acceptSharedClient?: boolean
+  /** Reads the password of a directory from standard input. */
+  readonly passwordStdin?: boolean
   readonly output: Output
 }
+
+const MAX_PASSWORD = 4_096
 
 /**
  * Signs in at a Gatehouse and writes the kubeconfig. The kubeconfig is written last, so that a sign-in
@@ -44,7 +50,10 @@ export async function login(url: string, options: LoginOptions, host: ClientHost
   const trusted = await findServer(url, options, host, effects.terminal)
   const { server, discovery } = trusted
   const id = sessionOf(trusted, options)
-  chooseMethod(server, discovery, id.method)
+  const method = chooseMethod(server, discovery, id.method)
+  const isPassword = method.type === 'ldap'
+  const certificate = isPassword || options.certificate === true
+  if (!isPassword && certificate) maxAgeOf(server, method)
   const session = await obtainSession(
     {
       id,
@@ -53,30 +62,49 @@ export async function login(url: string, options: LoginOptions, host: ClientHost
       acceptSharedClient: options.acceptSharedClient === true,
       browser: browserOf(host, options.browser),
       device: options.device === true,
+      certificate,
+      readPassword: options.passwordStdin === true ? () => readStdin(host) : undefined,
     },
     effects,
   )
   let whoami: WhoAmI
   try {
-    whoami = await requestWhoAmI(server, session.secrets.idToken)
+    whoami = await requestWhoAmI(server, credentialOf(session, isPassword).credential)
   } catch (error) {
     const isRejected = error instanceof ClientFailure && error.exitCode === EXIT.rejected
     if (isRejected) effects.store.remove(id)
     throw error
   }
-  const merged = await mergeServer(trusted, options, host)
+  const merged = await mergeServer(trusted, { ...options, certificate }, host)
   const { username, groups } = whoami
   const result = { server: server.origin, username, groups, ...merged }
   host.writeOut(
     formatted(options.output, result, [
       ['Signed in as', `${username} at ${discovery.displayName} (${server.origin})`],
       ['Groups', groups.join(', ')],
+      ...(certificate
+        ? [['Certificate until', until(session.facts.certificateExpiresAt)] as const]
+        : []),
       ['Context', `${merged.context} in ${merged.path}`],
     ]),
   )
   if (options.output !== 'table') return
   const context = options.switchContext ? '' : ` --context ${merged.context}`
   host.writeOut(`\nNow run: kubectl${context} get pods\n`)
+}
+
+/** The first line of standard input: a password that another program has. */
+async function readStdin(host: ClientHost): Promise<string> {
+  let text = ''
+  for await (const chunk of host.stdin() as AsyncIterable<Buffer | string>) {
+    text += chunk.toString()
+    if (text.length > MAX_PASSWORD) throw new ClientFailure('usage', 'the password is too long')
+  }
+  return text.replace(/\r?\n[\s\S]*$/, '')
+}
+
+function until(milliseconds = 0): string {
+  return new Date(milliseconds).toISOString()
 }
 
 /** The server of a URL, with a CA that the user trusts. */
@@ -123,6 +151,7 @@ export function execOf(
     ...(cache === undefined || cache === 'auto' ? [] : [`--cache=${cache}`]),
     ...(browser ? [] : ['--no-browser']),
     ...(options.device === true ? ['--device'] : []),
+    ...(options.certificate === true ? ['--certificate'] : []),
   ]
   return pluginStanza({ ...sessionOf(trusted, options), command, args })
 }

@@ -2,6 +2,7 @@ import type { ClientHost } from '../host.ts'
 import { obtainSession } from '../obtain-session.ts'
 import { requestReview, requestWhoAmI } from '../whoami-request.ts'
 import { effectsOf, sessionIdOf, type CommonOptions } from './environment.ts'
+import { credentialOf } from '../session/freshness.ts'
 import { formatted, type Output } from './output.ts'
 
 export interface WhoAmIOptions extends CommonOptions {
@@ -18,17 +19,20 @@ export async function whoami(
   host: ClientHost,
 ): Promise<void> {
   const id = sessionIdOf(host, url, options)
+  const effects = effectsOf(host, options)
+  // A sign-in with a password has a certificate and no token.
+  const certificate = (await effects.store.read(id))?.secrets.idToken === ''
   const session = await obtainSession(
     {
       ...{ id, maySignIn: false, force: false, acceptSharedClient: false },
-      ...{ browser: undefined, device: false },
+      ...{ browser: undefined, device: false, certificate },
     },
-    effectsOf(host, options),
+    effects,
   )
   const { server } = id
-  const { idToken } = session.secrets
-  const seen = await requestWhoAmI(server, idToken)
-  const refused = await requestReview(server, idToken)
+  const { credential } = credentialOf(session, certificate)
+  const seen = await requestWhoAmI(server, credential)
+  const refused = await requestReview(server, credential)
   const { username, uid, groups, method, expiresAt } = seen
   const { issuer, clientID } = session.facts
   const requests = refused === undefined ? 'accepted' : `refused: ${refused}`
@@ -48,8 +52,11 @@ export async function whoami(
       ['User', username],
       ...(uid === '' ? [] : [['UID', uid] as const]),
       ['Groups', groups.join(', ')],
-      ['Signed in by', `${method}: ${issuer} (client ${clientID})`],
-      ['Token expires', expiresAt === '' ? 'unknown' : expiresAt],
+      ['Signed in by', certificate ? method : `${method}: ${issuer} (client ${clientID})`],
+      [
+        certificate ? 'Certificate expires' : 'Token expires',
+        expiresAt === '' ? 'unknown' : expiresAt,
+      ],
       ['Requests', requests],
     ]),
   )

@@ -12,8 +12,11 @@ export interface GetTokenOptions {
   readonly cache: string
   readonly device: boolean
   readonly browser: boolean
+  /** Whether a client certificate is wanted instead of a token. */
+  readonly certificate: boolean
 }
 
+const FLAGS = ['--device', '--no-browser', '--certificate']
 const NAMES = ['server', 'account', 'method', 'ca-file', 'cache'] as const
 
 /**
@@ -27,7 +30,7 @@ export function getTokenOptions(args: readonly string[]): GetTokenOptions {
   const flags = new Set<string>()
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] ?? ''
-    if (arg === '--device' || arg === '--no-browser') {
+    if (FLAGS.includes(arg)) {
       flags.add(arg)
       continue
     }
@@ -51,6 +54,7 @@ export function getTokenOptions(args: readonly string[]): GetTokenOptions {
     cache: valueOf('cache'),
     device: flags.has('--device'),
     browser: !flags.has('--no-browser'),
+    certificate: flags.has('--certificate'),
   }
 }
 

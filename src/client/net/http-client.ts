@@ -1,5 +1,6 @@
 /** HTTP for everything that the client fetches: through proxies of the environment, with limits. */
 import { EnvHttpProxyAgent, request as sendRequest, type Dispatcher } from './undici.ts'
+import type { CertificatePair } from '../session/session.ts'
 import { trusting } from './certificates.ts'
 
 export interface HttpRequest {
@@ -36,12 +37,19 @@ const MAX_BODY_BYTES = 1_048_576
  */
 export function createHttpClient({
   ca,
+  certificate,
   isUnverified = false,
 }: {
   readonly ca: string
+  /** The client certificate. */
+  readonly certificate?: CertificatePair | undefined
   readonly isUnverified?: boolean
 }): HttpClient {
-  const tls = { ...trusting(ca), rejectUnauthorized: !isUnverified }
+  const tls = {
+    ...trusting(ca),
+    rejectUnauthorized: !isUnverified,
+    ...(certificate === undefined ? {} : { cert: certificate.certificate, key: certificate.key }),
+  }
   const dispatcher = new EnvHttpProxyAgent({
     connect: { ...tls, timeout: CONNECT_TIMEOUT_MS },
     requestTls: { ...tls, timeout: CONNECT_TIMEOUT_MS },

@@ -19,7 +19,7 @@ import { newBoundKey, sessionFrom } from './tokens.ts'
  */
 export async function signInWithCode(
   configuration: openid.Configuration,
-  { method, account, terminal, browser }: SignInRequest,
+  { method, account, terminal, browser, maxAge }: SignInRequest,
 ): Promise<Session> {
   const [state, nonce, pkceCodeVerifier] = [
     openid.randomState(),
@@ -34,6 +34,9 @@ export async function signInWithCode(
       ...method.extraParameters,
       // Somebody with several accounts must not get the one that the issuer remembers.
       ...(account === '' ? {} : accountParameters(account, method.extraParameters['prompt'])),
+      // An issuer that is asked for it says in the token when the user has signed in (OpenID Connect Core
+      // section 2, auth_time).
+      ...(maxAge === undefined ? {} : { max_age: String(maxAge) }),
       ...(key === undefined ? {} : { dpop_jkt: await key.handle.calculateThumbprint() }),
       redirect_uri: loopback.redirectURI,
       scope: scopes.join(' '),

@@ -14,7 +14,7 @@ import { newBoundKey, sessionFrom } from './tokens.ts'
  */
 export async function signInWithDevice(
   configuration: openid.Configuration,
-  { method, terminal }: SignInRequest,
+  { method, terminal, maxAge }: SignInRequest,
 ): Promise<Session> {
   try {
     if (configuration.serverMetadata().device_authorization_endpoint === undefined) {
@@ -26,6 +26,7 @@ export async function signInWithDevice(
     const verifier = openid.randomPKCECodeVerifier()
     const parameters = {
       ...method.extraParameters,
+      ...(maxAge === undefined ? {} : { max_age: String(maxAge) }),
       scope: scopes.join(' '),
       code_challenge: await openid.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',

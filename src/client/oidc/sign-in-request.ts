@@ -11,6 +11,8 @@ export interface SignInRequest {
   readonly terminal: Terminal
   /** The command that opens a browser; undefined where there is none, or none is wanted. */
   readonly browser: readonly string[] | undefined
+  /** Seconds after which the issuer has the user sign in anew; undefined: as the issuer likes. */
+  readonly maxAge: number | undefined
   /** Whether to sign in with a device code. */
   readonly device: boolean
 }

@@ -71,14 +71,26 @@ function isStored(value: unknown): value is StoredSession {
     Array.isArray(facts['scopes']) &&
     Number.isFinite(facts['renewAt']) &&
     Number.isFinite(facts['expiresAt']) &&
+    ['certificateRenewAt', 'certificateExpiresAt'].every(
+      (name) => facts[name] === undefined || Number.isFinite(facts[name]),
+    ) &&
     (secrets['sealed'] === undefined || typeof secrets['sealed'] === 'string')
   )
 }
 
 function isSecrets(value: unknown): value is Secrets {
   if (!isObject(value) || typeof value['idToken'] !== 'string') return false
-  const { refreshToken } = value
-  return refreshToken === undefined || typeof refreshToken === 'string'
+  const { refreshToken, certificate } = value
+  return (
+    (refreshToken === undefined || typeof refreshToken === 'string') &&
+    (certificate === undefined || isPair(certificate))
+  )
+}
+
+function isPair(value: unknown): boolean {
+  return (
+    isObject(value) && typeof value['certificate'] === 'string' && typeof value['key'] === 'string'
+  )
 }
 
 function parsed(text: string): unknown {

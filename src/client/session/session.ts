@@ -17,8 +17,15 @@ export interface SessionId {
 export interface Secrets {
   readonly idToken: string
   readonly refreshToken?: string
+  /** A client certificate that Gatehouse has issued, and its private key, both PEM. */
+  readonly certificate?: CertificatePair
   /** The private key to which the issuer has bound the refresh token (RFC 9449), a JWK. */
   readonly dpopKey?: webcrypto.JsonWebKey
+}
+
+export interface CertificatePair {
+  readonly certificate: string
+  readonly key: string
 }
 
 /** Everything else: who issued the token, for whom, and how to renew it. */
@@ -33,6 +40,9 @@ export interface SessionFacts {
   readonly renewAt: number
   /** When it expires. */
   readonly expiresAt: number
+  /** The same of the certificate; absent without one. */
+  readonly certificateRenewAt?: number
+  readonly certificateExpiresAt?: number
   /** Where the issuer's metadata is, and its CA, PEM; empty for the usual ones. */
   readonly discoveryURL: string
   readonly issuerCA: string

@@ -18,6 +18,7 @@ import {
 } from '../fields.ts'
 import { fieldNames } from './field-names.ts'
 import { groupSource } from './group-source.ts'
+import { issuedCertificates } from './issued-certificates.ts'
 
 const CLIENT_CA = { reload: 'client CA' }
 const ISSUERS = { reload: 'authentication configuration' }
@@ -166,6 +167,7 @@ const signInMethods = {
       'Client certificates: the common name (CN) is the user name, each organization (O) a group.',
     )
     .optional(),
+  issuedCertificates: issuedCertificates.optional(),
   serviceAccounts: z
     .strictObject({
       issuers: z

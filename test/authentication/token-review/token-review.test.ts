@@ -245,7 +245,11 @@ describe('the identity guard', () => {
         systemIdentities: { users: [], groups: [] },
         unusableGroups: 'refuse',
       },
-      { onResult: () => undefined, onGroupsDropped: () => undefined },
+      {
+        onResult: () => undefined,
+        onGroupsDropped: () => undefined,
+        checkCertificate: () => expect.fail(),
+      },
     )
   const through = async () =>
     union()({

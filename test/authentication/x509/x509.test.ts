@@ -15,6 +15,7 @@ function certificate(overrides: Partial<PeerCertificate> = {}): PeerCertificate 
     isCA: false,
     sha256: 'abcd',
     serialNumber: '0A1B',
+    issuedHere: undefined,
     notBefore: NOW - 1_000,
     notAfter: NOW + 1_000,
     verifyError: undefined,
@@ -47,7 +48,10 @@ test('CN is the user, every O is a group, and the digest identifies the credenti
       extra: { 'authentication.kubernetes.io/credential-id': ['X509SHA256=abcd'] },
     },
     method: 'x509',
-    annotations: { 'authentication.gatehouse/certificate-sha256': 'abcd' },
+    annotations: {
+      'authentication.gatehouse/certificate-sha256': 'abcd',
+      'authentication.gatehouse/certificate-serial': '0A1B',
+    },
     expiresAt: expect.any(Number) as number,
   })
 })

@@ -1,0 +1,115 @@
+/**
+ * Client certificates that Gatehouse itself has issued for a sign-in. Their subject has the user as that
+ * sign-in named it, with the prefixes of its issuer, and they are known by their CA.
+ */
+import type { X509Certificate } from 'node:crypto'
+
+import type { ClientConnection, PeerCertificate } from '../../http/exchange.ts'
+import type { Authentication, UserInfo } from '../authenticator.ts'
+import { unauthorized } from '../bearer.ts'
+import { quote } from '../quote.ts'
+import type { SignIn, SignInCheck } from '../sign-in.ts'
+import type { CertificateDescription } from '../x509/describe-certificate.ts'
+import { checkVerdict, subjectIdentity } from '../x509/x509.ts'
+import { createIssuedHere } from './issued-here.ts'
+import { readSignIn } from './sign-in-extension.ts'
+
+/** Authenticates by certificates of Gatehouse's own CA. */
+export interface IssuedSignInMethod extends SignIn {
+  /** Puts the issuing CAs into effect, PEM: the current one, and earlier ones. */
+  update(issuingCA: string): void
+}
+
+export interface IssuedEffects {
+  /** Which loading of the CAs is in effect; a verdict from another one is void. */
+  readonly generation: () => number
+  /** The certificates that the client of a connection sent, its own first. */
+  readonly chainOf: (connection: ClientConnection) => readonly X509Certificate[]
+  /** Whether certificates are issued for sign-ins at this source, under the configuration in effect. */
+  readonly isSource: (source: string) => boolean
+  readonly readiness: () => readonly SignInCheck[]
+  /** Why a user of another method must not have this name: it is of a directory. */
+  readonly reserves: (user: UserInfo) => string | undefined
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number
+}
+
+const METHOD = 'issued-certificate'
+
+/** The annotation with the issuer or directory where the user signed in. */
+export const SOURCE_ANNOTATION = 'authentication.gatehouse/source'
+
+/** Creates authentication by certificates that Gatehouse has issued. */
+export function createIssuedSignIn(effects: IssuedEffects): IssuedSignInMethod {
+  const { generation, chainOf, isSource, readiness, now = Date.now } = effects
+  // One object for one certificate, so that what is derived from it is derived once.
+  const known = new WeakMap<PeerCertificate, Authentication>()
+  let isIssuedHere = createIssuedHere('')
+
+  function sourceProblem({ annotations }: Authentication): string | undefined {
+    const source = annotations[SOURCE_ANNOTATION] ?? ''
+    return isSource(source)
+      ? undefined
+      : `certificates are no longer issued for sign-ins at ${quote(source)}`
+  }
+
+  function recheckChain(connection: ClientConnection): string | undefined {
+    const [certificate] = chainOf(connection)
+    return certificate !== undefined && isIssuedHere(certificate)
+      ? undefined
+      : 'the CA that issued the certificate is no longer one of Gatehouse'
+  }
+
+  return {
+    method: METHOD,
+    authenticate(credential) {
+      if (credential.kind !== 'certificate') return undefined
+      const { certificate } = credential
+      if (certificate.issuedHere === undefined) return undefined
+      checkVerdict(certificate, generation(), now())
+      let authentication = known.get(certificate)
+      if (authentication === undefined) {
+        authentication = issuedIdentity(certificate, certificate.issuedHere)
+        known.set(certificate, authentication)
+      }
+      const problem = sourceProblem(authentication)
+      if (problem !== undefined) throw unauthorized(`client certificate: ${problem}`)
+      return authentication
+    },
+    recheck: (authentication, connection) =>
+      sourceProblem(authentication) ?? recheckChain(connection),
+    recheckBinding: (connection) =>
+      connection.peerCertificate?.issuedHere === undefined ? undefined : recheckChain(connection),
+    reserves: (user) => effects.reserves(user),
+    namesAnyone: true,
+    readiness,
+    update(issuingCA) {
+      isIssuedHere = createIssuedHere(issuingCA)
+    },
+    close: () => undefined,
+  }
+}
+
+/**
+ * The identity in a certificate that Gatehouse has issued.
+ *
+ * @throws StatusError 401 when it cannot be read
+ */
+export function issuedIdentity(
+  certificate: CertificateDescription,
+  der: Uint8Array,
+): Authentication {
+  const { user, annotations, ...origin } = subjectIdentity(certificate)
+  const { source, signedInAt, extra, unassertedGroups } = readSignIn(der)
+  return {
+    ...origin,
+    user: {
+      ...user,
+      extra: { ...extra, ...user.extra },
+      ...(unassertedGroups.length === 0 ? {} : { unassertedGroups }),
+    },
+    method: METHOD,
+    annotations: { ...annotations, [SOURCE_ANNOTATION]: source },
+    signedInAt,
+  }
+}

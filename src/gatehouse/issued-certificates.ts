@@ -1,0 +1,221 @@
+/** Certificates that Gatehouse issues: the CA, what issues, and what accepts them. */
+import { X509Certificate } from 'node:crypto'
+
+import { createIssuedSignIn } from '../authentication/issued/issued.ts'
+import { createAuthorityCheck } from '../issuance/authority-check.ts'
+import { isTrustedBy, loadIssuingAuthority, type IssuingAuthority } from '../issuance/authority.ts'
+import { createCertificateIssuer } from '../issuance/certificate-issuer.ts'
+import { createCommandSigner } from '../issuance/command-signer.ts'
+import { signWithFile } from '../issuance/signer.ts'
+import { fileProblem, type ConfigProblem } from '../config/problem.ts'
+import { readText } from '../config/read-text.ts'
+import { certificateBlocks } from '../pem.ts'
+import { createTokenBuckets } from '../limits/token-bucket.ts'
+import { throttledLog } from '../log-throttle.ts'
+import { StatusError } from '../status.ts'
+import {
+  createDirectorySignIn,
+  LDAP_SOURCE,
+  type DirectorySignInOptions,
+} from '../issuance/directory-sign-in.ts'
+import { createDirectory } from '../ldap/directory.ts'
+import { loadDirectorySecrets } from '../ldap/load-secrets.ts'
+import type { DirectorySecrets } from '../ldap/options.ts'
+import type { UserInfo } from '../authentication/authenticator.ts'
+import { quote } from '../authentication/quote.ts'
+import { valueAt, type Path } from '../config/path.ts'
+import { addressKey } from '../limits/address-key.ts'
+import { reportIssuingCA } from './certificate-report.ts'
+import type { SignInKind } from './sign-in-kind.ts'
+
+const MAX_TRACKED_USERS = 20_000
+
+/** What is read from files. */
+export interface IssuedCertificatesParts {
+  readonly authority: IssuingAuthority
+  /** In the order of the configuration. */
+  readonly directories: readonly DirectorySecrets[]
+}
+
+export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
+  part({ fileAt, raw }) {
+    const path: Path = ['authentication', 'issuedCertificates']
+    const caFile = fileAt([...path, 'caFile'])
+    const privateKeyFile = fileAt([...path, 'privateKeyFile'])
+    if (caFile === undefined) return undefined
+    const listed = valueAt(raw, [...path, 'directories'])
+    const directories = Array.from(Array.isArray(listed) ? listed : [], (_, i) => ({
+      caFile: fileAt([...path, 'directories', i, 'caFile']) ?? '',
+      bindPasswordFile: fileAt([...path, 'directories', i, 'bindPasswordFile']) ?? '',
+    })).filter((files) => files.caFile !== '' && files.bindPasswordFile !== '')
+    return {
+      what: 'issued certificates',
+      files: () => [
+        caFile,
+        ...(privateKeyFile === undefined ? [] : [privateKeyFile]),
+        ...directories.flatMap((files) => Object.values(files)),
+      ],
+      load: () => ({
+        authority: loadIssuingAuthority({ caFile, privateKeyFile }),
+        directories: directories.map(loadDirectorySecrets),
+      }),
+      report: ({ authority }, now) =>
+        reportIssuingCA(
+          {
+            caFile,
+            secretFiles: [
+              ...(privateKeyFile === undefined ? [] : [privateKeyFile]),
+              ...directories.map(({ bindPasswordFile }) => bindPasswordFile),
+            ],
+          },
+          authority.bundle,
+          now,
+        ),
+    }
+  },
+  create({ issuedCertificates: options }, effects) {
+    if (options === undefined) throw new Error('issuedCertificates is not configured')
+    const { log, reviewClient, trustIssued, trustGeneration, chainOf } = effects
+    const throttled = throttledLog(log)
+    const onFailure = (problem: string): void =>
+      throttled.error({ problem }, 'a certificate could not be signed')
+    let current: IssuingAuthority | undefined
+    const authority = (): IssuingAuthority => {
+      if (current === undefined) throw new Error('the issuing CA has not been loaded')
+      return current
+    }
+    let secrets: readonly DirectorySecrets[] = []
+    const sources = new Set(options.directories.map(({ name }) => LDAP_SOURCE + name))
+    const isSource = (source: string): boolean =>
+      sources.has(source) || (options.issuers.includes(source) && effects.isIssuer(source))
+    const check = createAuthorityCheck({
+      reviewClient,
+      authority: () => authority().certificate,
+      others: () => [
+        { what: 'authentication.x509', bundle: effects.clientCA() },
+        { what: 'the CA of the API server in upstream', bundle: reviewClient.authorities() },
+      ],
+      onUnreadable: (status) =>
+        throttled.warn(
+          { status },
+          'cannot check whether the API server trusts the issuing CA for clients: allow Gatehouse to read the ConfigMap kube-system/extension-apiserver-authentication',
+        ),
+      now: () => performance.now(),
+    })
+    const signIn = createIssuedSignIn({
+      generation: trustGeneration,
+      chainOf,
+      isSource,
+      readiness: () => [{ name: 'issuing-ca', problem: check.problem(), wasTried: check.wasTried }],
+      reserves: (user) => reservedByDirectory(user, options.directories),
+    })
+    const { maxLifetime, maxSignInAge, signCommand, perUser } = options
+    const users = createTokenBuckets(perUser, MAX_TRACKED_USERS)
+    const directories = options.directories.map((directory, i) => {
+      const signInAt = createDirectorySignIn(directory, {
+        directory: createDirectory(directory, () => secretsAt(secrets, i)),
+        guard: (user) => effects.guardUser(user, signIn),
+        addressKey,
+        onUnavailable: (problem) =>
+          throttled.warn({ directory: directory.name, problem }, 'a directory cannot be reached'),
+        onLimit: effects.onCertificateLimit,
+        now: () => Date.now(),
+      })
+      return [directory.name, signInAt] as const
+    })
+    effects.publishCertificates({
+      directories: new Map(directories),
+      issuer: createCertificateIssuer(
+        { maxLifetime, maxSignInAge },
+        {
+          authority,
+          sign:
+            signCommand === undefined
+              ? signWithFile
+              : createCommandSigner(signCommand, { onFailure }),
+          isSource,
+          admit(username) {
+            const { allowed, waitMs } = users.take(username, performance.now())
+            if (allowed) return
+            effects.onCertificateLimit()
+            throw tooMany(Math.ceil(waitMs / 1_000))
+          },
+          checkAuthority: () => check.require(),
+          now: () => Date.now(),
+        },
+      ),
+    })
+    return {
+      signIn,
+      update(next) {
+        const { bundle } = next.authority
+        current = next.authority
+        secrets = next.directories
+        trustIssued(bundle)
+        signIn.update(bundle)
+        check.again()
+      },
+    }
+  },
+}
+
+function secretsAt(secrets: readonly DirectorySecrets[], i: number): DirectorySecrets {
+  const found = secrets[i]
+  if (found === undefined) throw new Error('the files of the directory have not been loaded')
+  return found
+}
+
+/** Names with the prefix of a directory are of its users alone. */
+function reservedByDirectory(
+  { username, groups }: UserInfo,
+  directories: readonly Pick<DirectorySignInOptions, 'name' | 'usernamePrefix' | 'groupPrefix'>[],
+): string | undefined {
+  for (const { name, usernamePrefix, groupPrefix } of directories) {
+    const taken = [
+      ...(username.startsWith(usernamePrefix) ? [username] : []),
+      ...groups.filter((group) => group.startsWith(groupPrefix)),
+    ]
+    if (taken[0] === undefined) continue
+    return `${quote(taken[0])} begins with the prefix of the directory ${quote(name)}, so only its users may have it`
+  }
+  return undefined
+}
+
+function tooMany(seconds: number): StatusError {
+  return new StatusError(
+    'TooManyRequests',
+    'too many certificates were issued to you: use the one that you have, or try again later',
+    { details: { retryAfterSeconds: seconds }, headers: { 'Retry-After': String(seconds) } },
+  )
+}
+
+/** CAs of others, PEM, and what names them. */
+export interface OtherAuthorities {
+  readonly what: string
+  readonly bundle: string
+}
+
+/** Problems of an issuing CA that is a CA of others, or below one: who trusts them would trust it. */
+export function checkIssuingCA(file: string, others: readonly OtherAuthorities[]): ConfigProblem[] {
+  const [pem] = certificateBlocks(readText(file, () => undefined) ?? '')
+  const certificate = pem === undefined ? undefined : parsed(pem)
+  // What is not a certificate is reported by itself.
+  if (certificate === undefined) return []
+  return others
+    .filter(({ bundle }) => isTrustedBy(certificate, bundle))
+    .map(({ what }) =>
+      fileProblem(
+        file,
+        `is trusted by ${what}`,
+        'use a CA of Gatehouse alone, with a key of its own, that no other CA has signed',
+      ),
+    )
+}
+
+function parsed(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,111 @@
+/** Signs users of a directory in by their passwords, and counts the attempts. */
+import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
+import { SOURCE_ANNOTATION } from '../authentication/issued/issued.ts'
+import { createAttempts } from '../ldap/attempts.ts'
+import { DirectoryUnavailable } from '../ldap/connection.ts'
+import { DirectoryRefused, type Directory } from '../ldap/directory.ts'
+import { StatusError } from '../status.ts'
+
+export interface DirectorySignInOptions {
+  readonly name: string
+  readonly usernamePrefix: string
+  readonly groupPrefix: string
+  readonly attempts: {
+    readonly perUser: number
+    readonly perAddress: number
+    /** Milliseconds. */
+    readonly window: number
+  }
+}
+
+export interface DirectorySignInEffects {
+  readonly directory: Directory
+  /**
+   * The user as may be asserted.
+   *
+   * @throws StatusError 403 for an identity that must not be
+   */
+  readonly guard: (user: UserInfo) => UserInfo
+  /** Makes one key of an address. */
+  readonly addressKey: (address: string) => string
+  readonly onUnavailable: (problem: string) => void
+  /** A sign-in was refused because too many have failed. */
+  readonly onLimit: () => void
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+}
+
+/**
+ * Signs a user in.
+ *
+ * @throws StatusError 401 when the directory rejects the password, 403 for an identity that must not be
+ * asserted, 429 after too many attempts, 503 when no server can be asked
+ */
+export type DirectorySignIn = (
+  username: string,
+  password: string,
+  remoteAddress: string,
+) => Promise<Authentication>
+
+const MAX_KEYS = 20_000
+/** Of a directory, by the name after `ldap:`. */
+export const LDAP_SOURCE = 'ldap:'
+export const LDAP_METHOD = 'ldap'
+
+export function createDirectorySignIn(
+  { name, usernamePrefix, groupPrefix, attempts }: DirectorySignInOptions,
+  { directory, guard, addressKey, onUnavailable, onLimit, now }: DirectorySignInEffects,
+): DirectorySignIn {
+  const { perUser, perAddress, window } = attempts
+  const users = createAttempts({ max: perUser, window, maxKeys: MAX_KEYS })
+  const addresses = createAttempts({ max: perAddress, window, maxKeys: MAX_KEYS })
+
+  function begin(counter: typeof users, key: string): () => void {
+    const undo = counter.begin(key, performance.now())
+    if (undo !== undefined) return undo
+    onLimit()
+    throw new StatusError(
+      'TooManyRequests',
+      'too many sign-ins have failed: try again later, or ask your Gatehouse administrator',
+      { headers: { 'Retry-After': String(Math.ceil(window / 1_000)) } },
+    )
+  }
+
+  return async (username, password, remoteAddress) => {
+    const undo = [begin(addresses, addressKey(remoteAddress))]
+    try {
+      const found = await directory.signIn(username, password, (dn) => {
+        // The directory's own key of the user: what was typed has many spellings.
+        undo.push(begin(users, dn.toLowerCase()))
+      })
+      for (const each of undo) each()
+      const user = guard({
+        username: usernamePrefix + found.username,
+        uid: found.uid,
+        groups: found.groups.map((group) => groupPrefix + group),
+        extra: {},
+      })
+      return {
+        user,
+        method: LDAP_METHOD,
+        annotations: { [SOURCE_ANNOTATION]: LDAP_SOURCE + name },
+        signedInAt: now(),
+      }
+    } catch (error) {
+      if (error instanceof DirectoryRefused) {
+        throw new StatusError('Unauthorized', 'the user name or the password is wrong', {
+          cause: new Error(`${name}: ${error.message}`),
+        })
+      }
+      if (!(error instanceof DirectoryUnavailable)) throw error
+      // It may have counted the attempt all the same, so only that of the address is taken back.
+      undo[0]?.()
+      onUnavailable(error.message)
+      throw new StatusError(
+        'ServiceUnavailable',
+        'the directory cannot be reached: try again later, or contact your Gatehouse administrator',
+        { cause: error },
+      )
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/** One connection to a directory, always under TLS. It is never opened a second time. */
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import type { ConnectionOptions } from 'node:tls'
+
+import { Client } from 'ldapts'
+
+import type { DirectoryOptions, DirectorySecrets } from './options.ts'
+
+/** Why no server of a directory could be asked. */
+export class DirectoryUnavailable extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'DirectoryUnavailable'
+  }
+}
+
+/** A connection that is bound as the service account, and the server that it leads to. */
+export interface OpenDirectory {
+  readonly server: string
+  readonly client: Client
+}
+
+/**
+ * Opens a connection to the first server that can be reached, and binds as the service account.
+ *
+ * @throws DirectoryUnavailable with what is wrong with each server
+ */
+export async function openDirectory(
+  options: DirectoryOptions,
+  secrets: DirectorySecrets,
+): Promise<OpenDirectory> {
+  const problems: string[] = []
+  for (const server of options.servers) {
+    try {
+      return { server, client: await openServer(server, options, secrets) }
+    } catch (error) {
+      problems.push(`${server}: ${(error as Error).message}`)
+    }
+  }
+  throw new DirectoryUnavailable(problems.join('; '))
+}
+
+/**
+ * Opens another connection to a server, without binding.
+ *
+ * @throws Error when the server cannot be reached, or its certificate is not trusted
+ */
+export async function connectServer(
+  server: string,
+  { startTLS, timeout }: DirectoryOptions,
+  { ca }: DirectorySecrets,
+): Promise<Client> {
+  const { hostname } = new URL(server)
+  const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
+  const tls: ConnectionOptions = {
+    ca,
+    // As in Go: every certificate of the file is a trust anchor.
+    allowPartialTrustChain: true,
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.2',
+    // Without `host`, an upgraded socket would be verified for localhost.
+    host,
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+  }
+  let isOpen = false
+  const client = new Client({
+    url: server,
+    timeout,
+    connectTimeout: timeout,
+    ...(startTLS ? {} : { tlsOptions: tls }),
+    // The library connects again by itself; a connection that was upgraded would then be plain text.
+    createConnection: ((port: number, address: string): Socket => {
+      if (isOpen) throw new Error('the connection was closed')
+      isOpen = true
+      return connectTcp(port, address)
+    }) as typeof connectTcp,
+  })
+  try {
+    if (startTLS) await inTime(client.startTLS(tls), timeout)
+    return client
+  } catch (error) {
+    await close(client)
+    throw error
+  }
+}
+
+async function openServer(
+  server: string,
+  options: DirectoryOptions,
+  secrets: DirectorySecrets,
+): Promise<Client> {
+  const client = await connectServer(server, options, secrets)
+  try {
+    await client.bind(options.bindDN, secrets.bindPassword)
+    return client
+  } catch (error) {
+    await close(client)
+    throw error
+  }
+}
+
+/** The TLS handshake of an upgrade has no timeout of its own. */
+async function inTime(work: Promise<void>, timeout: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no TLS within ${timeout} ms`)), timeout)
+  })
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+    work.catch(() => undefined)
+  }
+}
+
+/** Ends a connection, whatever its state. */
+export async function close(client: Client): Promise<void> {
+  await client.unbind().catch(() => undefined)
+}

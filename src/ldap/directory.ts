@@ -1,0 +1,188 @@
+/** Signs users in at a directory: finds them, binds as them, and finds their groups. */
+import {
+  EqualityFilter,
+  ExtensibleFilter,
+  Filter,
+  ResultCodeError,
+  type Client,
+  type Entry,
+} from 'ldapts'
+
+import { close, connectServer, DirectoryUnavailable, openDirectory } from './connection.ts'
+import type { DirectoryOptions, DirectorySecrets, DirectoryUser } from './options.ts'
+
+export interface Directory {
+  /**
+   * Checks a password. The password is in no error, and is not kept.
+   *
+   * @param username as the user has typed it
+   * @param admit called with the DN of the user before the password is tried; throws to refuse the attempt
+   * @throws DirectoryRefused when the directory does not know the user, or rejects the password
+   * @throws DirectoryUnavailable when no server can be asked
+   */
+  signIn(username: string, password: string, admit: (dn: string) => void): Promise<DirectoryUser>
+}
+
+/** The directory has decided: not this user with this password. */
+export class DirectoryRefused extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'DirectoryRefused'
+  }
+}
+
+const MAX_USERNAME = 256
+const MAX_PASSWORD = 1_024
+const MAX_GROUPS = 1_000
+/** Groups in groups in groups; a cycle ends by itself. */
+const MAX_DEPTH = 10
+const PAGE = { pageSize: 500 }
+/** LDAP_MATCHING_RULE_IN_CHAIN ([MS-ADTS] section 3.1.1.3.4.4): the directory walks groups in groups. */
+const IN_CHAIN = '1.2.840.113556.1.4.1941'
+/**
+ * Result codes (RFC 4511 appendix A) by which a directory rejects the user rather than fails: constraint
+ * violation (a lock-out), inappropriate authentication, invalid credentials, insufficient access, unwilling.
+ */
+const REJECTIONS: ReadonlySet<number> = new Set([19, 48, 49, 50, 53])
+// eslint-disable-next-line no-control-regex -- the expression finds them
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
+
+/** Creates the directory; nothing is connected before a sign-in, and nothing stays connected after it. */
+export function createDirectory(
+  options: DirectoryOptions,
+  secrets: () => DirectorySecrets,
+): Directory {
+  return {
+    async signIn(username, password, admit) {
+      checkTyped(username, password)
+      const current = secrets()
+      const { server, client } = await openDirectory(options, current)
+      try {
+        const found = await findUser(client, username, options)
+        admit(found.dn)
+        await checkPassword(found.dn, password, await connectServer(server, options, current))
+        const groups = await groupsOf(client, found.dn, options)
+        return { ...found, groups }
+      } catch (error) {
+        if (error instanceof ResultCodeError) {
+          throw new DirectoryUnavailable(`${server}: LDAP result ${error.code}: ${error.name}`)
+        }
+        throw asKnown(error, server)
+      } finally {
+        await close(client)
+      }
+    },
+  }
+}
+
+/** Whatever the library throws otherwise is about the connection. */
+function asKnown(error: unknown, server: string): unknown {
+  if (!(error instanceof Error) || error.constructor !== Error) return error
+  return new DirectoryUnavailable(`${server}: ${error.message}`)
+}
+
+function checkTyped(username: string, password: string): void {
+  if (username === '' || username.length > MAX_USERNAME || CONTROL.test(username)) {
+    throw new DirectoryRefused('the user name is empty, too long, or has control characters')
+  }
+  // RFC 4513 section 5.1.2: a bind without a password succeeds, as an anonymous one.
+  if (password === '' || password.length > MAX_PASSWORD || password.includes('\0')) {
+    throw new DirectoryRefused('the password is empty, too long, or has a NUL character')
+  }
+}
+
+async function findUser(
+  client: Client,
+  typed: string,
+  { users }: DirectoryOptions,
+): Promise<Omit<DirectoryUser, 'groups'>> {
+  const { baseDN, filter, usernameAttribute, uidAttribute } = users
+  const { searchEntries } = await client.search(baseDN, {
+    scope: 'sub',
+    filter: filter.replaceAll('{username}', () => Filter.escape(typed)),
+    attributes: [usernameAttribute, ...(uidAttribute === undefined ? [] : [uidAttribute])],
+    sizeLimit: 2,
+  })
+  const [entry, ...others] = searchEntries
+  if (entry === undefined) throw new DirectoryRefused('the directory has no such user')
+  if (others.length > 0) throw new DirectoryRefused('the directory has several such users')
+  if (entry.dn === '') throw new DirectoryRefused('the user has an empty DN')
+  return {
+    dn: entry.dn,
+    // The directory's own spelling: it compares without regard to case, and rules do not.
+    username: oneValue(entry, usernameAttribute),
+    uid: uidAttribute === undefined ? '' : oneValue(entry, uidAttribute),
+  }
+}
+
+async function checkPassword(dn: string, password: string, client: Client): Promise<void> {
+  try {
+    await client.bind(dn, password)
+  } catch (error) {
+    if (error instanceof ResultCodeError && REJECTIONS.has(error.code)) {
+      throw new DirectoryRefused(`the directory rejects the password of ${JSON.stringify(dn)}`)
+    }
+    throw error
+  } finally {
+    await close(client)
+  }
+}
+
+async function groupsOf(
+  client: Client,
+  dn: string,
+  { groups: options }: DirectoryOptions,
+): Promise<readonly string[]> {
+  if (options === undefined) return []
+  const names = new Set<string>()
+  const seen = new Set<string>()
+  let level = [dn]
+  for (let depth = 0; level.length > 0 && depth < MAX_DEPTH; depth++) {
+    const next: string[] = []
+    for (const member of level) {
+      for (const entry of await groupsWith(client, member, options)) {
+        if (seen.has(entry.dn)) continue
+        seen.add(entry.dn)
+        for (const name of valuesOf(entry, options.nameAttribute)) names.add(name)
+        next.push(entry.dn)
+      }
+      if (seen.size > MAX_GROUPS) {
+        throw new DirectoryRefused(`the user is in more than ${MAX_GROUPS} groups`)
+      }
+    }
+    level = options.nested === 'walk' ? next : []
+  }
+  if (level.length > 0) throw new DirectoryRefused(`groups are nested more than ${MAX_DEPTH} deep`)
+  return [...names]
+}
+
+async function groupsWith(
+  client: Client,
+  member: string,
+  { baseDN, memberAttribute, nameAttribute, nested }: NonNullable<DirectoryOptions['groups']>,
+): Promise<readonly Entry[]> {
+  const filter =
+    nested === 'activeDirectory'
+      ? new ExtensibleFilter({ matchType: memberAttribute, rule: IN_CHAIN, value: member })
+      : new EqualityFilter({ attribute: memberAttribute, value: member })
+  const attributes = [nameAttribute]
+  const found = await client.search(baseDN, { scope: 'sub', filter, attributes, paged: PAGE })
+  // References to other servers are not followed: they would get the search of the service account.
+  return found.searchEntries
+}
+
+function oneValue(entry: Entry, attribute: string): string {
+  const [value, ...others] = valuesOf(entry, attribute)
+  if (value !== undefined && others.length === 0) return value
+  throw new DirectoryRefused(
+    `the attribute ${attribute} of ${JSON.stringify(entry.dn)} does not have one value`,
+  )
+}
+
+/** Attribute names are compared without regard to case (RFC 4512 section 2.5). */
+function valuesOf(entry: Entry, attribute: string): readonly string[] {
+  const name = Object.keys(entry).find((key) => key.toLowerCase() === attribute.toLowerCase())
+  const value = name === undefined || name === 'dn' ? [] : entry[name]
+  const values = Array.isArray(value) ? value : value === undefined ? [] : [value]
+  return values.map((one) => (typeof one === 'string' ? one : one.toString('utf8')))
+}

@@ -1,0 +1,46 @@
+import { X509Certificate } from 'node:crypto'
+
+import { ConfigError, fileProblem, type ConfigProblem } from '../config/problem.ts'
+import { readText } from '../config/read-text.ts'
+import { certificateBlocks } from '../pem.ts'
+import type { DirectorySecrets } from './options.ts'
+
+/**
+ * Reads the CA of a directory and the password of its service account.
+ *
+ * @throws ConfigError with every problem found
+ */
+export function loadDirectorySecrets({
+  caFile,
+  bindPasswordFile,
+}: {
+  readonly caFile: string
+  readonly bindPasswordFile: string
+}): DirectorySecrets {
+  const problems: ConfigProblem[] = []
+  const read = (file: string): string =>
+    readText(file, (message, fix) => problems.push(fileProblem(file, message, fix))) ?? ''
+  const ca = read(caFile)
+  // Editors end a file with a newline, which is not part of the password.
+  const bindPassword = read(bindPasswordFile).replace(/\r?\n$/, '')
+  if (problems.length === 0 && !areCertificates(certificateBlocks(ca))) {
+    const fix = 'provide a PEM bundle of CA certificates'
+    problems.push(fileProblem(caFile, 'contains no certificate that can be parsed', fix))
+  }
+  if (problems.length === 0 && bindPassword === '') {
+    // RFC 4513 section 5.1.2: without a password, the bind would be anonymous.
+    const fix = 'write the password of the service account into it'
+    problems.push(fileProblem(bindPasswordFile, 'is empty', fix))
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return { ca, bindPassword }
+}
+
+function areCertificates(blocks: readonly string[]): boolean {
+  try {
+    for (const pem of blocks) new X509Certificate(pem)
+    return blocks.length > 0
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,263 @@
+/** Passwords of a directory, which is a real OpenLDAP server: what they are good for, and where they do not go. */
+import { X509Certificate } from 'node:crypto'
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+import type { KeyPair } from '../../certs-dev/pki.ts'
+import { headerValues } from '../support/api-server.ts'
+import { startAttack, type Attack } from '../support/attack.ts'
+import { certificateRequest, newKeys } from '../support/certificate-request.ts'
+import { createClient } from '../support/client.ts'
+import {
+  directoryConfiguration,
+  hasSlapd,
+  startDirectory,
+  type TestDirectory,
+} from '../support/slapd.ts'
+
+const PATH = '/gatehouse/api/v1/certificates'
+const PODS = '/api/v1/namespaces/d/pods'
+
+describe.skipIf(!hasSlapd)('a password of a directory', () => {
+  let slapd: TestDirectory
+  let attack: Attack
+
+  beforeAll(async () => {
+    slapd = await startDirectory()
+  })
+  // A Gatehouse for each test, since attempts are counted.
+  beforeEach(async () => {
+    const { directory, files } = directoryConfiguration(slapd, {
+      attempts: { perUser: 3, perAddress: 8, window: '30m' },
+    })
+    attack = await startAttack({
+      issuing: { issuers: [], directories: [directory] },
+      files,
+      configuration: { limits: { failedSignIns: { banAfter: 9 } } },
+    })
+    attack.keepSecret(slapd.password)
+    attack.keepSecret(slapd.bindPassword)
+    return async () => {
+      await attack.expectNoSecretLeaked()
+      await attack.close()
+    }
+  })
+  afterAll(() => slapd.stop())
+
+  interface Asked {
+    readonly username?: string
+    readonly password?: string
+    readonly method?: string
+    readonly token?: string
+    readonly signIn?: unknown
+  }
+
+  async function ask(asked: Asked = {}) {
+    const { username = 'ada', password = slapd.password, method = 'company-ldap', token } = asked
+    const keys = newKeys()
+    const client = createClient({
+      ...{ url: attack.gatehouse.url, ca: attack.gatehouse.ca },
+      ...(token === undefined ? {} : { token }),
+    })
+    const { status, body } = await client.ask(PATH, {
+      method: 'POST',
+      body: JSON.stringify({
+        apiVersion: 'gatehouse/v1',
+        kind: 'CertificateOrder',
+        request: certificateRequest({ keys }),
+        signIn: 'signIn' in asked ? asked.signIn : { method, username, password },
+      }),
+    })
+    await client.close()
+    const { certificate = '', message = '' } = JSON.parse(body) as Record<string, string>
+    const keyPem = keys.privateKey.export({ type: 'pkcs8', format: 'pem' })
+    return { status, message, pair: { certificatePem: certificate, keyPem } as KeyPair }
+  }
+
+  test('gets a certificate for the user and the groups of the directory', async () => {
+    const { status, pair } = await ask({ username: 'ADA' })
+    expect(status).toBe(201)
+    const { received, events } = await attack.watching(async () => {
+      const { url, ca } = attack.gatehouse
+      const client = createClient({ url, ca, certificate: pair })
+      expect(await client.ask(PODS)).toMatchObject({ status: 200 })
+      await client.close()
+    })
+    expect(headerValues(received[0]!, 'impersonate-user')).toEqual(['ldap:ada'])
+    expect(headerValues(received[0]!, 'impersonate-uid')).toEqual(['E-ada'])
+    expect(headerValues(received[0]!, 'impersonate-group')).toEqual([
+      ...['ldap:developers', 'ldap:engineering', 'ldap:everyone', 'ldap:all'],
+      'system:authenticated',
+    ])
+    expect(events.at(-1)).toMatchObject({
+      annotations: {
+        'authentication.gatehouse/source': 'ldap:company-ldap',
+        'authentication.gatehouse/certificate-serial': new X509Certificate(pair.certificatePem)
+          .serialNumber,
+      },
+    })
+  })
+
+  test('that is wrong is one audited refusal, which does not say what was wrong', async () => {
+    attack.keepSecret('typed by mistake')
+    const { value, events } = await attack.watching(async () => [
+      await ask({ password: 'typed by mistake' }),
+      await ask({ username: 'nobody' }),
+    ])
+    expect(new Set(value.map(({ status, message }) => `${status} ${message}`))).toEqual(
+      new Set(['401 the user name or the password is wrong']),
+    )
+    expect(events).toMatchObject([
+      { user: {}, responseStatus: { code: 401 } },
+      { user: {}, responseStatus: { code: 401 } },
+    ])
+    expect(events[0]!.annotations['gatehouse/cause']).toContain('uid=ada')
+  })
+
+  test('is tried only so often for one user, in whatever spelling, and several at once count', async () => {
+    const spellings = ['ada', 'ADA', 'Ada', ' ada', 'ada ', 'aDa']
+    const before = slapd.log().length
+    const codes = await Promise.all(
+      spellings.map(async (username) => (await ask({ username, password: 'wrong' })).status),
+    )
+    expect(codes.filter((code) => code === 401).length).toBeLessThanOrEqual(3)
+    expect(codes).toContain(429)
+    const binds =
+      slapd
+        .log()
+        .slice(before)
+        .match(/BIND dn="uid=ada,[^"]*" method=128/g) ?? []
+    expect(binds.length).toBeLessThanOrEqual(3)
+    // Not even the right one is tried now, and another user is not affected.
+    expect((await ask()).status).toBe(429)
+    expect((await ask({ username: 'grace' })).status).toBe(201)
+  })
+
+  test('is tried only so often from one address', async () => {
+    const codes = []
+    for (let i = 0; i < 10; i++) codes.push((await ask({ username: `user-${i}` })).status)
+    expect(codes).toEqual([...Array.from({ length: 8 }, () => 401), 429, 429])
+  })
+
+  test('that is right does not count as an attempt', async () => {
+    const codes = []
+    for (let i = 0; i < 10; i++) codes.push((await ask()).status)
+    expect(codes).toEqual(Array.from({ length: 10 }, () => 201))
+  })
+
+  test.for<readonly [what: string, asked: Asked, code: number]>([
+    ['an empty password', { password: '' }, 401],
+    ['a filter', { username: '*' }, 401],
+    ['another directory', { method: 'other' }, 400],
+    ['a text', { signIn: 'ada:x' }, 400],
+    [
+      'a list as a password',
+      { signIn: { method: 'company-ldap', username: 'ada', password: [] } },
+      400,
+    ],
+    ['nothing', { signIn: undefined }, 401],
+  ])('%s in its place is refused', async ([, asked, code]) => {
+    expect((await ask(asked)).status).toBe(code)
+  })
+
+  test('beside a token is refused', async () => {
+    const token = await attack.gatehouse.token({ groups: [] })
+    expect(await ask({ token })).toMatchObject({
+      status: 400,
+      message: expect.stringContaining('send only one of them') as string,
+    })
+  })
+
+  test('is no credential anywhere else', async () => {
+    const { url, ca } = attack.gatehouse
+    const client = createClient({ url, ca })
+    const basic = Buffer.from(`ada:${slapd.password}`).toString('base64')
+    for (const path of [PATH, PODS, '/gatehouse/api/whoami']) {
+      const method = path === PATH ? 'POST' : 'GET'
+      const headers = { authorization: `Basic ${basic}` }
+      expect(await client.ask(path, { method, headers })).toMatchObject({ status: 401 })
+    }
+    await client.close()
+  })
+
+  test('has a name space of its own: a certificate of a client CA cannot name its users', async () => {
+    const { url, ca } = attack.gatehouse
+    for (const subject of [
+      { commonName: 'ldap:ada' },
+      { commonName: 'x', organizations: ['ldap:all'] },
+    ]) {
+      const certificate = await attack.gatehouse.certificate(subject)
+      const client = createClient({ url, ca, certificate })
+      expect(await client.ask(PODS)).toMatchObject({
+        status: 403,
+        body: expect.stringContaining('prefix of the directory') as string,
+      })
+      await client.close()
+    }
+  })
+})
+
+test.skipIf(!hasSlapd)(
+  'passwords that a directory rejects count towards the ban of their address, which a right one passes',
+  async () => {
+    const slapd = await startDirectory()
+    const { directory, files } = directoryConfiguration(slapd)
+    const attack = await startAttack({
+      issuing: { issuers: [], directories: [directory] },
+      files,
+      configuration: { limits: { failedSignIns: { banAfter: 2 } } },
+    })
+    const client = createClient({ url: attack.gatehouse.url, ca: attack.gatehouse.ca })
+    const found: [status: number, body: string][] = []
+    for (const password of ['wrong', 'wrong', slapd.password]) {
+      const { status, body } = await client.ask(PATH, {
+        method: 'POST',
+        body: JSON.stringify({
+          ...{ apiVersion: 'gatehouse/v1', kind: 'CertificateOrder' },
+          request: certificateRequest(),
+          signIn: { method: 'company-ldap', username: 'ada', password },
+        }),
+      })
+      found.push([status, body])
+    }
+    expect(found).toEqual([
+      [401, expect.stringContaining('the user name or the password is wrong')],
+      [429, expect.stringContaining('too many failed sign-ins from this address')],
+      [201, expect.stringContaining('IssuedCertificate')],
+    ])
+    await client.close()
+    await attack.close()
+    await slapd.stop()
+  },
+)
+
+test.skipIf(!hasSlapd)(
+  'while the directory cannot be reached, a sign-in gets 503 and no attempt is lost',
+  async () => {
+    const slapd = await startDirectory()
+    const { directory, files } = directoryConfiguration(slapd)
+    const attack = await startAttack({ issuing: { issuers: [], directories: [directory] }, files })
+    await slapd.stop()
+    const client = createClient({ url: attack.gatehouse.url, ca: attack.gatehouse.ca })
+    for (let i = 0; i < 4; i++) {
+      const { status, body } = await client.ask(PATH, {
+        method: 'POST',
+        body: JSON.stringify({
+          ...{
+            apiVersion: 'gatehouse/v1',
+            kind: 'CertificateOrder',
+            request: certificateRequest(),
+          },
+          signIn: { method: 'company-ldap', username: 'ada', password: 'x' },
+        }),
+      })
+      expect([status, body]).toEqual([
+        503,
+        expect.stringContaining('the directory cannot be reached'),
+      ])
+    }
+    expect(attack.gatehouse.log.join('')).toContain('ECONNREFUSED')
+    await client.close()
+    await attack.close()
+  },
+)

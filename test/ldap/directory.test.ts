@@ -1,0 +1,150 @@
+/** A directory, which is a real OpenLDAP server. */
+import { createServer, type AddressInfo } from 'node:net'
+
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+
+import { createAuthority } from '../../certs-dev/pki.ts'
+import { createDirectory, DirectoryRefused } from '../../src/ldap/directory.ts'
+import { DirectoryUnavailable } from '../../src/ldap/connection.ts'
+import type { DirectoryOptions } from '../../src/ldap/options.ts'
+import { hasSlapd, personDN, startDirectory, type TestDirectory } from '../support/slapd.ts'
+
+describe.skipIf(!hasSlapd)('a directory', () => {
+  let slapd: TestDirectory
+
+  beforeAll(async () => {
+    slapd = await startDirectory()
+  })
+  afterAll(() => slapd.stop())
+
+  type Overrides = Partial<Omit<DirectoryOptions, 'groups'>> & {
+    readonly nested?: 'none' | 'walk'
+    readonly ca?: string
+    readonly bindPassword?: string
+  }
+
+  function directory({ nested = 'walk', ca, bindPassword, ...options }: Overrides = {}) {
+    return createDirectory(
+      {
+        servers: [slapd.secureUrl],
+        startTLS: false,
+        timeout: 5_000,
+        bindDN: slapd.bindDN,
+        users: {
+          baseDN: 'ou=people,dc=example,dc=com',
+          filter: '(uid={username})',
+          usernameAttribute: 'uid',
+          uidAttribute: 'employeeNumber',
+        },
+        groups: {
+          baseDN: 'ou=groups,dc=example,dc=com',
+          memberAttribute: 'member',
+          nameAttribute: 'cn',
+          nested,
+        },
+        ...options,
+      },
+      () => ({ ca: ca ?? slapd.ca, bindPassword: bindPassword ?? slapd.bindPassword }),
+    )
+  }
+
+  const signIn = (overrides: Overrides, username = 'ada', password = slapd.password) =>
+    directory(overrides).signIn(username, password, () => undefined)
+
+  test('finds the user, checks the password, and walks groups in groups, also in a cycle', async () => {
+    expect(await signIn({})).toEqual({
+      dn: personDN('ada'),
+      username: 'ada',
+      uid: 'E-ada',
+      groups: ['developers', 'engineering', 'everyone', 'all'],
+    })
+    expect((await signIn({ nested: 'none' })).groups).toEqual(['developers'])
+  })
+
+  test('upgrades to TLS before any password is sent', async () => {
+    const upgraded = await signIn({ servers: [slapd.plainUrl], startTLS: true })
+    expect(upgraded.username).toBe('ada')
+  })
+
+  test('the user name is the spelling of the directory, whatever was typed', async () => {
+    expect((await signIn({}, 'ADA')).username).toBe('ada')
+  })
+
+  test('what was typed is no filter', async () => {
+    expect((await signIn({}, 'a*(b)\\c')).username).toBe('a*(b)\\c')
+    for (const typed of ['*', 'ad*', 'ada)(uid=*', 'ada)(|(uid=*', '\\61da', '{username}', "$'"]) {
+      await expect(signIn({}, typed)).rejects.toBeInstanceOf(DirectoryRefused)
+    }
+  })
+
+  test.for([
+    ['a wrong password', 'ada', 'wrong'],
+    ['no password, which would be an anonymous bind', 'ada', ''],
+    ['an unknown user', 'nobody', 'x'],
+    ['two users of one name', 'twin', 'correct horse'],
+    ['no user name', '', 'x'],
+    ['a user name with a line break', 'ada\nuid: x', 'x'],
+    ['an endless user name', 'a'.repeat(10_000), 'x'],
+    ['an endless password', 'ada', 'x'.repeat(10_000)],
+  ] as const)('%s is refused', async ([, username, password]) => {
+    await expect(signIn({}, username, password)).rejects.toBeInstanceOf(DirectoryRefused)
+  })
+
+  test('a password is in no error, and none is tried after a refused attempt', async () => {
+    const before = slapd.log()
+    const refusing = directory().signIn('ada', 'typed secret', () => {
+      throw new Error('too many')
+    })
+    await expect(refusing).rejects.toThrow('too many')
+    expect(slapd.log().slice(before.length)).not.toContain(`BIND dn="${personDN('ada')}"`)
+    const error: unknown = await signIn({}, 'ada', 'typed secret').catch((one: unknown) => one)
+    expect(JSON.stringify([String(error), (error as Error).stack])).not.toContain('typed secret')
+  })
+
+  test('the next server is asked if one does not listen, or is not the one of the CA', async () => {
+    const servers = ['ldaps://localhost:1', slapd.secureUrl]
+    expect(await signIn({ servers })).toMatchObject({ username: 'ada' })
+  })
+
+  test('a server that accepts and says nothing is given up, and the next one is asked', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1')
+    onTestFinished(() => void silent.close())
+    await new Promise((resolve) => silent.once('listening', resolve))
+    const { port } = silent.address() as AddressInfo
+    const timeout = 500
+    const secure = [`ldaps://localhost:${port}`, slapd.secureUrl]
+    expect(await signIn({ servers: secure, timeout: 2_000 })).toMatchObject({ username: 'ada' })
+    const servers = [`ldap://localhost:${port}`]
+    await expect(signIn({ servers, startTLS: true, timeout })).rejects.toBeInstanceOf(
+      DirectoryUnavailable,
+    )
+  })
+
+  test.for([
+    [
+      'another CA',
+      async () => ({ ca: (await createAuthority({ commonName: 'x' })).certificatePem }),
+    ],
+    [
+      'another name than in the certificate',
+      async () => ({ servers: [slapd.secureUrl.replace('localhost', '127.0.0.1')] }),
+    ],
+    [
+      'another name after an upgrade',
+      async () => ({ startTLS: true, servers: [slapd.plainUrl.replace('localhost', '127.0.0.1')] }),
+    ],
+    ['a wrong password of the service account', async () => ({ bindPassword: 'x' })],
+    [
+      'a port for TLS that is upgraded',
+      async () => ({
+        startTLS: true,
+        servers: [slapd.secureUrl.replace('ldaps', 'ldap')],
+        timeout: 500,
+      }),
+    ],
+  ] as const)('%s: no user password is sent', async ([, overrides]) => {
+    const before = slapd.log().length
+    await expect(signIn(await overrides())).rejects.toBeInstanceOf(DirectoryUnavailable)
+    expect(slapd.log().slice(before)).not.toContain('dn="uid=ada')
+  })
+})

@@ -1,0 +1,164 @@
+/** A real OpenLDAP server (Debian slapd) on loopback, with TLS, users, and groups in groups. */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { createAuthority } from '../../certs-dev/pki.ts'
+import { freePorts } from '../../dev/parts/free-ports.ts'
+import { command } from './command.ts'
+
+const SLAPD = '/usr/sbin/slapd'
+export const hasSlapd = existsSync(SLAPD)
+if (!hasSlapd) process.stderr.write('\n*** SKIPPED, not tested: LDAP. Install slapd. ***\n\n')
+
+export interface TestDirectory {
+  /** `ldaps://localhost:port`, and `ldap://localhost:port`. */
+  readonly secureUrl: string
+  readonly plainUrl: string
+  /** PEM. */
+  readonly ca: string
+  readonly bindDN: string
+  readonly bindPassword: string
+  readonly password: string
+  /** All that the server has logged: one line for each operation, never a password. */
+  readonly log: () => string
+  stop(): Promise<void>
+}
+
+const BASE = 'dc=example,dc=com'
+const PASSWORD = 'correct horse'
+const BIND_PASSWORD = 'service secret'
+
+const user = (uid: string, rdn = `uid=${uid}`): string => `dn: ${rdn},ou=people,${BASE}
+objectClass: inetOrgPerson
+uid: ${uid}
+cn: ${uid}
+sn: ${uid}
+employeeNumber: E-${uid}
+userPassword: ${PASSWORD}
+`
+const group = (cn: string, members: readonly string[]): string => `dn: cn=${cn},ou=groups,${BASE}
+objectClass: groupOfNames
+cn: ${cn}
+${members.map((member) => `member: ${member}`).join('\n')}
+`
+export const personDN = (uid: string): string => `uid=${uid},ou=people,${BASE}`
+const groupDN = (cn: string): string => `cn=${cn},ou=groups,${BASE}`
+
+const LDIF = [
+  `dn: ${BASE}\nobjectClass: dcObject\nobjectClass: organization\ndc: example\no: example\n`,
+  ...['people', 'groups'].map(
+    (ou) => `dn: ou=${ou},${BASE}\nobjectClass: organizationalUnit\nou: ${ou}\n`,
+  ),
+  `dn: cn=gatehouse,${BASE}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: gatehouse\nuserPassword: ${BIND_PASSWORD}\n`,
+  user('ada'),
+  user('grace'),
+  // Two entries with one uid, and a name that a filter must not read as syntax.
+  user('twin', 'cn=first'),
+  user('twin', 'cn=second'),
+  user('a*(b)\\c', 'cn=odd'),
+  group('developers', [personDN('ada')]),
+  group('engineering', [groupDN('developers')]),
+  // A cycle.
+  group('everyone', [groupDN('engineering'), groupDN('all')]),
+  group('all', [groupDN('everyone')]),
+  group('operators', [personDN('grace')]),
+].join('\n')
+
+/** Starts a server; its folder is removed when it stops. */
+export async function startDirectory(): Promise<TestDirectory> {
+  const folder = await mkdtemp(join(tmpdir(), 'gatehouse-slapd-'))
+  const at = (name: string): string => join(folder, name)
+  const authority = await createAuthority({ commonName: 'directory CA' })
+  const serving = await authority.issue({
+    ...{ commonName: 'directory', dnsNames: ['localhost'], usages: ['server'] },
+  })
+  await mkdir(at('data'))
+  const [plain = 0, secure = 0] = await freePorts(2)
+  await Promise.all([
+    writeFile(at('ca.crt'), authority.certificatePem),
+    writeFile(at('tls.crt'), serving.certificatePem),
+    writeFile(at('tls.key'), serving.keyPem, { mode: 0o600 }),
+    writeFile(at('data.ldif'), LDIF),
+    writeFile(
+      at('slapd.conf'),
+      `include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+pidfile ${at('slapd.pid')}
+TLSCACertificateFile ${at('ca.crt')}
+TLSCertificateFile ${at('tls.crt')}
+TLSCertificateKeyFile ${at('tls.key')}
+# As directories should: no simple bind without TLS.
+security simple_bind=128
+database mdb
+suffix "${BASE}"
+directory ${at('data')}
+access to attrs=userPassword by anonymous auth by * none
+access to * by dn.exact="cn=gatehouse,${BASE}" read by * none
+`,
+    ),
+  ])
+  const added = await command('/usr/sbin/slapadd', ['-f', at('slapd.conf'), '-l', at('data.ldif')])
+  if (added.code !== 0) throw new Error(`slapadd: ${added.stderr}`)
+  const urls = `ldap://127.0.0.1:${plain} ldaps://127.0.0.1:${secure}`
+  const child = spawn(SLAPD, ['-d', 'stats', '-h', urls, '-f', at('slapd.conf')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let log = ''
+  child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()))
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  await listening(secure)
+  return {
+    secureUrl: `ldaps://localhost:${secure}`,
+    plainUrl: `ldap://localhost:${plain}`,
+    ca: authority.certificatePem,
+    bindDN: `cn=gatehouse,${BASE}`,
+    bindPassword: BIND_PASSWORD,
+    password: PASSWORD,
+    log: () => log,
+    async stop() {
+      child.kill()
+      await ended
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function listening(port: number): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    const isOpen = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () =>
+        resolve(false),
+      )
+      socket.once('connect', () => socket.destroy())
+    })
+    if (isOpen) return
+    await sleep(50)
+  }
+  throw new Error('slapd does not listen')
+}
+
+/** The entry in `authentication.issuedCertificates.directories`, and the files that it names. */
+export function directoryConfiguration(slapd: TestDirectory, overrides: object = {}) {
+  const directory = {
+    name: 'company-ldap',
+    servers: [slapd.secureUrl],
+    caFile: 'ldap-ca.crt',
+    bindDN: slapd.bindDN,
+    bindPasswordFile: 'ldap-password',
+    users: { baseDN: `ou=people,${BASE}`, uidAttribute: 'employeeNumber' },
+    groups: { baseDN: `ou=groups,${BASE}`, nested: 'walk' },
+    usernamePrefix: 'ldap:',
+    groupPrefix: 'ldap:',
+    ...overrides,
+  }
+  const files = { 'ldap-ca.crt': slapd.ca, 'ldap-password': `${slapd.bindPassword}\n` }
+  return { directory, files }
+}
