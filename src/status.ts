@@ -42,6 +42,13 @@ export interface Status {
   readonly code: number
 }
 
+/** What is sent in place of the Status to a client that reads something else. */
+export interface Representation {
+  /** Name, value, name, value; `Content-Type` and `Cache-Control` are among them. */
+  readonly headers: readonly string[]
+  readonly body: string
+}
+
 export interface StatusErrorOptions {
   readonly details?: StatusDetails
   /** The lock that refuses, for the audit record. */
@@ -52,6 +59,7 @@ export interface StatusErrorOptions {
   readonly headers?: Readonly<Record<string, string>>
   /** Whether the connection must not carry another request (framing in doubt, flood, shutdown). */
   readonly closeConnection?: boolean
+  readonly representation?: Representation | undefined
 }
 
 /** A refusal; kubectl shows its reason and message. */
@@ -62,6 +70,7 @@ export class StatusError extends Error {
   readonly headers: Readonly<Record<string, string>>
   readonly closeConnection: boolean
   readonly lock: string | undefined
+  readonly representation: Representation | undefined
 
   constructor(reason: StatusReason, message: string, options: StatusErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -72,6 +81,18 @@ export class StatusError extends Error {
     this.headers = options.headers ?? {}
     this.closeConnection = options.closeConnection ?? false
     this.lock = options.lock
+    this.representation = options.representation
+  }
+
+  /** The same refusal, with some of it replaced. */
+  with({ message, ...options }: StatusErrorOptions & { readonly message?: string }): StatusError {
+    const { cause, closeConnection, details, headers, lock, representation } = this
+    return new StatusError(this.reason, message ?? this.message, {
+      ...{ cause, closeConnection, headers, representation },
+      ...(details === undefined ? {} : { details }),
+      ...(lock === undefined ? {} : { lock }),
+      ...options,
+    })
   }
 }
 

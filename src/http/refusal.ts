@@ -1,8 +1,8 @@
 /**
- * Turns what a stage threw into a `metav1.Status` response. Requests with invalid framing never reach a
+ * Turns what a stage threw into a `metav1.Status` response, or a page for a browser. Requests with invalid framing never reach a
  * stage; `http1-server.ts` responds to them.
  */
-import { StatusError, statusBody } from '../status.ts'
+import { StatusError, statusBody, type Representation } from '../status.ts'
 import type { Exchange, RawHeaders } from './exchange.ts'
 import { closeWithin } from './response-deadline.ts'
 
@@ -20,7 +20,7 @@ export function asStatusError(error: unknown): StatusError {
 
 /** How many bytes the body of the refusal will have. */
 export function refusalLength(exchange: Exchange, error: StatusError): number {
-  return Buffer.byteLength(bodyOf(exchange, error))
+  return Buffer.byteLength(representationOf(exchange, error).body)
 }
 
 /** Short, since a refusal is small. */
@@ -39,14 +39,10 @@ export function writeRefusal(
   deadline = REFUSAL_DEADLINE_MS,
 ): void {
   const { request, response } = exchange
-  const asText = readsOnlyText(exchange, error)
-  const body = bodyOf(exchange, error)
+  const { headers: described, body } = representationOf(exchange, error)
   const headers = [
     ...ownHeaders,
-    'Content-Type',
-    asText ? 'text/plain; charset=utf-8' : 'application/json',
-    'Cache-Control',
-    'no-cache, private',
+    ...described,
     'X-Content-Type-Options',
     'nosniff',
     'Content-Length',
@@ -65,9 +61,16 @@ export function writeRefusal(
   }
 }
 
-function bodyOf(exchange: Exchange, error: StatusError): string {
-  return readsOnlyText(exchange, error) ? `${error.message}\n` : statusBody(error)
+function representationOf(exchange: Exchange, error: StatusError): Representation {
+  if (error.representation !== undefined) return error.representation
+  return readsOnlyText(exchange, error)
+    ? { headers: TEXT_HEADERS, body: `${error.message}\n` }
+    : { headers: STATUS_HEADERS, body: statusBody(error) }
 }
+
+const NOT_STORED = ['Cache-Control', 'no-cache, private']
+const TEXT_HEADERS = ['Content-Type', 'text/plain; charset=utf-8', ...NOT_STORED]
+const STATUS_HEADERS = ['Content-Type', 'application/json', ...NOT_STORED]
 
 const DISCOVERY_ROOT = /^\/apis?(?:\?|$)/
 

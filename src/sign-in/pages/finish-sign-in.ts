@@ -107,11 +107,9 @@ async function authenticate(
 function withoutPending(error: unknown): unknown {
   if (!(error instanceof StatusError)) return error
   const [name = '', value = ''] = clearCookie(SIGN_IN_COOKIE)
-  const { reason, message, cause, headers, closeConnection } = error
-  return new StatusError(reason, reason === 'Unauthorized' ? NOT_ACCEPTED : message, {
-    cause,
-    closeConnection,
-    headers: { ...headers, [name]: value },
+  return error.with({
+    ...(error.reason === 'Unauthorized' ? { message: NOT_ACCEPTED } : {}),
+    headers: { ...error.headers, [name]: value },
   })
 }
 

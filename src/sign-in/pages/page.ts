@@ -2,7 +2,6 @@
 import type { AuditRecord } from '../../audit/record.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import { inspectHeaders, type InspectedHeaders } from '../../http/inspect.ts'
-import { causeOf } from '../../http/refusal.ts'
 import type { Frame, Handled, Handler, Observed } from '../../pipeline/frame.ts'
 import { StatusError } from '../../status.ts'
 import { requireBodyless, respond } from '../own-response.ts'
@@ -51,8 +50,7 @@ export function pageHandler(
       return respond(exchange, record, ownHeaders, result)
     } catch (error) {
       if (!(error instanceof StatusError) || !readsHtml(exchange)) throw error
-      const page = errorPage(displayName, error, record.auditID)
-      return { ...respond(exchange, record, ownHeaders, page), ...outcomeOf(error) }
+      throw error.with({ representation: errorPage(displayName, error, record.auditID) })
     }
   }
 }
@@ -121,7 +119,6 @@ const TITLES: Readonly<Record<number, string>> = {
 
 function errorPage(displayName: string, error: StatusError, auditID: string): PageResult {
   const title = TITLES[error.code] ?? 'This did not work'
-  const headers = Object.entries(error.headers).flat()
   const body = layout(
     { displayName, title },
     html`<h1>${title}</h1>
@@ -129,20 +126,10 @@ function errorPage(displayName: string, error: StatusError, auditID: string): Pa
       <p><a class="button" href="${PAGES_PATH}">Back to the start page</a></p>
       <p class="hint">For your Gatehouse administrator: audit ID <code>${auditID}</code></p>`,
   )
-  return htmlPage(error.code, body, headers)
+  return htmlPage(error.code, body)
 }
 
 /** A message begins in lower case and has no period, since kubectl prints it behind others. */
 function sentence(message: string): string {
   return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`
-}
-
-/** As the frame records a refusal. */
-function outcomeOf({ code, reason, message, cause }: StatusError): Handled {
-  return {
-    code,
-    reason,
-    message,
-    ...(cause instanceof Error ? { cause: causeOf(cause) } : {}),
-  }
 }

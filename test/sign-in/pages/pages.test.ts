@@ -411,6 +411,31 @@ describe('signing out', () => {
   })
 })
 
+describe('a refusal that a browser reads', () => {
+  test.for(['text/html', 'application/json'])(
+    'closes the connection whose body is not read (%s)',
+    async (accept) => {
+      const { status, headers } = await browser().ask(start, { form: 'x=y', headers: { accept } })
+      expect([status, headers['allow'], headers['connection']]).toEqual([405, 'GET, HEAD', 'close'])
+      expect(headers['content-type']).toContain(accept)
+    },
+  )
+
+  test('is never stored, and recorded as any other', async () => {
+    const { status, headers, text } = await browser().ask(`${start}callback?code=x&state=lost`)
+    expect([status, headers['cache-control']]).toEqual([400, 'no-store'])
+    const [, auditID = ''] = /audit ID <code>([^<]+)</.exec(text) ?? []
+    const [event] = await world.gatehouse.eventsWhere((one) => one.auditID === auditID)
+    expect(event).toMatchObject({
+      responseStatus: {
+        code: 400,
+        reason: 'BadRequest',
+        message: expect.stringContaining('has not begun to sign in') as string,
+      },
+    })
+  })
+})
+
 /** Signs in up to the address to which the issuer sends the browser back. */
 async function stoppedAtCallback(client: PageClient): Promise<string> {
   let response = await client.ask(`${start}sign-in`)
