@@ -6,7 +6,12 @@
 import { z } from 'zod'
 
 import { createBearerApi, readToken } from './bearer-api.ts'
-import { MAX_SOURCE_GROUPS, type GroupSource, type SendHttp } from './group-source.ts'
+import {
+  MAX_SOURCE_GROUPS,
+  UnknownUserError,
+  type GroupSource,
+  type SendHttp,
+} from './group-source.ts'
 
 export interface MicrosoftGraphOptions {
   readonly tenantID: string
@@ -56,7 +61,7 @@ export function createMicrosoftGraph(
       const names: string[] = []
       // The cast to groups needs advanced queries, and these ConsistencyLevel and $count.
       let next: URL | undefined = new URL(
-        `/v1.0/users/${encodeURIComponent(user)}/transitiveMemberOf/microsoft.graph.group`,
+        `/v1.0/users/${segmentOf(user)}/transitiveMemberOf/microsoft.graph.group`,
         endpoint,
       )
       next.search = `$count=true&$select=id,displayName&$top=${PAGE_SIZE}`
@@ -71,6 +76,12 @@ export function createMicrosoftGraph(
       return names
     },
   }
+}
+
+/** @throws UnknownUserError for a name that would change the path (RFC 3986 section 5.2.4), or be a part of it */
+function segmentOf(user: string): string {
+  if (/^\.{0,2}$/.test(user)) throw new UnknownUserError(`${NAME} has no user with this name`)
+  return encodeURIComponent(user)
 }
 
 interface Group {

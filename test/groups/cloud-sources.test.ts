@@ -169,6 +169,22 @@ describe.for(SOURCES)('%s', ([, start]) => {
 })
 
 describe('Microsoft Graph', () => {
+  test.for(['.', '..'])(
+    'asks for nothing but the groups of a user, whatever the name (%s)',
+    async (user) => {
+      await expect(groupsOf(graph(), user)).rejects.toThrow(UnknownUserError)
+      expect(directory.requests).toEqual([])
+    },
+  )
+
+  test.for(['../groups', 'a/b?c#d', '%2e%2e', '..;', '$count'])(
+    'keeps a name in its place (%s)',
+    async (user) => {
+      directory.users.set(user, ['one'])
+      expect(await groupsOf(graph(), user)).toEqual(['one'])
+    },
+  )
+
   test('names groups by display name where that is configured', async () => {
     directory.users.set('ada', ['a'])
     expect(await groupsOf(graph({ groupName: 'displayName' }), 'ada')).toEqual(['Name of a'])
