@@ -11,6 +11,7 @@ const STATUS_CODES = {
   NotFound: 404,
   MethodNotAllowed: 405,
   ExpectationFailed: 417,
+  MisdirectedRequest: 421,
   TooManyRequests: 429,
   RequestHeaderFieldsTooLarge: 431,
   InternalError: 500,

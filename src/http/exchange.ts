@@ -42,6 +42,8 @@ export interface ClientConnection {
   readonly remotePort: number
   /** Undefined when the client presented no certificate. */
   readonly peerCertificate: PeerCertificate | undefined
+  /** The name of the server for which TLS was set up (SNI), in lower case; absent without one. */
+  readonly serverName?: string | undefined
   /**
    * Lets running requests finish and accepts no new ones: GOAWAY over HTTP/2, `Connection: close` over
    * HTTP/1.1.

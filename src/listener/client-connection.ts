@@ -46,10 +46,16 @@ export function describeConnection(
     remoteAddress: client.address,
     remotePort: client.port,
     peerCertificate: peerCertificate(socket, generation, tls),
+    serverName: serverNameOf(socket),
     retire,
   }
   if (connection.peerCertificate !== undefined) sockets.set(connection, socket)
   return connection
+}
+
+/** Node has `false` for a client that sends none. */
+function serverNameOf({ servername }: TLSSocket & { readonly servername?: unknown }) {
+  return typeof servername === 'string' ? servername.toLowerCase() : undefined
 }
 
 /** Chains are read from the socket, only at reloads, so that certificates are not kept twice. */

@@ -60,6 +60,8 @@ export function createRoutes(
     return (path === '/' ? pages?.start : pages?.byPath.get(path)) ?? pages?.notHere ?? notFound
   })
 
+  const misdirected = limited(() => pages?.misdirected ?? notFound)
+
   function byPath(request: ClientRequest): Handler {
     const path = pathOf(request)
     if (path === '/') return pages?.isBrowser(request) === true ? own : kubernetes
@@ -69,7 +71,10 @@ export function createRoutes(
   }
 
   return (request) => {
-    if (pages?.isSeparate === true && pages.isForPages(request)) return atOwnHost
+    if (pages?.isSeparate === true) {
+      if (pages.isForPages(request)) return atOwnHost
+      if (pages.isMisdirected(request)) return misdirected
+    }
     const { rawTarget } = request
     // The hot path: no Kubernetes path begins with these characters, except for its root.
     const isKubernetes =

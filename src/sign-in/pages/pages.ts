@@ -59,6 +59,11 @@ export interface PageRoutes {
   isForPages(request: ClientRequest): boolean
   /** Whether that host serves nothing else: the Kubernetes API has another one. */
   readonly isSeparate: boolean
+  /**
+   * Whether the request is for something else, on a connection that was set up for a host of the pages alone.
+   * Browsers do that over HTTP/2 where a certificate is valid for both names (RFC 9113 section 9.1.1).
+   */
+  isMisdirected(request: ClientRequest): boolean
   /** By the exact path, at the host of the pages. */
   readonly byPath: ReadonlyMap<string, Handler>
   /** Whether a person has come without a credential; kubectl and client libraries do not ask for HTML. */
@@ -67,6 +72,8 @@ export interface PageRoutes {
   readonly start: Handler
   /** For all other paths at a host of the pages alone. */
   readonly notHere: Handler
+  /** Refuses what is misdirected. */
+  readonly misdirected: Handler
 }
 
 /** Creates the pages for browsers. */
@@ -104,6 +111,10 @@ export function createPages(
       return {
         isForPages: ({ authority }) => authority !== undefined && isHost(authority, host),
         isSeparate,
+        isMisdirected: ({ authority, connection }) =>
+          isSeparate &&
+          connection.serverName === host &&
+          !(authority !== undefined && isHost(authority, host)),
         start: toPages,
         byPath: new Map([
           [PAGES_PATH, get(createStartPage(account))],
@@ -118,6 +129,14 @@ export function createPages(
           [ICON_PATH, get(icon)],
         ]),
         isBrowser: isBrowserWithoutCredential,
+        misdirected: ({ request }) => {
+          // RFC 9110 section 15.5.20: the client may repeat it on a connection of its own.
+          throw new StatusError(
+            'MisdirectedRequest',
+            `this connection is for ${host}, where no client certificate is requested: open another one for ${apiURLOf(pages)}`,
+            { closeConnection: request.hasBody },
+          )
+        },
         notHere: pageHandler({ displayName, ownHeaders, method: undefined }, ({ exchange }) => {
           throw new StatusError(
             'NotFound',

@@ -1,5 +1,7 @@
 /** The pages for browsers, over the real listener, with the development identity provider. */
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:tls'
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -135,17 +137,53 @@ describe('the name of the pages', () => {
   )
 
   test('requests no client certificate, and the name of the API does', async () => {
-    const certificate = await world.gatehouse.certificate()
-    expect(await isAskedForCertificate(PAGES_HOST, certificate)).toBe(false)
-    expect(await isAskedForCertificate('localhost', certificate)).toBe(true)
-    expect(await isAskedForCertificate(PAGES_HOST.toUpperCase(), certificate)).toBe(false)
-    expect(await isAskedForCertificate('other.localhost', certificate)).toBe(true)
+    expect(await isAskedForCertificate(PAGES_HOST)).toBe(false)
+    expect(await isAskedForCertificate('localhost')).toBe(true)
+    expect(await isAskedForCertificate(PAGES_HOST.toUpperCase())).toBe(false)
+    expect(await isAskedForCertificate('other.localhost')).toBe(true)
   })
 
-  test('no certificate means none for the API either, on the same connection', async () => {
-    const certificate = await world.gatehouse.certificate()
-    const response = await rawRequest(PAGES_HOST, certificate, 'localhost', '/gatehouse/api/whoami')
-    expect(response).toMatch(/^HTTP\/1\.1 401 /)
+  test.for([
+    [PAGES_HOST, '/api', 'localhost'],
+    [PAGES_HOST.toUpperCase(), '/api', 'LOCALHOST'],
+    [PAGES_HOST, '/api', `${PAGES_HOST}.`],
+    [PAGES_HOST, '/', 'localhost'],
+    [PAGES_HOST, '/gatehouse/api/whoami', 'localhost'],
+    [PAGES_HOST, '/gatehouse/api/locks', 'localhost'],
+  ] as const)(
+    'a connection to it (%s) serves nothing of the API: %s at %s',
+    async ([name, path, host]) => {
+      // Otherwise users of certificates would be nobody there, and network policies by name would not hold.
+      const certificate = await world.gatehouse.certificate()
+      const token = await world.provider.idToken('grace-1')
+      const before = world.api.received.length
+      const response = await rawRequest(
+        name,
+        certificate,
+        host,
+        path,
+        `Authorization: Bearer ${token}`,
+      )
+      expect(response).toMatch(/^HTTP\/1\.1 421 /)
+      expect(response).toContain(`open another one for ${world.apiURL}`)
+      expect(world.api.received).toHaveLength(before)
+    },
+  )
+
+  test('over HTTP/2, such a request is refused alone, and the pages go on', async () => {
+    const { ca, port } = world.gatehouse
+    const session = connectHttp2(`https://127.0.0.1:${port}`, {
+      ...{ ca, servername: PAGES_HOST },
+      checkServerIdentity: () => undefined,
+    })
+    onTestFinished(() => session.close())
+    const statusOf = async (authority: string, path: string): Promise<unknown> => {
+      const stream = session.request({ ':authority': `${authority}:${port}`, ':path': path })
+      const [headers] = (await once(stream.resume(), 'response')) as [Record<string, unknown>]
+      return headers[':status']
+    }
+    expect(await statusOf('localhost', '/api')).toBe(421)
+    expect(await statusOf(PAGES_HOST, '/gatehouse/')).toBe(200)
   })
 
   test('the pages take no certificate, where one was requested', async () => {
@@ -454,10 +492,18 @@ async function stoppedAtCallback(client: PageClient): Promise<string> {
   throw new Error('the issuer did not send the browser back')
 }
 
-/** Whether the server asks a client that has a certificate for it. */
-async function isAskedForCertificate(servername: string, certificate: KeyPair): Promise<boolean> {
-  const response = await rawRequest(servername, certificate, 'localhost', '/gatehouse/api/whoami')
-  return response.startsWith('HTTP/1.1 200 ')
+/** Whether the server asks a client for a certificate: then, and only then, it names signature algorithms. */
+function isAskedForCertificate(servername: string): Promise<boolean> {
+  const { ca, port } = world.gatehouse
+  return new Promise((resolve, reject) => {
+    const checkServerIdentity = (): undefined => undefined
+    const options = { host: '127.0.0.1', port, servername, ca, checkServerIdentity }
+    const socket = connect(options, () => {
+      resolve(socket.getSharedSigalgs().length > 0)
+      socket.destroy()
+    })
+    socket.on('error', reject)
+  })
 }
 
 /** One request on a connection of its own, whose server name is not that of `Host`. */
@@ -466,13 +512,16 @@ function rawRequest(
   { certificatePem: cert, keyPem: key }: KeyPair,
   host: string,
   path: string,
+  field = 'Accept: */*',
 ): Promise<string> {
   const { ca, port } = world.gatehouse
   return new Promise((resolve, reject) => {
     const checkServerIdentity = (): undefined => undefined
     const options = { host: '127.0.0.1', port, servername, ca, cert, key, checkServerIdentity }
     const socket = connect(options, () => {
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nConnection: close\r\n\r\n`)
+      socket.write(
+        `GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\n${field}\r\nConnection: close\r\n\r\n`,
+      )
     })
     let received = ''
     socket.on('data', (chunk) => (received += String(chunk)))
