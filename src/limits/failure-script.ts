@@ -34,7 +34,10 @@ if ARGV[6] ~= '' then
   else set(ARGV[6], user) end
 end
 if failures < tonumber(ARGV[2]) then
-  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(window, longest)))
+  -- Addresses cost nothing to whoever has many (IPv6): only those that were banned are kept for longer.
+  local kept = window
+  if bans > 0 then kept = math.max(window, longest) end
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', kept))
   return {failures, user, 0, 0}
 end
 local length = math.min(longest, tonumber(ARGV[3]) * 2 ^ bans)

@@ -50,6 +50,19 @@ describe.skipIf(!hasRedis)('failures at several replicas', () => {
     expect(together.at(-1)).toEqual({ delay: 0, bannedFor: 600_000, bannedAfter: 10 })
   })
 
+  test('are kept no longer than they count, unless there was a ban', async () => {
+    const one = await replica({ window: 1_000, banAfter: 2, ban: 1 })
+    const keptFor = async (): Promise<number> => {
+      const [key = ''] = (await redis.command('KEYS', '*failures*')) as readonly string[]
+      return Number(await redis.command('PTTL', key))
+    }
+    await one.add(A, 'ada')
+    expect(await keptFor()).toBeLessThanOrEqual(1_000)
+    expect((await one.add(A, 'ada')).bannedAfter).toBe(2)
+    await expect.poll(async () => (await one.add(A, 'ada')).bannedFor).toBe(0)
+    expect(await keptFor()).toBeGreaterThan(1_000_000)
+  })
+
   test('are one ban, which every replica knows and only one reports', async () => {
     const [one, two] = [await replica(), await replica()]
     const all = await Promise.all(
