@@ -1,18 +1,14 @@
 /**
- * The parts of undici that Gatehouse uses, imported by file. The whole library (fetch, WebSocket,
+ * The parts of undici that are used for egress proxies, imported by file. The whole library (fetch, WebSocket,
  * caches, mocks) would take a third of the startup time and half of the published package.
  */
 import { isIP } from 'node:net'
 
-import type { Dispatcher } from 'undici'
-import Agent from 'undici/lib/dispatcher/agent.js'
+import type { buildConnector, Dispatcher } from 'undici'
 import ProxyAgent from 'undici/lib/dispatcher/proxy-agent.js'
 import Pool from 'undici/lib/dispatcher/pool.js'
 import apiConnect from 'undici/lib/api/api-connect.js'
 import apiRequest from 'undici/lib/api/api-request.js'
-import buildConnector from 'undici/lib/core/connect.js'
-
-export { Agent, buildConnector, Pool }
 
 /** Creates a dispatcher whose requests go through a proxy, by CONNECT. */
 export function createProxyAgent(options: ProxyAgent.Options): ProxyAgent {
@@ -32,22 +28,6 @@ export function createProxyAgent(options: ProxyAgent.Options): ProxyAgent {
   })
 }
 
-/** Sends a GET request. Resolves with the response header; the body is still to be read. */
-export function get(
-  url: URL,
-  {
-    dispatcher,
-    ...options
-  }: { dispatcher: Dispatcher } & Pick<Dispatcher.RequestOptions, 'signal' | 'headers'>,
-): Promise<Dispatcher.ResponseData> {
-  return apiRequest.call(dispatcher, {
-    ...options,
-    origin: url.origin,
-    path: `${url.pathname}${url.search}`,
-    method: 'GET',
-  })
-}
-
 /** Sends a request of any method. Resolves with the response header; the body is still to be read. */
 export function request(
   url: URL,
@@ -57,35 +37,6 @@ export function request(
   }: { dispatcher: Dispatcher } & Pick<
     Dispatcher.RequestOptions,
     'signal' | 'headers' | 'body' | 'method'
-  >,
-): Promise<Dispatcher.ResponseData> {
-  return apiRequest.call(dispatcher, {
-    ...options,
-    origin: url.origin,
-    path: `${url.pathname}${url.search}`,
-  })
-}
-
-/** Sends a POST request. Resolves with the response header; the body is still to be read. */
-export function post(
-  path: string,
-  {
-    dispatcher,
-    ...options
-  }: { dispatcher: Dispatcher } & Pick<Dispatcher.RequestOptions, 'signal' | 'headers' | 'body'>,
-): Promise<Dispatcher.ResponseData> {
-  return apiRequest.call(dispatcher, { ...options, path, method: 'POST' })
-}
-
-/** Sends a request to a URL. Resolves with the response header; the body is still to be read. */
-export function send(
-  url: URL,
-  {
-    dispatcher,
-    ...options
-  }: { dispatcher: Dispatcher } & Pick<
-    Dispatcher.RequestOptions,
-    'method' | 'signal' | 'headers' | 'body'
   >,
 ): Promise<Dispatcher.ResponseData> {
   return apiRequest.call(dispatcher, {

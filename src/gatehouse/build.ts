@@ -53,7 +53,7 @@ export interface Built extends StartedCluster {
 const MAX_LOGGED_GROUPS = 10
 
 /** @throws ConfigError when an audit sink cannot be opened */
-export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
+export async function buildStages(loaded: Loaded, effects: BuildEffects): Promise<Built> {
   const { configuration } = loaded
   const { log, metrics, listenerTls } = effects
 
@@ -66,7 +66,7 @@ export function buildStages(loaded: Loaded, effects: BuildEffects): Built {
     },
     { metrics, log },
   )
-  const sharedState = startSharedState(configuration, loaded.redis, { log, metrics })
+  const sharedState = await startSharedState(configuration, loaded.redis, { log, metrics })
   const { limiter } = sharedState
 
   const { reloadables, ...inCluster } = startCluster(loaded, effects)

@@ -80,7 +80,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     ...configuration.listener.tls,
     pagesName: pagesName(configuration.signIn),
   })
-  const built = buildStages(loaded, { log, metrics, live, listenerTls })
+  const built = await buildStages(loaded, { log, metrics, live, listenerTls })
   const { stages, cluster, signIns } = built
   const responseHeaders = hstsHeader(configuration.listener.strictTransportSecurity)
   const frame = createFrame({ stages, responseHeaders }, { log, metrics })

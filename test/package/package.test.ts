@@ -7,6 +7,7 @@ import { stringify } from 'yaml'
 import { createSigningKey, startIssuer, type TestIssuer } from '../authentication/oidc/issuer.ts'
 import { command, output, type CommandResult } from '../support/command.ts'
 import { asNode } from '../support/older-node.ts'
+import { evaluatedPackages } from '../support/evaluated-packages.ts'
 import { nodeFirst, packPackage } from '../support/package.ts'
 import { startProgram } from '../support/program.ts'
 import { writeConfigurations } from './configuration.ts'
@@ -120,7 +121,35 @@ describe('gatehouse installed globally', () => {
     expect(await gatehouse('validate', '--config', good)).toMatchObject({ code: 0, stderr: '' })
   })
 
-  test('fetches the keys of an issuer', async () => {
+  test('evaluates the library for Redis only with Redis, and neither pages nor proxies without them', async () => {
+    const { good } = await writeConfigurations(folder)
+    const text = (await readFile(good, 'utf8')).concat('probes: { port: 0 }\n')
+    const served = async (name: string, configuration: string): Promise<string[]> => {
+      const file = join(folder, `${name}.yaml`)
+      const NODE_V8_COVERAGE = join(folder, `coverage-${name}`)
+      await writeFile(file, configuration)
+      const serving = startProgram(
+        process.execPath,
+        [join(published(), 'main.js'), 'serve', '--config', file],
+        { cwd: folder, env: { ...env, NODE_V8_COVERAGE } },
+      )
+      // By then, it handles signals.
+      await serving.until(/"msg":"the API server is not ready/)
+      expect((await serving.stop('SIGTERM')).code).toBe(0)
+      return evaluatedPackages(join(published(), 'gatehouse.js'), NODE_V8_COVERAGE)
+    }
+    const optional = ['ioredis', 'openid-client', 'undici']
+    const without = await served('without', text)
+    expect(without).toEqual(expect.arrayContaining(['jose', 'pino', 'zod']))
+    expect(without.filter((name) => optional.includes(name))).toEqual([])
+    await writeFile(join(folder, 'state-secret'), 'k'.repeat(64), { mode: 0o600 })
+    const redis = { addresses: ['127.0.0.1:1'], secretFile: 'state-secret' }
+    const state = stringify({ state: { type: 'redis', redis } })
+    const withRedis = await served('redis', text.concat(state))
+    expect(withRedis.filter((name) => optional.includes(name))).toEqual(['ioredis'])
+  })
+
+  test('fetches the keys of an issuer, without the library for proxies', async () => {
     const issuer = await startIssuer([(await createSigningKey('key')).publicJwk])
     onTestFinished(() => issuer.close())
     const { good } = await writeConfigurations(folder)
@@ -130,14 +159,21 @@ describe('gatehouse installed globally', () => {
       .replace('authentication:', 'authentication:\n  configFile: authentication.yaml')
       .concat('probes: { port: 0 }\n')
     await writeFile(withIssuer, text)
-    const file = join(prefix(), 'bin', 'gatehouse')
-    const args = ['serve', '--config', withIssuer]
-    const serving = startProgram(file, args, { cwd: folder, env })
+    const args = [join(published(), 'main.js'), 'serve', '--config', withIssuer]
+    const NODE_V8_COVERAGE = join(folder, 'coverage-issuer')
+    const serving = startProgram(process.execPath, args, {
+      cwd: folder,
+      env: { ...env, NODE_V8_COVERAGE },
+    })
     await serving.until(/"probes":\{"host":"127\.0\.0\.1","port":\d+\}/)
     const port = /"probes":\{[^}]*"port":(\d+)/.exec(serving.stderr)?.[1] ?? ''
     const ready = () => fetch(`http://127.0.0.1:${port}/readyz?verbose`).then((r) => r.text())
     await expect.poll(ready, { timeout: 20_000 }).toContain(`[+]jwks ${issuer.url} ok`)
     expect(issuer.keySetFetches).toBeGreaterThan(0)
+    await serving.stop('SIGTERM')
+    const evaluated = await evaluatedPackages(join(published(), 'gatehouse.js'), NODE_V8_COVERAGE)
+    expect(evaluated).toContain('jose')
+    expect(evaluated).not.toContain('undici')
   })
 
   test('names the position of an error and exits with code 2', async () => {
@@ -164,6 +200,11 @@ function authenticationOf({ url, certificateAuthority }: TestIssuer): string {
 
 function prefix(): string {
   return join(folder, 'prefix')
+}
+
+/** The directory of the published files. */
+function published(): string {
+  return join(prefix(), 'lib/node_modules/gatehouse/dist')
 }
 
 async function packageJson(): Promise<{ version: string; files: string[] }> {

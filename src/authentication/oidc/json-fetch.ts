@@ -1,11 +1,7 @@
-import type { Dispatcher } from 'undici'
-
 import type { HttpRequest, HttpResponse } from '../../groups/group-source.ts'
-import { get, send as sendRequest } from '../../undici.ts'
 import { quote } from '../quote.ts'
 import {
   createIssuerConnection,
-  failedThrough,
   type IssuerConnectionOptions,
   type Route,
 } from './issuer-connection.ts'
@@ -39,6 +35,7 @@ export class ProxyTimeoutError extends Error {
 }
 
 const ACCEPT = { accept: 'application/json', 'accept-encoding': 'identity' } as const
+const DOCUMENT = { method: 'GET', headers: ACCEPT } as const
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
@@ -51,36 +48,25 @@ const decoder = new TextDecoder('utf-8', { fatal: true })
 export function createJsonFetcher(options: IssuerConnectionOptions): JsonFetcher {
   const connection = createIssuerConnection(options)
 
-  function send(url: URL, route: Route, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const { dispatcher, proxy } = route
-    return get(url, { dispatcher, signal, headers: ACCEPT }).catch((error: unknown) => {
-      throw signal.aborted || proxy === undefined ? error : failedThrough(proxy, error)
-    })
-  }
-
   async function fetchJson(
     url: URL,
     route: Route,
     signal: AbortSignal,
     redirects = 0,
   ): Promise<unknown> {
-    const { statusCode, headers, body } = await send(url, route, signal)
-    const discard = (): void => {
-      body.on('error', () => undefined)
-      body.destroy()
-    }
-    if (REDIRECTS.has(statusCode)) {
+    const { status, headers, read, discard } = await route.send(url, DOCUMENT, signal)
+    if (REDIRECTS.has(status)) {
       discard()
       const target = redirectTarget(url, headers['location'], redirects)
       // On the same origin, so the route is the same.
       return fetchJson(target, route, signal, redirects + 1)
     }
-    const problem = responseProblem(statusCode, headers['content-encoding'])
+    const problem = responseProblem(status, headers['content-encoding'])
     if (problem !== undefined) {
       discard()
       throw new Error(`${url.href} ${problem}`)
     }
-    return parse(url, await body.bytes())
+    return parse(url, await read())
   }
 
   async function throughRoute<T>(
@@ -103,17 +89,11 @@ export function createJsonFetcher(options: IssuerConnectionOptions): JsonFetcher
   return {
     fetchJson: (url, signal) => throughRoute(url, signal, (route) => fetchJson(url, route, signal)),
     send: (url, request, signal) =>
-      throughRoute(url, signal, async ({ dispatcher, proxy }) => {
+      throughRoute(url, signal, async (route) => {
         const headers = { ...request.headers, ...ACCEPT }
-        const { method, body: content } = request
-        const response = await sendRequest(url, {
-          ...{ dispatcher, signal, method, headers },
-          ...(content === undefined ? {} : { body: content }),
-        }).catch((error: unknown) => {
-          throw signal.aborted || proxy === undefined ? error : failedThrough(proxy, error)
-        })
-        const text = decoder.decode(await response.body.bytes())
-        return { status: response.statusCode, headers: response.headers, json: parsed(text) }
+        const response = await route.send(url, { ...request, headers }, signal)
+        const text = decoder.decode(await response.read())
+        return { status: response.status, headers: response.headers, json: parsed(text) }
       }),
     close: () => connection.close(),
   }
@@ -146,10 +126,10 @@ function redirectTarget(url: URL, location: string | string[] | undefined, redir
 }
 
 function responseProblem(
-  statusCode: number,
+  status: number,
   contentEncoding: string | string[] | undefined,
 ): string | undefined {
-  if (statusCode !== 200) return `responded with HTTP ${statusCode}`
+  if (status !== 200) return `responded with HTTP ${status}`
   if (contentEncoding !== undefined && contentEncoding !== 'identity') {
     return 'responded with a compressed body'
   }

@@ -248,7 +248,7 @@ function describeFailure(error: unknown, fetchTimeout: number): string {
   if (UNKNOWN_CA_CODES.has(code)) {
     return `the issuer's certificate is not signed by a trusted CA: set certificateAuthority for this issuer (${code})`
   }
-  // undici's connection errors have an empty message when several addresses were tried.
+  // Connection errors have an empty message when several addresses were tried.
   return error.message === '' ? code || error.name : error.message
 }
 

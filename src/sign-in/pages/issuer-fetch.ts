@@ -1,10 +1,6 @@
 import type { CustomFetch } from 'openid-client'
 
-import {
-  failedThrough,
-  type IssuerConnection,
-} from '../../authentication/oidc/issuer-connection.ts'
-import { request } from '../../undici.ts'
+import type { IssuerConnection } from '../../authentication/oidc/issuer-connection.ts'
 
 /** For a whole request, connecting included. */
 const TIMEOUT_MS = 10_000
@@ -15,18 +11,17 @@ export function fetchOver(connection: IssuerConnection): CustomFetch {
     const url = new URL(address)
     if (url.protocol !== 'https:') throw new Error(`${url.href} is not an https URL`)
     const signal = AbortSignal.timeout(TIMEOUT_MS)
-    const { dispatcher, proxy } = connection.routeTo(url)
-    const response = await request(url, {
-      dispatcher,
+    const response = await connection.routeTo(url).send(
+      url,
+      {
+        method: method === 'POST' ? 'POST' : 'GET',
+        headers: { ...headers, 'accept-encoding': 'identity' },
+        body: body instanceof URLSearchParams ? body.toString() : undefined,
+      },
       signal,
-      method: method === 'POST' ? 'POST' : 'GET',
-      headers: { ...headers, 'accept-encoding': 'identity' },
-      body: body instanceof URLSearchParams ? body.toString() : null,
-    }).catch((error: unknown) => {
-      throw proxy === undefined ? error : failedThrough(proxy, error)
-    })
-    const { statusCode: status } = response
-    const bytes = await response.body.bytes()
+    )
+    const { status } = response
+    const bytes = await response.read()
     return new Response(status === 204 || status === 304 ? null : Buffer.from(bytes), {
       status,
       headers: Object.entries(response.headers).flatMap(([name, value = []]) =>
