@@ -1,0 +1,148 @@
+/**
+ * A user who floods three replicas at once, which are processes of their own with one real Redis: in any
+ * ten seconds, all of them together forward at most five percent more than the budget of the user.
+ */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+
+import { parse, stringify } from 'yaml'
+
+import { LOOPBACK } from '../../dev/loopback.ts'
+import { startApiServer, type ApiServer } from '../support/api-server.ts'
+import { createClient, type Client } from '../support/client.ts'
+import {
+  SECRET,
+  startTestGatehouse,
+  upstreamOf,
+  type AuditEvent,
+  type TestGatehouse,
+} from '../support/gatehouse.ts'
+import { startProgram } from '../support/program.ts'
+import { hasRedis, startRedis, type TestRedis } from '../support/redis.ts'
+
+const start = resolve(import.meta.dirname, '../../src/start.ts')
+const POD = '/api/v1/namespaces/d/pods/web'
+const BUDGET = { requestsPerSecond: 40, burst: 100 }
+const WIDE = { requestsPerSecond: 100_000, burst: 100_000 }
+const REPLICAS = ['one', 'two', 'three']
+const WINDOW_MS = 10_000
+const DURATION_MS = 13_000
+/** Requests that each client has under way at once. */
+const LOOPS = 3
+
+describe.skipIf(!hasRedis)('a user who floods three replicas', () => {
+  let redis: TestRedis
+  let api: ApiServer
+  let files: TestGatehouse
+  let folder: string
+  const clients: Client[] = []
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gatehouse-overload-'))
+    redis = await startRedis()
+    api = await startApiServer()
+    // Only its files and its issuer are used: it counts alone.
+    files = await startTestGatehouse({ upstream: upstreamOf(api) })
+  })
+  afterEach(async () => {
+    for (const client of clients.splice(0)) await client.close()
+    await files.close()
+    await api.close()
+    await redis.close()
+    await rm(folder, { recursive: true })
+  })
+
+  const auditLog = (name: string): string => join(folder, `${name}.log`)
+
+  /** Starts a process; returns its URL. */
+  async function replica(name: string): Promise<string> {
+    const base = parse(await readFile(files.file('gatehouse.yaml'), 'utf8')) as object
+    const configuration = {
+      ...base,
+      audit: { file: { path: auditLog(name) } },
+      limits: { address: WIDE, user: { read: BUDGET } },
+      state: {
+        type: 'redis',
+        redis: {
+          addresses: [`${LOOPBACK}:${redis.port}`],
+          secretFile: join(folder, 'secret'),
+          timeout: '5s',
+        },
+      },
+    }
+    const file = files.file(`${name}.yaml`)
+    await writeFile(file, stringify(configuration))
+    const program = startProgram(process.execPath, [start, 'serve', '--config', file], {
+      cwd: folder,
+      env: process.env,
+    })
+    await program.until(/"msg":"listening"/)
+    const log = await program.until(/"msg":"Redis is used"/)
+    return `https://127.0.0.1:${/"port":(\d+)/.exec(log)?.[1]}`
+  }
+
+  async function client(url: string, sub: string, http2: boolean): Promise<Client> {
+    const created = createClient({ url, ca: files.ca, token: await files.token({ sub }), http2 })
+    clients.push(created)
+    return created
+  }
+
+  /** When the user's requests arrived that were forwarded, in milliseconds, from all audit logs. */
+  async function forwarded(): Promise<number[]> {
+    const texts = await Promise.all(REPLICAS.map((name) => readFile(auditLog(name), 'utf8')))
+    return texts
+      .flatMap((text) => text.split('\n').slice(0, -1))
+      .map((line) => JSON.parse(line) as AuditEvent & { requestReceivedTimestamp: string })
+      .filter(({ stage }) => stage === 'ResponseComplete')
+      .filter(({ user, responseStatus }) => {
+        return user.username === 'oidc:ada' && responseStatus?.code === 200
+      })
+      .map(({ requestReceivedTimestamp }) => Date.parse(requestReceivedTimestamp))
+  }
+
+  test(
+    'over HTTP/1.1 and HTTP/2 has the budget of one replica, and at most five percent more',
+    { timeout: 180_000 },
+    async () => {
+      await writeFile(join(folder, 'secret'), 'k'.repeat(64), SECRET)
+      const urls = await Promise.all(REPLICAS.map(replica))
+      for (const url of urls) {
+        const other = await client(url, 'bob', false)
+        const ready = async (): Promise<number> => (await other.ask(POD)).status
+        await expect.poll(ready, { timeout: 30_000, interval: 200 }).toBe(200)
+      }
+      const flooding = await Promise.all(
+        urls.flatMap((url) => [client(url, 'ada', false), client(url, 'ada', true)]),
+      )
+      const codes = new Map<number, number>()
+      const end = performance.now() + DURATION_MS
+      const flood = async (by: Client): Promise<void> => {
+        while (performance.now() < end) {
+          const { status } = await by.ask(POD)
+          codes.set(status, (codes.get(status) ?? 0) + 1)
+          await sleep(10)
+        }
+      }
+      await Promise.all(flooding.flatMap((by) => Array.from({ length: LOOPS }, () => flood(by))))
+
+      expect([...codes.keys()].toSorted()).toEqual([200, 429])
+      await expect
+        .poll(async () => (await forwarded()).length, { timeout: 30_000 })
+        .toBe(codes.get(200))
+      const times = await forwarded()
+      const most = BUDGET.burst + (BUDGET.requestsPerSecond * WINDOW_MS) / 1_000
+      const windows = times.map(
+        (from) => times.filter((at) => at >= from && at < from + WINDOW_MS).length,
+      )
+      expect(Math.max(...windows)).toBeLessThanOrEqual(most * 1.05)
+      // The budget was used, and more than twice as much was asked for.
+      const all = BUDGET.burst + (BUDGET.requestsPerSecond * DURATION_MS) / 1_000
+      expect(times.length).toBeGreaterThan(all * 0.7)
+      expect(codes.get(429)).toBeGreaterThan(all)
+    },
+  )
+})
