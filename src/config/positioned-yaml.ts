@@ -1,5 +1,5 @@
 /** Reads YAML and JSON with the position of every field, and every problem of the syntax. */
-import { isMap, isNode, isPair, isSeq, LineCounter, parseDocument, visit } from 'yaml'
+import { isAlias, isMap, isNode, isPair, isSeq, LineCounter, parseDocument, visit } from 'yaml'
 import type { Document, Pair } from 'yaml'
 
 import { fieldName, type Path } from './path.ts'
@@ -52,13 +52,19 @@ export function parseWithPositions(file: string, text: string): PositionedDocume
   }
 }
 
+/** In one pass: `Alias.resolve` searches the whole document, and a file may have many aliases. */
 function unresolvedAliases(file: string, document: Document, lines: LineCounter): ConfigProblem[] {
   const problems: ConfigProblem[] = []
+  const anchors = new Set<string>()
   visit(document, {
-    Alias(_key, alias) {
-      if (alias.resolve(document) !== undefined) return
-      const { line, col } = lines.linePos(alias.range?.[0] ?? 0)
-      const message = `the alias *${alias.source} has no anchor &${alias.source} before it`
+    Node(_key, node) {
+      if (!isAlias(node)) {
+        if (node.anchor !== undefined) anchors.add(node.anchor)
+        return
+      }
+      if (anchors.has(node.source)) return
+      const { line, col } = lines.linePos(node.range?.[0] ?? 0)
+      const message = `the alias *${node.source} has no anchor &${node.source} before it`
       const fix = 'write the value out, or quote text that begins with "*"'
       problems.push({ file, line, column: col, field: '', message, fix })
     },

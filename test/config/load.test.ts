@@ -284,6 +284,12 @@ describe('a problem names file, line, field and fix', () => {
       ],
     },
     {
+      // A search for the anchor of each would take minutes.
+      name: 'as many aliases as a file can have',
+      text: `${GOOD}x-text: &text a\nx-texts: [${'*text, '.repeat(10_000)}]\n`,
+      expected: [expect.stringMatching(/^gatehouse\.yaml:2:1: Excessive alias count/)],
+    },
+    {
       name: 'the first of several syntax errors',
       text: GOOD.replace('{ certFile: tls.crt,', '{ certFile: [tls.crt,').replace(
         '{ file',
