@@ -91,6 +91,7 @@ export async function writeConfiguration(
       },
     },
     authorization: { rulesFile },
+    locks: { administrators: { users: [`${OIDC_PREFIX}grace`] } },
     ...(options.state === undefined ? {} : { state: options.state }),
     audit: { file: { path: auditFile } },
     upstream: { kubeconfig: options.upstreamKubeconfig },

@@ -56,10 +56,15 @@ export async function textSummary(environment: Environment, path: string): Promi
     ),
     '',
     'Try these in another terminal, in this directory. Sign in as "grace", with any password (the browser',
-    'warns of the development certificate; --no-browser prints the address instead):',
+    'warns of the development certificate; --no-browser prints the address instead). If you have signed in at',
+    'another Gatehouse before, such as that of an earlier run, confirm that you trust this one:',
     '',
     `  npm run --silent gatehouse -- ${login}`,
     `  ${kubectl} --kubeconfig ${own} get pods --all-namespaces`,
+    '',
+    'Grace may lock users. This locks ada, until "unlock --user ada":',
+    '',
+    `  npm run --silent gatehouse -- lock --kubeconfig ${own} --user ada --reason "Laptop stolen."`,
     '',
     `Or open ${environment.pages}/ in a browser: the page shows who you are, and has a kubeconfig.`,
     '',
@@ -93,8 +98,9 @@ function shared(
   const password = `REDISCLI_AUTH=$(cat ${quote(redisPasswordFile)})`
   return [
     '',
-    `A second replica runs at ${url}. Both share limits in Redis, at 127.0.0.1:${redisPort}.`,
-    'Redis holds digests and numbers, and no names. The last command shows its replicas and failures:',
+    `A second replica runs at ${url}. They share limits and locks in Redis, at 127.0.0.1:${redisPort}.`,
+    'Redis holds digests, numbers and encrypted locks, and no names. The last command shows how many replicas\n' +
+      'there are, and which requests to Redis failed:',
     '',
     `  ${kubectl} --kubeconfig ${first} --server ${url} get pods --all-namespaces`,
     `  ${password} redis-cli -p ${redisPort} --scan`,

@@ -65,6 +65,13 @@ test('the summary has the address of the pages', async () => {
   expect(await textSummary(environment, '')).toContain('Or open https://login.localhost:1/ in')
 })
 
+test('the summary has a lock to try, with the session of the sign-in above it', async () => {
+  const text = await textSummary(environment, '')
+  expect(text).toContain(
+    ' lock --kubeconfig /s/you.kubeconfig --user ada --reason "Laptop stolen."\n',
+  )
+})
+
 test('the summary says that the playground is not real', async () => {
   expect(await textSummary(environment, '')).toContain('nothing in it is real')
 })
