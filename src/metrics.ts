@@ -177,7 +177,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     stateReplicas: gauge('state_replicas', 'Replicas that shared state when last counted.', [
       'type',
     ]),
-    stateErrors: counter('state_errors_total', 'What was asked of Redis and failed, by reason.', [
+    stateErrors: counter('state_errors_total', 'Requests to Redis that failed, by reason.', [
       'reason',
     ]),
     stateDuration: new Histogram({

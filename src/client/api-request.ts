@@ -47,8 +47,8 @@ export async function sendToServer(
 export function refusedByGatehouse(server: Server, response: HttpResponse): ClientFailure {
   return new ClientFailure(
     'rejected',
-    `refused by Gatehouse (${server.origin}): ${reasonOf(response)}; ask your Gatehouse ` +
-      `administrator, with the Audit-ID ${auditID(response)}`,
+    `refused by Gatehouse (${server.origin}): ${reasonOf(response)}; quote the Audit-ID ` +
+      `${auditID(response)} to your Gatehouse administrator`,
   )
 }
 

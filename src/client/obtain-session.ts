@@ -279,8 +279,8 @@ export async function acceptClient(
   const known = others.join(', ')
   const what =
     `${server.origin} signs users in as the client ${JSON.stringify(method.clientID)} of ` +
-    `${method.issuer}, and you have signed in at ${known} before. A server that is not what you think ` +
-    'it is could use this sign-in at the other.'
+    `${method.issuer}, and you have signed in at ${known} before. If ${server.origin} is not the server ` +
+    `that you think it is, it could use this sign-in at ${known}.`
   if (terminal.isInteractive) {
     terminal.print(what)
     if (await confirm(terminal, `Do you trust ${server.origin} as much as ${known}?`)) return

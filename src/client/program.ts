@@ -183,12 +183,12 @@ function addLockCommands(
       program
         .command('lock')
         .argument('[url]', 'the Gatehouse; that of the current context by default')
-        .summary('refuse a user, and end the running streams')
+        .summary('lock a user, group, certificate, token or address')
         .description(
           'Lock a user, a group, a client certificate, a token or an address: requests are refused with the reason, and running streams end. Your administrator says who may do this.',
         ),
     )
-      .requiredOption('--reason <text>', 'why, which the locked user reads')
+      .requiredOption('--reason <text>', 'why; the locked user sees this text')
       .option('--for <duration>', 'how long, such as 30m, 2h or 7d; until it is lifted by default'),
   )
     .addOption(outputOption())
@@ -213,7 +213,7 @@ function addLockCommands(
         .command('unlock')
         .argument('[url]', 'the Gatehouse; that of the current context by default')
         .summary('lift a lock')
-        .description('Lift a lock. Locks of the lock file are removed there.'),
+        .description('Lift a lock. A lock in the lock file can only be removed there.'),
     ),
   )
     .addHelpText('after', examples([['gatehouse unlock --user oidc:mallory', 'lift the lock']]))

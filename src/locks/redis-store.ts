@@ -253,16 +253,16 @@ export function createRedisLockStore(
 }
 
 const UNREADABLE =
-  'locks in Redis cannot be read: put the secret back that they were sealed with, or set them again'
+  'locks in Redis cannot be read: put back the secret that they were sealed with, or set them again'
 const NOT_YET = 'the locks have not been read from Redis yet'
-const NEVER_READ = 'Gatehouse does not know yet who is locked'
-const STALE = 'Gatehouse has not been able to find out for too long who is locked'
+const NEVER_READ = 'Gatehouse does not yet know who is locked'
+const STALE = 'Gatehouse has not been able to read the locks for too long'
 
 function notStored(error: unknown): never {
   if (error instanceof StatusError) throw error
   throw new StatusError(
     'ServiceUnavailable',
-    'Redis cannot be used, so it is not certain whether the lock was changed: try again, or use the lock file',
+    'Redis cannot be used, so the lock may or may not have been changed: try again, or use the lock file',
     { cause: error },
   )
 }

@@ -46,8 +46,8 @@ export function createLocksApi(options: LocksApiOptions): Handler {
     if (isOne) return
     throw new StatusError(
       'Forbidden',
-      `user ${JSON.stringify(user.username)} may not see or change locks: ask your Gatehouse ` +
-        'administrator (locks.administrators)',
+      `user ${JSON.stringify(user.username)} may not see or change locks: only the users ` +
+        'and groups in locks.administrators may',
     )
   }
 
@@ -73,7 +73,7 @@ export function createLocksApi(options: LocksApiOptions): Handler {
       const what = describeLock(lock)
       throw new StatusError(
         'BadRequest',
-        `a lock of ${what} would lock you out: ask somebody else, or use the lock file`,
+        `a lock of ${what} would lock you out: ask another administrator, or use the lock file`,
       )
     }
     await store.set(lock)

@@ -80,8 +80,8 @@ test('a user whom the configuration does not name may do none of it', async () =
 })
 
 test.for([
-  [['lock', '--reason', 'x'], 2, 'name one of --user, --group'],
-  [['lock', '--user', 'a', '--group', 'b', '--reason', 'x'], 2, 'name one of --user, --group'],
+  [['lock', '--reason', 'x'], 2, 'use exactly one of --user'],
+  [['lock', '--user', 'a', '--group', 'b', '--reason', 'x'], 2, 'use exactly one of --user'],
   [['lock', '--user', 'a'], 2, "required option '--reason <text>'"],
   [['lock', '--user', 'a', '--reason', 'x', '--for', 'ever'], 2, '--for ever: must be a duration'],
   [['lock', '--certificate-serial', 'x', '--reason', 'x'], 8, 'is not a serial number'],

@@ -223,7 +223,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
       const foreign = start({ secret: stateSecret('b') })
       await expect
         .poll(() => foreign.lockStore.missing, POLLING)
-        .toContain('put the secret back that they were sealed with')
+        .toContain('put back the secret that they were sealed with')
       expect(refusalOf(foreign)).toMatchObject({ code: 503 })
     })
   })

@@ -180,7 +180,9 @@ test.for([
 ] as const)('locking %s is refused', async ([, target]) => {
   const refused = await lock({ ...target, reason: 'x' })
   expect(refused).toMatchObject({ status: 400 })
-  expect(refused.message).toMatch(/would lock you out: ask somebody else, or use the lock file$/)
+  expect(refused.message).toMatch(
+    /would lock you out: ask another administrator, or use the lock file$/,
+  )
   expect(await listed()).toHaveLength(1)
 })
 

@@ -49,7 +49,7 @@ export function printArgocdSecret(
       throw new ClientFailure('usage', `the token in ${tokenFile} has expired: create another one`)
     }
     const end = new Date(expiresAt).toISOString()
-    host.writeError(`The token expires at ${end}: replace the Secret before.\n`)
+    host.writeError(`The token expires at ${end}: replace the Secret before then.\n`)
   }
   const { server } = trusted
   host.writeOut(argocdSecret({ name: entryName(trusted, options), server, namespace, token }))

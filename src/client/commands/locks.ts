@@ -113,7 +113,7 @@ function targetOf(options: TargetOptions): Target {
   if (only !== undefined && named.length === 1) return only
   throw new ClientFailure(
     'usage',
-    'name one of --user, --group, --certificate-serial, --token-id and --address',
+    'use exactly one of --user, --group, --certificate-serial, --token-id and --address',
   )
 }
 

@@ -47,7 +47,7 @@ export async function openIssuer(options: IssuerOptions): Promise<OpenIssuer> {
     if (metadata.issuer !== issuer) {
       throw new ClientFailure(
         'unavailable',
-        `the metadata of ${issuer} is of another issuer: ${printable(metadata.issuer)}; ` +
+        `the metadata of ${issuer} names another issuer: ${printable(metadata.issuer)}; ` +
           'ask your Gatehouse administrator',
       )
     }

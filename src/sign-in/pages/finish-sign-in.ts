@@ -35,13 +35,13 @@ export function createFinishSignIn(options: FinishSignInOptions): PageHandler {
     if (pending === undefined) {
       throw new StatusError(
         'BadRequest',
-        'this browser has not begun to sign in, or took longer than 10 minutes: sign in again',
+        'this browser has not started to sign in, or took longer than 10 minutes: sign in again',
       )
     }
     if (redemptions >= MAX_REDEMPTIONS) {
       throw new StatusError(
         'ServiceUnavailable',
-        'too many users sign in at this moment: try again',
+        'too many users are signing in at the moment: try again',
         {
           headers: { 'Retry-After': '1' },
         },

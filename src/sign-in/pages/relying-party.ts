@@ -86,7 +86,7 @@ export function createRelyingParty(
       { [openid.customFetch]: fetchOver(connection) },
     )
     const { issuer: named } = found.serverMetadata()
-    if (named !== issuer.url) throw new Error(`the metadata of ${issuer.url} is of another issuer`)
+    if (named !== issuer.url) throw new Error(`the metadata of ${issuer.url} names another issuer`)
     return found
   }
 

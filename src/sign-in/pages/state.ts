@@ -145,7 +145,7 @@ interface SealedPending {
 function notConfigured(): StatusError {
   return new StatusError(
     'ServiceUnavailable',
-    'nobody can sign in here at present: the issuer of the pages is not configured; ' +
-      'tell your Gatehouse administrator',
+    'nobody can sign in here at the moment: the issuer of the pages is not configured; ' +
+      'ask your Gatehouse administrator',
   )
 }

@@ -68,7 +68,7 @@ export function accountView({
           <dd class="address">${issuer}</dd>
           <dt>Signed in</dt>
           <dd>${timeView(session.signedInAt)}</dd>
-          <dt>This page ends</dt>
+          <dt>Session ends</dt>
           <dd>${timeView(session.expiresAt)}</dd>
           <dt>Groups</dt>
           <dd>${groupsView(session)}</dd>
@@ -76,8 +76,8 @@ export function accountView({
       </section>
       <form method="post" action="${SIGN_OUT_PATH}"><button type="submit">Sign out</button></form>
       <p class="hint">
-        Signing out ends this page and your session at the issuer. It does not end what kubectl
-        uses: run <code>gatehouse logout</code> for that.
+        Signing out ends your session here and at the issuer. It does not sign kubectl out: run
+        <code>gatehouse logout</code> for that.
       </p>`,
   )
 }
@@ -114,7 +114,7 @@ export function signedOutView({ displayName, issuer }: ViewOptions, continueTo?:
     return layout(
       { displayName, title: 'Signing out', continueTo },
       html`<h1>Signing out</h1>
-        <p>This page has ended. Your session at the issuer is ending too.</p>
+        <p>Your session here has ended. Your session at the issuer is ending too.</p>
         <p><a class="button" href="${continueTo}">Continue at the issuer</a></p>
         <p class="hint"><span class="address">${issuer}</span></p>`,
     )

@@ -230,7 +230,7 @@ describe('cookies', () => {
     const path = which === 'session' ? '' : 'callback?code=x&state=y'
     const { text } = await client.ask(start + path)
     expect(text).not.toContain('oidc:grace</')
-    expect(text).toContain(which === 'session' ? 'Sign in</a>' : 'has not begun to sign in')
+    expect(text).toContain(which === 'session' ? 'Sign in</a>' : 'has not started to sign in')
   })
 
   test('a cookie of a sign-in is not one of a session', async () => {
