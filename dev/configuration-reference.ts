@@ -205,7 +205,9 @@ function sentence(text: string): string {
   return text.endsWith('.') ? text : `${text}.`
 }
 
+/** A URL stays as it is. */
 function capital(text: string): string {
+  if (/^https?:/.test(text)) return text
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 }
 

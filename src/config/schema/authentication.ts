@@ -114,7 +114,7 @@ const frontProxy = z
       'X-Remote-Group',
     ),
     extraHeaderPrefixes: headerNames(
-      'beginnings of headers with extras (--requestheader-extra-headers-prefix)',
+      'prefixes of the names of headers with extra values (--requestheader-extra-headers-prefix)',
       'X-Remote-Extra-',
     ),
   })
@@ -250,8 +250,8 @@ const issuerOptions = z.strictObject({
       ).optional(),
     })
     .describe(
-      'The proxy (HTTP CONNECT) by which the issuer is reached, in place of the one in HTTPS_PROXY. ' +
-        'NO_PROXY has no effect on it. TLS is with the issuer: the proxy sees only its name.',
+      'The proxy (HTTP CONNECT) through which the issuer is reached, in place of the one in HTTPS_PROXY. ' +
+        'NO_PROXY has no effect on it. TLS is end to end: the proxy sees only the name of the issuer.',
     )
     .optional(),
   cachedKeyLifetime: duration(

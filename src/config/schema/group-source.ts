@@ -17,15 +17,15 @@ const sources = {
       clientID: text('ID of the application that may read groups; must be a UUID'),
       clientSecretFile: inputFile('the secret of the application', ISSUERS),
       groupName: choice(
-        'what of a group becomes its name. id: the object ID, as in tokens. displayName: whoever may ' +
-          'create or rename a group chooses it',
+        'which property names a group. id: the object ID, as in tokens. displayName: chosen by anyone ' +
+          'who may create or rename a group',
         ['id', 'displayName'],
       ).default('id'),
       endpoint: httpsOrigin('Microsoft Graph').default('https://graph.microsoft.com'),
       authority: httpsOrigin('the token endpoint').default('https://login.microsoftonline.com'),
     })
     .describe(
-      'Microsoft Entra ID, by Microsoft Graph, nested groups included. The application needs the ' +
+      'Microsoft Entra ID, through Microsoft Graph, nested groups included. The application needs the ' +
         'permission GroupMember.Read.All.',
     )
     .optional(),
@@ -38,7 +38,7 @@ const sources = {
       endpoint: httpsOrigin('the Directory API').default('https://admin.googleapis.com'),
     })
     .describe(
-      'Google Workspace, by the Directory API. Groups are named by their email addresses; a group ' +
+      'Google Workspace, through the Directory API. Groups are named by their email addresses; a group ' +
         'within a group does not count. The service account needs domain-wide delegation for ' +
         'admin.directory.group.readonly.',
     )
@@ -60,8 +60,8 @@ export const groupSource = z
       ['missing', 'always'],
     ).default('missing'),
     onFailure: choice(
-      'what happens to a user while the source cannot say. refuse: the request is refused (503). ' +
-        'unknown: the user is accepted with the groups in the token, every deny rule for groups applies',
+      'what happens to a user while the source cannot be asked. refuse: the request is refused (503). ' +
+        'unknown: the user is accepted with the groups in the token, and every deny rule for groups applies',
       ['refuse', 'unknown'],
     ).default('refuse'),
     cacheLifetime: duration(
@@ -76,6 +76,6 @@ export const groupSource = z
     ).optional(),
   })
   .describe(
-    'Where the groups of users are who have none in their tokens. The prefix is that of ' +
-      'claimMappings.groups. An address that a token names is never asked.',
+    'Where to look up groups that are not in the token. They get the prefix of claimMappings.groups. ' +
+      'Gatehouse never fetches from an address that a token names.',
   )

@@ -69,7 +69,7 @@ export const limits = z
       .default([])
       .meta({
         description:
-          'Budgets of groups. A request counts against the budget of each listed group of its user, ' +
+          'budgets of groups. A request counts against the budget of each listed group of its user, ' +
           'whatever its kind, and beside the limits of the user; must be a list',
         examples: [[{ group: 'oidc:ci', requestsPerSecond: 200, burst: 1000 }]],
       }),

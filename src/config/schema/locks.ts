@@ -23,7 +23,7 @@ export const locks = z
       )
       .prefault({}),
     maxStaleness: duration(
-      'how long the locks that a replica has read from Redis count as known while Redis cannot be used',
+      'how long a replica relies on the locks that it last read while Redis cannot be used',
     ).default(600_000),
     onStale: choice(
       'what happens after `maxStaleness`. keep: the locks that were read last stay in force, and ' +

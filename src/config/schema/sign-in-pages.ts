@@ -14,7 +14,7 @@ const httpsOrigin = (meaning: string) =>
     .refine((text) => URL.parse(text)?.origin === text && /^https:[^*]+$/.test(text), {
       error: ({ input }) => `${JSON.stringify(input)} is not an https origin`,
     })
-    .describe(`${meaning}; must be https and a host, such as https://login.example.com`)
+    .describe(`${meaning}; must be https://HOST[:PORT], such as https://login.example.com`)
 
 export const pages = z
   .strictObject({
@@ -23,7 +23,7 @@ export const pages = z
         'Gatehouse requests no client certificate and serves no Kubernetes API',
     ),
     apiURL: httpsOrigin(
-      'what users write after `gatehouse login`, and the server in their kubeconfigs. If unset, `url`',
+      'the URL for `gatehouse login`, and the server in kubeconfigs. If unset, `url`',
     ).optional(),
     issuer: z
       .string()
@@ -63,7 +63,7 @@ export const pages = z
       .array(extraParameter)
       .default([])
       .describe(
-        'parameters that the issuer wants in the authorization request; must be a list of names and values',
+        'parameters that the issuer expects in the authorization request; must be a list of names and values',
       ),
     cookieKeysFile: inputFile(
       'keys that encrypt the cookies of the pages, one on each line, as `openssl rand -base64 32` ' +
@@ -80,7 +80,7 @@ export const pages = z
       .default(900_000),
   })
   .describe(
-    'Pages for browsers under `/gatehouse/`: a user signs in, sees who they are to Gatehouse, and gets ' +
+    'Pages for browsers under `/gatehouse/`: a user signs in, sees their identity in the cluster, and gets ' +
       'a kubeconfig. Register `/gatehouse/callback` (redirect URI), `/gatehouse/signed-out` ' +
       '(post-logout redirect URI) and `/gatehouse/backchannel-logout` at the issuer, below `url`.',
   )

@@ -29,7 +29,7 @@ const redis = z
       .string()
       .min(1, 'is empty')
       .default('mymaster')
-      .describe('name that the sentinels know the primary by; must be a name'),
+      .describe('name by which the sentinels know the primary; must be a name'),
     username: z
       .string()
       .min(1, 'is empty')
@@ -43,8 +43,8 @@ const redis = z
     ).optional(),
     secretFile: inputFile(
       'a secret of at least 32 random bytes, the same for all replicas, on each line. Names of users ' +
-        'and addresses are in Redis only as digests that are keyed with the first one. Further lines ' +
-        'are previous secrets',
+        'and addresses are in Redis only as digests that are keyed with the first secret. Further ' +
+        'lines are previous secrets',
       CREDENTIAL,
     ),
     keyPrefix: z
@@ -52,7 +52,7 @@ const redis = z
       .regex(/^[\w.:-]{0,64}$/, 'has other characters than letters, digits, ".", ":", "_" and "-"')
       .default('gatehouse:')
       .describe(
-        'what every key begins with, for a Redis that others use as well; must be a text of at most ' +
+        'prefix of every key, for a Redis that others use as well; must be a text of at most ' +
           '64 letters, digits, ".", ":", "_" and "-"',
       ),
     timeout: duration('how long a request may wait for Redis').default(100),
@@ -61,10 +61,10 @@ const redis = z
 
 export const state = z
   .strictObject({
-    type: choice('where state is kept: in each replica for itself, or in Redis for all replicas', [
-      'memory',
-      'redis',
-    ]).default('memory'),
+    type: choice(
+      'where state is kept. memory: in each replica, for itself. redis: in Redis, for all replicas',
+      ['memory', 'redis'],
+    ).default('memory'),
     redis: redis.optional(),
     onFailure: choice(
       'what happens while Redis cannot be used. local: each replica keeps to its part of the limits, ' +
