@@ -30,7 +30,7 @@ export function checkCertificates(raw: object, add: AddProblem): void {
       const names = ['usernames', 'organizations'].flatMap((name) => valueAt(mapping, [name]) ?? [])
       if (names.length > 0) return
       const fix = 'set usernames, organizations or both'
-      add([...at('groupMappings'), j], 'is for nobody', fix)
+      add([...at('groupMappings'), j], 'matches nobody', fix)
     })
   })
   checkPrefixes(list, (i, name, message, fix) => {

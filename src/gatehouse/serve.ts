@@ -117,7 +117,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   )
   const streamExpiry = createStreamExpiry(configuration.authentication.streams, {
     live,
-    onEnded: (streams) => log.info({ streams }, 'ended streams whose time is over'),
+    onEnded: (streams) => log.info({ streams }, 'ended streams that expired'),
   })
   let listener: Listener | undefined
   let reloads: Watcher | undefined

@@ -107,5 +107,5 @@ export function readToken(name: string, { status, json }: HttpResponse): AccessT
     return { token, expiresIn: typeof expiresIn === 'number' ? expiresIn : 300 }
   }
   const code = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? `, ${error}` : ''
-  throw new Error(`${name} does not give Gatehouse an access token (HTTP ${status}${code})`)
+  throw new Error(`${name} did not issue an access token to Gatehouse (HTTP ${status}${code})`)
 }

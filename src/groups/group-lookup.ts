@@ -104,7 +104,7 @@ export function createGroupLookup(
       const known = pending.get(user)
       if (known !== undefined) return known
       if (now < pausedUntil) {
-        throw new ThrottledError('the source of groups asks for a pause', pausedUntil - now)
+        throw new ThrottledError('the source of groups asks Gatehouse to wait', pausedUntil - now)
       }
       if (pending.size >= MAX_PENDING) throw new Error('too many lookups are in progress')
       const asked = ask(user).finally(() => pending.delete(user))

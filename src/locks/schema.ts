@@ -99,7 +99,7 @@ function checkTarget(value: Targets, context: z.RefinementCtx): void {
   context.addIssue({
     code: 'custom',
     message: 'must name one target',
-    params: { fix: `write one of ${LOCK_TARGETS.join(', ')}, and a lock for each target` },
+    params: { fix: `write one of ${LOCK_TARGETS.join(', ')}, and one lock per target` },
   })
 }
 

@@ -571,7 +571,7 @@ describe('client CAs with names of their own', () => {
     [
       'a mapping for nobody',
       { authorities: [{ ...spiffe, groupMappings: [{ groups: ['web'] }] }] },
-      'authorities[0].groupMappings[0]: is for nobody (set usernames, organizations or both)',
+      'authorities[0].groupMappings[0]: matches nobody (set usernames, organizations or both)',
     ],
     [
       'a CA in two files',

@@ -153,7 +153,7 @@ describe.for(SOURCES)('%s', ([, start]) => {
     })
     const error: unknown = await groupsOf(start(), 'ada').catch((reason: unknown) => reason)
     expect((error as Error).message).toMatch(
-      /does not give Gatehouse an access token \(HTTP 401, invalid_client\)$/,
+      /did not issue an access token to Gatehouse \(HTTP 401, invalid_client\)$/,
     )
     expect((error as Error).message).not.toContain(SECRET)
   })

@@ -78,7 +78,7 @@ test('a source that asks for a pause gets it, for all users who are not known', 
   reply = failing(new ThrottledError('throttles', 30_000))
   await expect(lookup.find('grace')).rejects.toThrow('throttles')
   reply = () => Promise.resolve([])
-  await expect(lookup.find('eve')).rejects.toThrow('asks for a pause')
+  await expect(lookup.find('eve')).rejects.toThrow('asks Gatehouse to wait')
   expect(await lookup.find('ada')).toMatchObject({ names: ['dev'] })
   now += 30_000
   expect(await lookup.find('eve')).toMatchObject({ names: [] })

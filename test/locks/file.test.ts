@@ -73,8 +73,8 @@ test('all problems of a file are reported at once, with line and fix', async () 
 `)
   expect(problems.map((problem) => problem.replace(/:\d+ /, ' '))).toMatchInlineSnapshot(`
     [
-      ":4:5: locks[0]: must name one target (write one of user, group, certificateSerial, tokenID, address, and a lock for each target)",
-      ":5:5: locks[1]: must name one target (write one of user, group, certificateSerial, tokenID, address, and a lock for each target)",
+      ":4:5: locks[0]: must name one target (write one of user, group, certificateSerial, tokenID, address, and one lock per target)",
+      ":5:5: locks[1]: must name one target (write one of user, group, certificateSerial, tokenID, address, and one lock per target)",
       ":6:7: locks[2].user: is a name that nobody has: it begins or ends with whitespace, or has control characters (must be the exact name)",
       ":7:5: locks[3].reason: is required (must be one line of at most 500 characters)",
       ":8:7: locks[4].certificateSerial: "twelve" is not a serial number (must be hexadecimal digits, as \`openssl x509 -serial\` prints them)",

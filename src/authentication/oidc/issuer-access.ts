@@ -217,7 +217,7 @@ function parseCredentials(text: string): string {
   const line = text.replace(/\r?\n$/, '')
   // eslint-disable-next-line no-control-regex -- the expression excludes them
   if (/^[^:\u0000-\u001f\u007f]+:[^\u0000-\u001f\u007f]+$/.test(line)) return line
-  throw new FileFaultError('is not of the form USER:PASSWORD, on one line', 'write it so')
+  throw new FileFaultError('is not of the form USER:PASSWORD, on one line', 'write it in this form')
 }
 
 function loadMemberships(
@@ -244,6 +244,9 @@ function parseServiceAccountKey(text: string): ServiceAccountKey {
   try {
     return readServiceAccountKey(text)
   } catch (error) {
-    throw new FileFaultError((error as Error).message, 'provide the file that Google gave out')
+    throw new FileFaultError(
+      (error as Error).message,
+      'provide the JSON key as downloaded from Google',
+    )
   }
 }

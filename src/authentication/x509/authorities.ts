@@ -58,7 +58,7 @@ export function createFindNames(bundles: readonly AuthorityBundle[]): FindNames 
       certificate === undefined ? [] : nearest(certificate, [...anchors, ...sent], authorities)
     const [authority, ...others] = found
     if (authority === undefined) {
-      throw unauthorized('client certificate: the CA above it is not known any more')
+      throw unauthorized('client certificate: its CA is no longer configured')
     }
     if (others.length > 0) {
       throw unauthorized(

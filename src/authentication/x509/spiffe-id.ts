@@ -87,7 +87,7 @@ function idProblem(id: string, trustDomain: string): string | undefined {
   if (id.length > MAX_ID_BYTES) return `is longer than ${MAX_ID_BYTES} bytes`
   const [, domain, path] = /^spiffe:\/\/([^/]*)(.*)$/s.exec(id) ?? []
   if (domain === undefined || path === undefined) return 'is not a SPIFFE ID'
-  if (domain !== trustDomain) return 'is not of the trust domain of its CA'
+  if (domain !== trustDomain) return 'is not in the trust domain of its CA'
   // A path: the ID of a trust domain alone is that of its CA (X509-SVID section 2).
   const [, ...segments] = path.split('/')
   if (segments.length === 0) return 'names a trust domain and no workload'

@@ -114,7 +114,9 @@ test.for(['', 'secret', ':secret', 'gate:', 'gate:secret\n\n', 'gate:sec\nret', 
   'credentials of a proxy in another form are a problem that does not quote them: %j',
   async (text) => {
     const proxy = { url: 'http://proxy.example', credentialsFile: await fileWith(text) }
-    expect(load({ proxy })).toBe('is not of the form USER:PASSWORD, on one line (write it so)')
+    expect(load({ proxy })).toBe(
+      'is not of the form USER:PASSWORD, on one line (write it in this form)',
+    )
   },
 )
 

@@ -84,7 +84,7 @@ describe('the names of a certificate', () => {
       username: 'm:ada',
     })
     expect(await userOf(both(), intermediate, {}, [people])).toBe(
-      'client certificate: the CA above it is not known any more',
+      'client certificate: its CA is no longer configured',
     )
   })
 

@@ -116,7 +116,7 @@ describe('a certificate is refused', () => {
     }
   })
 
-  const DOMAIN_PROBLEM = 'its URI is not of the trust domain of its CA'
+  const DOMAIN_PROBLEM = 'its URI is not in the trust domain of its CA'
   const ID_PROBLEM = 'its URI is not a SPIFFE ID'
   const PATH_PROBLEM = 'its URI has a path that is not one of a SPIFFE ID'
 
