@@ -76,11 +76,33 @@ export async function connectServer(
     }) as typeof connectTcp,
   })
   try {
-    if (startTLS) await inTime(client.startTLS(tls), timeout)
+    if (startTLS) {
+      await inTime(client.startTLS(tls), timeout)
+      requireNothingBefore(client)
+    }
     return client
   } catch (error) {
     await close(client)
     throw error
+  }
+}
+
+/**
+ * Whoever is between Gatehouse and the server can add plain text behind the response to StartTLS. The library
+ * would read it as the beginning of the first response under TLS: a bind that was rejected then succeeds (the
+ * kind of CVE-2011-0411).
+ *
+ * @throws Error when there are such bytes, or when this version of the library keeps them elsewhere
+ */
+function requireNothingBefore(client: Client): void {
+  const { messageParser } = client as unknown as {
+    readonly messageParser?: { readonly buffer?: Buffer; readonly read?: unknown }
+  }
+  if (typeof messageParser?.read !== 'function') {
+    throw new Error('this version of the LDAP library keeps what it has received elsewhere')
+  }
+  if (messageParser.buffer !== undefined) {
+    throw new Error('there was plain text behind the response to StartTLS')
   }
 }
 
