@@ -47,7 +47,10 @@ export function createCertificates(options: CertificatesOptions): Handler {
     // Without a credential, a password may be in the body.
     let early: Order | undefined
     const authentication = await identify(exchange, record, options, async () => {
-      if (service.directories.size > 0) early = parseOrder(await readBody(exchange))
+      if (service.directories.size > 0) {
+        refuseBrowser(exchange)
+        early = parseOrder(await readBody(exchange))
+      }
       return signInAt(options.refuse, service, early, connection)
     })
     observed.requestClass = 'write'
@@ -75,6 +78,22 @@ export function createCertificates(options: CertificatesOptions): Handler {
       slot.release()
     }
   }
+}
+
+/**
+ * A page of any site can have its visitors' browsers send forms of text here: they would try passwords from
+ * many addresses, and lock users out. Browsers name the origin with every POST (W3C Fetch section 3.2).
+ *
+ * @throws StatusError 403
+ */
+function refuseBrowser(exchange: Exchange): void {
+  if (exchange.header('origin') === undefined && exchange.header('sec-fetch-site') === undefined)
+    return
+  throw new StatusError(
+    'Forbidden',
+    'a password is not taken from a page in a browser: run gatehouse login --certificate',
+    { closeConnection: true },
+  )
 }
 
 /** @throws StatusError 401 without a password, or as the directory has it */

@@ -114,6 +114,28 @@ describe.skipIf(!hasSlapd)('a password of a directory', () => {
     expect(events[0]!.annotations['gatehouse/cause']).toContain('uid=ada')
   })
 
+  test.for([{ origin: 'https://evil.example' }, { 'sec-fetch-site': 'cross-site' }])(
+    'is not tried for a page that a user happens to visit: %j',
+    async (headers) => {
+      const before = slapd.log().length
+      const { url, ca } = attack.gatehouse
+      const client = createClient({ url, ca })
+      const { status } = await client.ask(PATH, {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'text/plain' },
+        body: JSON.stringify({
+          apiVersion: 'gatehouse/v1',
+          kind: 'CertificateOrder',
+          request: certificateRequest({ keys: newKeys() }),
+          signIn: { method: 'company-ldap', username: 'ada', password: 'wrong' },
+        }),
+      })
+      await client.close()
+      expect(status).toBe(403)
+      expect(slapd.log().slice(before)).not.toContain('BIND')
+    },
+  )
+
   test('is tried only so often for one user, in whatever spelling, and several at once count', async () => {
     const spellings = ['ada', 'ADA', 'Ada', ' ada', 'ada ', 'aDa']
     const before = slapd.log().length
