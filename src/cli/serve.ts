@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigError, formatProblem } from '../config/problem.ts'
 import type { LoadEnvironment } from '../gatehouse/load.ts'
 import { startGatehouse, type Gatehouse } from '../gatehouse/serve.ts'
+import { throttledLog } from '../log-throttle.ts'
 import type { LossyOutput } from '../lossy-output.ts'
 
 export interface ServeOptions extends LoadEnvironment {
@@ -18,12 +19,17 @@ export interface ServeEffects {
   readonly onHangup: (handler: () => void) => void
   /** Registers the handler of Node's own warnings, in place of the one that writes synchronously. */
   readonly onWarning: (handler: (warning: Error) => void) => void
+  /** Registers the handler of what libraries print with `console`, in place of printing it. */
+  readonly onConsole: (handler: (text: string) => void) => void
   /** Registers the handler of uncaught exceptions. */
   readonly onCrash: (handler: (error: unknown) => void) => void
 }
 
 /** How long a crashing Gatehouse tries to write its remaining audit records. */
 const CRASH_DEADLINE_MS = 5_000
+/** Messages of libraries that are kept until there is a log, and characters of each. */
+const MAX_PRINTED = 20
+const MAX_PRINTED_LENGTH = 1_000
 
 /**
  * Runs until a signal; SIGHUP reloads. Exit codes: 0 for a clean shutdown, 1 if it could not start or crashed, 2 for a
@@ -39,11 +45,24 @@ export async function serve(options: ServeOptions, effects: ServeEffects): Promi
   effects.onWarning((warning) => {
     started?.log.warn({ err: warning }, 'Node.js reported a warning')
   })
+  const printed: string[] = []
+  const logPrinted = (): void => {
+    if (started === undefined) return
+    for (const text of printed.splice(0)) {
+      throttledLog(started.log).warn({ text }, 'a library printed a message')
+    }
+  }
+  effects.onConsole((text) => {
+    if (printed.length < MAX_PRINTED) printed.push(text.slice(0, MAX_PRINTED_LENGTH))
+    logPrinted()
+  })
   let gatehouse: Gatehouse
   try {
     gatehouse = await startGatehouse({ ...options, stderr: effects.stderr })
     started = gatehouse
+    logPrinted()
   } catch (error) {
+    for (const text of printed) effects.stderr.write(`${text}\n`)
     effects.stderr.write(describeStartError(error))
     return error instanceof ConfigError ? 2 : 1
   }

@@ -1,4 +1,6 @@
 /** The commands of the server as `main.ts` starts them: with the outputs and signals of the process. */
+import { format } from 'node:util'
+
 import { proxyFrom } from '../config/egress-proxy.ts'
 import { inClusterFrom } from '../config/environment.ts'
 import type { LoadEnvironment } from '../gatehouse/load.ts'
@@ -27,6 +29,10 @@ export async function runServe(config: string, host: NodeJS.Process): Promise<nu
       onWarning: (handler) => {
         host.removeAllListeners('warning')
         host.on('warning', handler)
+      },
+      onConsole(handler) {
+        const print = (...values: unknown[]): void => handler(format(...values))
+        Object.assign(console, { debug: print, error: print, info: print, log: print, warn: print })
       },
       onCrash: (handler) => host.on('uncaughtException', handler),
     },
