@@ -186,6 +186,7 @@ async function stepsOf(port: number, probes: number): Promise<Step[]> {
   const dex = await blocksOf('issuers.md', 'Dex')
   const [, builder = '', argocd = '', request = '', whoAmI = ''] = await blocksOf('users.md')
   const [kubelogin = ''] = await blocksOf('users.md', 'With an OIDC token', 'yaml')
+  const operations = await blocksOf('operations.md')
   const [signing = '', kubeconfig = '', authority = '', revoke = '', logs = '', queries = ''] =
     await blocksOf('everyday.md')
   const sso = kubelogin
@@ -228,6 +229,7 @@ async function stepsOf(port: number, probes: number): Promise<Step[]> {
     ...installing.flatMap((block) => [block, ...addedTo(block)]),
     // In a directory of its own: it would overwrite the audit log of the Gatehouse on this machine.
     { block: logs, before: 'mkdir pods && cd pods' },
+    ...operations,
     'ID=$(jq -rn input.auditID audit.log)',
     queries,
   ].map((step) => (typeof step === 'string' ? { block: step } : step))

@@ -468,7 +468,7 @@ describe('a refusal that a browser reads', () => {
       responseStatus: {
         code: 400,
         reason: 'BadRequest',
-        message: expect.stringContaining('has not begun to sign in') as string,
+        message: expect.stringContaining('has not started to sign in') as string,
       },
     })
   })
