@@ -150,7 +150,8 @@ describe.skipIf(!hasRedis)('limits are shared', () => {
       ...['--cluster-slots', '3000', '--cluster-yes'],
     )
     await expect.poll(async () => [...new Set(await all())]).toEqual(['allowed'])
-    expect(store.problem).toBeUndefined()
+    // A busy machine may have missed one deadline meanwhile.
+    await expect.poll(() => store.problem).toBeUndefined()
   })
 
   test(
