@@ -12,24 +12,21 @@ import { isConnect, isLongRunning } from '../request/long-running.ts'
 import type { Target } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import { createClientWindows, type ClientWindow } from './client-window.ts'
-import { createFairQueue, type FairQueueEffects, type QueueLimits } from './fair-queue.ts'
-import { createFairTransport } from './fair-transport.ts'
+import type { QueueLimits } from './fair-queue.ts'
 import { createUpstreamFailures, type UpstreamFailures } from './failures.ts'
 import type { ForwardRecord } from './forward-record.ts'
 import { upstreamHeaders } from './headers.ts'
 import type { IdentityGate } from './identity-gate.ts'
 import { createIdentityWriter, type IdentityNames } from './identity.ts'
 import type { ForwardOutcome } from './outcome.ts'
-import { createPoolTransport, type PoolEffects } from './http1/pool.ts'
 import { createSlabs } from './http1/slabs.ts'
 import { createTurnEnd } from './http1/turn-end.ts'
 import { Relay } from './relay.ts'
 import { createRequestBody } from './request-body.ts'
-import { createSessionsTransport } from './sessions.ts'
 import { createStalls, type Stalls } from './stalls.ts'
-import type { Transport } from './transport.ts'
+import { closeTransports, openTransports, type Transports } from './transports.ts'
 import { parseHandshake } from './upgrade-handshake.ts'
-import type { TunnelEffects } from './tunnel.ts'
+import type { TunnelEffects } from './tunnel-side.ts'
 import { forwardUpgrade } from './upgrade.ts'
 
 export interface ForwardOptions {
@@ -74,13 +71,6 @@ export interface UpstreamEffects {
   readonly log: Log
   readonly metrics: Metrics
   readonly identityGate: Pick<IdentityGate, 'check'>
-}
-
-interface Transports {
-  readonly credential: UpstreamCredential
-  readonly short: Transport
-  readonly longHttp1: Transport
-  readonly long: Transport
 }
 
 const NO_CREDENTIAL = 'Gatehouse has not loaded its credential for the API server yet'
@@ -166,48 +156,6 @@ export function createUpstream(options: UpstreamOptions, effects: UpstreamEffect
       await Promise.all([short.destroy(), longHttp1.destroy(), long.destroy()])
     },
   }
-}
-
-/** Streams that may wait for a connection at the same time: as many as a new HTTP/2 session takes. */
-const STARTING_STREAMS = 100
-
-function openTransports(
-  credential: UpstreamCredential,
-  { limits, queue }: Pick<UpstreamOptions, 'limits' | 'queue'>,
-  effects: UpstreamEffects & PoolEffects,
-): Transports {
-  const { endpoint } = credential
-  const { maxConnections } = limits
-  const queueOf = (kind: 'request' | 'stream', places: number) =>
-    createFairQueue({ ...queue, places }, queueMetrics(effects.metrics, kind))
-  const requests = queueOf('request', maxConnections)
-  const streams = queueOf('stream', STARTING_STREAMS)
-  const pool = createPoolTransport({ endpoint, limits, maxConnections }, effects)
-  const longHttp1 = createPoolTransport({ endpoint, limits, maxConnections: null }, effects)
-  const sessions = createSessionsTransport({ endpoint, limits, fallback: longHttp1 }, effects)
-  return {
-    credential,
-    short: createFairTransport({ transport: pool, queue: requests, holds: 'response' }),
-    longHttp1: createFairTransport({ transport: longHttp1, queue: streams, holds: 'start' }),
-    long: createFairTransport({ transport: sessions, queue: streams, holds: 'start' }),
-  }
-}
-
-function queueMetrics(
-  { requestsWaiting, queueWait, limited }: Metrics,
-  kind: 'request' | 'stream',
-): FairQueueEffects {
-  return {
-    onWaiting: (change) => requestsWaiting.inc({ kind }, change),
-    onWaited: (milliseconds) => queueWait.observe({ kind }, milliseconds / 1_000),
-    onUserRefused: () => limited.inc({ limit: 'waiting_requests' }),
-  }
-}
-
-async function closeTransports({ short, long, longHttp1 }: Transports): Promise<void> {
-  // Sessions may still fall back to it.
-  await Promise.all([short.close(), long.close()])
-  await longHttp1.close()
 }
 
 function relay(

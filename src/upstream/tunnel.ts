@@ -6,13 +6,10 @@
 import type { Duplex } from 'node:stream'
 
 import type { StatusError } from '../status.ts'
-import type { ClientWindow } from './client-window.ts'
 import type { TunnelNotice } from './end-notice.ts'
 import { FRAME_END_MS } from './frame-ends.ts'
-import { GatheredBody } from './http1/gathered-body.ts'
-import type { Slabs } from './http1/slabs.ts'
-import type { TurnEndListener } from './http1/turn-end.ts'
 import type { Landing } from './landing.ts'
+import { TunnelSide, type TunnelEffects } from './tunnel-side.ts'
 import { onWriteFailure } from './write-failure.ts'
 
 export interface TunnelEnd {
@@ -34,17 +31,8 @@ export interface Tunnel {
 
 /** How long one side may keep sending or reading after the other has ended: a half-close is forwarded. */
 const HALF_CLOSED_MS = 60_000
-/** Pieces that wait for one side: of small ones, each takes more memory than it has bytes. */
-const MAX_PENDING_WRITES = 16
 /** How long a side may take to close after the other is gone and everything was delivered. */
 const LINGER_MS = 5_000
-
-export interface TunnelEffects {
-  readonly slabs: Slabs
-  readonly atTurnEnd: (listener: TurnEndListener) => void
-  /** Opens the window of what one side may have received and the other not taken. */
-  readonly openWindow: () => ClientWindow
-}
 
 /** Two connections, each positioned after its HTTP head. */
 export interface TunnelSockets {
@@ -63,8 +51,8 @@ export function joinTunnel(sockets: TunnelSockets, effects: TunnelEffects): Tunn
 
 class JoinedTunnel implements Tunnel {
   readonly done: Promise<TunnelEnd>
-  readonly #client: Side
-  readonly #upstream: Side
+  readonly #client: TunnelSide
+  readonly #upstream: TunnelSide
   readonly #notice: TunnelNotice | undefined
   /** Why it ends, while the rest of a frame or the end of the notice is on its way. */
   #cutReason: StatusError | undefined
@@ -76,8 +64,8 @@ class JoinedTunnel implements Tunnel {
 
   constructor({ client, upstream, landing, notice }: TunnelSockets, effects: TunnelEffects) {
     this.#notice = notice
-    this.#client = new Side('client', client, effects)
-    this.#upstream = new Side('upstream', upstream, effects)
+    this.#client = new TunnelSide('client', client, effects)
+    this.#upstream = new TunnelSide('upstream', upstream, effects)
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
     })
@@ -131,7 +119,7 @@ class JoinedTunnel implements Tunnel {
   }
 
   /** Returns what passes on the bytes of `side`. */
-  #attach(side: Side, other: Side): (chunk: Buffer) => void {
+  #attach(side: TunnelSide, other: TunnelSide): (chunk: Buffer) => void {
     const { socket } = side
     onWriteFailure(socket, () => this.#writeFailed(side, other))
     const onData = (chunk: Buffer): void => {
@@ -153,7 +141,7 @@ class JoinedTunnel implements Tunnel {
   }
 
   /** `side` takes no more, but may have sent something before. What is meant for it is discarded. */
-  #writeFailed(side: Side, other: Side): void {
+  #writeFailed(side: TunnelSide, other: TunnelSide): void {
     this.#endedBy ??= side.name
     side.isDeaf = true
     if (side.hasEnded) side.socket.destroy()
@@ -161,7 +149,7 @@ class JoinedTunnel implements Tunnel {
     this.#limit(HALF_CLOSED_MS)
   }
 
-  #ended(side: Side, other: Side): void {
+  #ended(side: TunnelSide, other: TunnelSide): void {
     this.#endedBy ??= side.name
     side.hasEnded = true
     other.end()
@@ -169,7 +157,7 @@ class JoinedTunnel implements Tunnel {
     this.#limit(HALF_CLOSED_MS)
   }
 
-  #closed(side: Side, other: Side): void {
+  #closed(side: TunnelSide, other: TunnelSide): void {
     this.#endedBy ??= side.name
     side.isDeaf = true
     side.discard()
@@ -206,105 +194,5 @@ class JoinedTunnel implements Tunnel {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#destroy(), milliseconds)
     this.#timer.unref()
-  }
-}
-
-/**
- * One of the two connections. What is written to it within a turn of the event loop is gathered: a write
- * of 128 KB costs little more than one of 16 KB, which is what arrives at once.
- */
-class Side implements TurnEndListener {
-  readonly name: 'client' | 'upstream'
-  readonly socket: Duplex
-  /** Bytes received from it. */
-  bytes = 0
-  /** Whether its stream has ended properly. */
-  hasEnded = false
-  /** Whether it takes no more bytes. */
-  isDeaf = false
-  /** Called when it takes more, after `write` has returned false. */
-  onRoom: (() => void) | undefined
-  readonly #atTurnEnd: TunnelEffects['atTurnEnd']
-  readonly #gathered: GatheredBody
-  #waitsForTurnEnd = false
-  /** Of what was written to it and not taken. */
-  readonly #window: ClientWindow
-  #pendingWrites = 0
-  #isFull = false
-
-  constructor(
-    name: 'client' | 'upstream',
-    socket: Duplex,
-    { slabs, atTurnEnd, openWindow }: TunnelEffects,
-  ) {
-    this.name = name
-    this.socket = socket
-    this.#atTurnEnd = atTurnEnd
-    this.#gathered = new GatheredBody(slabs)
-    this.#window = openWindow()
-  }
-
-  /** Whether more can be written to it. */
-  get takesMore(): boolean {
-    return !this.isDeaf && !this.socket.writableEnded && !this.socket.destroyed
-  }
-
-  /** Returns false when the caller has to wait for `onRoom`. */
-  write(chunk: Buffer): boolean {
-    if (this.isDeaf) return true
-    const hasRoom = this.#window.add(chunk.length)
-    for (let at = 0; at < chunk.length;) {
-      at += this.#gathered.add(chunk, at, chunk.length)
-      if (this.#gathered.isFull) this.#flush()
-    }
-    if (!this.#waitsForTurnEnd) {
-      this.#waitsForTurnEnd = true
-      this.#atTurnEnd(this)
-    }
-    if (!hasRoom || this.#pendingWrites >= MAX_PENDING_WRITES) this.#isFull = true
-    return !this.#isFull
-  }
-
-  onTurnEnd(): void {
-    this.#waitsForTurnEnd = false
-    this.#flush()
-  }
-
-  #flush(): void {
-    const piece = this.#gathered.take()
-    if (piece === undefined) return
-    const { length } = piece.bytes
-    this.#pendingWrites += 1
-    this.socket.write(piece.bytes, () => {
-      piece.giveBack?.()
-      this.#taken(length)
-    })
-  }
-
-  #taken(length: number): void {
-    this.#pendingWrites -= 1
-    const hasRoom = this.#window.remove(length)
-    if (!this.#isFull || !hasRoom || this.#pendingWrites > MAX_PENDING_WRITES / 2) return
-    this.#isFull = false
-    this.onRoom?.()
-  }
-
-  /** Drops what was gathered: it has closed. */
-  discard(): void {
-    this.#gathered.discard()
-    this.#window.close()
-  }
-
-  /** What was received and not yet passed on. */
-  read(): Buffer | null {
-    return this.socket.read() as Buffer | null
-  }
-
-  /** @param onFlushed called when everything that was written has been sent */
-  end(onFlushed: () => void = () => undefined): void {
-    this.#flush()
-    if (this.isDeaf || this.socket.writableFinished) onFlushed()
-    else if (this.socket.writableEnded) this.socket.once('finish', onFlushed)
-    else this.socket.end(onFlushed)
   }
 }

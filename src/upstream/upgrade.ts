@@ -20,13 +20,8 @@ import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import { Landing } from './landing.ts'
-import {
-  joinTunnel,
-  type Tunnel,
-  type TunnelEffects,
-  type TunnelEnd,
-  type TunnelSockets,
-} from './tunnel.ts'
+import { joinTunnel, type Tunnel, type TunnelEnd, type TunnelSockets } from './tunnel.ts'
+import type { TunnelEffects } from './tunnel-side.ts'
 import { checkSwitchingProtocols, chosenProtocol, type Handshake } from './upgrade-handshake.ts'
 
 /** Limits on an error response: the size of its body, and the time to receive it and to send it on. */
