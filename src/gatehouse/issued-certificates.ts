@@ -1,15 +1,10 @@
 /** Certificates that Gatehouse issues: the CA, what issues, and what accepts them. */
-import { X509Certificate } from 'node:crypto'
-
 import { createIssuedSignIn } from '../authentication/issued/issued.ts'
 import { createAuthorityCheck } from '../issuance/authority-check.ts'
-import { isTrustedBy, loadIssuingAuthority, type IssuingAuthority } from '../issuance/authority.ts'
+import { loadIssuingAuthority, type IssuingAuthority } from '../issuance/authority.ts'
 import { createCertificateIssuer } from '../issuance/certificate-issuer.ts'
 import { createCommandSigner } from '../issuance/command-signer.ts'
 import { signWithFile } from '../issuance/signer.ts'
-import { fileProblem, type ConfigProblem } from '../config/problem.ts'
-import { readText } from '../config/read-text.ts'
-import { certificateBlocks } from '../pem.ts'
 import { createTokenBuckets } from '../limits/token-bucket.ts'
 import { throttledLog } from '../log-throttle.ts'
 import { StatusError } from '../status.ts'
@@ -187,35 +182,4 @@ function tooMany(seconds: number): StatusError {
     'too many certificates were issued to you: use the one that you have, or try again later',
     { details: { retryAfterSeconds: seconds }, headers: { 'Retry-After': String(seconds) } },
   )
-}
-
-/** CAs of others, PEM, and what names them. */
-export interface OtherAuthorities {
-  readonly what: string
-  readonly bundle: string
-}
-
-/** Problems of an issuing CA that is a CA of others, or below one: who trusts them would trust it. */
-export function checkIssuingCA(file: string, others: readonly OtherAuthorities[]): ConfigProblem[] {
-  const [pem] = certificateBlocks(readText(file, () => undefined) ?? '')
-  const certificate = pem === undefined ? undefined : parsed(pem)
-  // What is not a certificate is reported by itself.
-  if (certificate === undefined) return []
-  return others
-    .filter(({ bundle }) => isTrustedBy(certificate, bundle))
-    .map(({ what }) =>
-      fileProblem(
-        file,
-        `is trusted by ${what}`,
-        'use a CA of Gatehouse alone, with a key of its own, that no other CA has signed',
-      ),
-    )
-}
-
-function parsed(pem: string): X509Certificate | undefined {
-  try {
-    return new X509Certificate(pem)
-  } catch {
-    return undefined
-  }
 }
