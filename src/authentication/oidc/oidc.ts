@@ -2,26 +2,18 @@ import { isDeepStrictEqual } from 'node:util'
 
 import type { ProxyFor } from '../../config/egress-proxy.ts'
 import { causeOf } from '../../http/refusal.ts'
-import { throttledLog } from '../../log-throttle.ts'
 import type { Log } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { Authentication, UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
 import { quote } from '../quote.ts'
 import type { SignIn } from '../sign-in.ts'
+import { createActiveIssuers, type ActiveIssuer } from './active-issuers.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
 import { readClaims, readCompactJws, type UnverifiedToken } from './compact-jws.ts'
 import { ownMember, type JsonObject } from './strict-json.ts'
 import type { LookedUpGroups } from './claim-mappings.ts'
-import { createIssuerGroups, type IssuerGroups } from './issuer-groups.ts'
-import { createJsonFetcher } from './json-fetch.ts'
-import {
-  createKeySource,
-  createStaticKeySource,
-  SYSTEM_TIMING,
-  type KeySource,
-  type Timing,
-} from './jwks.ts'
+import { SYSTEM_TIMING, type Timing } from './jwks.ts'
 import { readLogoutToken, type LogoutToken } from './logout-token.ts'
 import { checkRegisteredClaims, issuerUrl, signInTime } from './registered-claims.ts'
 import { createReservedNames, type ReservedNames } from './reserved-names.ts'
@@ -60,24 +52,10 @@ export interface OidcEffects {
   readonly metrics: Pick<Metrics, 'issuerKeysFetched' | 'issuerCachedKeyUses' | 'groupLookups'>
 }
 
-/** How long keys are used while the issuer is unreachable, without options for it. */
-const KEY_LIFETIME_MS = 24 * 3_600_000
-
 const METHOD = 'oidc'
 
 /** The annotation with the URL of the issuer whose token it was. */
 export const ISSUER_ANNOTATION = 'authentication.gatehouse/issuer'
-
-interface ActiveIssuer {
-  readonly configuration: Issuer
-  readonly keys: KeySource
-  /** Undefined: all groups are in the tokens. */
-  readonly groups: StartedGroups | undefined
-}
-
-interface StartedGroups extends IssuerGroups {
-  close(): void
-}
 
 /** What a recheck needs; of the token, only what identifies the user. */
 interface Proof extends VerifiedPayload {
@@ -99,67 +77,11 @@ export function createOidcSignIn(
   const cache = createTokenCache(tokenCacheSize)
   // Keyed by the annotations, since the identity guard keeps that object.
   const proofs = new WeakMap<Authentication['annotations'], Proof>()
-  let issuers: ReadonlyMap<string, ActiveIssuer> = new Map()
+  const issuers = createActiveIssuers(
+    { timing, proxyFor },
+    { log, metrics, onKeyDropped, onGroupsChanged: onRevoked },
+  )
   let reserves: ReservedNames = () => undefined
-
-  /** Issuers of the configuration by URL; key sources are reused from `before` where they match. */
-  function activate(
-    next: AuthenticationConfiguration,
-    before: ReadonlyMap<string, ActiveIssuer>,
-  ): ReadonlyMap<string, ActiveIssuer> {
-    return new Map(
-      next.issuers.map((issuer) => {
-        const known = before.get(issuer.url)
-        const keys =
-          known !== undefined && hasSameKeys(known.configuration, issuer)
-            ? known.keys
-            : keySourceOf(issuer)
-        const groups =
-          known !== undefined && hasSameGroups(known.configuration, issuer)
-            ? known.groups
-            : groupsOf(issuer)
-        return [issuer.url, { configuration: issuer, keys, groups }]
-      }),
-    )
-  }
-
-  function keySourceOf({ url, discoveryUrl, certificateAuthority, access }: Issuer): KeySource {
-    if (access?.keys !== undefined) return createStaticKeySource(access.keys.usable)
-    const fetching = { certificateAuthority, proxyFor, proxy: access?.proxy }
-    return createKeySource(
-      { issuer: url, discoveryUrl, keyLifetime: access?.keyLifetime ?? KEY_LIFETIME_MS },
-      {
-        ...{ fetcher: createJsonFetcher(fetching), timing, log, onKeyDropped },
-        onFetched: () => metrics.issuerKeysFetched.set({ issuer: url }, timing.clock() / 1_000),
-        onCachedKeyUsed: () => metrics.issuerCachedKeyUses.inc({ issuer: url }),
-      },
-    )
-  }
-
-  function groupsOf({ url, access }: Issuer): StartedGroups | undefined {
-    if (access?.groupSource === undefined) return undefined
-    const { groupSource, proxy } = access
-    const { certificateAuthority } = groupSource
-    const fetcher = createJsonFetcher({ certificateAuthority, proxyFor, proxy })
-    const groups = createIssuerGroups(groupSource, {
-      clock: timing.clock,
-      send: (to, request, signal) => fetcher.send(to, request, signal),
-      onChanged: onRevoked,
-      onResult(result, reason) {
-        metrics.groupLookups.inc({ issuer: url, result })
-        if (result !== 'failed') return
-        throttledLog(log).warn({ issuer: url, reason }, 'groups of a user could not be looked up')
-      },
-    })
-    return { ...groups, close: () => fetcher.close() }
-  }
-
-  function forget({ keys, configuration: { url } }: ActiveIssuer): void {
-    keys.close()
-    // Set again by the next fetch, if the issuer has only another way to its keys.
-    metrics.issuerKeysFetched.remove({ issuer: url })
-    metrics.issuerCachedKeyUses.remove({ issuer: url })
-  }
 
   function onKeyDropped(): void {
     cache.clear()
@@ -230,54 +152,21 @@ export function createOidcSignIn(
     },
     reserves: (user) => reserves(user),
     readiness: () =>
-      [...issuers.values()].map(({ configuration: { url }, keys }) => ({
+      issuers.all().map(({ configuration: { url }, keys }) => ({
         name: `jwks ${url}`,
         problem: keys.problem(),
         wasTried: keys.wasTried(),
       })),
     update(next) {
-      const before = issuers
-      issuers = activate(next, before)
+      issuers.update(next)
       reserves = createReservedNames(next.issuers)
-      const keptGroups = new Set([...issuers.values()].map(({ groups }) => groups))
-      for (const { groups } of before.values()) if (!keptGroups.has(groups)) groups?.close()
-      const kept = new Set([...issuers.values()].map(({ keys }) => keys))
-      for (const issuer of before.values()) if (!kept.has(issuer.keys)) forget(issuer)
       cache.clear()
     },
     close() {
-      for (const { keys, groups } of issuers.values()) {
-        keys.close()
-        groups?.close()
-      }
+      issuers.close()
       cache.clear()
     },
   }
-}
-
-function hasSameKeys(a: Issuer, b: Issuer): boolean {
-  return keySourceId(a) === keySourceId(b)
-}
-
-/** Equal for issuers whose keys are had in the same way. */
-function keySourceId({ discoveryUrl, certificateAuthority, access }: Issuer): string {
-  const { keys, proxy, keyLifetime } = access ?? { keyLifetime: KEY_LIFETIME_MS }
-  const fingerprints = keys?.usable.map(({ fingerprint }) => fingerprint)
-  return JSON.stringify({ discoveryUrl, certificateAuthority, fingerprints, proxy, keyLifetime })
-}
-
-function hasSameGroups(a: Issuer, b: Issuer): boolean {
-  return isDeepStrictEqual(groupsId(a), groupsId(b))
-}
-
-/** Equal for issuers whose groups are looked up in the same way. */
-function groupsId({ access }: Issuer): unknown {
-  const { groupSource, proxy } = access ?? {}
-  if (groupSource === undefined) return undefined
-  const { serviceAccountKey, ...rest } = groupSource
-  const key = serviceAccountKey?.privateKey.export({ type: 'pkcs8', format: 'pem' })
-  const account = { ...serviceAccountKey, privateKey: key }
-  return { rest, account, proxy }
 }
 
 /** When the token expires. @throws StatusError 401 */
