@@ -26,9 +26,10 @@ const files = execFileSync(
 
 /** Things that "is no" says nothing about but what they are not; "there is no" is fine. */
 const NOUNS =
-  'address|body|certificate|choice|configuration|credential|date|duration|file|folder|group|host|HTTP|' +
-  'JSON|key|list|mapping|method|name|number|object|path|PEM|pod|port|problem|query|reason|request|' +
-  'stream|string|text|time|token|URL|use|user|value|version|YAML'
+  'address|body|certificate|choice|configuration|credential|date|duration|file|filter|folder|groups?|' +
+  'host|HTTP|identifiers?|JSON|key|list|maps?|mapping|method|name|namespace|number|object|part|path|' +
+  'PEM|pod|port|problem|query|reason|request|secret|session|stream|string|text|time|token|URL|use|' +
+  'user|value|version|whole number|YAML'
 
 const HOUSE_WORDS: readonly (readonly [pattern: string, better: string])[] = [
   ['untold', 'suppressed'],

@@ -38,7 +38,7 @@ function find(value: Value, key: Value): Value | undefined {
   return item === undefined || !value.unescapes ? item : unescaping(item)
 }
 
-/** @throws CelValueError for what is no whole number */
+/** @throws CelValueError for a key that is not a whole number */
 function indexOf(key: Value): number {
   const index = key instanceof Uint ? Number(key.value) : key
   if (typeof index === 'bigint') return Number(index)

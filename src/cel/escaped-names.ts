@@ -1,5 +1,5 @@
 /**
- * Names of fields that are no identifiers, as Kubernetes escapes them in expressions (apiserver
+ * Names of fields that are not identifiers, as Kubernetes escapes them in expressions (apiserver
  * pkg/cel/escaping.go): `claims.example__dot__com` is the claim `example.com`.
  */
 

@@ -51,7 +51,7 @@ class UnescapingMap implements CelMap {
 }
 
 /**
- * The variables `claims` and `user` (apiserver pkg/cel/lazy): they have fields, and are no maps for
+ * The variables `claims` and `user` (apiserver pkg/cel/lazy): they have fields, and are not maps for
  * anything else. A loop over one goes through the values of its fields, not their names.
  */
 export class Fields implements CelMap {

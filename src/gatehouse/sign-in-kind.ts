@@ -47,9 +47,10 @@ export interface SignInEffects {
   /** What issues certificates, for the handler that serves it. */
   readonly publishCertificates: (certificates: CertificateService) => void
   /**
-   * The user as may be asserted, whom a method that is no `SignIn` of its own has named for `own`.
+   * Checks a user whom a password sign-in, which is not a `SignIn` itself, has named on behalf of `own`.
+   * Returns the user as it may be asserted.
    *
-   * @throws StatusError 403 for an identity that must not be
+   * @throws StatusError 403 for an identity that must not be asserted
    */
   readonly guardUser: (user: UserInfo, own: SignIn) => UserInfo
   /** A method may no longer accept what it accepted before: running requests are rechecked. */

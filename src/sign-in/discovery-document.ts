@@ -42,7 +42,7 @@ export interface OidcMethod {
   /** PEM; absent when the issuer has a public CA. */
   readonly certificateAuthority?: string
   readonly clientID: string
-  /** Where the issuer requires one of a public client. It proves nothing, and is no secret. */
+  /** Where the issuer requires one of a public client. It proves nothing, and is not a secret. */
   readonly clientSecret?: string
   /** Requested in any case. */
   readonly scopes: readonly string[]

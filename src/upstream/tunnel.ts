@@ -23,8 +23,8 @@ export interface TunnelEnd {
 export interface Tunnel {
   readonly done: Promise<TunnelEnd>
   /**
-   * Ends both connections: at once, or if the client can be told why, between two frames of the API
-   * server and behind a notice of the reason.
+   * Ends both connections: at once, or if the client can read a notice of the reason, behind that notice
+   * and between two frames of the API server.
    */
   cut(reason: StatusError): void
 }

@@ -403,14 +403,14 @@ describe('a token among WebSocket subprotocols', () => {
       'Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n',
     ],
     ['an upgrade to two protocols', 'Connection: Upgrade\r\nUpgrade: websocket, foo\r\n'],
-  ] as const)('is no credential on %s', async ([, fields]) => {
+  ] as const)('is not a credential on %s', async ([, fields]) => {
     const line = `Sec-WebSocket-Protocol: ${await carrier()}, v5.channel.k8s.io\r\n`
     const result = await tried(withFields(fields + line, `${PATH}/p/exec?command=ls`))
     expectRefused(result, 401)
     expect(result.events[0]!.annotations['gatehouse/cause']).toBe('no credential')
   })
 
-  test('is no second credential without an upgrade, and is not forwarded', async () => {
+  test('is not a second credential without an upgrade, and is not forwarded', async () => {
     const line = `Sec-WebSocket-Protocol: ${await carrier({ sub: 'eve' })}, v5.channel.k8s.io\r\n`
     const certificate = await attack.gatehouse.certificate({ commonName: 'grace' })
     for (const result of [

@@ -156,7 +156,7 @@ describe('nobody is banned', () => {
   })
 })
 
-test('certificates of another CA, and what is no token at all, count as well', async () => {
+test('certificates of another CA and texts that are not tokens count as well', async () => {
   const other = await createAuthority({ commonName: 'others' })
   const certificate = await other.issue({ commonName: 'ada', usages: ['client'] })
   expect(await statuses(3, async () => ({ certificate }))).toEqual([401, 401, 401])

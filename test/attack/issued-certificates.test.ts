@@ -238,7 +238,7 @@ describe('with a CA of its own', () => {
     expect(events[0]!.annotations).not.toHaveProperty('gatehouse/issuedSerial')
   })
 
-  test('an old sign-in is told apart as RFC 9470 has it', async () => {
+  test('a sign-in that is too old is refused as RFC 9470 says', async () => {
     const { headers } = await ask({ claims: fresh({ auth_time: nowSeconds() - 9 * HOUR_S }) })
     expect(headers['www-authenticate']).toContain('error="insufficient_user_authentication"')
     expect(headers['www-authenticate']).toContain(`max_age="${8 * HOUR_S}"`)

@@ -190,7 +190,7 @@ describe.skipIf(!hasSlapd)('a password of a directory', () => {
     })
   })
 
-  test('is no credential anywhere else', async () => {
+  test('is not a credential anywhere else', async () => {
     const { url, ca } = attack.gatehouse
     const client = createClient({ url, ca })
     const basic = Buffer.from(`ada:${slapd.password}`).toString('base64')

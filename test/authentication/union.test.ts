@@ -263,7 +263,7 @@ describe('is refused', () => {
     expect({ asked, results }).toEqual({ asked: false, results: ['x509 refused'] })
   })
 
-  test('a token where tokens are no way in, a certificate likewise', () => {
+  test('a token where tokens are not accepted, and a certificate likewise', () => {
     const token = union([x509()])
     const refusal = (cause: string): unknown =>
       expect.objectContaining({

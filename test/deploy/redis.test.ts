@@ -97,13 +97,13 @@ test.skipIf(!hasRedis)('its Redis serves Gatehouse over TLS, and nobody else', a
   onTestFinished(() => store.close())
   await expect.poll(() => store.problem).toBeUndefined()
 
-  const stranger = new Redis({
+  const unauthenticated = new Redis({
     ...{ host: LOOPBACK, port: redis.port, lazyConnect: true, retryStrategy: () => null },
     tls: { ca: authority.certificatePem },
     protocol: 2,
   })
-  stranger.on('error', () => undefined)
-  onTestFinished(() => stranger.disconnect())
-  await stranger.connect().catch(() => undefined)
-  await expect(stranger.get('gatehouse:{x}:read')).rejects.toThrow(/NOAUTH|closed/)
+  unauthenticated.on('error', () => undefined)
+  onTestFinished(() => unauthenticated.disconnect())
+  await unauthenticated.connect().catch(() => undefined)
+  await expect(unauthenticated.get('gatehouse:{x}:read')).rejects.toThrow(/NOAUTH|closed/)
 })

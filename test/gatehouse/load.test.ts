@@ -345,7 +345,7 @@ test('of a pair the half that is there is checked', async () => {
 })
 
 describe('the audit log', () => {
-  test('is no folder', async () => {
+  test('is not a folder', async () => {
     await configure('audit.log', '.')
     expect(problems()).toEqual([
       'gatehouse.yaml:10:18: audit.file.path: FOLDER is a directory ' +

@@ -173,7 +173,7 @@ test('every answer carries HSTS and an Audit-ID of its own', async () => {
   await ada.close()
 })
 
-test('rate limits are told in headers', async () => {
+test('headers say what the rate limits are', async () => {
   const answer = await (await client()).ask('/api/v1/pods')
   expect(answer.headers['ratelimit-limit']).toBe('600')
   expect(Number(answer.headers['ratelimit-remaining'])).toBeLessThan(600)
@@ -216,12 +216,12 @@ describe('TLS', () => {
     expect(good).not.toBeInstanceOf(Error)
   })
 
-  test('a certificate of a stranger is a 401 Status, not an alert', async () => {
-    const stranger = await gatehouse.servingAuthority.issue({
+  test('a certificate of an unknown CA is a 401 Status, not an alert', async () => {
+    const unknown = await gatehouse.servingAuthority.issue({
       commonName: 'ada',
       usages: ['client'],
     })
-    const answer = await createClient({ ...target(), certificate: stranger }).ask('/api/v1/pods')
+    const answer = await createClient({ ...target(), certificate: unknown }).ask('/api/v1/pods')
     expect(answer.status).toBe(401)
     expect(status(answer.body)).toMatchObject({ kind: 'Status', reason: 'Unauthorized' })
   })

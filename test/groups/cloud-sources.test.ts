@@ -132,7 +132,11 @@ describe.for(SOURCES)('%s', ([, start]) => {
     ['a redirect', { status: 302, headers: { location: 'https://a.example' } }, 'HTTP 302'],
     ['no JSON', { status: 200, body: '<html>' }, 'did not respond with a page of groups'],
     ['another document', { status: 200, body: { value: [1], groups: [1] } }, 'a page of groups'],
-    ['groups that are no list', { status: 200, body: { value: {}, groups: {} } }, 'page of groups'],
+    [
+      'groups that are not a list',
+      { status: 200, body: { value: {}, groups: {} } },
+      'page of groups',
+    ],
   ] as const)('fails for %s', async ([, reply, message]) => {
     directory.users.set('ada', ['dev'])
     const source = start()

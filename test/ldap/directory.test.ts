@@ -70,7 +70,7 @@ describe.skipIf(!hasSlapd)('a directory', () => {
     expect((await signIn({}, 'ADA')).username).toBe('ada')
   })
 
-  test('what was typed is no filter', async () => {
+  test('what was typed is not read as a filter', async () => {
     expect((await signIn({}, 'a*(b)\\c')).username).toBe('a*(b)\\c')
     for (const typed of ['*', 'ad*', 'ada)(uid=*', 'ada)(|(uid=*', '\\61da', '{username}', "$'"]) {
       await expect(signIn({}, typed)).rejects.toBeInstanceOf(DirectoryRefused)
@@ -106,7 +106,7 @@ describe.skipIf(!hasSlapd)('a directory', () => {
     expect(await signIn({ servers })).toMatchObject({ username: 'ada' })
   })
 
-  test('a server that accepts and says nothing is given up, and the next one is asked', async () => {
+  test('a server that accepts and says nothing is abandoned, and the next one is asked', async () => {
     const silent = createServer(() => undefined).listen(0, '127.0.0.1')
     onTestFinished(() => void silent.close())
     await new Promise((resolve) => silent.once('listening', resolve))

@@ -44,7 +44,7 @@ async function startServer(injected: Buffer) {
   return client
 }
 
-test('plain text behind the response to StartTLS is no part of a response under TLS', async () => {
+test('plain text behind the response to StartTLS is not part of a response under TLS', async () => {
   await expect(startServer(FORGED)).rejects.toThrow('plain text behind the response to StartTLS')
 })
 

@@ -78,7 +78,7 @@ const forScripts = (reply: string) => (socket: Socket) => {
   })
 }
 
-describe('a server that is no Redis is handled as one that is down', () => {
+describe('a server that is not a Redis is handled as one that is down', () => {
   test.for<readonly [string, (socket: Socket) => void]>([
     ['speaks HTTP', always('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')],
     ['agrees to everything', always('+OK\r\n')],

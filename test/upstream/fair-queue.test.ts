@@ -183,7 +183,7 @@ describe('a request', () => {
       message:
         'too many requests of this user are waiting for the API server (limit: 2), retry after 1s',
     })
-    // It is no failure of the API server.
+    // It is not a failure of the API server.
     expect(error).not.toBeInstanceOf(UpstreamError)
     expect(onUserRefused).toHaveBeenCalledOnce()
     expect(bench.enter('bob')).toBeDefined()

@@ -87,12 +87,12 @@ export function createFileDevice(
 
   /** Opens the path again. @returns whether it is now a different file */
   async function reopen(): Promise<boolean> {
-    const before = file
+    const earlier = file
     const opened = describe(await openFile(path, FLAGS, MODE))
-    const isOther = opened.dev !== before.dev || opened.ino !== before.ino
+    const isOther = opened.dev !== earlier.dev || opened.ino !== earlier.ino
     // If it is the same file, it may end within a line that this process has yet to complete.
-    file = isOther ? opened : { ...opened, isTorn: before.isTorn }
-    await closeFile(before.fd).catch(() => undefined)
+    file = isOther ? opened : { ...opened, isTorn: earlier.isTorn }
+    await closeFile(earlier.fd).catch(() => undefined)
     return isOther
   }
 

@@ -202,7 +202,7 @@ function checkEmail({ raw, report, expressions }: Context, path: Path): void {
   )
 }
 
-/** The paths of the items of a list; empty if there is no list. */
+/** The paths of the items of a list; empty for anything but a list. */
 function itemsAt(raw: unknown, path: Path): Path[] {
   const list = valueAt(raw, path)
   return Array.isArray(list) ? list.map((_, index): Path => [...path, index]) : []

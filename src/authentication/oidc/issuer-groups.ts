@@ -24,8 +24,8 @@ export interface IssuerGroups {
    * Looks up the groups of the user whom verified claims name; undefined if the token states its groups
    * and nothing is added to them.
    *
-   * @throws StatusError 401 if the source does not have the user, or the token has not the claim by which
-   * it would; 503 if the source cannot say
+   * @throws StatusError 401 if the source does not have the user, or the token lacks the claim that names
+   * the user there; 503 if the source cannot say
    */
   find(claims: JsonObject, mapping: GroupsSource | undefined): Promise<LookedUp | undefined>
   /** What was found last for these claims; undefined if nothing is remembered. */

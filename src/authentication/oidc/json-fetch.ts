@@ -119,7 +119,7 @@ function redirectTarget(url: URL, location: string | string[] | undefined, redir
   }
   if (redirects >= MAX_REDIRECTS)
     throw new Error(`${url.href} redirects more than ${MAX_REDIRECTS} times`)
-  // They are no part of the origin.
+  // They are not part of the origin.
   target.username = ''
   target.password = ''
   return target

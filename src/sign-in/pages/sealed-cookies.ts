@@ -37,7 +37,7 @@ export function createSealedCookies(keys: CookieKeys, audience: readonly string[
   return {
     async seal(purpose, value) {
       const [key] = derived[purpose]
-      if (key === undefined) throw new Error('there is no key for cookies')
+      if (key === undefined) throw new Error('no cookie key has been loaded')
       const plaintext = Buffer.from(JSON.stringify(value))
       return new CompactEncrypt(plaintext).setProtectedHeader(HEADER).encrypt(key)
     },

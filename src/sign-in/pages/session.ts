@@ -69,7 +69,7 @@ export function createSession(
   return { ...session, groups: thoseThatFit(groups.map(shortened), room) }
 }
 
-/** @returns undefined for what is no session, or one that has expired */
+/** @returns undefined if the value is not a session, or the session has expired */
 export function readSession(value: unknown, now: number): Session | undefined {
   const { data } = sessionSchema.safeParse(value)
   return data !== undefined && now < data.expiresAt ? data : undefined

@@ -260,7 +260,7 @@ export const mutations: readonly Mutation[] = [
 
 const ACCEPTED = JSON.stringify(acceptedFile())
 
-/** Texts that are no JSON, or whose reading as YAML matters. */
+/** Texts that are not JSON, or whose reading as YAML matters. */
 const TEXTS: readonly DocumentCase[] = [
   ...['', '{', 'apiVersion: x\n', '[]', 'null', '"x"', 'kind: AuthenticationConfiguration\n'].map(
     (document) => ({ document, stricter: undefined }),

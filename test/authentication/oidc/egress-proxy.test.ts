@@ -153,7 +153,7 @@ test.for([
   ],
   ['responds with a page', 'HTTP/1.1 204 No Content\r\n\r\n', /the proxy responded with 204/],
   [
-    'is no proxy',
+    'is not a proxy',
     'SSH-2.0-OpenSSH\r\n',
     /through the proxy http:\/\/127\.0\.0\.1:\d+ \(HTTPS_PROXY\): /,
   ],

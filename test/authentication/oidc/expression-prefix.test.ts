@@ -18,7 +18,7 @@ test.for<[string, string]>([
   // What follows may give any name.
   ['claims.sub', ''],
   ["claims.sub + ':oidc:'", ''],
-  // An empty text in a sum is no missing name.
+  // An empty text in a sum is not a missing name.
   ["'oidc:' + (has(claims.a) ? 'ext:' : '') + claims.sub", 'oidc:'],
   ["'oidc:' + dyn(has(claims.a) ? '' : 'ext:') + claims.sub", 'oidc:'],
   ["'' + (has(claims.a) ? 'a:' : '') + claims.sub", ''],

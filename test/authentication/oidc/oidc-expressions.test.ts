@@ -102,8 +102,8 @@ describe('a user', () => {
       { realm_access: { roles: ['banned'] } },
       /userValidationRules is not met: the user is banned/,
     ],
-    ['groups are no strings', { realm_access: { roles: [7] } }, /groups expression has no value/],
-    ['an extra is no string', { team: [7] }, /extra example.com\/team has an element/],
+    ['groups are not strings', { realm_access: { roles: [7] } }, /groups expression has no value/],
+    ['an extra is not a string', { team: [7] }, /extra example.com\/team has an element/],
     ['a number is too large', { number: 1e30 }, /uid expression has no value/],
   ])('is refused if %s', async ([, changed, reason]) => {
     expect(await refusalOf(() => signIn(full, { ...claims, ...changed }))).toMatch(reason)

@@ -1,4 +1,4 @@
-/** Sign-ins of before under what is configured, and published, now. */
+/** Earlier sign-ins under what is configured, and published, now. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import type { Authentication } from '../../../src/authentication/authenticator.ts'
@@ -69,7 +69,7 @@ const mappings = (overrides: Partial<Issuer['claimMappings']>) => ({
   claimMappings: { ...issuerConfiguration(issuer).claimMappings, ...overrides },
 })
 
-describe('a sign-in of before goes on to be accepted', () => {
+describe('an earlier sign-in is still accepted', () => {
   test('while nothing changes, after its token’s expiry too', () => {
     expect(recheck(signedIn)).toBeUndefined()
     now += 7_200_000

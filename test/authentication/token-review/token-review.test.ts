@@ -151,7 +151,7 @@ describe('a service account token', () => {
       /not one/,
     ],
     ['of nobody', () => accepted({}), 401, /does not say whose/],
-    ['with groups that are no list', () => accepted({ ...builder, groups: 'x' }), 401, /whose/],
+    ['with groups that are not a list', () => accepted({ ...builder, groups: 'x' }), 401, /whose/],
     ['in a response without a decision', () => ({ status: 201, body: {} }), 503, /did not review/],
     ['in an error', () => ({ status: 500, body: {} }), 503, /status 500/],
     [

@@ -230,7 +230,7 @@ test('a list whose lengths take several octets, is read to its end', async () =>
 })
 
 describe('a CA’s certificate that its client has written anew as OpenSSL still reads it', () => {
-  /** The same names and key, in a SEQUENCE of indefinite length, which is no DER. */
+  /** The same names and key, in a SEQUENCE of indefinite length, which is not DER. */
   function rewritten({ certificatePem }: KeyPair): X509Certificate {
     const [signed, ...rest] = derSequence(new X509Certificate(certificatePem).raw)
     const indefinite = [Buffer.from([0x30, 0x80]), signed!.content, Buffer.from([0, 0])]

@@ -227,7 +227,7 @@ describe('a response', () => {
 })
 
 describe('a request', () => {
-  test('that its receiver has given up while it waited is not sent', async () => {
+  test('that its receiver has aborted while it waited is not sent', async () => {
     let finish: (() => void) | undefined
     api.script = (exchange) => {
       finish = () => echo(exchange)

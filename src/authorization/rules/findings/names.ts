@@ -47,7 +47,7 @@ function findEmpty(name: string): ValueFinding | undefined {
   return name === '' ? certain('"" is the name of nobody', 'remove it') : undefined
 }
 
-/** A DNS label (apimachinery `ValidateNamespaceName`), or its beginning; `''` is no namespace. */
+/** A DNS label (apimachinery `ValidateNamespaceName`), or its beginning; `''` is not a namespace. */
 function findNamespace(pattern: string): ValueFinding | undefined {
   const isPrefix = pattern.endsWith('*')
   const name = isPrefix ? pattern.slice(0, -1) : pattern
