@@ -13,7 +13,10 @@ export interface ServeOptions extends LoadEnvironment {
 export interface ServeEffects {
   /** The caller flushes it before the process exits. */
   readonly stderr: LossyOutput
-  /** Registers the handler of SIGTERM and SIGINT; a second signal skips the waits of the shutdown. */
+  /**
+   * Registers the handler of SIGTERM and SIGINT, before anything listens; a second signal skips the waits
+   * of the shutdown.
+   */
   readonly onSignal: (handler: () => void) => void
   /** Registers the handler of SIGHUP, which must not end the process from the start on. */
   readonly onHangup: (handler: () => void) => void
@@ -38,6 +41,13 @@ const MAX_PRINTED_LENGTH = 1_000
  */
 export async function serve(options: ServeOptions, effects: ServeEffects): Promise<number> {
   let started: Gatehouse | undefined
+  const { promise: exitCode, resolve: exit } = Promise.withResolvers<number>()
+  let signals = 0
+  const shutDown = (now: boolean): void => void started?.close(now).then(() => exit(0))
+  effects.onSignal(() => {
+    signals += 1
+    shutDown(signals > 1)
+  })
   effects.onHangup(() => {
     started?.log.info({ signal: 'SIGHUP' }, 'reloading files that changed')
     started?.reload()
@@ -66,18 +76,13 @@ export async function serve(options: ServeOptions, effects: ServeEffects): Promi
     effects.stderr.write(describeStartError(error))
     return error instanceof ConfigError ? 2 : 1
   }
-  return new Promise((resolve) => {
-    let signals = 0
-    effects.onSignal(() => {
-      signals += 1
-      if (signals === 1) void gatehouse.close().then(() => resolve(0))
-      else void gatehouse.close(true)
-    })
-    effects.onCrash((error) => {
-      gatehouse.log.fatal({ err: error }, 'uncaught exception; shutting down')
-      void Promise.race([gatehouse.close(true), sleep(CRASH_DEADLINE_MS)]).finally(() => resolve(1))
-    })
+  effects.onCrash((error) => {
+    gatehouse.log.fatal({ err: error }, 'uncaught exception; shutting down')
+    void Promise.race([gatehouse.close(true), sleep(CRASH_DEADLINE_MS)]).finally(() => exit(1))
   })
+  // A signal has come while it started: nobody has been sent to it yet, so there is nothing to wait for.
+  if (signals > 0) shutDown(true)
+  return exitCode
 }
 
 /** Every problem on a line of its own, without a stack. */

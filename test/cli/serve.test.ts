@@ -66,6 +66,8 @@ afterAll(async () => {
 interface Serving {
   readonly child: ChildProcess
   readonly stdout: string[]
+  /** Of the lines of the log. */
+  readonly messages: string[]
   /** Resolves with the address of the log line `listening`. */
   readonly listening: Promise<{ port: number }>
   readonly exit: Promise<number | null>
@@ -76,16 +78,19 @@ function serve(configFile = file('gatehouse.yaml'), preload: readonly string[] =
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const stdout: string[] = []
   createInterface({ input: child.stdout }).on('line', (line) => stdout.push(line))
+  const messages: string[] = []
   const listening = new Promise<{ port: number }>((resolveAddress) => {
     createInterface({ input: child.stderr }).on('line', (line) => {
       if (!line.startsWith('{')) return
       const entry = JSON.parse(line) as { msg: string; port: number }
+      messages.push(entry.msg)
       if (entry.msg === 'listening') resolveAddress(entry)
     })
   })
   return {
     child,
     stdout,
+    messages,
     listening,
     exit: once(child, 'close').then(([code]) => code as number | null),
   }
@@ -115,6 +120,22 @@ describe('gatehouse serve', () => {
     expect(await exit).toBe(0)
     const ids = stdout.map((line) => (JSON.parse(line) as { auditID: string }).auditID)
     expect(ids).toEqual([response.headers['audit-id']])
+  })
+
+  test('shuts down on a SIGTERM that comes before it is in service, like on a later one', async () => {
+    const early = file('early.mjs')
+    await writeFile(
+      early,
+      `import { Server } from 'node:net'
+      const { listen } = Server.prototype
+      Server.prototype.listen = function (...args) {
+        process.kill(process.pid, 'SIGTERM')
+        return listen.apply(this, args)
+      }`,
+    )
+    const { messages, exit } = serve(undefined, ['--import', early])
+    expect(await exit).toBe(0)
+    expect(messages).toEqual(expect.arrayContaining(['listening', 'shutting down', 'stopped']))
   })
 
   test('exits with 1 after an uncaught exception, with every audit record written', async () => {
