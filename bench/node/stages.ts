@@ -52,6 +52,7 @@ const notRecorded = {
 const noAudit: Auditor = {
   open: () => ({
     auditID: '0f0e0d0c-0b0a-4908-8706-050403020100',
+    servedHere: nothing,
     admitted: nothing,
     resolved: nothing,
     authenticated: nothing,

@@ -113,9 +113,13 @@ function rareMembers(facts: RecordFacts, outcome: Outcome | undefined): string {
     jsonMembers({
       'gatehouse/cause': shownCause(cause),
       'gatehouse/lock': truncated(lock),
-      'gatehouse/httpMethod': facts.info === undefined ? refusedMethod(facts.method) : undefined,
+      'gatehouse/httpMethod': hasVerb(facts) ? undefined : refusedMethod(facts.method),
     }),
   )
+}
+
+function hasVerb({ info, ownVerb }: RecordFacts): boolean {
+  return info !== undefined || ownVerb !== undefined
 }
 
 function withTrailingComma(members: string): string {

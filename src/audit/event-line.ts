@@ -29,7 +29,7 @@ export function eventLine(facts: RecordFacts, stageFacts: StageFacts): string {
       : redactTarget(target.raw, target.rawQuery)
   const requested = {
     requestURI: isAuthenticated ? uri : truncateJson(uri, MAX_UNAUTHENTICATED_URI_BYTES),
-    verb: info === undefined ? '' : info.verb,
+    verb: info === undefined ? (facts.ownVerb ?? '') : info.verb,
   }
   const caller = {
     sourceIPs: facts.remoteAddress === '' ? [] : [facts.remoteAddress],

@@ -19,6 +19,8 @@ export interface RecordFacts {
   readonly userAgent: string | undefined
   readonly target: Target | undefined
   readonly info: RequestInfo | undefined
+  /** The verb of a request for Gatehouse itself, which has no `info`. */
+  readonly ownVerb: string | undefined
   readonly authentication: Authentication | undefined
   readonly impersonation: ImpersonatedFacts | undefined
   readonly certificate: IssuedFacts | undefined

@@ -64,6 +64,8 @@ export interface AuditRecord {
   // record's events longer reserves room for them, and throws a StatusError 503 when there is none.
   /** Ends `limits`, which a request passes twice: by address, and by user. */
   admitted(): void
+  /** The request is for Gatehouse itself: its verb is its method, as for any path that is no resource. */
+  servedHere(): void
   /** Ends `request`; a second call adds to it. */
   resolved(target: Target, info: RequestInfo): void
   /** Ends `authentication`. */
@@ -76,14 +78,14 @@ export interface AuditRecord {
   decided(decision: Decision): void
   /**
    * In the mode `blocking-strict`, emits RequestReceived for a request that may change something. It
-   * must not be forwarded unless `recorded` is undefined or resolves to true.
+   * must not be forwarded or carried out unless `recorded` is undefined or resolves to true.
    */
   forwarding(): void
   /** @param mode how the user was asserted upstream: `impersonation` or `requestheader` */
   identityAsserted(mode: string): void
   /**
    * Whether a response may only be written once its event is in the kernel: after `responseStarted` or,
-   * for a refusal, after `close`, when `recorded` has resolved to true. Otherwise the head is written first.
+   * for a response of Gatehouse's own, after `close`, when `recorded` has resolved to true. Otherwise the head is written first.
    */
   readonly holdsResponse: boolean
   /** Ends `upstream`. Emits ResponseStarted for long-running requests, and for all whose response is held. */

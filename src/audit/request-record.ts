@@ -24,6 +24,8 @@ import { MAX_UNIT_BYTES, truncateJson } from './truncate-json.ts'
 /** Bytes of a message or a cause in a shortened event. */
 const SHORT_TEXT_BYTES = 256
 
+const MAX_VERB_LENGTH = 32
+
 /** Shared by the records of one auditor. */
 export interface RecordContext {
   /** Milliseconds, monotonic. */
@@ -70,6 +72,7 @@ export class RequestRecord implements AuditRecord, RecordFacts {
   readonly userAgent: string | undefined
   target: Target | undefined = undefined
   info: RequestInfo | undefined = undefined
+  ownVerb: string | undefined = undefined
   authentication: Authentication | undefined = undefined
   impersonation: ImpersonatedFacts | undefined = undefined
   certificate: IssuedFacts | undefined = undefined
@@ -109,6 +112,12 @@ export class RequestRecord implements AuditRecord, RecordFacts {
 
   admitted(): void {
     this.#endStage('limits')
+  }
+
+  servedHere(): void {
+    // A client may invent methods.
+    this.ownVerb = this.method.toLowerCase().slice(0, MAX_VERB_LENGTH)
+    if (this.#recordsReception) this.#expectEvent()
   }
 
   resolved(target: Target, info: RequestInfo): void {
@@ -181,8 +190,9 @@ export class RequestRecord implements AuditRecord, RecordFacts {
 
   /** Whether the request has an event before it is forwarded. */
   get #recordsReception(): boolean {
-    if (this.#context.mode !== 'blocking-strict' || this.info === undefined) return false
-    return !isReadOnly(this.method, this.info)
+    if (this.#context.mode !== 'blocking-strict') return false
+    if (this.info !== undefined) return !isReadOnly(this.method, this.info)
+    return this.ownVerb !== undefined && this.ownVerb !== 'get' && this.ownVerb !== 'head'
   }
 
   /** Reserves room for this many bytes in each event to come. */

@@ -14,7 +14,7 @@ import type { FailureGuard } from '../pipeline/failed-sign-ins.ts'
 import type { Frame, Handled, Handler, Observed } from '../pipeline/frame.ts'
 import { StatusError } from '../status.ts'
 import { identify, type ApiStages } from './identify.ts'
-import { respond } from './own-response.ts'
+import { recordChange, respond } from './own-response.ts'
 import { readBody } from './read-body.ts'
 
 export interface CertificatesOptions {
@@ -62,11 +62,12 @@ export function createCertificates(options: CertificatesOptions): Handler {
         throw invalid('has a password, and the request a token: send only one of them')
       }
       const { request, lifetime } = order
+      await recordChange(record)
       const issued = await service.issuer.issue({ authentication, request, lifetime })
       // A lock may have come while it was made.
       refuseLocked(stages.locks, authentication, connection)
       record.issued(issued)
-      return respond(exchange, record, ownHeaders, {
+      return await respond(exchange, record, ownHeaders, {
         code: 201,
         headers: [
           ...['Content-Type', 'application/json', 'Cache-Control', 'no-store'],

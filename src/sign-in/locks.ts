@@ -12,7 +12,7 @@ import type { Frame, Handled, Handler, Observed } from '../pipeline/frame.ts'
 import { StatusError } from '../status.ts'
 import { identify, type ApiStages } from './identify.ts'
 import { readJson } from './json-body.ts'
-import { respond } from './own-response.ts'
+import { recordChange, respond } from './own-response.ts'
 
 export interface LocksApiOptions {
   readonly stages: ApiStages
@@ -125,16 +125,16 @@ export function createLocksApi(options: LocksApiOptions): Handler {
     try {
       record.admitted()
       requireAdministrator(authentication)
+      if (requestClass === 'write') await recordChange(record)
       const { code, body, lock } = await act(exchange, authentication)
-      const handled = respond(exchange, record, ownHeaders, {
-        code,
+      return await respond(exchange, record, ownHeaders, {
+        ...{ code, lock },
         headers: [
           ...['Content-Type', 'application/json', 'Cache-Control', 'no-store'],
           ...(slot.state === undefined ? [] : rateLimitHeaders(slot.state)),
         ],
         body: `${JSON.stringify(body)}\n`,
       })
-      return lock === undefined ? handled : { ...handled, lock }
     } finally {
       slot.release()
     }

@@ -1,4 +1,5 @@
 import type { AuditRecord } from '../audit/record.ts'
+import { unrecorded } from '../audit/unrecorded.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { closeWithin } from '../http/response-deadline.ts'
 import type { Frame, Handled } from '../pipeline/frame.ts'
@@ -12,16 +13,31 @@ export interface OwnResponse {
   /** Name, value, name, value. */
   readonly headers: readonly string[]
   readonly body: string
+  /** For the audit record: the lock that was set or lifted. */
+  readonly lock?: string | undefined
 }
 
-/** Writes a small response of Gatehouse itself; a HEAD request gets only its head. */
-export function respond(
+/**
+ * Writes a small response of Gatehouse itself; a HEAD request gets only its head. If the audit mode says
+ * so, its event comes first.
+ *
+ * @throws StatusError 503 when the event that the response waits for cannot be written
+ */
+export async function respond(
   exchange: Exchange,
   record: AuditRecord,
   ownHeaders: Frame['ownHeaders'],
-  { code, headers, body }: OwnResponse,
-): Handled {
+  { code, headers, body, lock }: OwnResponse,
+): Promise<Handled> {
   const { request, response } = exchange
+  const hasBody = request.method !== 'HEAD' && code !== 304
+  const handled = { code, ...(lock === undefined ? {} : { lock }) }
+  if (record.holdsResponse) {
+    const bytesSent = hasBody ? Buffer.byteLength(body) : 0
+    record.close({ ...handled, bytesReceived: exchange.bytesReceived, bytesSent })
+    // Undefined where one event stands for many requests of unauthenticated clients.
+    if ((await record.recorded) === false) throw withheld(exchange)
+  }
   response.writeHead(code, [
     ...ownHeaders(record),
     ...headers,
@@ -30,10 +46,29 @@ export function respond(
     // RFC 9110 section 8.6: a 304 has the length that a 200 would have, or none.
     ...(code === 304 ? [] : ['Content-Length', String(Buffer.byteLength(body))]),
   ])
-  if (request.method === 'HEAD' || code === 304) response.end()
-  else response.end(body)
+  if (hasBody) response.end(body)
+  else response.end()
   closeWithin(exchange, RESPONSE_DEADLINE_MS)
-  return { code }
+  return handled
+}
+
+/**
+ * Must be called before a request changes something.
+ *
+ * @throws StatusError 503 when the audit mode requires an event of it first, which cannot be written
+ */
+export async function recordChange(record: AuditRecord): Promise<void> {
+  record.forwarding()
+  if (record.recorded !== undefined && !(await record.recorded)) throw unrecorded()
+}
+
+function withheld({ request: { method } }: Exchange): StatusError {
+  return method === 'GET' || method === 'HEAD'
+    ? unrecorded()
+    : new StatusError(
+        'ServiceUnavailable',
+        'the audit log cannot be written, so the response is withheld; the request may have been carried out',
+      )
 }
 
 /**

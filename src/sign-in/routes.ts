@@ -38,6 +38,7 @@ export function createRoutes(
   const limited = (select: (path: string, request: ClientRequest) => Handler): Handler => {
     return async (exchange, record, observed) => {
       const { request } = exchange
+      record.servedHere()
       observed.verb = request.method.toLowerCase()
       await stages.limiter.admitSignIn(request.connection.remoteAddress)
       return select(pathOf(request), request)(exchange, record, observed)

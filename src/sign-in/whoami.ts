@@ -27,7 +27,7 @@ export function createWhoAmI(options: WhoAmIOptions): Handler {
     const slot = await stages.limiter.admitUser(authentication.user, 'read')
     try {
       record.admitted()
-      return respond(exchange, record, ownHeaders, {
+      return await respond(exchange, record, ownHeaders, {
         code: 200,
         headers: [
           ...['Content-Type', 'application/json', 'Cache-Control', 'no-store'],

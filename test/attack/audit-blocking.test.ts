@@ -192,6 +192,25 @@ describe('while a write to the audit log has not ended', () => {
     })
   })
 
+  test.for(['/.well-known/gatehouse', '/gatehouse/api/whoami'])(
+    "a response of Gatehouse's own (%s) waits, and its event has its length",
+    async (path) => {
+      const connection = await send('GET', path)
+      await held()
+      expect(connection.received).toHaveLength(0)
+      release()
+      const { status, body } = await readResponse(connection)
+      expect(status).toBe(200)
+      expect(events()).toHaveLength(1)
+      expect(events()[0]).toMatchObject({
+        stage: 'ResponseComplete',
+        verb: 'get',
+        responseStatus: { code: 200 },
+        annotations: { 'gatehouse/bytesSent': String(body.length) },
+      })
+    },
+  )
+
   test.for([
     { what: 'whose connection breaks off', bytes: CREATED.slice(0, -7), resets: true },
     {
@@ -277,7 +296,35 @@ describe('when the audit log cannot be written', () => {
   }
 
   async function start(audit: unknown): Promise<void> {
-    attack = await startAttack({ api, configuration: { audit } })
+    const locks = { administrators: { users: ['oidc:warden'] } }
+    attack = await startAttack({ api, configuration: { audit, locks } })
+  }
+
+  async function askAsWarden(method: string, lock?: { user: string; reason: string }) {
+    const connection = await attack.connect()
+    const body = lock === undefined ? '' : JSON.stringify(lock)
+    const credential = await attack.bearer({ sub: 'warden' })
+    connection.write(
+      `${method} /gatehouse/api/locks HTTP/1.1\r\nHost: gatehouse\r\n${credential}` +
+        (body === ''
+          ? ''
+          : `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n`) +
+        `\r\n${body}`,
+    )
+    const response = await readResponse(connection)
+    connection.destroy()
+    return response
+  }
+
+  /** Locks users until one of the requests fails: the first whose event does not get into the file. */
+  async function lockUntilRefused(): Promise<{ readonly user: string; readonly message: string }> {
+    for (let n = 0; ; n += 1) {
+      const user = `oidc:u${n}`
+      const { status, body } = await askAsWarden('POST', { user, reason: 'x' })
+      if (status !== 201)
+        return { user, message: (JSON.parse(body) as { message: string }).message }
+      await sleep(50)
+    }
   }
 
   /** Asks until Gatehouse has noticed that the file was replaced. */
@@ -326,6 +373,24 @@ describe('when the audit log cannot be written', () => {
     exchanges[0]?.write(CREATED)
     expect(await readResponse(connection)).toMatchObject({ status: 201 })
     await makeRoom()
+  })
+
+  test.for([
+    { mode: 'blocking', message: 'so the response is withheld', isLocked: true },
+    { mode: 'blocking-strict', message: 'no request is served', isLocked: false },
+  ])('in mode $mode the 503 of a lock says whether it may have been set', async (one) => {
+    await start({ mode: one.mode })
+    const makeRoom = await fillDisk()
+    const { user, message } = await lockUntilRefused()
+    expect(message).toContain(one.message)
+    await makeRoom()
+    const list = async () => {
+      const { status, body } = await askAsWarden('GET')
+      return { status, isLocked: body.includes(`"${user}"`) }
+    }
+    await expect
+      .poll(list, { timeout: 20_000, interval: 100 })
+      .toEqual({ status: 200, isLocked: one.isLocked })
   })
 
   test('in mode blocking-strict a write gets a 503 and does not reach the API server', async () => {

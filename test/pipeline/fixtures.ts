@@ -77,6 +77,7 @@ export function fakeAuditor(steps: string[] = [], recorded?: Promise<boolean>) {
       return {
         auditID: 'audit-id',
         admitted: step('admitted'),
+        servedHere: step('served here'),
         resolved: step('resolved'),
         authenticated: step('authenticated'),
         impersonated: step('impersonated'),

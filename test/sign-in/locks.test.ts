@@ -124,15 +124,14 @@ test('setting and lifting are audit events with the actor and the lock', async (
   expect(await eventOf(set)).toMatchObject({
     user: { username: 'oidc:w' },
     requestURI: PATH,
+    verb: 'post',
     responseStatus: { code: 201 },
-    annotations: {
-      'gatehouse/lock': 'set: user "oidc:ada": Laptop stolen.',
-      'gatehouse/httpMethod': 'POST',
-    },
+    annotations: { 'gatehouse/lock': 'set: user "oidc:ada": Laptop stolen.' },
   })
   expect(await eventOf(lifted)).toMatchObject({
     user: { username: 'oidc:w' },
-    annotations: { 'gatehouse/lock': 'lifted: user "oidc:ada"', 'gatehouse/httpMethod': 'DELETE' },
+    verb: 'delete',
+    annotations: { 'gatehouse/lock': 'lifted: user "oidc:ada"' },
   })
 })
 

@@ -47,7 +47,7 @@ export function pageHandler(
       if (method !== undefined) requireMethod(exchange, method)
       const headers = inspectHeaders(exchange.request.rawHeaders)
       const result = await handle({ exchange, record, observed, headers, query })
-      return respond(exchange, record, ownHeaders, result)
+      return await respond(exchange, record, ownHeaders, result)
     } catch (error) {
       if (!(error instanceof StatusError) || !readsHtml(exchange)) throw error
       throw error.with({ representation: errorPage(displayName, error, record.auditID) })
