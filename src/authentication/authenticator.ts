@@ -39,7 +39,7 @@ export interface Authentication {
   readonly annotations: Readonly<Record<string, string>>
   /** When the credential expires, in milliseconds since the epoch; absent when that is not known. */
   readonly expiresAt?: number
-  /** The `jti` of a token that has one, for locks. */
+  /** The `jti` of the token, or of the token that a certificate was issued for; for locks. */
   readonly tokenID?: string
   /** When the user signed in, in milliseconds since the epoch; absent when the credential does not say. */
   readonly signedInAt?: number

@@ -240,7 +240,7 @@ function withTargetOptions(command: Command): Command {
     .option('--user <name>', 'a user, with the prefix of the issuer')
     .option('--group <name>', 'a group, with the prefix of the issuer')
     .option('--certificate-serial <hex>', 'a client certificate, by its serial number')
-    .option('--token-id <jti>', 'a token, by its claim jti')
+    .option('--token-id <jti>', 'a token and its certificates, by its claim jti')
     .option('--address <network>', 'an address, or a network such as 192.0.2.0/24')
 }
 

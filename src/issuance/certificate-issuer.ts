@@ -93,7 +93,7 @@ export function createCertificateIssuer(
   return {
     options,
     async issue({ authentication, request, lifetime = maxLifetime }) {
-      const { user } = authentication
+      const { user, tokenID } = authentication
       const source = sourceOf(authentication, isSource)
       const unassertedGroups = unassertedGroupsOf(user)
       const signedInAt = signInTimeOf(authentication, maxSignInAge, now())
@@ -113,7 +113,7 @@ export function createCertificateIssuer(
         publicKey,
         notBefore: wholeSeconds(issuedAt - BACKDATED_MS),
         notAfter: wholeSeconds(notAfter),
-        signIn: { source, signedInAt, extra: extraOf(user), unassertedGroups },
+        signIn: { source, signedInAt, extra: extraOf(user), unassertedGroups, tokenID },
       }
       const der = await makeCertificate(current, content, sign)
       if (der.length > MAX_CERTIFICATE_BYTES) {
@@ -232,10 +232,17 @@ function checked(
     Object.entries(signIn.extra).every(
       ([key, values]) => JSON.stringify(extra[key]) === JSON.stringify(values),
     ) &&
-    read.annotations[SOURCE_ANNOTATION] === signIn.source &&
+    isOfSignIn(read, signIn) &&
     read.expiresAt === notAfter
   if (!isSame) throw failed('a new certificate does not read back as the user whom it is for')
   return certificate
+}
+
+function isOfSignIn(
+  { annotations, tokenID }: Authentication,
+  signIn: CertificateContent['signIn'],
+): boolean {
+  return annotations[SOURCE_ANNOTATION] === signIn.source && tokenID === signIn.tokenID
 }
 
 function parsed(der: Uint8Array): X509Certificate | undefined {

@@ -55,7 +55,9 @@ export const targetFields = {
       'a client certificate, by its serial number; must be hexadecimal digits, as `openssl x509 -serial` prints them',
     )
     .optional(),
-  tokenID: name('a token, by its claim `jti`; must be the exact value, without `JTI=`')
+  tokenID: name(
+    'a token and the certificates that were issued for it, by its claim `jti`; must be the exact value, without `JTI=`',
+  )
     .refine((text) => !text.startsWith('JTI='), { error: 'begins with "JTI="' })
     .optional(),
   address: network

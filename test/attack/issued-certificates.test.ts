@@ -457,6 +457,17 @@ describe('with locks', () => {
     await expect.poll(async () => (await get(PODS, stolen)).status).toBe(403)
     expect(await get(PODS, other)).toMatchObject({ status: 200 })
   })
+
+  test('a lock of a token covers the certificates that it was exchanged for, and no others', async () => {
+    const stolen = await issue({ claims: fresh({ jti: 'stolen' }) })
+    const others = [await issue({ claims: fresh({ jti: 'other' }) }), await issue()]
+    expect(await get(PODS, stolen)).toMatchObject({ status: 200 })
+    const lock = { tokenID: 'stolen', reason: 'leaked' }
+    await replaceFile(attack.gatehouse.file('locks.yaml'), lockFile(locked, lock))
+    await expect.poll(async () => (await get(PODS, stolen)).status).toBe(403)
+    expect((await get(PODS, stolen)).body).toContain('the token with the ID')
+    for (const other of others) expect(await get(PODS, other)).toMatchObject({ status: 200 })
+  })
 })
 
 describe('with groups of a file', () => {

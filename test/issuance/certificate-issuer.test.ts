@@ -114,6 +114,17 @@ test('the credential of the sign-in is not named as that of the certificate', as
   })
 })
 
+test.for([undefined, 'j-1', 'jti "quoted" \\ é\n'])(
+  'the ID of the token is read back, which locks name: %j',
+  async (tokenID) => {
+    const authentication = { ...signedIn(), ...(tokenID === undefined ? {} : { tokenID }) }
+    const { pem } = await issuer().issue({ authentication, request: REQUEST })
+    const certificate = new X509Certificate(pem)
+    const read = issuedIdentity(describeCertificate(certificate), certificate.raw)
+    expect(read.tokenID).toBe(tokenID)
+  },
+)
+
 test('OpenSSL and Go find a v3 certificate with a random serial number and the name of its issuer', async () => {
   const serials = new Set<string>()
   for (let i = 0; i < 20; i++) {

@@ -100,7 +100,7 @@ export function issuedIdentity(
   der: Uint8Array,
 ): Authentication {
   const { user, annotations, ...origin } = subjectIdentity(certificate)
-  const { source, signedInAt, extra, unassertedGroups } = readSignIn(der)
+  const { source, signedInAt, extra, unassertedGroups, tokenID } = readSignIn(der)
   return {
     ...origin,
     user: {
@@ -111,5 +111,6 @@ export function issuedIdentity(
     method: METHOD,
     annotations: { ...annotations, [SOURCE_ANNOTATION]: source },
     signedInAt,
+    ...(tokenID === undefined ? {} : { tokenID }),
   }
 }

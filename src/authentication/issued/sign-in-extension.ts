@@ -25,6 +25,8 @@ export interface IssuedSignIn {
   readonly extra: Readonly<Record<string, readonly string[]>>
   /** Groups that the user is in as well, which only deny rules count. */
   readonly unassertedGroups: readonly string[]
+  /** The `jti` of the token, for locks; absent without one. */
+  readonly tokenID?: string | undefined
 }
 
 const UTF8_STRING = 0x0c
@@ -32,8 +34,8 @@ const VERSION = 1
 
 /** The text of the extension; its value is this text as a DER UTF8String. */
 export function signInText(signIn: IssuedSignIn): string {
-  const { source, signedInAt, extra, unassertedGroups } = signIn
-  return JSON.stringify({ version: VERSION, source, signedInAt, extra, unassertedGroups })
+  const { source, signedInAt, extra, unassertedGroups, tokenID } = signIn
+  return JSON.stringify({ version: VERSION, source, signedInAt, extra, unassertedGroups, tokenID })
 }
 
 /**
@@ -58,13 +60,16 @@ export function readSignIn(der: Uint8Array): IssuedSignIn {
 /** @throws Error for a text that is not one of this version */
 function parseSignIn(text: Uint8Array): IssuedSignIn {
   const fields = parseJsonObject(text)
-  const [version, source, signedInAt, extra, unassertedGroups] = [
-    ...['version', 'source', 'signedInAt', 'extra', 'unassertedGroups'],
+  const [version, source, signedInAt, extra, unassertedGroups, tokenID] = [
+    ...['version', 'source', 'signedInAt', 'extra', 'unassertedGroups', 'tokenID'],
   ].map((name) => ownMember(fields, name))
   if (version !== VERSION || typeof source !== 'string' || typeof signedInAt !== 'number') {
     throw new TypeError('a member is missing')
   }
   if (!isJsonObject(extra)) throw new TypeError('extra is not an object')
+  if (tokenID !== undefined && typeof tokenID !== 'string') {
+    throw new TypeError('tokenID is not a string')
+  }
   const entries = Object.entries(extra).map(([key, values]): [string, readonly string[]] => {
     return [key, texts(values)]
   })
@@ -73,6 +78,7 @@ function parseSignIn(text: Uint8Array): IssuedSignIn {
     signedInAt,
     extra: Object.fromEntries(entries),
     unassertedGroups: texts(unassertedGroups),
+    ...(tokenID === undefined ? {} : { tokenID }),
   }
 }
 
