@@ -7,6 +7,7 @@ export const openToAll: readonly string[] = [
   'log-throttle',
   'lossy-output',
   'output',
+  'masked-text',
   'metrics',
   'tally',
   'lru',

@@ -33,7 +33,9 @@ const log = createLog({ level: 'warn' })
 const metrics = createMetrics({ processMetrics: false })
 const live = createLiveRequests({ onCutFailed: () => undefined })
 const listenerTls = createListenerTlsParts(loaded.configuration.listener.tls)
-const { stages, cluster } = await buildStages(loaded, { log, metrics, live, listenerTls })
+const onPassword = (): void => undefined
+const effects = { log, metrics, live, listenerTls, onPassword }
+const { stages, cluster } = await buildStages(loaded, effects)
 
 const authentication: Authentication = {
   user: { username: 'oidc:ada@example.com', uid: '', groups: ['oidc:engineers'], extra: {} },

@@ -5,6 +5,7 @@ import type { LoadEnvironment } from '../gatehouse/load.ts'
 import { startGatehouse, type Gatehouse } from '../gatehouse/serve.ts'
 import { throttledLog } from '../log-throttle.ts'
 import type { LossyOutput } from '../lossy-output.ts'
+import { maskedText } from '../masked-text.ts'
 
 export interface ServeOptions extends LoadEnvironment {
   readonly configFile: string
@@ -62,13 +63,20 @@ export async function serve(options: ServeOptions, effects: ServeEffects): Promi
       throttledLog(started.log).warn({ text }, 'a library printed a message')
     }
   }
+  const passwords = new Set<string>()
   effects.onConsole((text) => {
-    if (printed.length < MAX_PRINTED) printed.push(text.slice(0, MAX_PRINTED_LENGTH))
+    // A server may repeat in an error what it was sent.
+    const masked = maskedText(text, passwords)
+    if (printed.length < MAX_PRINTED) printed.push(masked.slice(0, MAX_PRINTED_LENGTH))
     logPrinted()
   })
   let gatehouse: Gatehouse
   try {
-    gatehouse = await startGatehouse({ ...options, stderr: effects.stderr })
+    gatehouse = await startGatehouse({
+      ...options,
+      stderr: effects.stderr,
+      onPassword: (password) => passwords.add(password),
+    })
     started = gatehouse
     logPrinted()
   } catch (error) {

@@ -24,7 +24,7 @@ import type { ListenerTlsParts } from './listener-tls.ts'
 import type { Loaded } from './load.ts'
 import { startReloadable, type Reloadable } from './reloadable.ts'
 import type { StartedSignIn } from './sign-ins.ts'
-import { startSharedState, type SharedState } from './shared-state.ts'
+import { startSharedState, type SharedState, type SharedStateEffects } from './shared-state.ts'
 import { openSinks } from './sinks.ts'
 import { startLocks } from './start-locks.ts'
 import { startCluster, type StartedCluster } from './start-cluster.ts'
@@ -34,6 +34,7 @@ export interface BuildEffects {
   readonly metrics: Metrics
   readonly live: LiveRequests
   readonly listenerTls: ListenerTlsParts
+  readonly onPassword: SharedStateEffects['onPassword']
 }
 
 export interface Built extends StartedCluster {
@@ -66,7 +67,10 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
     },
     { metrics, log },
   )
-  const sharedState = await startSharedState(configuration, loaded.redis, { log, metrics })
+  const sharedState = await startSharedState(configuration, loaded.redis, {
+    ...{ log, metrics },
+    onPassword: effects.onPassword,
+  })
   const { limiter } = sharedState
 
   const { reloadables, ...inCluster } = startCluster(loaded, effects)

@@ -36,6 +36,8 @@ export interface GatehouseOptions extends LoadEnvironment {
   readonly log?: Log
   /** Where the log is written at the configured level; whoever passes it flushes it. */
   readonly stderr?: LossyOutput
+  /** Called with each password that a server may repeat, and a library then prints. */
+  readonly onPassword?: (password: string) => void
   /** Whether metrics of the Node process are served; only for a process with one Gatehouse. */
   readonly processMetrics?: boolean
 }
@@ -80,7 +82,10 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     ...configuration.listener.tls,
     pagesName: pagesName(configuration.signIn),
   })
-  const built = await buildStages(loaded, { log, metrics, live, listenerTls })
+  const built = await buildStages(loaded, {
+    ...{ log, metrics, live, listenerTls },
+    onPassword: options.onPassword ?? (() => undefined),
+  })
   const { stages, cluster, signIns } = built
   const responseHeaders = hstsHeader(configuration.listener.strictTransportSecurity)
   const frame = createFrame({ stages, responseHeaders }, { log, metrics })

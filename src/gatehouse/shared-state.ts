@@ -30,6 +30,13 @@ export interface SharedState {
   readonly close: () => Promise<void>
 }
 
+export interface SharedStateEffects {
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Called with each password before it is sent. */
+  readonly onPassword: (password: string) => void
+}
+
 /** The files of `state.redis`; undefined without Redis. */
 export function redisPart({
   type,
@@ -49,7 +56,7 @@ export function redisPart({
 export async function startSharedState(
   { limits, state }: Pick<Configuration, 'limits' | 'state'>,
   credential: LoadedPart<RedisCredential> | undefined,
-  { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
+  { log, metrics, onPassword }: SharedStateEffects,
 ): Promise<SharedState> {
   const { redis } = state
   if (redis === undefined || credential === undefined) {
@@ -63,6 +70,8 @@ export async function startSharedState(
   }
   const { mode, sentinelName, username, keyPrefix, timeout } = redis
   const addresses = redis.addresses.map(addressOf)
+  const { password } = credential.value
+  if (password !== undefined) onPassword(password)
   // Loaded only where it is used: the library takes a tenth of the CPU of a start.
   const { createRedisStore } = await import('../state/redis-store.ts')
   const store = createRedisStore(
@@ -72,7 +81,10 @@ export async function startSharedState(
   let isInEffect = false
   const reloadable = startReloadable(credential, (next) => {
     // The first one already is.
-    if (isInEffect) store.update(next)
+    if (isInEffect) {
+      if (next.password !== undefined) onPassword(next.password)
+      store.update(next)
+    }
     isInEffect = true
   })
   const { onFailure } = state

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 
 import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
+import { maskedText } from '../masked-text.ts'
 import type { Metrics } from '../metrics.ts'
 import { createCircuit } from './circuit.ts'
 import { createDeadlines } from './deadlines.ts'
@@ -64,6 +65,8 @@ export function createRedisStore(
   const withDeadline = createDeadlines(options.timeout)
   const listeners: (() => void)[] = []
   let { password, ca } = options
+  /** Earlier ones included: replies to what was sent with them may still arrive. */
+  const passwords = new Set(password === undefined ? [] : [password])
   let names = createKeyedDigest(options.secret)
   let records = createRecordSealer(options.secret)
   let connectionError: string | undefined
@@ -147,8 +150,7 @@ export function createRedisStore(
   /** Redis may repeat in an error what it was sent. */
   function problemOf(error: unknown): string {
     const { message } = error as Error
-    const readable = password === undefined ? message : message.replaceAll(password, '***')
-    return readable.slice(0, MAX_PROBLEM_LENGTH)
+    return maskedText(message, passwords).slice(0, MAX_PROBLEM_LENGTH)
   }
 
   return {
@@ -188,6 +190,7 @@ export function createRedisStore(
       if (credential.password === password && credential.ca === ca) return
       const earlier = connection
       ;({ password, ca } = credential)
+      if (password !== undefined) passwords.add(password)
       connection = open({ ...options, ...credential })
       earlier.close()
       circuit.open('connecting with the credential that was reloaded')

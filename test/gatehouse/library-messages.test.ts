@@ -1,46 +1,52 @@
 /** What libraries print is logged as JSON: shown with the library for Redis. */
 import { readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { resolve } from 'node:path'
 
 import { expect, onTestFinished, test } from 'vitest'
 
 import { parse, stringify } from 'yaml'
 
-import { LOOPBACK } from '../../dev/loopback.ts'
+import { listenOnLoopback, LOOPBACK } from '../../dev/loopback.ts'
 import { startApiServer } from '../support/api-server.ts'
 import { SECRET, startTestGatehouse, upstreamOf } from '../support/gatehouse.ts'
-import { startProgram } from '../support/program.ts'
+import { startProgram, type RunningProgram } from '../support/program.ts'
 import { hasRedis, startRedis } from '../support/redis.ts'
 
 const start = resolve(import.meta.dirname, '../../src/start.ts')
+
+/** Starts the program with a Redis at this port, and the password `unneeded`. */
+async function serveWith(port: number): Promise<RunningProgram> {
+  const api = await startApiServer()
+  onTestFinished(() => api.close())
+  // For its files.
+  const gatehouse = await startTestGatehouse({ upstream: upstreamOf(api) })
+  onTestFinished(() => gatehouse.close())
+  const file = (name: string): string => gatehouse.file(name)
+  await writeFile(file('secret'), 'k'.repeat(64), SECRET)
+  await writeFile(file('password'), 'unneeded', SECRET)
+  const base = parse(await readFile(file('gatehouse.yaml'), 'utf8')) as object
+  const addresses = [`${LOOPBACK}:${port}`]
+  const state = {
+    type: 'redis',
+    redis: { addresses, secretFile: 'secret', passwordFile: 'password' },
+  }
+  const configuration = { ...base, audit: { stdout: {} }, state }
+  await writeFile(file('other.yaml'), stringify(configuration))
+  return startProgram(process.execPath, [start, 'serve', '--config', file('other.yaml')], {
+    cwd: gatehouse.directory,
+    env: process.env,
+  })
+}
 
 test.skipIf(!hasRedis)(
   'a password that Redis does not need, and a user who may not run INFO, are lines of the log',
   { timeout: 120_000 },
   async () => {
-    const api = await startApiServer()
-    onTestFinished(() => api.close())
     const redis = await startRedis()
     onTestFinished(() => redis.close())
     await redis.command('ACL', 'SETUSER', 'default', '-info')
-    // For its files.
-    const gatehouse = await startTestGatehouse({ upstream: upstreamOf(api) })
-    onTestFinished(() => gatehouse.close())
-    const file = (name: string): string => gatehouse.file(name)
-    await writeFile(file('secret'), 'k'.repeat(64), SECRET)
-    await writeFile(file('password'), 'unneeded', SECRET)
-    const base = parse(await readFile(file('gatehouse.yaml'), 'utf8')) as object
-    const addresses = [`${LOOPBACK}:${redis.port}`]
-    const state = {
-      type: 'redis',
-      redis: { addresses, secretFile: 'secret', passwordFile: 'password' },
-    }
-    await writeFile(file('other.yaml'), stringify({ ...base, audit: { stdout: {} }, state }))
-    const program = startProgram(
-      process.execPath,
-      [start, 'serve', '--config', file('other.yaml')],
-      { cwd: gatehouse.directory, env: process.env },
-    )
+    const program = await serveWith(redis.port)
     await program.until(/does not require a password/)
     await program.until(/INFO command fails/)
     await program.until(/"msg":"Redis is used"/)
@@ -55,5 +61,29 @@ test.skipIf(!hasRedis)(
       ]),
     )
     expect(stderr).not.toContain('unneeded')
+  },
+)
+
+test(
+  'a password that a hostile Redis repeats is not in the log, wherever the text is cut',
+  { timeout: 120_000 },
+  async () => {
+    // The limit of a message is in the middle of one.
+    const repeated = `-NOPERM unneeded${'x'.repeat(905)}${' unneeded'.repeat(20)}\r\n`
+    const hostile = createServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.on('data', (data) => {
+        for (const command of data.toString('latin1').split(/(?=^\*\d+\r$)/m)) {
+          socket.write(/info/i.test(command) ? repeated : '+OK\r\n')
+        }
+      })
+    })
+    onTestFinished(() => void hostile.close())
+    const program = await serveWith(await listenOnLoopback(hostile))
+    await program.until(/INFO command fails/)
+    await program.until(/"msg":"listening"/)
+    const { stderr } = await program.stop()
+    expect(stderr).toContain('NOPERM ***xxx')
+    expect(stderr).not.toMatch(/unn/)
   },
 )

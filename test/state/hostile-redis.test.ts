@@ -8,7 +8,7 @@ import { listenOnLoopback, LOOPBACK } from '../../dev/loopback.ts'
 import { createSharedLimiter, type SharedLimiter } from '../../src/limits/shared.ts'
 import type { RedisStore, RedisStoreOptions } from '../../src/state/redis-store.ts'
 import { hasRedis, startRedis } from '../support/redis.ts'
-import { openStore } from '../support/redis-store.ts'
+import { openStore, stateSecret } from '../support/redis-store.ts'
 
 const SIZE = { requestsPerSecond: 0.001, burst: 5 }
 
@@ -144,6 +144,15 @@ describe('a server that is not a Redis is handled as one that is down', () => {
     })
     start(port, { timeout: 100, password })
     await expect.poll(() => store.problem).toContain('***')
+    expect(`${store.problem} ${JSON.stringify(lines)}`).not.toContain(password)
+  })
+
+  test('repeats an earlier password after a reload, which no log shows either', async () => {
+    const password = 'earlier-password'
+    start(await serve(always(`-ERR you once sent ${password}\r\n`)), { timeout: 100, password })
+    await expect.poll(() => store.problem).toContain('***')
+    store.update({ password: 'next-password', ca: undefined, secret: stateSecret('k') })
+    await expect.poll(() => store.problem).toMatch(/once sent/)
     expect(`${store.problem} ${JSON.stringify(lines)}`).not.toContain(password)
   })
 })
