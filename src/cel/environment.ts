@@ -1,7 +1,7 @@
 /** What expressions can name: variables, types and functions, as in Kubernetes 1.36 (apiserver pkg/cel/environment). */
 import type { Environment } from './checker.ts'
 import { conversions } from './functions/conversions.ts'
-import { durations } from './functions/durations.ts'
+import { durationArithmetic, durationUnits } from './functions/durations.ts'
 import { lists } from './functions/lists.ts'
 import { networks } from './functions/networks.ts'
 import { operators } from './functions/operators.ts'
@@ -13,9 +13,10 @@ import { unsupported } from './functions/unsupported.ts'
 import { createFunctions, typeIdentifiers } from './library.ts'
 import { DYN, listOf, mapOf, opaque, optionalOf, parseType, struct, type Type } from './types.ts'
 
+/** In this order, since the first overload that fits decides which type an argument has whose type is open. */
 const functions = createFunctions([
-  ...[operators, conversions, durations, timestamps, strings, regularExpressions, lists],
-  ...[optionals, networks, unsupported],
+  ...[operators, conversions, durationArithmetic, timestamps, durationUnits, lists, strings],
+  ...[regularExpressions, optionals, networks, unsupported],
 ])
 
 const types = typeIdentifiers([

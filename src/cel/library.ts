@@ -37,6 +37,8 @@ export interface Overload {
 }
 
 export interface Functions {
+  /** All, by name. */
+  [Symbol.iterator](): Iterator<[string, readonly Overload[]]>
   /** The overloads of a function; undefined if there is no function with this name. */
   get(name: string): readonly Overload[] | undefined
 }

@@ -8,7 +8,16 @@ import { Fields } from './json-values.ts'
 import { accepts, type Overload } from './library.ts'
 import { asSyntaxError } from './literals.ts'
 import { CHARACTERS_PER_STEP, type Meter } from './meter.ts'
-import { isMap, List, Optional, PlainMap, typeName, TypeValue, type Value } from './values.ts'
+import {
+  isMap,
+  isOpaque,
+  List,
+  Optional,
+  PlainMap,
+  typeName,
+  TypeValue,
+  type Value,
+} from './values.ts'
 
 /** What an expression computes, from the variables in their slots. */
 export type Program = (slots: Slots, meter: Meter) => Value
@@ -88,14 +97,14 @@ class Compiler {
     )
     // cel-go does not evaluate what is looked for in an empty list.
     if (expression.name === '@in' && isEmptyList(args[1])) return constant(false)
+    if (expression.name === '@in') refuseBytes(operands)
     const special = SPECIAL.get(expression.name)
     if (special !== undefined && !isQualified) return computed(special(operands))
     const overloads = checked.overloadsOf(expression)
-    const [only] = overloads
-    const candidates =
-      overloads.length === 1 && only !== undefined
-        ? overloads
-        : (environment.functions.get(expression.name) ?? overloads)
+    const isGuarded = overloads.length === 1 && !DECIDED_BY_VALUES.has(expression.name)
+    const candidates = isGuarded
+      ? overloads
+      : (environment.functions.get(expression.name) ?? overloads)
     const planned = plan(expression, expression.name, operands)
     const run = planned ?? dispatch(expression.name, candidates, operands)
     return foldConversion(expression, run, operands)
@@ -117,14 +126,15 @@ class Compiler {
       return new List(items)
     }
     // A new list each time, since an accumulator grows in place.
-    return steps.length > 0 && steps.every(isConstant) ? folded(run) : computed(run)
+    if (steps.length === 0) return { constant: new List([]), run }
+    return steps.every(isConstant) ? folded(run) : computed(run)
   }
 
   private map({ entries }: MapLiteral, scope: Scope): Step {
     const steps = entries.map(({ key, value, isOptional }) => {
       return { key: this.compile(key, scope), value: this.compile(value, scope), isOptional }
     })
-    return computed((slots, meter) => {
+    const run: Program = (slots, meter) => {
       const content: (readonly [Value, Value])[] = []
       for (const { key, value, isOptional } of steps) {
         const name = key.run(slots, meter)
@@ -134,7 +144,9 @@ class Compiler {
       }
       meter.charge(1 + content.length)
       return new PlainMap(content)
-    })
+    }
+    const isFolded = steps.every(({ key, value }) => isConstant(key) && isConstant(value))
+    return isFolded ? folded(run) : computed(run)
   }
 
   private comprehension(expression: Comprehension, scope: Scope): Program {
@@ -185,6 +197,18 @@ function elementsOf(range: Value, hasTwo: boolean): Iterable<Element> {
 
 function isEmptyList(expression: Expression | undefined): boolean {
   return expression?.kind === 'list' && expression.elements.length === 0
+}
+
+/** Looking up bytes in a constant list or map is a panic in cel-go, and an internal error of kube-apiserver. */
+function refuseBytes(operands: Step[]): void {
+  const [element, range] = operands
+  if (range === undefined || !isConstant(range)) return
+  const run = runOf(element)
+  operands[0] = computed((slots, meter) => {
+    const value = run(slots, meter)
+    if (value instanceof Uint8Array) throw new CelValueError('bytes cannot be looked up')
+    return value
+  })
 }
 
 function contentOf(value: Value): Value | undefined {
@@ -239,6 +263,15 @@ function foldConversion(call: Call, run: Program, operands: readonly Step[]): St
   const value = asSyntaxError(call.offset, () => run([], FREE))
   return { constant: value, run: () => value }
 }
+
+/**
+ * Functions that do not depend on the overload that the checker has found, which may be one of several for a
+ * type that it does not know (the singleton bindings of cel-go common/stdlib/standard.go).
+ */
+const DECIDED_BY_VALUES: ReadonlySet<string> = new Set([
+  ...['!_', '-_', '_+_', '_-_', '_*_', '_/_', '_%_', '_<_', '_<=_', '_>_', '_>=_', '@in'],
+  ...['size', 'type', 'dyn', 'matches'],
+])
 
 /** Calls the first overload whose types are those of the arguments. */
 function dispatch(
@@ -309,13 +342,30 @@ function conditional([condition, yes, no]: readonly Step[]): Program {
     meter.charge(1)
     const value = test(slots, meter)
     if (typeof value !== 'boolean') throw new CelValueError('no such overload')
-    return value ? first(slots, meter) : second(slots, meter)
+    return rewrapped(value ? first(slots, meter) : second(slots, meter))
   }
+}
+
+/**
+ * Behind a condition, cel-go wraps the content of an optional anew, which fails for addresses and networks
+ * (interpreter/attributes.go). An expression that kube-apiserver cannot use must not give a user a name here.
+ */
+function rewrapped(value: Value): Value {
+  if (!(value instanceof Optional) || value.content === undefined) return value
+  const name = typeName(value.content)
+  if (name !== 'net.IP' && name !== 'net.CIDR') return value
+  throw new CelValueError(`a condition cannot have an optional ${name} as its value`)
 }
 
 function equality(left: Step | undefined, right: Step | undefined, expected: boolean): Program {
   const [first, second] = [runOf(left), runOf(right)]
-  return (slots, meter) => isEqual(first(slots, meter), second(slots, meter), meter) === expected
+  return (slots, meter) => {
+    const [a, b] = [first(slots, meter), second(slots, meter)]
+    // An address or a network is only equal to one (apiserver pkg/cel, Equal); `!=` takes the error for unequal.
+    if (expected && isOpaque(a) && typeName(a) !== typeName(b))
+      throw new CelValueError('no such overload')
+    return isEqual(a, b, meter) === expected
+  }
 }
 
 function notStrictlyFalse([operand]: readonly Step[]): Program {

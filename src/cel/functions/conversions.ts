@@ -54,7 +54,13 @@ export const conversions: Library = {
   ],
   duration: [
     ['google.protobuf.Duration -> google.protobuf.Duration', identity],
-    ['int -> google.protobuf.Duration', (_meter, value: bigint) => parseDuration(`${value}ns`)],
+    // cel-go declares it, and its ints have no such conversion (common/types/int.go).
+    [
+      'int -> google.protobuf.Duration',
+      () => {
+        throw new CelValueError('an int cannot be converted to a duration')
+      },
+    ],
     ['string -> google.protobuf.Duration', (_meter, text: string) => parseDuration(text)],
   ],
   timestamp: [

@@ -57,7 +57,7 @@ const DURATION = 'google.protobuf.Duration'
 const unit = (name: string) => (_meter: unknown, value: Duration) =>
   value.nanoseconds / (UNITS[name] ?? 1n)
 
-export const durations: Library = {
+export const durationArithmetic: Library = {
   '_+_': [
     [
       `${DURATION}, ${DURATION} -> ${DURATION}`,
@@ -70,6 +70,9 @@ export const durations: Library = {
       (_meter, a: Duration, b: Duration) => durationOf(a.nanoseconds - b.nanoseconds),
     ],
   ],
+}
+
+export const durationUnits: Library = {
   getHours: [[`.${DURATION} -> int`, unit('h')]],
   getMinutes: [[`.${DURATION} -> int`, unit('m')]],
   getSeconds: [[`.${DURATION} -> int`, unit('s')]],

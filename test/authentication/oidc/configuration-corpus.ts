@@ -45,14 +45,15 @@ function at(file: Json, path: string): [Json, string] {
 const set = (path: string, value: unknown, stricter?: string): Mutation => ({
   change(file) {
     const [object, field] = at(file, `jwt.0.${path}`)
-    object[field] = value
+    // Of its own, since a later change may change a part of it.
+    object[field] = structuredClone(value)
   },
   ...(stricter === undefined ? {} : { stricter }),
 })
 const top = (path: string, value: unknown, stricter?: string): Mutation => ({
   change(file) {
     const [object, field] = at(file, path)
-    object[field] = value
+    object[field] = structuredClone(value)
   },
   ...(stricter === undefined ? {} : { stricter }),
 })
