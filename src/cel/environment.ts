@@ -10,13 +10,15 @@ import { regularExpressions } from './functions/regular-expressions.ts'
 import { strings } from './functions/strings.ts'
 import { timestamps } from './functions/timestamps.ts'
 import { unsupported } from './functions/unsupported.ts'
+import { urls } from './functions/urls.ts'
+import { versions } from './functions/versions.ts'
 import { createFunctions, typeIdentifiers } from './library.ts'
 import { DYN, listOf, mapOf, opaque, optionalOf, parseType, struct, type Type } from './types.ts'
 
 /** In this order, since the first overload that fits decides which type an argument has whose type is open. */
 const functions = createFunctions([
   ...[operators, conversions, durationArithmetic, timestamps, durationUnits, lists, strings],
-  ...[regularExpressions, optionals, networks, unsupported],
+  ...[regularExpressions, optionals, urls, networks, unsupported, versions],
 ])
 
 const types = typeIdentifiers([

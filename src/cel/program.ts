@@ -97,7 +97,7 @@ class Compiler {
     )
     // cel-go does not evaluate what is looked for in an empty list.
     if (expression.name === '@in' && isEmptyList(args[1])) return constant(false)
-    if (expression.name === '@in') refuseBytes(operands)
+    if (expression.name === '@in') refuseWithoutHash(operands)
     const special = SPECIAL.get(expression.name)
     if (special !== undefined && !isQualified) return computed(special(operands))
     const overloads = checked.overloadsOf(expression)
@@ -199,14 +199,19 @@ function isEmptyList(expression: Expression | undefined): boolean {
   return expression?.kind === 'list' && expression.elements.length === 0
 }
 
-/** Looking up bytes in a constant list or map is a panic in cel-go, and an internal error of kube-apiserver. */
-function refuseBytes(operands: Step[]): void {
+/**
+ * Looking up bytes or a version in a constant list or map is a panic in cel-go, for want of a hash, and an
+ * internal error of kube-apiserver.
+ */
+function refuseWithoutHash(operands: Step[]): void {
   const [element, range] = operands
   if (range === undefined || !isConstant(range)) return
   const run = runOf(element)
   operands[0] = computed((slots, meter) => {
     const value = run(slots, meter)
-    if (value instanceof Uint8Array) throw new CelValueError('bytes cannot be looked up')
+    const name = typeName(value)
+    if (name === 'bytes' || name === 'kubernetes.Semver')
+      throw new CelValueError(`a value of the type ${name} cannot be looked up`)
     return value
   })
 }

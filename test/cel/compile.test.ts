@@ -118,7 +118,6 @@ describe('an expression that does not compile', () => {
     ['sub', 0, /undeclared reference to 'sub'/],
     ['claims.roles.map(r, r)', 6, /convert it with dyn\(\)/],
     ["'a' + 1", 0, /no matching overload for '_\+_'/],
-    ["url('x')", 0, /the function url is not supported/],
     ["quantity('1')", 0, /the function quantity is not supported/],
     ['Foo{a: 1}', 0, /messages are not supported/],
     ["'\\q'", 0, /invalid escape sequence/],

@@ -12,6 +12,8 @@ const VALUES: Readonly<Record<string, string>> = {
   optional_type: 'optional.of(1)',
   'net.IP': "ip('10.0.0.1')",
   'net.CIDR': "cidr('10.0.0.0/8')",
+  'kubernetes.URL': "url('https://a1/b?c=d')",
+  'kubernetes.Semver': "semver('1.2.3')",
   any: 'claims.level',
 }
 

@@ -19,7 +19,7 @@ const CLAIMS = [
 const STRINGS = [
   ...["''", "'a'", "'ada'", "','", "'b'", "'é'", "'admin'", "'K'", "'😀'", "'1'", "'true'"],
   ...["'[a-z]+'", "'(a|b)*'", "'1.5'", "'2024-01-02T03:04:05Z'", "'1h'", "'10.0.0.1'"],
-  ...["'10.0.0.0/8'", "'fe80::1'", "'\\u212a'"],
+  ...["'10.0.0.0/8'", "'fe80::1'", "'\\u212a'", "'https://a.example/b?c'", "'1.2.3-rc.1'"],
 ]
 const INTEGERS = ['0', '1', '2', '-1', '3', '100', '9223372036854775807', 'claims.level']
 const DOUBLES = ['0.0', '1.5', '-2.0', '1e10', '1e-7', 'claims.fraction']
@@ -96,19 +96,21 @@ const TEMPLATES: Readonly<Record<Kind, readonly string[]>> = {
     ...['claims.?{C}', 'claims.{C}.?{C}', '{{s}: {A}}', 'optional.of({A})', 'duration({s})'],
     ...['claims.?{C}.optMap(o, {A})', 'timestamp({s})', 'bytes({s})', 'double({A})', 'uint({i})'],
     ...['null', 'dyn({A})', ...DOUBLES, 'ip({s})', 'cidr({s})', 'type({A})', '{L}.first()'],
+    ...['url({s})', 'semver({s})'],
   ],
   string: [
     ...['{S} + {S}', '{S}.lowerAscii()', '{S}.upperAscii()', '{S}.trim()', 'string({A})'],
     ...['{S}.replace({S}, {S})', '{S}.replace({S}, {S}, {i})', '{S}.substring({i})'],
     ...['{S}.substring({i}, {i})', '{S}.charAt({i})', '{L}.join({s})', '{S}.find({s})'],
     ...['({B} ? {S} : {S})', 'claims.?{C}.orValue({S})', '{L}[{i}]', 'strings.quote({S})'],
+    ...['url({s}).getHost()'],
     ...["'%s'.format([{A}])", "'%d %x'.format([{I}, {S}])"],
   ],
   int: [
     ...['{I} + {I}', '{I} - {I}', '{I} * {I}', '{I} / {I}', '{I} % {I}', 'size({A})', '-{I}'],
     ...['{S}.size()', 'int({A})', '{S}.indexOf({S})', '{S}.lastIndexOf({S}, {i})', '{L}.sum()'],
     ...['{L}.max()', '{L}.indexOf({A})', 'timestamp({s}).getHours()', 'timestamp({s}).getDate()'],
-    ...['timestamp({s}).getDayOfYear()', 'duration({s}).getMinutes()'],
+    ...['timestamp({s}).getDayOfYear()', 'duration({s}).getMinutes()', 'semver({s}).major()'],
   ],
   bool: [
     ...['{A} == {A}', '{A} != {A}', '{A} < {A}', '{A} <= {A}', '{A} > {A}', '{A} >= {A}'],

@@ -52,8 +52,7 @@ export function gatehouseReading(expression: string): Reading {
 }
 
 /** Functions and forms that Gatehouse refuses to compile, whatever kube-apiserver makes of them. */
-const UNSUPPORTED =
-  /\b(?:quantity|isQuantity|semver|isSemver|url|isURL|format\.\w+)\(|google\.protobuf\.\w+\{|\.check\(/
+const UNSUPPORTED = /\b(?:quantity|isQuantity|format\.\w+)\(|google\.protobuf\.\w+\{|\.check\(/
 
 /** Whether Gatehouse reads an expression as kube-apiserver does, or refuses it by name. */
 export function isSameReading(expression: string, recorded: Reading): boolean {

@@ -16,6 +16,7 @@ import {
 import { tokenCases } from '../authentication/oidc/token-corpus.ts'
 import { overloadExpressions } from '../cel/overload-expressions.ts'
 import { randomExpressions } from '../cel/random-expressions.ts'
+import { urlExpressions, versionExpressions } from '../cel/random-texts.ts'
 import { gatehouseReading, isSameReading, questionOf, readingOf } from '../cel/vectors.ts'
 import { askKubernetes } from '../support/kubernetes-authentication.ts'
 
@@ -90,6 +91,22 @@ test.skipIf(!hasGo)(
     expect(calls.length).toBeGreaterThan(15_000)
   },
 )
+
+test.skipIf(!hasGo)('a URL and a version are read as by kube-apiserver', async () => {
+  const seed = newSeed()
+  const expressions = [...urlExpressions(seed, 4_000), ...versionExpressions(seed, 2_000)]
+  const verdicts = await askKubernetes(expressions.map(questionOf))
+  const different = expressions.flatMap((expression, i) => {
+    const theirs = readingOf(verdicts[i]!)
+    if (isSameReading(expression, theirs)) return []
+    const ours = gatehouseReading(expression)
+    // Parts that are not UTF-8 are refused; kube-apiserver goes on with them.
+    return ours.refused === true && expression.includes('%ff') ? [] : [{ expression, theirs, ours }]
+  })
+  expect(different, `seed ${seed}`).toEqual([])
+  const valued = verdicts.filter(({ value }) => value !== undefined && value !== 'false')
+  expect(valued.length).toBeGreaterThan(2_000)
+})
 
 test.skipIf(!hasGo)('a configuration is accepted or refused as by kube-apiserver', async () => {
   const seed = newSeed()

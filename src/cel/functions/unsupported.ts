@@ -6,8 +6,6 @@
 import type { Library } from '../library.ts'
 
 const QUANTITY = 'kubernetes.Quantity'
-const SEMVER = 'kubernetes.Semver'
-const URL = 'kubernetes.URL'
 const FORMAT = 'kubernetes.NamedFormat'
 const AUTHORIZATION = 'kubernetes.authorization'
 
@@ -26,22 +24,9 @@ const SIGNATURES: Readonly<Record<string, readonly string[]>> = {
   asInteger: [`.${QUANTITY} -> int`],
   isInteger: [`.${QUANTITY} -> bool`],
   sign: [`${QUANTITY} -> int`],
-  semver: [`string -> ${SEMVER}`, `string, bool -> ${SEMVER}`],
-  isSemver: ['string -> bool', 'string, bool -> bool'],
-  major: [`.${SEMVER} -> int`],
-  minor: [`.${SEMVER} -> int`],
-  patch: [`.${SEMVER} -> int`],
-  compareTo: [`.${QUANTITY}, ${QUANTITY} -> int`, `.${SEMVER}, ${SEMVER} -> int`],
-  isGreaterThan: [`.${QUANTITY}, ${QUANTITY} -> bool`, `.${SEMVER}, ${SEMVER} -> bool`],
-  isLessThan: [`.${QUANTITY}, ${QUANTITY} -> bool`, `.${SEMVER}, ${SEMVER} -> bool`],
-  url: [`string -> ${URL}`],
-  isURL: ['string -> bool'],
-  getScheme: [`.${URL} -> string`],
-  getHost: [`.${URL} -> string`],
-  getHostname: [`.${URL} -> string`],
-  getPort: [`.${URL} -> string`],
-  getEscapedPath: [`.${URL} -> string`],
-  getQuery: [`.${URL} -> map(string, list(string))`],
+  compareTo: [`.${QUANTITY}, ${QUANTITY} -> int`],
+  isGreaterThan: [`.${QUANTITY}, ${QUANTITY} -> bool`],
+  isLessThan: [`.${QUANTITY}, ${QUANTITY} -> bool`],
   'format.named': [`string -> optional_type(${FORMAT})`],
   validate: [`.${FORMAT}, string -> optional_type(list(string))`],
   ...Object.fromEntries(FORMATS.map((name) => [`format.${name}`, [` -> ${FORMAT}`]])),

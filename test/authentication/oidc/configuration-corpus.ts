@@ -244,12 +244,13 @@ export const mutations: readonly Mutation[] = [
   top('apiVersion', 'apiserver.config.k8s.io/v2'),
   top('metadata', null),
   top('JWT', []),
-  ...[
-    "url('https://x').getHost()",
-    "string(quantity('1').asInteger())",
-    "semver('1.2.3') == null",
-  ].map((expression) =>
-    set('claimMappings.username', { expression }, 'the function is not supported'),
+  ...["url('https://x').getHost()", "semver('1.2.3') == null"].map((expression) =>
+    set('claimMappings.username', { expression }),
+  ),
+  set(
+    'claimMappings.username',
+    { expression: "string(quantity('1').asInteger())" },
+    'the function is not supported',
   ),
   {
     change(file) {

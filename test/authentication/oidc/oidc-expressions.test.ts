@@ -170,7 +170,7 @@ describe('an expression in a file', () => {
       claimMappings: {
         username: { expression: 'claims.sub +' },
         groups: { expression: 'claims.a\n  .foo()' },
-        extra: [{ key: 'k8s.io/x', valueExpression: "url('x')" }],
+        extra: [{ key: 'k8s.io/x', valueExpression: "quantity('1')" }],
       },
       claimValidationRules: [{ expression: 'claims.admin' }],
       userValidationRules: [{ expression: 'claims.sub == ""' }],
@@ -180,7 +180,7 @@ describe('an expression in a file', () => {
         'jwt[0].claimMappings.username.expression: does not compile: unexpected the end, at character 13',
         "jwt[0].claimMappings.groups.expression: does not compile: undeclared reference to 'foo', at line 2, character 3",
         'jwt[0].claimMappings.extra[0].key: is in a domain that is reserved for Kubernetes',
-        'jwt[0].claimMappings.extra[0].valueExpression: does not compile: the function url is not supported, at character 1',
+        'jwt[0].claimMappings.extra[0].valueExpression: does not compile: the function quantity is not supported, at character 1',
         'jwt[0].claimValidationRules[0].expression: is of type any, and must be true or false',
         "jwt[0].userValidationRules[0].expression: does not compile: undeclared reference to 'claims', at character 1",
       ]),
