@@ -3,6 +3,7 @@ import { z } from 'zod'
 
 import { duration } from '../duration.ts'
 import { choice, count, flag, inputFile } from '../fields.ts'
+import { methodDisplayName, methodName } from './sign-in-fields.ts'
 
 export const ISSUING_CA = { reload: 'issued certificates' }
 
@@ -41,13 +42,8 @@ function isServer(text: string): boolean {
 
 export const directory = z
   .strictObject({
-    name: z
-      .string()
-      .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'is not a name')
-      .describe(
-        'what users write after --method; must be lower-case letters, digits and "-", at most 63',
-      ),
-    displayName: z.string().max(128).optional().describe('name for people; must be a string'),
+    name: methodName,
+    displayName: methodDisplayName,
     servers: z
       .array(server)
       .min(1, 'is empty')

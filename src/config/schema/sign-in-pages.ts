@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { duration } from '../duration.ts'
 import { inputFile } from '../fields.ts'
 import { extraParameter, scope } from './authorization-request.ts'
+import { signInIssuer } from './sign-in-fields.ts'
 
 const RELOAD = { reload: 'sign-in pages' }
 const MAX_LIFETIME_MS = 12 * 3_600_000
@@ -25,12 +26,7 @@ export const pages = z
     apiURL: httpsOrigin(
       'the URL for `gatehouse login`, and the server in kubeconfigs. If unset, `url`',
     ).optional(),
-    issuer: z
-      .string()
-      .min(1, 'is empty')
-      .describe(
-        'issuer that signs users in; must be the url of an issuer in authentication.configFile',
-      ),
+    issuer: signInIssuer,
     clientID: z
       .string()
       .min(1, 'is empty')

@@ -3,6 +3,7 @@ import { z } from 'zod'
 
 import { flag, inputFile } from '../fields.ts'
 import { extraParameter, scope } from './authorization-request.ts'
+import { methodDisplayName, methodName, signInIssuer } from './sign-in-fields.ts'
 import { pages } from './sign-in-pages.ts'
 
 const redirectURI = z
@@ -13,19 +14,9 @@ const redirectURI = z
   )
 
 const method = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'is not a name')
-    .describe(
-      'what users write after --method; must be lower-case letters, digits and "-", at most 63',
-    ),
-  displayName: z.string().max(128).optional().describe('name for people; must be a string'),
-  issuer: z
-    .string()
-    .min(1, 'is empty')
-    .describe(
-      'issuer that signs users in; must be the url of an issuer in authentication.configFile',
-    ),
+  name: methodName,
+  displayName: methodDisplayName,
+  issuer: signInIssuer,
   clientID: z
     .string()
     .min(1, 'is empty')
