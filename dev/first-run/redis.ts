@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { spawn } from 'node:child_process'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigError, fileProblem } from '../../src/config/problem.ts'
+import { acceptsConnections } from '../accepts-connections.ts'
 import { findProgram } from '../find-program.ts'
 import { LOOPBACK } from '../loopback.ts'
 import { freePort } from '../parts/free-ports.ts'
@@ -70,7 +70,7 @@ export async function startFirstRunRedis(directory: string, path: string): Promi
     },
   }
   const deadline = performance.now() + START_TIMEOUT_MS
-  while (!(await Promise.race([accepts(port), failed]))) {
+  while (!(await Promise.race([acceptsConnections(port), failed]))) {
     if (performance.now() > deadline) {
       await redis.close()
       throw new Error(`redis-server does not accept connections on port ${port}`)
@@ -78,15 +78,4 @@ export async function startFirstRunRedis(directory: string, path: string): Promi
     await sleep(POLL_MS)
   }
   return redis
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, LOOPBACK)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

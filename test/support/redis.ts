@@ -2,13 +2,13 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { Redis } from 'ioredis'
 
+import { acceptsConnections } from '../../dev/accepts-connections.ts'
 import { freePort } from '../../dev/parts/free-ports.ts'
 import { LOOPBACK } from '../../dev/loopback.ts'
 
@@ -77,7 +77,7 @@ export async function startRedis(
         ],
         { stdio: 'ignore' },
       )
-      while (!(await accepts(port))) await sleep(20)
+      while (!(await acceptsConnections(port))) await sleep(20)
     },
     async close() {
       await redis.kill()
@@ -86,15 +86,4 @@ export async function startRedis(
   }
   await redis.start()
   return redis
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, LOOPBACK)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

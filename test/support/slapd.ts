@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
+import { acceptsConnections } from '../../dev/accepts-connections.ts'
 import { freePorts } from '../../dev/parts/free-ports.ts'
 import { command } from './command.ts'
 
@@ -133,13 +133,7 @@ access to * by dn.exact="cn=gatehouse,${BASE}" read by * none
 
 async function listening(port: number): Promise<void> {
   for (let i = 0; i < 200; i++) {
-    const isOpen = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () =>
-        resolve(false),
-      )
-      socket.once('connect', () => socket.destroy())
-    })
-    if (isOpen) return
+    if (await acceptsConnections(port)) return
     await sleep(50)
   }
   throw new Error('slapd does not listen')
