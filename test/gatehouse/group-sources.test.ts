@@ -18,6 +18,7 @@ import { createClient, type Client } from '../support/client.ts'
 import { replaceFile } from '../support/files.ts'
 import {
   ALLOW_ALL,
+  NO_SECRETS_FOR_CONTRACTORS,
   startTestGatehouse,
   upstreamOf,
   type TestGatehouse,
@@ -25,20 +26,6 @@ import {
 
 const PODS = '/api/v1/namespaces/d/pods'
 const SECRETS = '/api/v1/namespaces/d/secrets'
-
-const RULES = {
-  ...ALLOW_ALL,
-  rules: [
-    ...ALLOW_ALL.rules,
-    {
-      name: 'no-secrets-for-contractors',
-      effect: 'deny',
-      subjects: { groups: ['oidc:contractors'] },
-      verbs: ['*'],
-      resources: [{ apiGroups: [''], resources: ['secrets'] }],
-    },
-  ],
-}
 
 /** What Entra ID puts into a token in place of more than 200 groups. */
 const OVERAGE = {
@@ -87,7 +74,7 @@ async function start(
 ): Promise<TestGatehouse> {
   gatehouse = await startTestGatehouse({
     upstream: upstreamOf(api),
-    rules: RULES,
+    rules: NO_SECRETS_FOR_CONTRACTORS,
     issuerOptions: {
       ...issuerOptions,
       groupSource: { certificateAuthorityFile: file('directories.crt'), ...groupSource },

@@ -17,9 +17,10 @@ describe.skipIf(!hasRedis)('two replicas', () => {
   let api: ApiServer
   let replicas: readonly TestGatehouse[]
 
-  const startReplica = (): Promise<TestGatehouse> =>
+  const startReplica = (waitsForReadiness = true): Promise<TestGatehouse> =>
     startTestGatehouse({
       upstream: upstreamOf(api),
+      waitsForReadiness,
       configuration: {
         state: {
           type: 'redis',
@@ -88,18 +89,7 @@ describe.skipIf(!hasRedis)('two replicas', () => {
     await redis.kill()
     expect(await ask(one, '/api/v1/pods')).toBe(403)
     expect(await ask(one, '/api/v1/pods', { claims: { sub: 'grace' } })).toBe(200)
-    const late = await startTestGatehouse({
-      upstream: upstreamOf(api),
-      waitsForReadiness: false,
-      configuration: {
-        state: {
-          type: 'redis',
-          redis: { addresses: [`${LOOPBACK}:${redis.port}`], secretFile: 'state-secret' },
-        },
-        locks: { administrators: { groups: ['oidc:wardens'] } },
-      },
-      files: { 'state-secret': 'k'.repeat(64) },
-    })
+    const late = await startReplica(false)
     try {
       const readyz = async () => (await fetch(`${late.probesUrl}/readyz?verbose`)).text()
       await expect.poll(readyz, POLLING).toContain('[-]locks failed: ')

@@ -119,6 +119,21 @@ export const ALLOW_ALL = {
   ],
 }
 
+/** AccessRules that allow everything, but secrets only to those who are not contractors. */
+export const NO_SECRETS_FOR_CONTRACTORS = {
+  ...ALLOW_ALL,
+  rules: [
+    ...ALLOW_ALL.rules,
+    {
+      name: 'no-secrets-for-contractors',
+      effect: 'deny',
+      subjects: { groups: ['oidc:contractors'] },
+      verbs: ['*'],
+      resources: [{ apiGroups: [''], resources: ['secrets'] }],
+    },
+  ],
+}
+
 /** The mode of files with a private key or a token: Gatehouse warns of others. */
 export const SECRET = { mode: 0o600 } as const
 

@@ -15,7 +15,7 @@ import {
 import { freePort } from '../../dev/parts/free-ports.ts'
 import { startApiServer, type ApiServer } from './api-server.ts'
 import { SECRET, startTestGatehouse, upstreamOf, type TestGatehouse } from './gatehouse.ts'
-import { grace, heidi } from './sign-in-world.ts'
+import { authenticationOf, grace, heidi } from './sign-in-world.ts'
 
 /** Every browser resolves names below `localhost` to loopback (RFC 6761 section 6.3). */
 export const PAGES_HOST = 'login.localhost'
@@ -72,6 +72,7 @@ export async function startPagesWorld(options: PagesWorldOptions = {}): Promise<
     },
   })
   const providerCA = await readFile(certificates.ca.certFile, 'utf8')
+  const audiences = [provider.pagesClientId, provider.commandLineClientId]
   const file = (name: string): string => join(folder, name)
   await Promise.all([
     writeFile(file('cookie-keys'), `${newCookieKey()}\n`, SECRET),
@@ -85,7 +86,10 @@ export async function startPagesWorld(options: PagesWorldOptions = {}): Promise<
             SECRET,
           ),
         ]),
-    writeFile(file('authentication.yaml'), stringify(authenticationOf(provider, providerCA))),
+    writeFile(
+      file('authentication.yaml'),
+      stringify(authenticationOf(provider, audiences, providerCA)),
+    ),
   ])
   const gatehouse = await startTestGatehouse({
     upstream: upstreamOf(api),
@@ -129,25 +133,4 @@ export async function startPagesWorld(options: PagesWorldOptions = {}): Promise<
 /** As `openssl rand -base64 32` prints it. */
 export function newCookieKey(): string {
   return randomBytes(32).toString('base64')
-}
-
-function authenticationOf(provider: IdentityProvider, certificateAuthority: string): unknown {
-  return {
-    apiVersion: 'apiserver.config.k8s.io/v1',
-    kind: 'AuthenticationConfiguration',
-    jwt: [
-      {
-        issuer: {
-          url: provider.issuer,
-          audiences: [provider.pagesClientId, provider.commandLineClientId],
-          audienceMatchPolicy: 'MatchAny',
-          certificateAuthority,
-        },
-        claimMappings: {
-          username: { claim: 'preferred_username', prefix: 'oidc:' },
-          groups: { claim: 'groups', prefix: 'oidc:' },
-        },
-      },
-    ],
-  }
 }

@@ -92,7 +92,9 @@ export async function startSignInWorld(options: SignInWorldOptions = {}): Promis
     }))
   const api = options.upstream === undefined ? await startApiServer() : undefined
   const authentication = join(folder, 'authentication.yaml')
-  await writeFile(authentication, stringify(authenticationOf(provider, providerCA)))
+  const { clientId, commandLineClientId, desktopClient } = provider
+  const audiences = [clientId, commandLineClientId, desktopClient.id]
+  await writeFile(authentication, stringify(authenticationOf(provider, audiences, providerCA)))
   const gatehouse = await startTestGatehouse({
     upstream: options.upstream ?? upstreamOf(api!),
     ...(options.files === undefined ? {} : { files: options.files }),
@@ -185,15 +187,20 @@ export function execInfo(
   })
 }
 
-function authenticationOf(provider: IdentityProvider, certificateAuthority: string): unknown {
+/** An AuthenticationConfiguration with the provider as issuer, for tokens of these clients. */
+export function authenticationOf(
+  { issuer: url }: Pick<IdentityProvider, 'issuer'>,
+  audiences: readonly string[],
+  certificateAuthority: string,
+): unknown {
   return {
     apiVersion: 'apiserver.config.k8s.io/v1',
     kind: 'AuthenticationConfiguration',
     jwt: [
       {
         issuer: {
-          url: provider.issuer,
-          audiences: [provider.clientId, provider.commandLineClientId, provider.desktopClient.id],
+          url,
+          audiences,
           audienceMatchPolicy: 'MatchAny',
           certificateAuthority,
         },
