@@ -4,8 +4,9 @@
  */
 import type { RequestInfo } from '../request/types.ts'
 import { statusBody, type StatusError } from '../status.ts'
-import { createSpdyFrames, createWebSocketMessages, type FrameEnds } from './frame-ends.ts'
+import type { FrameEnds } from './frame-ends.ts'
 import type { UpstreamResponseHeaders } from './response-headers.ts'
+import { createSpdyFrames, createWebSocketMessages } from './tunnel-frames.ts'
 import type { Handshake } from './upgrade-handshake.ts'
 
 /** Undefined where this client should read nothing, because the stream just ends. */

@@ -6,10 +6,11 @@ import { checkAuditID } from './audit-id.ts'
 import { isOfClient, toUpstreamError, UpstreamError } from './errors.ts'
 import type { ClientWindow } from './client-window.ts'
 import { responseNotice, type EndNotice } from './end-notice.ts'
-import { createFrameEnds, FRAME_END_MS, type FrameEnds } from './frame-ends.ts'
+import { FRAME_END_MS, type FrameEnds } from './frame-ends.ts'
 import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
+import { createResponseFrames } from './response-frames.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
 import type { Stallable, StallEntry, Stalls } from './stalls.ts'
 import type { ResponseReceiver, UpstreamControl } from './transport.ts'
@@ -203,7 +204,7 @@ export class Relay implements ResponseReceiver, Stallable {
     this.#pendingHead = responseHeaders(headers, ownHeaders)
     if (isLongRunning) {
       const type = headers['content-type']
-      this.#frames = createFrameEnds(typeof type === 'string' ? type : type?.[0])
+      this.#frames = createResponseFrames(typeof type === 'string' ? type : type?.[0])
       this.#notice = responseNotice(info, status, headers)
     }
     if (record.holdsResponse) {

@@ -1,11 +1,8 @@
 import { describe, expect, test } from 'vitest'
 
-import {
-  createFrameEnds,
-  createSpdyFrames,
-  createWebSocketMessages,
-  type FrameEnds,
-} from '../../src/upstream/frame-ends.ts'
+import type { FrameEnds } from '../../src/upstream/frame-ends.ts'
+import { createResponseFrames } from '../../src/upstream/response-frames.ts'
+import { createSpdyFrames, createWebSocketMessages } from '../../src/upstream/tunnel-frames.ts'
 
 const PROTOBUF = 'application/vnd.kubernetes.protobuf;stream=watch'
 const CBOR = 'application/cbor-seq'
@@ -13,7 +10,7 @@ const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex
 
 /** The numbers of bytes after which the stream may end, whatever the chunks are. */
 function endsOf(contentType: string | undefined, bytes: Buffer): number[] {
-  return endsIn(() => createFrameEnds(contentType), bytes)
+  return endsIn(() => createResponseFrames(contentType), bytes)
 }
 
 function endsIn(create: () => FrameEnds, bytes: Buffer): number[] {
@@ -33,7 +30,7 @@ function endsIn(create: () => FrameEnds, bytes: Buffer): number[] {
 
 test('a stream that has not begun is at an end', () => {
   const types = [undefined, 'application/json', PROTOBUF, CBOR]
-  expect(types.map((type) => createFrameEnds(type).isAtEnd)).toEqual([true, true, true, true])
+  expect(types.map((type) => createResponseFrames(type).isAtEnd)).toEqual([true, true, true, true])
 })
 
 test.for([undefined, 'application/json;stream=watch', 'text/plain'])('%s ends at lines', (type) => {
