@@ -8,6 +8,7 @@ import type { ClientWindow } from './client-window.ts'
 import { responseNotice, type EndNotice } from './end-notice.ts'
 import { FRAME_END_MS, type FrameEnds } from './frame-ends.ts'
 import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
+import { HeldBody } from './held-body.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import type { RequestBody } from './request-body.ts'
 import { createResponseFrames } from './response-frames.ts'
@@ -17,9 +18,6 @@ import type { ResponseReceiver, UpstreamControl } from './transport.ts'
 
 /** Interim (1xx) responses that are dropped; one more fails the request. */
 const MAX_INTERIM_RESPONSES = 10
-
-/** Of a response whose head waits for its audit event; then the API server waits, too. */
-const MAX_HELD_BYTES = 65_536
 
 export interface RelayOptions {
   readonly exchange: Exchange
@@ -60,10 +58,7 @@ export class Relay implements ResponseReceiver, Stallable {
   #pendingStatus = 0
   #pendingHead: readonly string[] = []
   /** What arrived of the body while the head waits for its audit event; undefined when it does not wait. */
-  #held: { readonly chunk: Buffer; readonly giveBack: (() => void) | undefined }[] | undefined
-  #heldBytes = 0
-  /** The end of the response, if it arrived while its head waits. */
-  #heldEnd: { readonly last: Buffer | undefined } | undefined
+  #held: HeldBody | undefined
   #interimResponses = 0
   #clientGone: Error | undefined
   #cutReason: StatusError | undefined
@@ -222,10 +217,9 @@ export class Relay implements ResponseReceiver, Stallable {
       return
     }
     if (this.#held !== undefined) {
-      this.#held.push({ chunk, giveBack })
-      this.#heldBytes += chunk.length
+      const hasRoom = this.#held.add(chunk, giveBack)
       // Not before: the end of a connection that is paused is not seen.
-      if (this.#heldBytes > MAX_HELD_BYTES) this.#control?.pause()
+      if (!hasRoom) this.#control?.pause()
       return
     }
     if (this.#status === 0 && !this.#trySendHead()) {
@@ -268,7 +262,7 @@ export class Relay implements ResponseReceiver, Stallable {
   onEnd(last?: Buffer): void {
     if (this.#settled || this.#isComplete) return
     if (this.#held !== undefined) {
-      this.#heldEnd = { last }
+      this.#held.end(last)
       return
     }
     if (this.#status === 0 && !this.#trySendHead()) return
@@ -298,7 +292,7 @@ export class Relay implements ResponseReceiver, Stallable {
   /** Keeps the response until its event is in the kernel; it is dropped if that fails. */
   async #hold(status: number): Promise<void> {
     const { record, isLongRunning, exchange } = this.#options
-    this.#held = []
+    this.#held = new HeldBody()
     record.responseStarted(status)
     const isRecorded = await record.recorded
     if (this.#settled) return
@@ -311,9 +305,8 @@ export class Relay implements ResponseReceiver, Stallable {
     if (!this.#trySendHead()) return
     try {
       if (isLongRunning) exchange.response.flushHead()
-      for (const { chunk, giveBack } of held) this.onData(chunk, giveBack)
-      if (this.#heldEnd !== undefined) this.onEnd(this.#heldEnd.last)
-      else if (!this.#isFull) this.#control?.resume()
+      const hasEnded = held.passOnTo(this)
+      if (!hasEnded && !this.#isFull) this.#control?.resume()
     } catch (error) {
       this.onError(error as Error)
       this.#control?.abort(error as Error)
