@@ -68,3 +68,8 @@ export async function closeTransports({ short, long, longHttp1 }: Transports): P
   await Promise.all([short.close(), long.close()])
   await longHttp1.close()
 }
+
+/** Aborts the requests in flight. */
+export async function destroyTransports({ short, long, longHttp1 }: Transports): Promise<void> {
+  await Promise.all([short.destroy(), longHttp1.destroy(), long.destroy()])
+}
