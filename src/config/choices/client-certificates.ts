@@ -1,10 +1,8 @@
 /** Checks of `authentication.x509` that concern more than one field. */
-import { valueAt, type Path } from './path.ts'
+import { valueAt, type Path } from '../path.ts'
+import { has, type AddProblem } from './add-problem.ts'
 
-type AddProblem = (field: Path, message: string, fix: string) => void
-
-/** Takes bare data of gatehouse.yaml. */
-export function checkCertificates(raw: object, add: AddProblem): void {
+export function checkClientCertificates(raw: object, add: AddProblem): void {
   const field: Path = ['authentication', 'x509']
   const x509 = valueAt(raw, field)
   if (typeof x509 !== 'object' || x509 === null) return
@@ -89,8 +87,4 @@ function checkPrefixes(
       add(i, field, message, 'choose another prefix, or put the CAs into one file')
     })
   }
-}
-
-function has(raw: object, field: string): boolean {
-  return valueAt(raw, [field]) !== undefined
 }
