@@ -1,5 +1,5 @@
 /**
- * Finds API groups and resources that no request has, and combinations with verbs and namespaces that
+ * Finds resources that no request has, and combinations with API groups, verbs and namespaces that
  * no request has. What may still exist, as a custom resource or in a later Kubernetes, is only likely.
  */
 import { nearest } from '../../../config/issues.ts'
@@ -7,7 +7,6 @@ import type { Path } from '../../../config/path.ts'
 import {
   areClosedGroups,
   areKubernetesGroups,
-  KUBERNETES_GROUPS,
   KUBERNETES_RESOURCES,
   resourcesIn,
   verbsOfResource,
@@ -15,6 +14,7 @@ import {
   type KubernetesResource,
 } from '../kubernetes-resources.ts'
 import type { AccessRule, ResourceRule } from '../schema.ts'
+import { findGroup } from './api-groups.ts'
 import { at, certain, likely, type Finding, type ValueFinding } from './finding.ts'
 import { findImpersonation, isForImpersonation } from './impersonation.ts'
 
@@ -40,49 +40,6 @@ export function findResources(rule: AccessRule): Finding[] {
       ...at([...path, 'resourceNames'], findNameless(entry, verbs)),
     ]
   })
-}
-
-/** A deny rule for a group that no request can have would deny nothing. */
-function findGroup(group: string): ValueFinding | undefined {
-  const text = JSON.stringify(group)
-  if (group === '' || group === '*') return undefined
-  if (group === 'core') return certain(`${text} is not an API group`, 'use "" for the core group')
-  if (/^v\d+(?:(?:alpha|beta)\d+)?$/.test(group)) {
-    return certain(
-      `${text} is a version, not an API group`,
-      'use the group alone; the core group is ""',
-    )
-  }
-  if (group.includes('/')) {
-    const [alone = ''] = group.split('/')
-    return certain(
-      `${text} contains a version`,
-      `use ${JSON.stringify(alone === 'core' ? '' : alone)}`,
-    )
-  }
-  if (/^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/.test(group)) return findUnknownGroup(group)
-  return certain(`${text} is not an API group`, 'use "" for core, a group such as apps, or "*"')
-}
-
-/**
- * The group of a custom resource is a domain with a dot (apiextensions `ValidateCustomResourceDefinition`).
- * Groups with a dot may be anybody's, so only a misspelled one of Kubernetes' own is noticed.
- */
-function findUnknownGroup(group: string): ValueFinding | undefined {
-  if (KUBERNETES_GROUPS.includes(group)) return undefined
-  const near =
-    KUBERNETES_GROUPS.find((known) => known.startsWith(`${group}.`)) ??
-    nearest(
-      group,
-      KUBERNETES_GROUPS.filter((known) => known !== ''),
-    )
-  if (near === undefined && group.includes('.')) return undefined
-  return likely(
-    `Kubernetes 1.36 has no API group ${JSON.stringify(group)}`,
-    near === undefined
-      ? 'use the group that kubectl api-resources shows before the slash'
-      : `did you mean ${JSON.stringify(near)}?`,
-  )
 }
 
 function findMalformed(name: string): ValueFinding | undefined {
