@@ -35,7 +35,7 @@ import {
   signInText,
   type IssuedSignIn,
 } from '../authentication/issued/sign-in-extension.ts'
-import { UID_ATTRIBUTE } from '../authentication/x509/x509.ts'
+import { UID_ATTRIBUTE } from '../authentication/x509/subject-identity.ts'
 import type { IssuingAuthority } from './authority.ts'
 import type { Sign } from './signer.ts'
 

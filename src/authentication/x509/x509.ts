@@ -18,13 +18,14 @@ import { takenName, type CertificateNames, type NamePrefixes } from './certifica
 import { createCertificateRecheck, type CertificateRecheck } from './certificate-recheck.ts'
 import type { ClientTrust } from './client-ca.ts'
 import { createFrontProxy, type FrontedRequest, type FrontProxyOptions } from './front-proxy.ts'
-import type { CertificateDescription } from './describe-certificate.ts'
-import { describeVerifyError, timeProblem } from './verify-errors.ts'
-
-/** The attribute of the subject that has the UID, as in kube-apiserver. */
-export const UID_ATTRIBUTE = '1.3.6.1.4.1.57683.2'
-const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
-const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
+import {
+  attributeValues,
+  extraOf,
+  originOf,
+  subjectIdentity,
+  X509_METHOD,
+} from './subject-identity.ts'
+import { checkVerdict } from './verdict.ts'
 
 /** Authenticates by client certificates. */
 export interface X509SignIn extends SignIn {
@@ -45,8 +46,6 @@ export interface X509Effects {
   /** Milliseconds since the epoch. */
   readonly now?: () => number
 }
-
-const METHOD = 'x509'
 
 /** Creates authentication by client certificates. */
 export function createX509SignIn(
@@ -89,7 +88,7 @@ export function createX509SignIn(
     if (own === undefined) throw unauthorized('client certificate: its connection has closed')
     const user = names(own, {
       user: () => subjectIdentity(certificate).user,
-      organizations: attribute(certificate.subject, 'O'),
+      organizations: attributeValues(certificate.subject, 'O'),
       extra: extraOf(certificate),
     })
     return { ...originOf(certificate), user }
@@ -103,7 +102,7 @@ export function createX509SignIn(
     if (problem !== undefined) throw rejected(problem)
     let authentication = fronted.get(known.annotations)
     if (authentication === undefined) {
-      authentication = { user: known.user, method: METHOD, annotations: known.annotations }
+      authentication = { user: known.user, method: X509_METHOD, annotations: known.annotations }
       fronted.set(known.annotations, authentication)
     }
     return authentication
@@ -128,7 +127,7 @@ export function createX509SignIn(
   }
 
   return {
-    method: METHOD,
+    method: X509_METHOD,
     authenticate(credential) {
       if (credential.kind !== 'certificate') return undefined
       const { certificate } = credential
@@ -176,90 +175,4 @@ export function createX509SignIn(
     },
     close: () => undefined,
   }
-}
-
-/**
- * Checks the verdict of TLS on a certificate, and what may have changed since.
- *
- * @param generation which loading of the CAs is in effect
- * @param now milliseconds since the epoch
- * @throws StatusError 401 when the certificate is not accepted
- */
-export function checkVerdict(certificate: PeerCertificate, generation: number, now: number): void {
-  const { verifyError, extKeyUsage } = certificate
-  if (verifyError !== undefined) {
-    throw unauthorized(`client certificate: ${describeVerifyError(verifyError, certificate, now)}`)
-  }
-  // The CA bundle or the CRL has changed since the handshake: the client needs a new connection.
-  if (certificate.generation !== generation) {
-    throw unauthorized(
-      'client certificate: verified against a CA bundle that is no longer in effect',
-    )
-  }
-  if (!(certificate.notBefore <= now && now <= certificate.notAfter)) {
-    const problem = timeProblem(certificate.notBefore, certificate.notAfter, now)
-    throw unauthorized(`client certificate: ${problem ?? 'its validity period cannot be parsed'}`)
-  }
-  if (!(now <= certificate.verdictEndsAt)) {
-    throw unauthorized(
-      'client certificate: a CA above it, or a revocation list, has expired since the connection was opened',
-      { closeConnection: true },
-    )
-  }
-  // kube-apiserver accepts it: a CA without extended key usage may be used for anything.
-  if (certificate.isCA) {
-    throw unauthorized('client certificate: it is the certificate of a CA, not of a user')
-  }
-  // Go's x509.Verify: without the extension every usage is allowed; kube-apiserver requires clientAuth.
-  const usages = extKeyUsage ?? [CLIENT_AUTH]
-  if (!usages.includes(CLIENT_AUTH) && !usages.includes(ANY_EXTENDED_KEY_USAGE)) {
-    throw unauthorized('client certificate: extended key usage clientAuth is missing')
-  }
-}
-
-/**
- * The identity in the subject of a certificate.
- *
- * @throws StatusError 401 when there is none, or more than one
- */
-export function subjectIdentity(certificate: CertificateDescription): Authentication {
-  const { subject } = certificate
-  const names = attribute(subject, 'CN')
-  // Go takes the last CN of a subject that has several. Other readers may not, so it is rejected.
-  const [username] = names
-  if (names.length !== 1 || username === undefined || username === '') {
-    throw unauthorized('client certificate: its subject must have exactly one common name')
-  }
-  const uids = attribute(subject, UID_ATTRIBUTE)
-  const uid = uids[0] ?? ''
-  if (uids.length > 1 || (uids.length === 1 && uid === '')) {
-    throw unauthorized('client certificate: its subject has more than one UID, or an empty one')
-  }
-  const groups = [...new Set(attribute(subject, 'O'))]
-  return { ...originOf(certificate), user: { username, uid, groups, extra: extraOf(certificate) } }
-}
-
-function originOf({
-  sha256,
-  serialNumber,
-  notAfter,
-}: CertificateDescription): Omit<Authentication, 'user'> {
-  return {
-    method: METHOD,
-    annotations: {
-      'authentication.gatehouse/certificate-sha256': sha256,
-      'authentication.gatehouse/certificate-serial': serialNumber,
-    },
-    expiresAt: notAfter,
-  }
-}
-
-function extraOf({ sha256 }: CertificateDescription): UserInfo['extra'] {
-  return { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${sha256}`] }
-}
-
-function attribute(subject: PeerCertificate['subject'], name: string): readonly string[] {
-  const value = Object.hasOwn(subject, name) ? subject[name] : undefined
-  if (value === undefined) return []
-  return typeof value === 'string' ? [value] : value
 }
