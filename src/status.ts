@@ -97,6 +97,14 @@ export class StatusError extends Error {
   }
 }
 
+/** The options of a refusal after which clients may repeat the request; client-go waits and does. */
+export function retryAfter(seconds: number): Pick<StatusErrorOptions, 'details' | 'headers'> {
+  return {
+    details: { retryAfterSeconds: seconds },
+    headers: { 'Retry-After': String(seconds) },
+  }
+}
+
 /** The `metav1.Status` body of a refusal, with kube-apiserver's newline at the end. */
 export function statusBody(error: StatusError, code: number = error.code): string {
   const status: Status = {

@@ -7,7 +7,7 @@ import { createCommandSigner } from '../issuance/command-signer.ts'
 import { signWithFile } from '../issuance/signer.ts'
 import { createTokenBuckets } from '../limits/token-bucket.ts'
 import { throttledLog } from '../log-throttle.ts'
-import { StatusError } from '../status.ts'
+import { retryAfter, StatusError } from '../status.ts'
 import {
   createDirectorySignIn,
   LDAP_SOURCE,
@@ -180,6 +180,6 @@ function tooMany(seconds: number): StatusError {
   return new StatusError(
     'TooManyRequests',
     'too many certificates were issued to you: use the one that you have, or try again later',
-    { details: { retryAfterSeconds: seconds }, headers: { 'Retry-After': String(seconds) } },
+    retryAfter(seconds),
   )
 }

@@ -12,7 +12,7 @@ import {
   type ReviewResponse,
 } from '../cluster/review-client.ts'
 import { createLru } from '../lru.ts'
-import { StatusError } from '../status.ts'
+import { retryAfter, StatusError } from '../status.ts'
 
 export interface AccessReview {
   readonly allowed: boolean
@@ -164,7 +164,7 @@ function undecided(
     `the impersonation cannot be authorized: ${message}`,
     {
       ...(cause === undefined ? {} : { cause }),
-      ...(retry ? { details: { retryAfterSeconds: 1 }, headers: { 'Retry-After': '1' } } : {}),
+      ...(retry ? retryAfter(1) : {}),
     },
   )
 }

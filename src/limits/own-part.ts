@@ -1,6 +1,6 @@
 /** What one of several replicas may admit by itself, so that all together keep to the limits. */
 import type { SharedStore } from '../state/shared-store.ts'
-import { StatusError } from '../status.ts'
+import { retryAfter, StatusError } from '../status.ts'
 import { createTokenBuckets, type BucketSize, type TokenBuckets } from './token-bucket.ts'
 
 export interface OwnPartEffects {
@@ -45,6 +45,6 @@ export function stateUnavailable(): StatusError {
   return new StatusError(
     'ServiceUnavailable',
     'the limits that Gatehouse shares with its replicas cannot be read, retry after 1s',
-    { headers: { 'Retry-After': '1' }, details: { retryAfterSeconds: 1 } },
+    retryAfter(1),
   )
 }

@@ -1,6 +1,6 @@
 /** All locks in force, wherever they were set. */
 import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
-import { StatusError } from '../status.ts'
+import { retryAfter, StatusError } from '../status.ts'
 import { lockRefusal, type Lock } from './lock.ts'
 import { createLockSet, type LockedConnection, type LockSet } from './lock-set.ts'
 
@@ -77,7 +77,7 @@ export function createLocks({
     refusalOf(...subject) {
       const problem = unavailable()
       if (problem === undefined) return lockOf(...subject)
-      return new StatusError('ServiceUnavailable', problem, RETRY)
+      return new StatusError('ServiceUnavailable', problem, retryAfter(1))
     },
     of: (source) => sets[source].locks,
     now,
@@ -90,8 +90,6 @@ export function createLocks({
     },
   }
 }
-
-const RETRY = { details: { retryAfterSeconds: 1 }, headers: { 'Retry-After': '1' } }
 
 /** @throws StatusError 403 that names the lock, if one applies; 503 while nobody knows who is locked */
 export function refuseLocked(

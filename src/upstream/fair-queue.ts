@@ -6,7 +6,7 @@
  *
  * Intrusive lists instead of `Map` and `Set`, for the reason that swap-list.ts gives.
  */
-import { StatusError } from '../status.ts'
+import { retryAfter, StatusError } from '../status.ts'
 import { UpstreamError } from './errors.ts'
 
 /** `upstream.queue`. */
@@ -268,7 +268,7 @@ function tooManyOfUser(limit: number): StatusError {
   return new StatusError(
     'TooManyRequests',
     `too many requests of this user are waiting for the API server (limit: ${limit}), retry after 1s`,
-    { details: { retryAfterSeconds: 1 }, headers: RETRY },
+    retryAfter(1),
   )
 }
 

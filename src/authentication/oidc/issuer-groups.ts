@@ -8,7 +8,7 @@ import { UnknownUserError, type GroupSource, type SendHttp } from '../../groups/
 import { createGoogleWorkspace } from '../../groups/google-workspace.ts'
 import { createMembershipSource } from '../../groups/membership-file.ts'
 import { createMicrosoftGraph } from '../../groups/microsoft-graph.ts'
-import { StatusError } from '../../status.ts'
+import { retryAfter, StatusError } from '../../status.ts'
 import { unauthorized } from '../bearer.ts'
 import {
   statesGroups,
@@ -88,11 +88,7 @@ function unavailable(cause: unknown): StatusError {
   return new StatusError(
     'ServiceUnavailable',
     'the groups of the user cannot be looked up at present; try again',
-    {
-      cause,
-      details: { retryAfterSeconds: RETRY_AFTER_SECONDS },
-      headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) },
-    },
+    { cause, ...retryAfter(RETRY_AFTER_SECONDS) },
   )
 }
 

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 
 import { ReviewError, type ReviewClient, type ReviewResponse } from '../../cluster/review-client.ts'
 import { createLru } from '../../lru.ts'
-import { StatusError } from '../../status.ts'
+import { retryAfter, StatusError } from '../../status.ts'
 import type { Authentication } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
 import { rejected } from '../identity-guard.ts'
@@ -189,7 +189,7 @@ function undecided(
     `the service account token cannot be checked: ${message}`,
     {
       ...(cause === undefined ? {} : { cause }),
-      ...(retry ? { details: { retryAfterSeconds: 1 }, headers: { 'Retry-After': '1' } } : {}),
+      ...(retry ? retryAfter(1) : {}),
     },
   )
 }
