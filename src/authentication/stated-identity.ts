@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 
 import type { Credentials } from './authenticator.ts'
-import { bearerToken, MAX_TOKEN_LENGTH } from './bearer.ts'
+import { bearerToken } from './bearer.ts'
+import { unverifiedClaims } from './unverified-claims.ts'
 
 export interface StatedIdentity {
   /** A digest of the user whom it names; undefined if it names nobody. */
@@ -13,8 +14,6 @@ export interface StatedIdentity {
    */
   readonly isGuess: boolean
 }
-
-const COMPACT = /^[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*$/
 
 /** @param now milliseconds since the epoch */
 export function statedIdentity(credentials: Credentials, now: number): StatedIdentity {
@@ -38,25 +37,12 @@ function tokenOf({ authorization, webSocketToken }: Credentials): string | undef
 }
 
 function ofToken(token: string | undefined, now: number): StatedIdentity {
-  const claims = token === undefined ? undefined : claimsOf(token)
+  const claims = token === undefined ? undefined : unverifiedClaims(token)
   if (claims === undefined) return { user: undefined, isGuess: true }
   const { iss, sub, exp } = claims
   const isExpired = typeof exp === 'number' && exp * 1_000 <= now
   const isNamed = typeof iss === 'string' && typeof sub === 'string'
   return { user: isNamed ? claimedUser('token', iss, sub) : undefined, isGuess: !isExpired }
-}
-
-function claimsOf(token: string): Readonly<Record<string, unknown>> | undefined {
-  const [, payload] = token.length > MAX_TOKEN_LENGTH ? [] : (COMPACT.exec(token) ?? [])
-  if (payload === undefined) return undefined
-  try {
-    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as unknown
-    return typeof claims === 'object' && claims !== null
-      ? (claims as Record<string, unknown>)
-      : undefined
-  } catch {
-    return undefined
-  }
 }
 
 /** A digest of a user by the kind of the credential and what it names: clients choose the length of names. */
