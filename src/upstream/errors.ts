@@ -38,6 +38,11 @@ export class UpstreamError extends StatusError implements StacklessError {
   }
 }
 
+/** The 502 for a response that must not reach the client. */
+export function unusableResponse(message: string, cause?: unknown): UpstreamError {
+  return new UpstreamError('protocol', 'BadGateway', message, cause === undefined ? {} : { cause })
+}
+
 const CONNECT_CODES: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -99,8 +104,7 @@ export function toUpstreamError(cause: unknown): UpstreamError {
     })
   }
   if (code.startsWith('HPE_')) {
-    const message = "the API server's response is not valid HTTP"
-    return new UpstreamError('protocol', 'BadGateway', message, { cause })
+    return unusableResponse("the API server's response is not valid HTTP", cause)
   }
   return new UpstreamError(
     'reset',

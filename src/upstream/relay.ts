@@ -3,7 +3,7 @@ import type { Exchange, RawHeaders } from '../http/exchange.ts'
 import type { RequestInfo } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import { checkAuditID } from './audit-id.ts'
-import { isOfClient, toUpstreamError, UpstreamError } from './errors.ts'
+import { isOfClient, toUpstreamError, unusableResponse } from './errors.ts'
 import type { ClientWindow } from './client-window.ts'
 import { responseNotice, type EndNotice } from './end-notice.ts'
 import { FRAME_END_MS, type FrameEnds } from './frame-ends.ts'
@@ -183,11 +183,7 @@ export class Relay implements ResponseReceiver, Stallable {
     if (status >= 100 && status < 200) {
       this.#interimResponses += 1
       if (this.#interimResponses > MAX_INTERIM_RESPONSES) {
-        throw new UpstreamError(
-          'protocol',
-          'BadGateway',
-          'the API server sent too many interim (1xx) responses',
-        )
+        throw unusableResponse('the API server sent too many interim (1xx) responses')
       }
       return
     }
@@ -320,11 +316,9 @@ export class Relay implements ResponseReceiver, Stallable {
       this.#options.exchange.response.writeHead(status, this.#pendingHead)
     } catch (error) {
       const { code, message } = error as Error & { code?: string }
-      throw new UpstreamError(
-        'protocol',
-        'BadGateway',
+      throw unusableResponse(
         "the API server's response cannot be forwarded",
-        { cause: new Error(`${code ?? ''}: ${message}`) },
+        new Error(`${code ?? ''}: ${message}`),
       )
     }
     this.#status = status

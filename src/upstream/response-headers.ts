@@ -1,6 +1,6 @@
 /** Filters the API server's response head for the client. */
 import type { RawHeaders } from '../http/exchange.ts'
-import { UpstreamError } from './errors.ts'
+import { unusableResponse, UpstreamError } from './errors.ts'
 
 /**
  * Hop-by-hop fields; fields that Gatehouse sets itself; and fields about the API server's origin,
@@ -86,11 +86,7 @@ export function responseHeaders(upstream: UpstreamResponseHeaders, own: RawHeade
     else if (value !== undefined) pushEach(headers, name, value)
   }
   if (headers.length - own.length > MAX_FIELDS * 2) {
-    throw new UpstreamError(
-      'protocol',
-      'BadGateway',
-      "the API server's response has too many header fields",
-    )
+    throw unusableResponse("the API server's response has too many header fields")
   }
   return headers
 }
@@ -125,11 +121,7 @@ export function checkResponse(
   isConnect: boolean,
 ): void {
   if (status > 599 || status < 200) {
-    throw new UpstreamError(
-      'protocol',
-      'BadGateway',
-      `the API server responded with the invalid status ${status}`,
-    )
+    throw unusableResponse(`the API server responded with the invalid status ${status}`)
   }
   if (!isConnect) refuseChallenge(status)
   const location = headers['location']
@@ -138,9 +130,7 @@ export function checkResponse(
     // CVE-2022-3172: a client must not follow a redirect to another host with its credentials. Many
     // clients read `//host` and `/\host` as another host.
     if (!/^\/(?![/\\])[\x21-\x7e]*$/.test(target)) {
-      throw new UpstreamError(
-        'protocol',
-        'BadGateway',
+      throw unusableResponse(
         'the API server responded with a redirect that may lead to another host',
       )
     }
@@ -160,10 +150,6 @@ function refuseChallenge(status: number): void {
     )
   }
   if (status === 407) {
-    throw new UpstreamError(
-      'protocol',
-      'BadGateway',
-      'a proxy in front of the API server requires authentication (407)',
-    )
+    throw unusableResponse('a proxy in front of the API server requires authentication (407)')
   }
 }

@@ -10,7 +10,7 @@ import { listItems } from '../http/list-header.ts'
 import { isUpgradable } from '../request/long-running.ts'
 import type { RequestInfo } from '../request/types.ts'
 import { StatusError } from '../status.ts'
-import { UpstreamError } from './errors.ts'
+import { unusableResponse } from './errors.ts'
 import type { UpstreamResponseHeaders } from './response-headers.ts'
 
 export interface Handshake {
@@ -129,11 +129,7 @@ export function checkSwitchingProtocols(
   // None was offered, so none may be granted (RFC 6455 section 4.1).
   const extended = headers['sec-websocket-extensions'] !== undefined
   if (!agreed || !knownProtocol || !accepted || extended) {
-    throw new UpstreamError(
-      'protocol',
-      'BadGateway',
-      'the API server switched to a protocol that was not requested',
-    )
+    throw unusableResponse('the API server switched to a protocol that was not requested')
   }
 }
 

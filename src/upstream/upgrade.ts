@@ -15,7 +15,7 @@ import type { RequestInfo } from '../request/types.ts'
 import { StatusError } from '../status.ts'
 import { checkAuditID } from './audit-id.ts'
 import { tunnelNotice } from './end-notice.ts'
-import { neverConnected, toUpstreamError, UpstreamError } from './errors.ts'
+import { neverConnected, toUpstreamError, unusableResponse, UpstreamError } from './errors.ts'
 import { NOT_RECORDED, type ForwardRecord } from './forward-record.ts'
 import { CLIENT_CLOSED_REQUEST, type ForwardOutcome } from './outcome.ts'
 import { checkResponse, responseHeaders, type UpstreamResponseHeaders } from './response-headers.ts'
@@ -216,9 +216,7 @@ class Upgrade {
       const { statusCode = 0 } = message
       if (auditID !== undefined) checkAuditID(message.headers, auditID)
       if (statusCode < 400) {
-        throw new UpstreamError(
-          'protocol',
-          'BadGateway',
+        throw unusableResponse(
           `the API server responded to an upgrade request with status ${statusCode}`,
         )
       }

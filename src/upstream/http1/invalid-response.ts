@@ -1,11 +1,9 @@
-import { UpstreamError } from '../errors.ts'
+import { unusableResponse, type UpstreamError } from '../errors.ts'
 
 /** The 502 for a response that is not valid HTTP/1.1; `problem` is for the log only. */
 export function invalidResponse(problem: string): UpstreamError {
-  return new UpstreamError(
-    'protocol',
-    'BadGateway',
+  return unusableResponse(
     "the API server's response is not valid HTTP",
-    { cause: new Error(`invalid HTTP/1.1 response: ${problem}`) },
+    new Error(`invalid HTTP/1.1 response: ${problem}`),
   )
 }
