@@ -35,7 +35,7 @@ export class ThrottledError extends Error {
 export interface HttpRequest {
   readonly method: 'GET' | 'POST'
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string
+  readonly body?: string | undefined
 }
 
 export interface HttpResponse {

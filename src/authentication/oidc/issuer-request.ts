@@ -1,9 +1,5 @@
-/** A request to an issuer, whatever sends it. */
-export interface IssuerRequest {
-  readonly method: 'GET' | 'POST'
-  readonly headers: Readonly<Record<string, string>>
-  readonly body?: string | undefined
-}
+/** How a request to an issuer, or to a source of groups, is sent, whatever sends it. */
+import type { HttpRequest } from '../../groups/group-source.ts'
 
 /** A response whose body has not been read yet: one of the functions must be called. */
 export interface IssuerResponse {
@@ -20,6 +16,6 @@ export interface IssuerResponse {
  */
 export type SendToIssuer = (
   url: URL,
-  request: IssuerRequest,
+  request: HttpRequest,
   signal: AbortSignal,
 ) => Promise<IssuerResponse>
