@@ -1,10 +1,10 @@
 /** Waits until a server responds with 200. */
 import { readFileSync } from 'node:fs'
 import { request } from 'node:https'
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { CertificateFiles } from '../certs-dev/files.ts'
+import { acceptsConnections } from '../dev/accepts-connections.ts'
 
 export interface ReadyProbe {
   /** `https://127.0.0.1:PORT`. */
@@ -28,24 +28,13 @@ export async function waitUntilReady(probe: ReadyProbe): Promise<void> {
   let last = 'connection refused'
   while (performance.now() - began < TIMEOUT_MS) {
     // A TCP connection costs next to nothing, so frequent attempts do not slow down the start.
-    if (await acceptsConnections(hostname, Number(port))) {
+    if (await acceptsConnections(Number(port), hostname)) {
       last = await get()
       if (last === '200') return
     }
     await sleep(probe.interval ?? INTERVAL_MS)
   }
   throw new Error(`${probe.url}${probe.path} was not ready within a minute: ${last}`)
-}
-
-function acceptsConnections(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port })
-    socket.once('error', () => resolve(false))
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-  })
 }
 
 /** A function that sends the request of a probe and returns the status code or the error message. */
