@@ -78,15 +78,14 @@ export async function startSharedState(
     { mode, addresses, sentinelName, username, keyPrefix, timeout, ...credential.value },
     { log, metrics },
   )
-  let isInEffect = false
-  const reloadable = startReloadable(credential, (next) => {
-    // The first one already is.
-    if (isInEffect) {
+  const reloadable = startReloadable(
+    credential,
+    ({ secret }) => store.updateSecret(secret),
+    (next) => {
       if (next.password !== undefined) onPassword(next.password)
-      store.update(next)
-    }
-    isInEffect = true
-  })
+      return store.tryCredential(next)
+    },
+  )
   const { onFailure } = state
   const limiter = createSharedLimiter({ ...limits, onFailure }, { metrics, store })
   return {
@@ -148,7 +147,8 @@ function parseCA(text: string): Parsed<string> {
       fault: ['contains no certificate', 'provide the CA of the certificate of Redis in PEM'],
     }
   }
-  if (broken < 0) return { value: text }
+  // Without the text between them: its changes are no reason to connect anew.
+  if (broken < 0) return { value: blocks.join('\n') }
   const nth = `certificate ${broken + 1} of ${blocks.length}`
   return { fault: [`${nth} cannot be parsed`, 'provide the complete PEM certificate'] }
 }

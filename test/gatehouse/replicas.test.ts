@@ -179,10 +179,18 @@ describe.skipIf(!hasRedis)('two replicas', { timeout: PATIENCE_MS }, () => {
     expect(await status(0)).toBe(200)
     await replaceFile(join(folder, 'password'), 'wrong')
     for (const { gatehouse } of replicas) gatehouse.reload()
-    await expect.poll(() => readyz(replicas[0]!)).toMatch(/\[\+\]redis ok \(.*(?:WRONGPASS|auth)/i)
-    await replaceFile(join(folder, 'password'), 'right')
+    await expect
+      .poll(() => readyz(replicas[0]!), { timeout: 15_000 })
+      .toMatch(
+        /reload of redis credential failed: the new credential was tried .*(?:WRONGPASS|auth)/i,
+      )
+    expect(await readyz(replicas[0]!)).toContain('[+]redis ok\n')
+    expect(await status(1)).toBe(200)
+    await replaceFile(join(folder, 'password'), 'right\n')
     for (const { gatehouse } of replicas) gatehouse.reload()
-    await expect.poll(() => readyz(replicas[0]!)).toContain('[+]redis ok\n')
+    await expect
+      .poll(() => readyz(replicas[0]!), { timeout: 15_000 })
+      .toContain('[+]configuration ok\n')
     expect(JSON.stringify(replicas.map(({ log }) => log))).not.toMatch(/right|"k{64}"/)
   })
 

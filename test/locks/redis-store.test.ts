@@ -70,7 +70,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
           .filter(({ until = Infinity }) => replica.locks.now('store') < until)
           .map(({ name }) => name)
           .toSorted(),
-      reload: (next) => store.update({ password: undefined, ca: undefined, secret: next }),
+      reload: (next) => store.updateSecret(next),
       async close() {
         lockStore.close()
         await store.close()

@@ -91,7 +91,7 @@ describe.skipIf(!hasRedis)('a store in Redis', () => {
   test('has other digests with another secret, and the same connection', async () => {
     const store = await ready()
     const earlier = store.names.of('user', 'ada')
-    store.update({ password: undefined, ca: undefined, secret: stateSecret('n', 'k') })
+    store.updateSecret(stateSecret('n', 'k'))
     expect(store.problem).toBeUndefined()
     expect(store.names.of('user', 'ada')).not.toBe(earlier)
     expect(store.names.everyOf('user', 'ada')[1]).toBe(earlier)
@@ -156,10 +156,62 @@ describe.skipIf(!hasRedis)('a Redis that', () => {
     await start(['--requirepass', 'right'], { password: 'wrong' })
     await expect.poll(() => store.problem).toMatch(/WRONGPASS/)
     expect(await outcome()).toBe('StoreUnavailable')
-    store.update({ password: 'right', ca: undefined, secret: stateSecret('k') })
+    await store.tryCredential({ password: 'right', ca: undefined })
     await up()
     expect(await outcome()).toBe(1)
     expect(JSON.stringify(lines)).not.toMatch(/right|"wrong"/)
+  })
+
+  test('gets a new password is used all the time, with the new one once that works', async () => {
+    await start(['--requirepass', 'earlier'], { password: 'earlier' })
+    await up()
+    // Redis accepts both, as during a rotation.
+    await redis.command('ACL', 'SETUSER', 'default', '>later')
+    const enough = new AbortController()
+    const outcomes = new Set<unknown>()
+    const asking = (async () => {
+      while (!enough.signal.aborted) outcomes.add(typeof (await outcome()))
+    })()
+    await store.tryCredential({ password: 'later', ca: undefined })
+    enough.abort()
+    await asking
+    expect([...outcomes]).toEqual(['number'])
+    const connections = async () =>
+      String(await redis.command('CLIENT', 'LIST')).match(/name=gatehouse/g)
+    await expect.poll(connections).toHaveLength(1)
+    expect(await outcome()).toEqual(expect.any(Number))
+    expect(lines.map(({ msg }) => msg)).toEqual([
+      'Redis is used',
+      'connected to Redis with the new credential',
+    ])
+  })
+
+  test('does not accept a new password is used with the earlier one, until it does', async () => {
+    await start(['--requirepass', 'earlier'], { password: 'earlier' })
+    await up()
+    const trial = store.tryCredential({ password: 'later', ca: undefined })
+    await expect(trial).rejects.toThrow(/^the new credential was tried and is not used: WRONGPASS/)
+    expect(store.problem).toBeUndefined()
+    expect(await outcome()).toBe(1)
+    await redis.command('ACL', 'SETUSER', 'default', '>later')
+    await expect
+      .poll(() => lines.map(({ msg }) => msg))
+      .toContain('connected to Redis with the new credential')
+    // What a retry of the reload finds.
+    await store.tryCredential({ password: 'later', ca: undefined })
+    expect(await outcome()).toBe(2)
+    expect(JSON.stringify(lines)).not.toMatch(/later|earlier/)
+  })
+
+  test('does not accept a password that is taken back is not tried with it any more', async () => {
+    await start(['--requirepass', 'earlier'], { password: 'earlier' })
+    await up()
+    const trial = store.tryCredential({ password: 'later', ca: undefined })
+    await store.tryCredential({ password: 'earlier', ca: undefined })
+    await expect(trial).rejects.toThrow('the new credential was tried')
+    await redis.command('ACL', 'SETUSER', 'default', '>later')
+    expect(await outcome()).toBe(1)
+    expect(lines.map(({ msg }) => msg)).toEqual(['Redis is used'])
   })
 
   test('is out of memory is not used, until there is room', async () => {

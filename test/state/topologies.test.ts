@@ -16,7 +16,7 @@ import { createMetrics } from '../../src/metrics.ts'
 import type { RedisStore, RedisStoreOptions } from '../../src/state/redis-store.ts'
 import { memoryLog } from '../audit/fixtures.ts'
 import { hasRedis, startRedis, type TestRedis } from '../support/redis.ts'
-import { openStore, stateSecret } from '../support/redis-store.ts'
+import { openStore } from '../support/redis-store.ts'
 
 const SIZE = { requestsPerSecond: 0.01, burst: 1_000 }
 
@@ -95,7 +95,7 @@ describe.skipIf(!hasRedis)('limits are shared', () => {
     expect(await admit()).toBe('StatusError')
     // The intermediate CA alone is a trust anchor, as in Go.
     const ca = intermediate.certificatePem
-    store.update({ password: undefined, ca, secret: stateSecret('k') })
+    await store.tryCredential({ password: undefined, ca })
     await up()
     expect(await admit()).toBe('allowed')
   })
