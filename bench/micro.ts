@@ -95,7 +95,7 @@ export async function microbenchmarks(): Promise<Microbenchmark[]> {
     { metrics, log: createLog({ level: 'silent' }) },
   )
   const decision = await authorize({ user, info })
-  const labels = { verb: 'get', code: '200', decision: 'allow' }
+  const labels = { handler: 'kubernetes', verb: 'get', code: '200', decision: 'allow' }
   return [
     time('request: target and RequestInfo', () =>
       resolveRequestInfo('GET', parseTarget('GET', paths.pod)),

@@ -5,8 +5,8 @@ import { Tally } from './tally.ts'
 
 export interface Metrics {
   readonly registry: Registry
-  /** Completed requests; `verb` is a value of `verbLabel`. */
-  readonly requests: Tally<'verb' | 'code' | 'decision'>
+  /** Completed requests by what they were for; `verb` is a value of `verbLabel`. */
+  readonly requests: Tally<'handler' | 'verb' | 'code' | 'decision'>
   readonly requestDuration: Histogram<'class'>
   readonly requestsInFlight: Tally<'class'>
   readonly requestsWaiting: Gauge<'kind'>
@@ -25,6 +25,8 @@ export interface Metrics {
   readonly lastReloadSuccess: Gauge<'what'>
   /** The earliest expiry among the certificates of this kind, in seconds since the epoch. */
   readonly certificateExpiration: Gauge<'certificate'>
+  /** Locks in force, by where they were set and what they lock. */
+  readonly locks: SampledGauge<'source' | 'target'>
   /** Seconds since all locks in Redis were known. */
   readonly locksAge: Gauge
   readonly upstreamErrors: Counter<'reason'>
@@ -41,6 +43,17 @@ export interface Metrics {
   /** The result of `/readyz` at the time of the scrape, and of each of its checks by name. */
   readonly ready: Gauge
   readonly checkOk: Gauge<'check'>
+}
+
+/** A gauge whose values change by themselves, so that they are read at each scrape. */
+export interface SampledGauge<L extends string> {
+  /** @param read replaces what was given before; there are no values until the first call */
+  sampleFrom(read: () => readonly Sample<L>[]): void
+}
+
+export interface Sample<L extends string> {
+  readonly labels: Readonly<Record<L, string>>
+  readonly value: number
 }
 
 const KNOWN_VERBS: ReadonlySet<string> = new Set(
@@ -82,6 +95,20 @@ export function createMetrics(options: MetricsOptions): Metrics {
   }
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Gauge({ name: `gatehouse_${name}`, help, labelNames, registers })
+  const sampled = <L extends string>(name: string, help: string, labelNames: readonly L[]) => {
+    let read: () => readonly Sample<L>[] = () => []
+    new Gauge({
+      name: `gatehouse_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        for (const { labels, value } of read()) this.set(labels, value)
+      },
+    })
+    return { sampleFrom: (next: typeof read) => void (read = next) }
+  }
   const droppedLogLines = options.droppedLogLines ?? (() => 0)
   new Counter({
     name: 'gatehouse_log_lines_dropped_total',
@@ -105,6 +132,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   return {
     registry,
     requests: tallied('requests_total', 'Completed requests, whatever their outcome.', [
+      'handler',
       'verb',
       'code',
       'decision',
@@ -206,6 +234,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       'Whether a check of /readyz passed without a note (1), or failed or has a note (0).',
       ['check'],
     ),
+    locks: sampled('locks', 'Locks in force, by where they were set and what they lock.', [
+      'source',
+      'target',
+    ]),
     locksAge: new Gauge({
       name: 'gatehouse_locks_age_seconds',
       help: 'Seconds since all locks in Redis were known; 0 without Redis.',

@@ -4,16 +4,20 @@ import { createMetrics } from '../src/metrics.ts'
 
 test('a counter has everything that was counted, however often it is scraped', async () => {
   const { registry, requests } = createMetrics({ processMetrics: false })
-  requests.inc({ verb: 'get', code: '200', decision: 'allow' })
-  requests.inc({ code: '200', decision: 'allow', verb: 'get' })
-  requests.inc({ verb: 'get', code: '403', decision: 'deny' })
-  const twice = 'gatehouse_requests_total{verb="get",code="200",decision="allow"} 2'
+  requests.inc({ handler: 'a', verb: 'get', code: '200', decision: 'allow' })
+  requests.inc({ code: '200', decision: 'allow', verb: 'get', handler: 'a' })
+  requests.inc({ handler: 'a', verb: 'get', code: '403', decision: 'deny' })
+  const twice = 'gatehouse_requests_total{handler="a",verb="get",code="200",decision="allow"} 2'
   expect(await registry.metrics()).toContain(twice)
   expect(await registry.metrics()).toContain(twice)
-  requests.inc({ verb: 'get', code: '200', decision: 'allow' })
+  requests.inc({ handler: 'a', verb: 'get', code: '200', decision: 'allow' })
   const text = await registry.metrics()
-  expect(text).toContain('gatehouse_requests_total{verb="get",code="200",decision="allow"} 3')
-  expect(text).toContain('gatehouse_requests_total{verb="get",code="403",decision="deny"} 1')
+  expect(text).toContain(
+    'gatehouse_requests_total{handler="a",verb="get",code="200",decision="allow"} 3',
+  )
+  expect(text).toContain(
+    'gatehouse_requests_total{handler="a",verb="get",code="403",decision="deny"} 1',
+  )
 })
 
 test('the gauge of requests in flight goes up and down, between two scrapes as well', async () => {

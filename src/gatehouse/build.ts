@@ -102,7 +102,7 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
         pages?.updateAuthentication(next, verifyLogoutToken)
         issuers = new Set(next.issuers.map(({ url }) => url))
       },
-      onCertificateLimit: () => metrics.limited.inc({ limit: 'certificates' }),
+      onLimited: (limit) => metrics.limited.inc({ limit }),
       isIssuer: (url) => issuers.has(url),
       publishCertificates: (next) => (certificates = next),
       guardUser: (user, own) => guardNamed(user, own, signIns, configuration.authentication),

@@ -10,6 +10,7 @@ import { throttledLog } from '../log-throttle.ts'
 import { retryAfter, StatusError } from '../status.ts'
 import {
   createDirectorySignIn,
+  LDAP_METHOD,
   LDAP_SOURCE,
   type DirectorySignInOptions,
 } from '../issuance/directory-sign-in.ts'
@@ -113,7 +114,8 @@ export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
         addressKey,
         onUnavailable: (problem) =>
           throttled.warn({ directory: directory.name, problem }, 'a directory cannot be reached'),
-        onLimit: effects.onCertificateLimit,
+        onLimit: () => effects.onLimited('passwords'),
+        onResult: (result) => effects.metrics.authentications.inc({ method: LDAP_METHOD, result }),
         now: () => Date.now(),
       })
       return [directory.name, signInAt] as const
@@ -132,7 +134,7 @@ export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
           admit(username) {
             const { allowed, waitMs } = users.take(username, performance.now())
             if (allowed) return
-            effects.onCertificateLimit()
+            effects.onLimited('certificates')
             throw tooMany(Math.ceil(waitMs / 1_000))
           },
           checkAuthority: () => check.require(),

@@ -87,7 +87,7 @@ async function checkSignIns(loaded: Loaded, effects: OnlineCheckEffects): Promis
         isIssuer: () => false,
         publishCertificates: () => undefined,
         guardUser: (user) => user,
-        onCertificateLimit: () => undefined,
+        onLimited: () => undefined,
       }).signIn,
   )
   try {

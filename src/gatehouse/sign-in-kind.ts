@@ -23,8 +23,8 @@ export interface SignInEffects {
   readonly proxyFor: ProxyFor
   readonly log: Log
   readonly metrics: Metrics
-  /** A user was refused another certificate. */
-  readonly onCertificateLimit: () => void
+  /** A user was refused another certificate, or another attempt after failed passwords. */
+  readonly onLimited: (limit: 'certificates' | 'passwords') => void
   /** Asks the API server as Gatehouse. */
   readonly reviewClient: Pick<ReviewClient, 'post' | 'get' | 'authorities'>
   /** Passes a client CA bundle to the listener, which requests client certificates issued under it. */

@@ -1,3 +1,4 @@
+import { countLocks } from '../locks/counts.ts'
 import { createLocks, type Locks } from '../locks/locks.ts'
 import { createMemoryLockStore } from '../locks/memory-store.ts'
 import { createRedisLockStore } from '../locks/redis-store.ts'
@@ -18,7 +19,7 @@ export interface StartedLocks {
 export interface LocksEffects {
   readonly live: Pick<LiveRequests, 'endWhere'>
   readonly log: Log
-  readonly metrics: Pick<Metrics, 'locksAge'>
+  readonly metrics: Pick<Metrics, 'locks' | 'locksAge'>
   /** Undefined without Redis. */
   readonly store: SharedStore | undefined
 }
@@ -46,6 +47,9 @@ export function startLocks(
           },
           { ...effects, store, locks, onClock: (offset) => (clockOffset = offset) },
         )
+  effects.metrics.locks.sampleFrom(() =>
+    countLocks(locks).map(({ count, ...labels }) => ({ labels, value: count })),
+  )
   return {
     locks,
     lockStore,

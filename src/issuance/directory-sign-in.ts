@@ -29,8 +29,10 @@ export interface DirectorySignInEffects {
   /** Makes one key of an address. */
   readonly addressKey: (address: string) => string
   readonly onUnavailable: (problem: string) => void
-  /** A sign-in was refused because too many have failed. */
+  /** A sign-in was refused because too many have failed; it has no other result. */
   readonly onLimit: () => void
+  /** `failed`: the directory could not decide. */
+  readonly onResult: (result: 'ok' | 'refused' | 'failed') => void
   /** Milliseconds since the epoch. */
   readonly now: () => number
 }
@@ -54,8 +56,9 @@ export const LDAP_METHOD = 'ldap'
 
 export function createDirectorySignIn(
   { name, usernamePrefix, groupPrefix, attempts }: DirectorySignInOptions,
-  { directory, guard, addressKey, onUnavailable, onLimit, now }: DirectorySignInEffects,
+  effects: DirectorySignInEffects,
 ): DirectorySignIn {
+  const { directory, guard, addressKey, onUnavailable, onLimit, onResult, now } = effects
   const { perUser, perAddress, window } = attempts
   const users = createAttempts({ max: perUser, window, maxKeys: MAX_KEYS })
   const addresses = createAttempts({ max: perAddress, window, maxKeys: MAX_KEYS })
@@ -71,7 +74,11 @@ export function createDirectorySignIn(
     )
   }
 
-  return async (username, password, remoteAddress) => {
+  async function signIn(
+    username: string,
+    password: string,
+    remoteAddress: string,
+  ): Promise<Authentication> {
     const undo = [begin(addresses, addressKey(remoteAddress))]
     try {
       const found = await directory.signIn(username, password, (dn) => {
@@ -106,6 +113,18 @@ export function createDirectorySignIn(
         'the directory cannot be reached: try again later, or contact your Gatehouse administrator',
         { cause: error },
       )
+    }
+  }
+
+  return async (...typed) => {
+    try {
+      const authentication = await signIn(...typed)
+      onResult('ok')
+      return authentication
+    } catch (error) {
+      const code = error instanceof StatusError ? error.code : 500
+      if (code !== 429) onResult(code < 500 ? 'refused' : 'failed')
+      throw error
     }
   }
 }

@@ -18,6 +18,8 @@ import { createAddressGate, type AddressGateStages } from './address-gate.ts'
 
 /** What a handler learns of a request, for the metrics at its end. */
 export interface Observed {
+  /** What the request is for, of a limited set of values; `none` until that is known. */
+  handler: string
   verb: string
   requestClass: RequestClass | undefined
   decision: Decision['decision'] | 'none'
@@ -62,6 +64,9 @@ export interface Frame {
   close(): void
 }
 
+/** The metrics' value for what was refused before its handler ran. */
+const NO_HANDLER = 'none'
+
 /** Creates the frame; nothing runs before the first request. */
 export function createFrame(
   { stages, responseHeaders }: FrameOptions,
@@ -72,7 +77,12 @@ export function createFrame(
 
   async function serve(exchange: Exchange, handler: Handler): Promise<void> {
     const receivedAt = performance.now()
-    const observed: Observed = { verb: '', requestClass: undefined, decision: 'none' }
+    const observed: Observed = {
+      handler: NO_HANDLER,
+      verb: '',
+      requestClass: undefined,
+      decision: 'none',
+    }
     let record: AuditRecord | undefined
     let code: number
     try {
@@ -154,8 +164,9 @@ export function createFrame(
     }
   }
 
-  function observe({ verb, requestClass, decision }: Observed, code: number, receivedAt: number) {
-    metrics.requests.inc({ verb: verbLabel(verb), code: String(code), decision })
+  function observe(observed: Observed, code: number, receivedAt: number) {
+    const { handler, verb, requestClass, decision } = observed
+    metrics.requests.inc({ handler, verb: verbLabel(verb), code: String(code), decision })
     if (requestClass === undefined || requestClass === 'stream') return
     const seconds = (performance.now() - receivedAt) / 1_000
     metrics.requestDuration.observe({ class: requestClass }, seconds)
@@ -173,7 +184,8 @@ export function createFrame(
     } catch (error) {
       throttled.warn({ err: error }, 'malformed input could not be recorded')
     }
-    metrics.requests.inc({ verb: verbLabel(''), code: String(code), decision: 'none' })
+    const labels = { handler: NO_HANDLER, verb: verbLabel(''), decision: 'none' }
+    metrics.requests.inc({ ...labels, code: String(code) })
   }
 
   return {

@@ -60,6 +60,7 @@ export function createHandlerChain(
     observed: Observed,
   ): Promise<Handled> {
     const { request } = exchange
+    observed.handler = 'kubernetes'
     const cluster = stages.clusterOf(request)
 
     const target = parseTarget(request.method, request.rawTarget)

@@ -22,6 +22,12 @@ const WHOAMI_PATH = `${OWN_PREFIX}/api/whoami`
 const LOCKS_PATH = `${OWN_PREFIX}/api/locks`
 const CERTIFICATES_PATH = `${OWN_PREFIX}/api/v1/certificates`
 
+/** What serves a request, and its name in the metrics. */
+interface Route {
+  readonly name: string
+  readonly handler: Handler
+}
+
 export interface RoutesEffects {
   /** Members are read anew for every request. */
   readonly stages: { readonly limiter: Pick<Limiter, 'admitSignIn'> }
@@ -35,33 +41,43 @@ export function createRoutes(
   { discovery, whoami, locks, certificates, pages, kubernetes }: Routes,
   { stages }: RoutesEffects,
 ): (request: ClientRequest) => Handler {
-  const limited = (select: (path: string, request: ClientRequest) => Handler): Handler => {
+  const limited = (select: (path: string, request: ClientRequest) => Route): Handler => {
     return async (exchange, record, observed) => {
       const { request } = exchange
       record.servedHere()
+      const { name, handler } = select(pathOf(request), request)
+      observed.handler = name
       observed.verb = request.method.toLowerCase()
       await stages.limiter.admitSignIn(request.connection.remoteAddress)
-      return select(pathOf(request), request)(exchange, record, observed)
+      return handler(exchange, record, observed)
     }
   }
 
+  const apis: ReadonlyMap<string, Route> = new Map([
+    [DISCOVERY_PATH, { name: 'discovery', handler: discovery }],
+    [WHOAMI_PATH, { name: 'whoami', handler: whoami }],
+    [LOCKS_PATH, { name: 'locks', handler: locks }],
+    [CERTIFICATES_PATH, { name: 'certificates', handler: certificates }],
+  ])
+  const page = (handler: Handler | undefined): Route | undefined =>
+    handler === undefined ? undefined : { name: 'pages', handler }
+
   const own = limited((path, request) => {
-    if (path === DISCOVERY_PATH) return discovery
-    if (path === WHOAMI_PATH) return whoami
-    if (path === LOCKS_PATH) return locks
-    if (path === CERTIFICATES_PATH) return certificates
-    if (pages === undefined) return notFound
-    if (path !== '/' && pages.isForPages(request)) return pages.byPath.get(path) ?? notFound
-    return pages.isBrowser(request) ? pages.start : notFound
+    const api = apis.get(path)
+    if (api !== undefined) return api
+    if (pages === undefined) return NOT_FOUND
+    if (path !== '/' && pages.isForPages(request)) return page(pages.byPath.get(path)) ?? NOT_FOUND
+    return pages.isBrowser(request) ? { name: 'pages', handler: pages.start } : NOT_FOUND
   })
 
   /** The host of the pages serves no other path, and no API. */
   const atOwnHost = limited((path) => {
-    if (path === DISCOVERY_PATH) return discovery
-    return (path === '/' ? pages?.start : pages?.byPath.get(path)) ?? pages?.notHere ?? notFound
+    if (path === DISCOVERY_PATH) return apis.get(path) ?? NOT_FOUND
+    const found = path === '/' ? pages?.start : pages?.byPath.get(path)
+    return page(found ?? pages?.notHere) ?? NOT_FOUND
   })
 
-  const misdirected = limited(() => pages?.misdirected ?? notFound)
+  const misdirected = limited(() => page(pages?.misdirected) ?? NOT_FOUND)
 
   function byPath(request: ClientRequest): Handler {
     const path = pathOf(request)
@@ -89,9 +105,11 @@ function pathOf({ rawTarget }: ClientRequest): string {
   return path
 }
 
-const notFound: Handler = async ({ request }, _record, observed) => {
-  observed.verb = request.method.toLowerCase()
-  throw new StatusError('NotFound', 'the server could not find the requested resource', {
-    closeConnection: request.hasBody,
-  })
+const NOT_FOUND: Route = {
+  name: 'none',
+  handler: async ({ request }) => {
+    throw new StatusError('NotFound', 'the server could not find the requested resource', {
+      closeConnection: request.hasBody,
+    })
+  },
 }

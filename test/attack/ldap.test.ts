@@ -8,6 +8,7 @@ import { headerValues } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
 import { certificateRequest, newKeys } from '../support/certificate-request.ts'
 import { createClient } from '../support/client.ts'
+import { scrape } from '../support/scrape.ts'
 import {
   directoryConfiguration,
   hasSlapd,
@@ -17,6 +18,7 @@ import {
 
 const PATH = '/gatehouse/api/v1/certificates'
 const PODS = '/api/v1/namespaces/d/pods'
+const AUTHENTICATIONS = 'gatehouse_authentications_total'
 
 describe.skipIf(!hasSlapd)('a password of a directory', () => {
   let slapd: TestDirectory
@@ -159,12 +161,19 @@ describe.skipIf(!hasSlapd)('a password of a directory', () => {
     const codes = []
     for (let i = 0; i < 10; i++) codes.push((await ask({ username: `user-${i}` })).status)
     expect(codes).toEqual([...Array.from({ length: 8 }, () => 401), 429, 429])
+    expect(await scrape(attack.gatehouse, 'gatehouse_limited_total', AUTHENTICATIONS)).toEqual([
+      `${AUTHENTICATIONS}{method="ldap",result="refused"} 8`,
+      'gatehouse_limited_total{limit="passwords"} 2',
+    ])
   })
 
   test('that is right does not count as an attempt', async () => {
     const codes = []
     for (let i = 0; i < 10; i++) codes.push((await ask()).status)
     expect(codes).toEqual(Array.from({ length: 10 }, () => 201))
+    expect(await scrape(attack.gatehouse, AUTHENTICATIONS)).toEqual([
+      `${AUTHENTICATIONS}{method="ldap",result="ok"} 10`,
+    ])
   })
 
   test.for<readonly [what: string, asked: Asked, code: number]>([
@@ -279,6 +288,9 @@ test.skipIf(!hasSlapd)(
       ])
     }
     expect(attack.gatehouse.log.join('')).toContain('ECONNREFUSED')
+    expect(await scrape(attack.gatehouse, AUTHENTICATIONS)).toEqual([
+      `${AUTHENTICATIONS}{method="ldap",result="failed"} 4`,
+    ])
     await client.close()
     await attack.close()
   },

@@ -11,6 +11,7 @@ import { stringify } from 'yaml'
 import type { KeyPair } from '../../certs-dev/pki.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
+import { scrape } from '../support/scrape.ts'
 import { openWatch, replaceAndReload } from '../support/reloading.ts'
 
 const PODS = '/api/v1/namespaces/d/pods'
@@ -161,6 +162,21 @@ describe('a lock', () => {
       'gatehouse/lock': 'user "oidc:ada"',
       'gatehouse/cause': `user "oidc:ada" is locked: ${REASON}`,
     })
+  })
+
+  test('is counted in the metrics by what it locks', async () => {
+    await lock([{ group: 'oidc:a' }, { group: 'oidc:b' }, { tokenID: 'j' }])
+    const labels = (target: string) => `gatehouse_locks{source="file",target="${target}"}`
+    await expect
+      .poll(() => scrape(gatehouse, 'gatehouse_locks{source="file"'), POLLING)
+      // One user: the marker.
+      .toEqual([
+        `${labels('user')} 1`,
+        `${labels('group')} 2`,
+        `${labels('certificateSerial')} 0`,
+        `${labels('tokenID')} 1`,
+        `${labels('address')} 0`,
+      ])
   })
 
   test('file with problems changes nothing, and the problems have line and field', async () => {

@@ -28,6 +28,7 @@ function setup({ admitAddress = () => undefined, auditor }: Setup = {}) {
 
 /** Answers 200 as a handler does. */
 const answers200: Handler = async (exchange, _record, observed) => {
+  observed.handler = 'kubernetes'
   observed.verb = 'list'
   observed.decision = 'allow'
   exchange.response.writeHead(200, [])
@@ -51,7 +52,9 @@ test('a request that is served is recorded once, with its bytes, and counted', a
   await frame.serve(fakeExchange(), answers200)
   expect(audit.opened).toBe(1)
   expect(audit.closed).toEqual([{ code: 200, bytesReceived: 0, bytesSent: 2 }])
-  expect(requests()).toEqual([{ verb: 'list', code: '200', decision: 'allow', count: 1 }])
+  expect(requests()).toEqual([
+    { handler: 'kubernetes', verb: 'list', code: '200', decision: 'allow', count: 1 },
+  ])
 })
 
 describe('every way out closes the record exactly once', () => {

@@ -24,7 +24,12 @@ test('a page about a refusal takes nothing from it: lock, cause, details, header
     request: { method: 'GET', rawTarget: '/gatehouse/', rawHeaders: [] },
     header: () => 'text/html',
   } as unknown as Exchange
-  const observed = { verb: '', requestClass: undefined, decision: 'none' as const }
+  const observed = {
+    handler: 'pages',
+    verb: '',
+    requestClass: undefined,
+    decision: 'none' as const,
+  }
   const record = { auditID: 'id-1' } as unknown as AuditRecord
   const thrown: unknown = await handler(exchange, record, observed).catch((error: unknown) => error)
   expect(thrown).toBeInstanceOf(StatusError)
