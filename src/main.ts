@@ -61,7 +61,10 @@ program
     'check the configuration and every file that it names; exits with 2 if there are problems',
   )
   .requiredOption('--config <file>', 'path of the GatehouseConfiguration file')
-  .option('--online', 'ask the API server and the issuers, too; exits with 1 if a check fails')
+  .option(
+    '--online',
+    'ask the API server, issuers and directories, too; exits with 1 if a check fails',
+  )
   .addHelpText('after', '\nExample:\n  gatehouse validate --config gatehouse.yaml --online\n')
   .action(async ({ config, online = false }: { config: string; online?: boolean }) => {
     const { runValidate } = await import('./cli/server-commands.ts')

@@ -22,6 +22,11 @@ export interface SignInCheck {
   readonly problem: string | undefined
   /** False while the first attempt to get ready is under way. */
   readonly wasTried: boolean
+  /**
+   * The way to sign in that does not work while one of its checks has a problem, such as an issuer. Undefined
+   * for what only some users depend on: it does not fail readiness.
+   */
+  readonly way: string | undefined
 }
 
 /**

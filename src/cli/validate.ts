@@ -6,7 +6,7 @@ import { describeStartError } from './serve.ts'
 
 export interface ValidateOptions extends LoadEnvironment {
   readonly configFile: string
-  /** Whether the API server and the issuers are asked, too. */
+  /** Whether the API server, issuers and directories are asked, too. */
   readonly online: boolean
 }
 

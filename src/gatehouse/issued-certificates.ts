@@ -1,5 +1,6 @@
 /** Certificates that Gatehouse issues: the CA, what issues, and what accepts them. */
 import { createIssuedSignIn } from '../authentication/issued/issued.ts'
+import { createPeriodicCheck } from '../authentication/periodic-check.ts'
 import { createAuthorityCheck } from '../issuance/authority-check.ts'
 import { loadIssuingAuthority, type IssuingAuthority } from '../issuance/authority.ts'
 import { createCertificateIssuer } from '../issuance/certificate-issuer.ts'
@@ -14,6 +15,7 @@ import {
   LDAP_SOURCE,
   type DirectorySignInOptions,
 } from '../issuance/directory-sign-in.ts'
+import { checkDirectory } from '../ldap/directory-check.ts'
 import { createDirectory } from '../ldap/directory.ts'
 import { loadDirectorySecrets } from '../ldap/load-secrets.ts'
 import type { DirectorySecrets } from '../ldap/options.ts'
@@ -98,12 +100,39 @@ export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
         ),
       now: () => performance.now(),
     })
+    const health = options.directories.map((directory, i) => ({
+      name: directory.name,
+      check: createPeriodicCheck({
+        probe: () => checkDirectory(directory, secretsAt(secrets, i)),
+        onChange(problem) {
+          const { name } = directory
+          if (problem === undefined) log.info({ directory: name }, 'the directory works again')
+          else log.warn({ directory: name, problem }, 'the directory does not work')
+        },
+      }),
+    }))
     const signIn = createIssuedSignIn({
       generation: trustGeneration,
       chainOf,
       isSource,
-      readiness: () => [{ name: 'issuing-ca', problem: check.problem(), wasTried: check.wasTried }],
+      readiness: () => [
+        {
+          name: 'issuing-ca',
+          problem: check.problem(),
+          wasTried: check.wasTried,
+          way: 'issued certificates',
+        },
+        ...health.map(({ name, check: { problem, wasTried } }) => ({
+          name: `directory ${name}`,
+          ...{ problem, wasTried },
+          // Certificates that it has vouched for are accepted without it.
+          way: undefined,
+        })),
+      ],
       reserves: (user) => reservedByDirectory(user, options.directories),
+      close() {
+        for (const each of health) each.check.close()
+      },
     })
     const { maxLifetime, maxSignInAge, signCommand, perUser } = options
     const users = createTokenBuckets(perUser, MAX_TRACKED_USERS)
@@ -151,6 +180,7 @@ export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
         trustIssued(bundle)
         signIn.update(bundle)
         check.again()
+        for (const each of health) each.check.again()
       },
     }
   },

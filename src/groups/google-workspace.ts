@@ -8,7 +8,13 @@ import { SignJWT } from 'jose'
 import { z } from 'zod'
 
 import { createBearerApi, readToken } from './bearer-api.ts'
-import { MAX_SOURCE_GROUPS, type GroupSource, type SendHttp } from './group-source.ts'
+import {
+  MAX_SOURCE_GROUPS,
+  respondsAbout,
+  type GroupSource,
+  type LookupLimits,
+  type SendHttp,
+} from './group-source.ts'
 
 export interface GoogleWorkspaceOptions {
   readonly key: ServiceAccountKey
@@ -100,23 +106,23 @@ export function createGoogleWorkspace(
     effects,
   )
 
-  return {
-    async groupsOf(user, limits) {
-      const names: string[] = []
-      let pageToken: string | undefined
-      do {
-        const url = new URL('/admin/directory/v1/groups', endpoint)
-        url.search = new URLSearchParams({
-          userKey: user,
-          maxResults: PAGE_SIZE,
-          ...(pageToken === undefined ? {} : { pageToken }),
-        }).toString()
-        const { success, data } = page.safeParse(await api.get(url, {}, limits))
-        if (!success) throw new Error(`${NAME} did not respond with a page of groups`)
-        names.push(...(data.groups ?? []).map(({ email }) => email))
-        pageToken = data.nextPageToken === '' ? undefined : data.nextPageToken
-      } while (pageToken !== undefined && names.length <= MAX_SOURCE_GROUPS)
-      return names
-    },
+  async function groupsOf(user: string, limits: LookupLimits): Promise<readonly string[]> {
+    const names: string[] = []
+    let pageToken: string | undefined
+    do {
+      const url = new URL('/admin/directory/v1/groups', endpoint)
+      url.search = new URLSearchParams({
+        userKey: user,
+        maxResults: PAGE_SIZE,
+        ...(pageToken === undefined ? {} : { pageToken }),
+      }).toString()
+      const { success, data } = page.safeParse(await api.get(url, {}, limits))
+      if (!success) throw new Error(`${NAME} did not respond with a page of groups`)
+      names.push(...(data.groups ?? []).map(({ email }) => email))
+      pageToken = data.nextPageToken === '' ? undefined : data.nextPageToken
+    } while (pageToken !== undefined && names.length <= MAX_SOURCE_GROUPS)
+    return names
   }
+
+  return { groupsOf, check: (limits) => respondsAbout(adminUser, groupsOf, limits) }
 }

@@ -33,6 +33,8 @@ export interface GroupLookup {
   find(user: string): Promise<FoundGroups>
   /** What was found last, or that the source no longer has the user; undefined if nothing is remembered. */
   last(user: string): readonly string[] | 'removed' | undefined
+  /** Rejects with why the source cannot be asked. Undefined for a source that has everything in memory. */
+  readonly check: (() => Promise<void>) | undefined
 }
 
 /** Names of groups that are remembered, of all users together. */
@@ -94,7 +96,25 @@ export function createGroupLookup(
     return error
   }
 
+  /** @throws ThrottledError while the source has asked for a pause */
+  function requireNoPause(now: number): void {
+    if (now >= pausedUntil) return
+    throw new ThrottledError('the source of groups asks Gatehouse to wait', pausedUntil - now)
+  }
+
+  async function check(): Promise<void> {
+    const now = clock()
+    requireNoPause(now)
+    const signal = AbortSignal.timeout(timeout)
+    try {
+      await source.check?.({ signal, deadline: now + timeout })
+    } catch (error) {
+      throw describe(error, signal, timeout)
+    }
+  }
+
   return {
+    check: source.check === undefined ? undefined : check,
     async find(user) {
       const now = clock()
       const entry = entries.get(user)
@@ -103,9 +123,7 @@ export function createGroupLookup(
       if (failure !== undefined && now < failure.until) throw failure.error
       const known = pending.get(user)
       if (known !== undefined) return known
-      if (now < pausedUntil) {
-        throw new ThrottledError('the source of groups asks Gatehouse to wait', pausedUntil - now)
-      }
+      requireNoPause(now)
       if (pending.size >= MAX_PENDING) throw new Error('too many lookups are in progress')
       const asked = ask(user).finally(() => pending.delete(user))
       pending.set(user, asked)

@@ -10,6 +10,11 @@ export interface GroupSource {
    * cannot say
    */
   groupsOf(user: string, limits: LookupLimits): Promise<readonly string[]>
+  /**
+   * Tries whether the source can be asked, without a user: that it is reached, and accepts Gatehouse's
+   * credential. Undefined for a source that has everything in memory.
+   */
+  check?(limits: LookupLimits): Promise<void>
 }
 
 export interface LookupLimits {
@@ -43,6 +48,17 @@ export interface HttpResponse {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   /** Undefined if the body is not JSON. */
   readonly json: unknown
+}
+
+/** Resolves when the source responds about a user, whether it has them or not. */
+export async function respondsAbout(
+  user: string,
+  groupsOf: GroupSource['groupsOf'],
+  limits: LookupLimits,
+): Promise<void> {
+  await groupsOf(user, limits).catch((error: unknown) => {
+    if (!(error instanceof UnknownUserError)) throw error
+  })
 }
 
 /** Sends a request over https only; redirects are not followed. Rejects when `signal` aborts. */

@@ -8,8 +8,10 @@ import { z } from 'zod'
 import { createBearerApi, readToken } from './bearer-api.ts'
 import {
   MAX_SOURCE_GROUPS,
+  respondsAbout,
   UnknownUserError,
   type GroupSource,
+  type LookupLimits,
   type SendHttp,
 } from './group-source.ts'
 
@@ -26,6 +28,8 @@ export interface MicrosoftGraphOptions {
 
 const NAME = 'Microsoft Graph'
 const PAGE_SIZE = 999
+/** The ID of no user. Graph responds with 404, and without the permission to read groups with 403. */
+const NOBODY = '00000000-0000-0000-0000-000000000000'
 
 const page = z.object({
   value: z.array(z.object({ id: z.string(), displayName: z.string().nullish() })),
@@ -56,26 +60,26 @@ export function createMicrosoftGraph(
     effects,
   )
 
-  return {
-    async groupsOf(user, limits) {
-      const names: string[] = []
-      // The cast to groups needs advanced queries, and these ConsistencyLevel and $count.
-      let next: URL | undefined = new URL(
-        `/v1.0/users/${segmentOf(user)}/transitiveMemberOf/microsoft.graph.group`,
-        endpoint,
-      )
-      next.search = `$count=true&$select=id,displayName&$top=${PAGE_SIZE}`
-      while (next !== undefined) {
-        const json = await api.get(next, { consistencylevel: 'eventual' }, limits)
-        const { success, data } = page.safeParse(json)
-        if (!success) throw new Error(`${NAME} did not respond with a page of groups`)
-        names.push(...data.value.map((group) => nameOf(group, groupName)))
-        if (names.length > MAX_SOURCE_GROUPS) return names
-        next = nextPage(data['@odata.nextLink'], endpoint)
-      }
-      return names
-    },
+  async function groupsOf(user: string, limits: LookupLimits): Promise<readonly string[]> {
+    const names: string[] = []
+    // The cast to groups needs advanced queries, and these ConsistencyLevel and $count.
+    let next: URL | undefined = new URL(
+      `/v1.0/users/${segmentOf(user)}/transitiveMemberOf/microsoft.graph.group`,
+      endpoint,
+    )
+    next.search = `$count=true&$select=id,displayName&$top=${PAGE_SIZE}`
+    while (next !== undefined) {
+      const json = await api.get(next, { consistencylevel: 'eventual' }, limits)
+      const { success, data } = page.safeParse(json)
+      if (!success) throw new Error(`${NAME} did not respond with a page of groups`)
+      names.push(...data.value.map((group) => nameOf(group, groupName)))
+      if (names.length > MAX_SOURCE_GROUPS) return names
+      next = nextPage(data['@odata.nextLink'], endpoint)
+    }
+    return names
   }
+
+  return { groupsOf, check: (limits) => respondsAbout(NOBODY, groupsOf, limits) }
 }
 
 /** @throws UnknownUserError for a name that would change the path (RFC 3986 section 5.2.4), or be a part of it */

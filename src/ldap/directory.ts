@@ -43,7 +43,7 @@ const IN_CHAIN = '1.2.840.113556.1.4.1941'
  * Result codes (RFC 4511 appendix A) by which a directory rejects the user rather than fails: constraint
  * violation (a lock-out), inappropriate authentication, invalid credentials, insufficient access, unwilling.
  */
-const REJECTIONS: ReadonlySet<number> = new Set([19, 48, 49, 50, 53])
+export const REJECTIONS: ReadonlySet<number> = new Set([19, 48, 49, 50, 53])
 // eslint-disable-next-line no-control-regex -- the expression finds them
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 

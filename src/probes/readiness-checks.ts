@@ -1,6 +1,6 @@
 /** The checks of `/readyz`. */
 import type { Auditor } from '../audit/record.ts'
-import type { SignIn } from '../authentication/sign-in.ts'
+import type { SignIn, SignInCheck } from '../authentication/sign-in.ts'
 import type { Watcher } from '../config/watch.ts'
 import type { Check } from './probes.ts'
 import type { UpstreamReadiness } from './upstream-readiness.ts'
@@ -70,8 +70,9 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
 /**
  * Creates the checks of all authentication methods. An unreachable issuer does not fail readiness
  * while there is another way to authenticate: all replicas would fail at the same time, for all other
- * users as well. At the start, readiness waits until each check has been tried once, so that a rollout
- * does not send users to a replica that cannot authenticate them yet.
+ * users as well. Nor does a source of groups or a directory, on which only some users depend. At the start,
+ * readiness waits until each check has been tried once, so that a rollout does not send users to a replica
+ * that cannot authenticate them yet.
  */
 export function createSignInChecks(
   signIns: readonly Pick<SignIn, 'readiness'>[],
@@ -81,15 +82,24 @@ export function createSignInChecks(
     const methods = signIns.map((signIn) => signIn.readiness())
     const checks = methods.flat()
     started ||= checks.every(({ wasTried }) => wasTried)
-    // A method without checks does not depend on other systems.
-    const canAuthenticate = methods.some(
-      (own) => own.length === 0 || own.some(({ problem }) => problem === undefined),
-    )
-    const isNote = started && canAuthenticate
-    return checks.map(({ name, problem }) => ({
-      name,
-      run: () => (isNote ? undefined : problem),
-      note: () => (isNote ? problem : undefined),
-    }))
+    const canAuthenticate = methods.some(isUsable)
+    return checks.map(({ name, problem, way }) => {
+      const isNote = started && (canAuthenticate || way === undefined)
+      return {
+        name,
+        run: () => (isNote ? undefined : problem),
+        note: () => (isNote ? problem : undefined),
+      }
+    })
   }
+}
+
+/** A method without a way that has checks does not depend on other systems. */
+function isUsable(checks: readonly SignInCheck[]): boolean {
+  const ways = Map.groupBy(
+    checks.filter(({ way }) => way !== undefined),
+    ({ way }) => way,
+  )
+  if (ways.size === 0) return true
+  return [...ways.values()].some((own) => own.every(({ problem }) => problem === undefined))
 }

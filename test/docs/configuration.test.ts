@@ -19,6 +19,8 @@ import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/g
 const KNOWN_ISSUER = 'https://known.example'
 const DISTANT_ISSUER = 'https://distant.example'
 const GOOGLE = 'https://accounts.google.com'
+/** Nobody listens there. */
+const NOWHERE = 'https://127.0.0.1:1'
 
 const page = await readFile(resolve(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
 
@@ -126,7 +128,7 @@ async function startWithEveryFile(
       private_key_id: 'key-1',
       private_key: sni.keyPem,
       client_email: 'gatehouse@project.iam.gserviceaccount.com',
-      token_uri: 'https://oauth2.googleapis.com/token',
+      token_uri: `${NOWHERE}/token`,
     }),
     'members.yaml': 'apiVersion: gatehouse/v1\nkind: GroupMemberships\ngroups: []',
     'proxy-credentials': 'gate:secret',
@@ -188,6 +190,7 @@ async function startWithEveryFile(
               certificateAuthorityFile: join(folder, 'source-ca.crt'),
               microsoftGraph: {
                 ...{ tenantID: 'tenant', clientID: 'client' },
+                ...{ endpoint: NOWHERE, authority: NOWHERE },
                 clientSecretFile: join(folder, 'client-secret'),
               },
             },
@@ -197,7 +200,7 @@ async function startWithEveryFile(
             jwksFile: join(folder, 'google-keys.json'),
             groupSource: {
               googleWorkspace: {
-                adminUser: 'admin@example.com',
+                ...{ adminUser: 'admin@example.com', endpoint: NOWHERE },
                 serviceAccountKeyFile: join(folder, 'service-account.json'),
               },
             },

@@ -14,14 +14,17 @@ import {
   type DirectoryStandIn,
 } from '../groups/directory-stand-in.ts'
 import { headerValues, startApiServer, type ApiServer } from '../support/api-server.ts'
+import { validate } from '../../src/cli/validate.ts'
 import { createClient, type Client } from '../support/client.ts'
 import { replaceFile } from '../support/files.ts'
+import { scrape } from '../support/scrape.ts'
 import {
   ALLOW_ALL,
   NO_SECRETS_FOR_CONTRACTORS,
   startTestGatehouse,
   upstreamOf,
   type TestGatehouse,
+  type TestGatehouseOptions,
 } from '../support/gatehouse.ts'
 
 const PODS = '/api/v1/namespaces/d/pods'
@@ -71,8 +74,10 @@ function members(groups: Readonly<Record<string, readonly string[]>>): string {
 async function start(
   groupSource: Readonly<Record<string, unknown>>,
   issuerOptions: Readonly<Record<string, unknown>> = {},
+  options: Partial<TestGatehouseOptions> = {},
 ): Promise<TestGatehouse> {
   gatehouse = await startTestGatehouse({
+    ...options,
     upstream: upstreamOf(api),
     rules: NO_SECRETS_FOR_CONTRACTORS,
     issuerOptions: {
@@ -81,6 +86,8 @@ async function start(
     },
   })
   client = createClient({ url: gatehouse.url, ca: gatehouse.ca })
+  // Of the check that the source works, which readiness has waited for; the next one is in a minute.
+  directory.requests.length = 0
   return gatehouse
 }
 
@@ -113,13 +120,10 @@ describe('a user with more groups than fit into a token of Entra ID', () => {
     })
     expect((await ask(OVERAGE, SECRETS)).status).toBe(403)
     const asked = new Set(directory.requests.map((line) => line.replace(/\?.*/, '')))
-    expect([...asked]).toEqual([
-      'POST /tenant/oauth2/v2.0/token',
-      'GET /v1.0/users/ada-oid/transitiveMemberOf/microsoft.graph.group',
-    ])
+    expect([...asked]).toEqual(['GET /v1.0/users/ada-oid/transitiveMemberOf/microsoft.graph.group'])
     // The groups are remembered, whatever the token.
     await ask({ ...OVERAGE, jti: 'another' })
-    expect(directory.requests).toHaveLength(2)
+    expect(directory.requests).toHaveLength(1)
   })
 
   test('is not looked up when the token states the groups', async () => {
@@ -180,6 +184,70 @@ describe('a user with more groups than fit into a token of Entra ID', () => {
     directory.users.set('ada-oid', ['bad\u0000name'])
     await start(graph())
     expect((await ask(OVERAGE)).status).toBe(403)
+  })
+})
+
+describe('a source whose credential is rejected', () => {
+  const REJECTED = 'did not issue an access token to Gatehouse (HTTP 401, invalid_client)'
+  const readyz = async ({ probesUrl }: TestGatehouse) => {
+    const response = await fetch(`${probesUrl}/readyz?verbose`)
+    return { code: response.status, text: await response.text() }
+  }
+
+  beforeEach(() => {
+    directory.next.push({ status: 401, body: { error: 'invalid_client' } })
+  })
+
+  test('is a note of readiness, a metric and a line of the log', async () => {
+    const running = await start(graph())
+    const name = `groups ${running.issuer.url}`
+    expect(await readyz(running)).toMatchObject({
+      code: 200,
+      text: expect.stringContaining(`[+]${name} ok (Microsoft Graph ${REJECTED})`) as string,
+    })
+    expect(await scrape(running, `gatehouse_check_ok{check="${name}"}`)).toEqual([
+      `gatehouse_check_ok{check="${name}"} 0`,
+    ])
+    expect(running.log.join('')).toContain('the source of groups does not work')
+  })
+
+  test('fails readiness where no user can sign in without it', async () => {
+    const running = await start(
+      { ...graph(), when: 'always' },
+      {},
+      { without: ['x509'], waitsForReadiness: false },
+    )
+    const line = `[-]groups ${running.issuer.url} failed: Microsoft Graph ${REJECTED}`
+    await expect.poll(async () => (await readyz(running)).text, SOON).toContain(line)
+    expect(await readyz(running)).toMatchObject({ code: 503 })
+  })
+
+  test('fails gatehouse validate --online', async () => {
+    const running = await start(graph())
+    const { issuer } = running
+    await gatehouse?.gatehouse.close(true)
+    let [stdout, stderr] = ['', '']
+    const validated = (online: boolean) =>
+      validate(
+        {
+          configFile: running.file('gatehouse.yaml'),
+          online,
+          inCluster: { host: '', port: '', folder: '' },
+        },
+        {
+          stdout: { write: (text) => (stdout += text) },
+          stderr: { write: (text) => (stderr += text) },
+        },
+      )
+    expect(await validated(true)).toBe(0)
+    expect(stdout).toContain(`[+]groups ${issuer.url} ok`)
+    directory.next.push({ status: 401, body: { error: 'invalid_client' } })
+    expect(await validated(true)).toBe(1)
+    expect(stderr).toContain(`[-]groups ${issuer.url} failed: Microsoft Graph ${REJECTED}`)
+    // Without it, nobody is asked.
+    directory.requests.length = 0
+    expect(await validated(false)).toBe(0)
+    expect(directory.requests).toEqual([])
   })
 })
 

@@ -70,6 +70,16 @@ describe.for(SOURCES)('%s', ([, start]) => {
     expect(directory.tokens).toBe(1)
   })
 
+  test('says that it works, whether it has the user who is asked about', async () => {
+    const limits = { signal: AbortSignal.timeout(5_000), deadline: Date.now() + 5_000 }
+    await start().check?.(limits)
+    expect(directory.requests).toHaveLength(2)
+    directory.next.push({ status: 200, body: { access_token: 'token-1' } }, { status: 403 })
+    await expect(start().check?.(limits)).rejects.toThrow('responded with HTTP 403')
+    directory.next.push({ status: 401, body: { error: 'invalid_client' } })
+    await expect(start().check?.(limits)).rejects.toThrow('HTTP 401, invalid_client')
+  })
+
   test('gives no groups of a user without any', async () => {
     directory.users.set('ada', [])
     expect(await groupsOf(start(), 'ada')).toEqual([])

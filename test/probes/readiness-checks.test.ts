@@ -5,9 +5,15 @@ import { ConfigError } from '../../src/config/problem.ts'
 import { readiness } from '../../src/probes/probes.ts'
 import { createSignInChecks, readinessChecks } from '../../src/probes/readiness-checks.ts'
 
-const GOOD: SignInCheck = { name: 'jwks https://good', problem: undefined, wasTried: true }
-const DOWN: SignInCheck = { name: 'jwks https://down', problem: 'ECONNREFUSED', wasTried: true }
-const UNTRIED: SignInCheck = { name: 'jwks https://new', problem: 'not yet', wasTried: false }
+const check = (issuer: string, more: Partial<SignInCheck> = {}): SignInCheck => ({
+  ...{ name: `jwks https://${issuer}`, problem: undefined, wasTried: true, way: issuer },
+  ...more,
+})
+const GOOD = check('good')
+const DOWN = check('down', { problem: 'ECONNREFUSED' })
+const UNTRIED = check('new', { problem: 'not yet', wasTried: false })
+/** The source of groups of the good issuer, on which only some of its users depend. */
+const GROUPS = check('good', { name: 'groups https://good', problem: 'HTTP 500', way: undefined })
 
 /** The responses of `/readyz?verbose` to these states, in order. */
 function responses(x509: boolean, ...states: readonly (readonly SignInCheck[])[]) {
@@ -42,6 +48,34 @@ describe('at the start', () => {
 
   test('readiness passes without issuers', () => {
     expect(responses(true, [])).toEqual([[200]])
+  })
+})
+
+describe('a source of groups that does not work', () => {
+  const note = '[+]groups https://good ok (HTTP 500)'
+
+  test('is a note where only some users depend on it', () => {
+    expect(responses(false, [GOOD, GROUPS])).toEqual([[200, '[+]jwks https://good ok', note]])
+    expect(responses(false, [DOWN, GROUPS])).toEqual([
+      [503, '[-]jwks https://down failed: ECONNREFUSED', note],
+    ])
+  })
+
+  test('fails readiness where nobody can sign in without it, and another issuer takes that back', () => {
+    const required = { ...GROUPS, way: 'good' }
+    expect(responses(false, [GOOD, required])).toEqual([
+      [503, '[+]jwks https://good ok', '[-]groups https://good failed: HTTP 500'],
+    ])
+    const other = '[+]jwks https://other ok'
+    expect(responses(false, [GOOD, required, check('other')])).toEqual([
+      [200, '[+]jwks https://good ok', note, other],
+    ])
+    expect(responses(true, [GOOD, required])).toEqual([[200, '[+]jwks https://good ok', note]])
+  })
+
+  test('that was not tried yet delays the start', () => {
+    const untried = { ...GROUPS, problem: 'not checked yet', wasTried: false }
+    expect(responses(true, [GOOD, untried])[0]?.[0]).toBe(503)
   })
 })
 

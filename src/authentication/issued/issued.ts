@@ -31,6 +31,8 @@ export interface IssuedEffects {
   readonly readiness: () => readonly SignInCheck[]
   /** Why a user of another method must not have this name: it is of a directory. */
   readonly reserves: (user: UserInfo) => string | undefined
+  /** Ends what `readiness` depends on. */
+  readonly close: () => void
   /** Milliseconds since the epoch. */
   readonly now?: () => number
 }
@@ -42,7 +44,7 @@ export const SOURCE_ANNOTATION = 'authentication.gatehouse/source'
 
 /** Creates authentication by certificates that Gatehouse has issued. */
 export function createIssuedSignIn(effects: IssuedEffects): IssuedSignInMethod {
-  const { generation, chainOf, isSource, readiness, now = Date.now } = effects
+  const { generation, chainOf, isSource, readiness, close, now = Date.now } = effects
   // One object for one certificate, so that what is derived from it is derived once.
   const known = new WeakMap<PeerCertificate, Authentication>()
   let isIssuedHere = createIssuedHere('')
@@ -87,7 +89,7 @@ export function createIssuedSignIn(effects: IssuedEffects): IssuedSignInMethod {
     update(issuingCA) {
       isIssuedHere = createIssuedHere(issuingCA)
     },
-    close: () => undefined,
+    close,
   }
 }
 

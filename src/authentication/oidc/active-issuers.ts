@@ -6,6 +6,7 @@ import { throttledLog } from '../../log-throttle.ts'
 import type { Log } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
+import { createPeriodicCheck, type PeriodicCheck } from '../periodic-check.ts'
 import { createIssuerGroups, type IssuerGroups } from './issuer-groups.ts'
 import { createJsonFetcher } from './json-fetch.ts'
 import { createKeySource, createStaticKeySource, type KeySource, type Timing } from './jwks.ts'
@@ -21,6 +22,8 @@ export interface ActiveIssuer {
 }
 
 interface StartedGroups extends IssuerGroups {
+  /** Undefined for a source that has everything in memory. */
+  readonly health: PeriodicCheck | undefined
   close(): void
 }
 
@@ -104,7 +107,16 @@ export function createActiveIssuers(
         throttledLog(log).warn({ issuer: url, reason }, 'groups of a user could not be looked up')
       },
     })
-    return { ...groups, close: () => fetcher.close() }
+    const onChange = (problem: string | undefined): void => {
+      if (problem === undefined) log.info({ issuer: url }, 'the source of groups works again')
+      else log.warn({ issuer: url, problem }, 'the source of groups does not work')
+    }
+    const health = groups.check && createPeriodicCheck({ probe: groups.check, onChange })
+    const close = (): void => {
+      health?.close()
+      fetcher.close()
+    }
+    return { ...groups, health, close }
   }
 
   function forget({ keys, configuration: { url } }: ActiveIssuer): void {

@@ -30,6 +30,10 @@ export interface IssuerGroups {
   find(claims: JsonObject, mapping: GroupsSource | undefined): Promise<LookedUp | undefined>
   /** What was found last for these claims; undefined if nothing is remembered. */
   last(claims: JsonObject): ReturnType<GroupLookup['last']>
+  /** Rejects with why the source cannot be asked. Undefined for a source that has everything in memory. */
+  readonly check: GroupLookup['check']
+  /** Whether no user of the issuer is let in before the source has said which groups they have. */
+  readonly isRequired: boolean
 }
 
 export interface LookedUp {
@@ -60,6 +64,8 @@ export function createIssuerGroups(
   const userClaim = userClaimOf(access)
 
   return {
+    check: lookup.check,
+    isRequired: when === 'always' && onFailure === 'refuse',
     async find(claims, mapping) {
       if (when === 'missing' && statesGroups(new TokenClaims(claims), mapping)) return undefined
       const user = ownMember(claims, userClaim)

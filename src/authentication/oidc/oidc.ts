@@ -152,11 +152,25 @@ export function createOidcSignIn(
     },
     reserves: (user) => reserves(user),
     readiness: () =>
-      issuers.all().map(({ configuration: { url }, keys }) => ({
-        name: `jwks ${url}`,
-        problem: keys.problem(),
-        wasTried: keys.wasTried(),
-      })),
+      issuers.all().flatMap(({ configuration: { url }, keys, groups }) => [
+        {
+          name: `jwks ${url}`,
+          problem: keys.problem(),
+          wasTried: keys.wasTried(),
+          way: url,
+        },
+        ...(groups?.health === undefined
+          ? []
+          : [
+              {
+                name: `groups ${url}`,
+                problem: groups.health.problem,
+                wasTried: groups.health.wasTried,
+                // Until it was tried, after a reload, nothing speaks against it.
+                way: groups.isRequired && groups.health.wasTried ? url : undefined,
+              },
+            ]),
+      ]),
     update(next) {
       issuers.update(next)
       reserves = createReservedNames(next.issuers)

@@ -93,7 +93,7 @@ test.for([
   })
   expect(authenticator.authenticate(token)).not.toBeInstanceOf(Promise)
   expect(authenticator.readiness()).toEqual([
-    { name: `jwks ${provider.issuer}`, problem: undefined, wasTried: true },
+    { name: `jwks ${provider.issuer}`, problem: undefined, wasTried: true, way: provider.issuer },
   ])
 })
 

@@ -187,8 +187,18 @@ describe('readiness', () => {
     await gone.close()
     const oidc = start(configuration(issuerConfiguration(gone), issuerConfiguration(issuer)))
     expect(oidc.readiness()).toEqual([
-      { name: `jwks ${gone.url}`, problem: 'its keys are not loaded yet', wasTried: false },
-      { name: `jwks ${issuer.url}`, problem: 'its keys are not loaded yet', wasTried: false },
+      {
+        name: `jwks ${gone.url}`,
+        problem: 'its keys are not loaded yet',
+        wasTried: false,
+        way: gone.url,
+      },
+      {
+        name: `jwks ${issuer.url}`,
+        problem: 'its keys are not loaded yet',
+        wasTried: false,
+        way: issuer.url,
+      },
     ])
     await expect
       .poll(() => oidc.readiness(), SOON)
@@ -197,8 +207,9 @@ describe('readiness', () => {
           name: `jwks ${gone.url}`,
           problem: expect.stringContaining('ECONNREFUSED') as string,
           wasTried: true,
+          way: gone.url,
         },
-        { name: `jwks ${issuer.url}`, problem: undefined, wasTried: true },
+        { name: `jwks ${issuer.url}`, problem: undefined, wasTried: true, way: issuer.url },
       ])
     const token = await signToken(gone, key)
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(
@@ -253,7 +264,7 @@ describe('an update of the configuration', () => {
     oidc.update(configuration(audienceOther()))
     expect(await refusalOf(() => oidc.authenticate(token))).toMatch(/audience/)
     expect(oidc.readiness()).toEqual([
-      { name: `jwks ${issuer.url}`, problem: undefined, wasTried: true },
+      { name: `jwks ${issuer.url}`, problem: undefined, wasTried: true, way: issuer.url },
     ])
     expect(issuer.keySetFetches).toBe(fetches)
   })
@@ -284,7 +295,7 @@ describe('an update of the configuration', () => {
     )
     expect(await oidc.authenticate(otherToken)).toMatchObject({ user: { username: 'oidc:ada' } })
     expect(oidc.readiness()).toEqual([
-      { name: `jwks ${otherIssuer.url}`, problem: undefined, wasTried: true },
+      { name: `jwks ${otherIssuer.url}`, problem: undefined, wasTried: true, way: otherIssuer.url },
     ])
   })
 
