@@ -86,20 +86,23 @@ export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
     const sources = new Set(options.directories.map(({ name }) => LDAP_SOURCE + name))
     const isSource = (source: string): boolean =>
       sources.has(source) || (options.issuers.includes(source) && effects.isIssuer(source))
-    const check = createAuthorityCheck({
-      reviewClient,
-      authority: () => authority().certificate,
-      others: () => [
-        { what: 'authentication.x509', bundle: effects.clientCA() },
-        { what: 'the CA of the API server in upstream', bundle: reviewClient.authorities() },
-      ],
-      onUnreadable: (status) =>
-        throttled.warn(
-          { status },
-          'cannot check whether the API server trusts the issuing CA for clients: allow Gatehouse to read the ConfigMap kube-system/extension-apiserver-authentication',
-        ),
-      now: () => performance.now(),
-    })
+    const check = createAuthorityCheck(
+      { tolerateUnchecked: options.tolerateUncheckedCA },
+      {
+        reviewClient,
+        authorities: () => authority().authorities,
+        others: () => [
+          { what: 'authentication.x509', bundle: effects.clientCA() },
+          { what: 'the CA of the API server in upstream', bundle: reviewClient.authorities() },
+        ],
+        onUnreadable: (status) =>
+          throttled.warn(
+            { status },
+            'cannot check whether the API server trusts the issuing CA for clients: allow Gatehouse to read the ConfigMap kube-system/extension-apiserver-authentication',
+          ),
+        now: () => performance.now(),
+      },
+    )
     const health = options.directories.map((directory, i) => ({
       name: directory.name,
       check: createPeriodicCheck({

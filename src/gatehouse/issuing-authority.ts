@@ -1,4 +1,4 @@
-/** Checks that nobody else trusts the CA that signs the certificates of users. */
+/** Checks that nobody else trusts the CAs that sign, or have signed, the certificates of users. */
 import { X509Certificate } from 'node:crypto'
 
 import type { UpstreamCredential } from '../cluster/credential.ts'
@@ -6,11 +6,11 @@ import type { ConfigurationReading } from '../config/load.ts'
 import { fieldName, valueAt, type Path } from '../config/path.ts'
 import { fileProblem, type ConfigProblem } from '../config/problem.ts'
 import { readText } from '../config/read-text.ts'
-import { isTrustedBy } from '../issuance/authority.ts'
+import { trustedBy } from '../issuance/authority.ts'
 import { certificateBlocks } from '../pem.ts'
 
 /**
- * Problems of an issuing CA that others trust, too. At a reload, issuance/authority-check.ts refuses to issue.
+ * Problems of issuing CAs that others trust, too. At a reload, issuance/authority-check.ts refuses to issue.
  */
 export function checkIssuingAuthority(
   { raw, fileAt }: ConfigurationReading,
@@ -26,7 +26,7 @@ export function checkIssuingAuthority(
       ...[...x509, 'authorities', i, 'caFile'],
     ]),
   ]
-  return checkIssuingCA(caFile, [
+  return checkIssuingCAs(caFile, [
     ...clientCAs.map((path) => ({ what: fieldName(path), bundle: textOf(fileAt(path)) })),
     {
       what: 'the CA of the API server in upstream',
@@ -46,21 +46,19 @@ interface OtherAuthorities {
   readonly bundle: string
 }
 
-/** Problems of an issuing CA that is a CA of others, or below one: who trusts them would trust it. */
-function checkIssuingCA(file: string, others: readonly OtherAuthorities[]): ConfigProblem[] {
-  const [pem] = certificateBlocks(readText(file, () => undefined) ?? '')
-  const certificate = pem === undefined ? undefined : parsed(pem)
+/** Problems of issuing CAs that are CAs of others, or below one: who trusts them would trust these. */
+function checkIssuingCAs(file: string, others: readonly OtherAuthorities[]): ConfigProblem[] {
+  const blocks = certificateBlocks(textOf(file))
+  const authorities = blocks.flatMap((pem) => parsed(pem) ?? [])
   // What is not a certificate is reported by itself.
-  if (certificate === undefined) return []
-  return others
-    .filter(({ bundle }) => isTrustedBy(certificate, bundle))
-    .map(({ what }) =>
-      fileProblem(
-        file,
-        `is trusted by ${what}`,
-        'use a CA of Gatehouse alone, with a key of its own, that no other CA has signed',
-      ),
-    )
+  if (authorities.length < blocks.length) return []
+  return others.flatMap(({ what, bundle }) => {
+    const trusted = trustedBy(authorities, bundle)
+    if (trusted === undefined) return []
+    const fix =
+      'use only CAs of Gatehouse alone, with keys of their own, that no other CA has signed'
+    return [fileProblem(file, `contains ${trusted}, which is trusted by ${what}`, fix)]
+  })
 }
 
 function parsed(pem: string): X509Certificate | undefined {

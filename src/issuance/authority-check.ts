@@ -1,5 +1,5 @@
 /**
- * Checks that the API server does not trust the issuing CA for clients. If it did, a certificate that
+ * Checks that the API server does not trust the issuing CAs for clients. If it did, a certificate that
  * Gatehouse issues would be a credential for the API server itself, past Gatehouse; under the CA of the
  * front proxy (`--requestheader-client-ca-file`), one for any user.
  */
@@ -7,21 +7,27 @@ import type { X509Certificate } from 'node:crypto'
 
 import type { ReviewClient } from '../cluster/review-client.ts'
 import { StatusError } from '../status.ts'
-import { isTrustedBy } from './authority.ts'
+import { trustedBy } from './authority.ts'
 
 export interface AuthorityCheck {
   /** @throws StatusError 503 while the API server trusts the CA, or the check is not possible */
   require(): Promise<void>
-  /** For `/readyz`: why no certificate is issued; undefined while none is known. */
+  /** For `/readyz`: why no certificate is issued, at the last check; an old one is repeated behind this. */
   problem(): string | undefined
   readonly wasTried: boolean
   /** Checks again, since the CA has changed. */
   again(): void
 }
 
+export interface AuthorityCheckOptions {
+  /** Whether certificates are issued although Gatehouse may not read the CAs, or there are none to read. */
+  readonly tolerateUnchecked: boolean
+}
+
 export interface AuthorityCheckEffects {
   readonly reviewClient: Pick<ReviewClient, 'get'>
-  readonly authority: () => X509Certificate
+  /** The CA that signs, and earlier ones: the API server may trust what they have signed as well. */
+  readonly authorities: () => readonly X509Certificate[]
   /** CAs of others that Gatehouse itself knows, PEM, and what names them. */
   readonly others: () => readonly { readonly what: string; readonly bundle: string }[]
   /** The CAs cannot be read, so that the check says nothing. */
@@ -39,7 +45,9 @@ const BUNDLES = {
 /** The CAs of an API server change more slowly than this; and a failed check is repeated soon. */
 const LIFETIME_MS = 300_000
 const RETRY_MS = 5_000
-const OWN_CA = 'use a CA of Gatehouse alone in authentication.issuedCertificates.caFile'
+const OWN_CA = 'use only CAs of Gatehouse alone in authentication.issuedCertificates.caFile'
+const READ_RIGHT =
+  'grant the role kube-system/extension-apiserver-authentication-reader (deploy/kubernetes/10-rbac.yaml)'
 
 interface Verdict {
   readonly problem: string | undefined
@@ -47,8 +55,11 @@ interface Verdict {
 }
 
 /** Creates the check. It asks the API server with the first `require` or `again`, and when a verdict is old. */
-export function createAuthorityCheck(effects: AuthorityCheckEffects): AuthorityCheck {
-  const { reviewClient, authority, others, onUnreadable, now } = effects
+export function createAuthorityCheck(
+  { tolerateUnchecked }: AuthorityCheckOptions,
+  effects: AuthorityCheckEffects,
+): AuthorityCheck {
+  const { reviewClient, authorities, others, onUnreadable, now } = effects
   let verdict: Verdict | undefined
   let running: Promise<Verdict> | undefined
   let generation = 0
@@ -62,19 +73,19 @@ export function createAuthorityCheck(effects: AuthorityCheckEffects): AuthorityC
   }
 
   async function judge(): Promise<Verdict> {
-    const other = others().find(({ bundle }) => isTrustedBy(authority(), bundle))
-    if (other !== undefined) {
-      return {
-        problem: `the issuing CA is trusted by ${other.what}: ${OWN_CA}`,
-        endsAt: now() + RETRY_MS,
-      }
+    for (const { what, bundle } of others()) {
+      const trusted = trustedBy(authorities(), bundle)
+      if (trusted === undefined) continue
+      return { problem: `${trusted} is trusted by ${what}: ${OWN_CA}`, endsAt: now() + RETRY_MS }
     }
     try {
       const { status, body } = await reviewClient.get(PATH)
-      if (status === 200)
-        return { problem: trustProblem(authority(), body), endsAt: now() + LIFETIME_MS }
-      // Without the right to read it, or where there is none, the administrator has to know.
+      if (status === 200) {
+        const problem = trustProblem(authorities(), bundlesOf(body))
+        return { problem, endsAt: now() + (problem === undefined ? LIFETIME_MS : RETRY_MS) }
+      }
       if (status === 403 || status === 404) {
+        if (!tolerateUnchecked) return { problem: unreadable(status), endsAt: now() + RETRY_MS }
         onUnreadable(status)
         return { problem: undefined, endsAt: now() + LIFETIME_MS }
       }
@@ -100,7 +111,12 @@ export function createAuthorityCheck(effects: AuthorityCheckEffects): AuthorityC
         { cause: new Error(problem) },
       )
     },
-    problem: () => verdict?.problem,
+    problem() {
+      // Without a request for a certificate, nothing else would notice that an old verdict has changed; and
+      // there are no requests while the check keeps Gatehouse from being ready.
+      if (verdict !== undefined) void inEffect()
+      return verdict?.problem
+    },
     get wasTried() {
       return verdict !== undefined
     },
@@ -112,14 +128,38 @@ export function createAuthorityCheck(effects: AuthorityCheckEffects): AuthorityC
   }
 }
 
-function trustProblem(
-  authority: X509Certificate,
-  { data }: Readonly<Record<string, unknown>>,
-): string | undefined {
+/** @param status 403 without the right to read the CAs, 404 where they are not published */
+function unreadable(status: number): string {
+  return `Gatehouse cannot read which CAs the API server trusts for clients (status ${status}): ${READ_RIGHT}, or set authentication.issuedCertificates.tolerateUncheckedCA: true to accept this`
+}
+
+/**
+ * Reads the CAs; there are none of a kind that the API server does not trust.
+ *
+ * @returns PEM, by the flag that names them
+ * @throws Error when the object is not the expected one
+ */
+function bundlesOf({ kind, data }: Readonly<Record<string, unknown>>): ReadonlyMap<string, string> {
+  const isData = data === undefined || (typeof data === 'object' && !Array.isArray(data))
+  if (kind !== 'ConfigMap' || !isData) throw new Error('the response is not a ConfigMap')
+  const values = (data ?? {}) as Readonly<Record<string, unknown>>
+  const bundles = new Map<string, string>()
   for (const [key, flag] of Object.entries(BUNDLES)) {
-    const bundle = (data as Readonly<Record<string, unknown>> | null | undefined)?.[key]
-    if (typeof bundle === 'string' && isTrustedBy(authority, bundle)) {
-      return `the API server trusts the issuing CA for clients (${flag}): ${OWN_CA}`
+    const bundle = values[key] ?? ''
+    if (typeof bundle !== 'string') throw new Error(`${key} is not text`)
+    bundles.set(flag, bundle)
+  }
+  return bundles
+}
+
+function trustProblem(
+  authorities: readonly X509Certificate[],
+  bundles: ReadonlyMap<string, string>,
+): string | undefined {
+  for (const [flag, bundle] of bundles) {
+    const trusted = trustedBy(authorities, bundle)
+    if (trusted !== undefined) {
+      return `the API server trusts ${trusted} for clients (${flag}): ${OWN_CA}`
     }
   }
   return undefined

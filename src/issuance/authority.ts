@@ -10,7 +10,9 @@ import { signatureAlgorithm, type SignatureAlgorithm } from './signature-algorit
 export interface IssuingAuthority {
   /** The CA that signs. */
   readonly certificate: X509Certificate
-  /** PEM: the same, and earlier CAs whose certificates are still accepted. */
+  /** The same, and earlier CAs whose certificates are still accepted. */
+  readonly authorities: readonly X509Certificate[]
+  /** PEM of these. */
   readonly bundle: string
   readonly algorithm: SignatureAlgorithm
   /** Undefined: a command signs. */
@@ -34,8 +36,8 @@ export function loadIssuingAuthority({ caFile, privateKeyFile }: AuthorityFiles)
   const add: Add = (file, message, fix) => {
     problems.push(fileProblem(file, message, fix))
   }
-  const bundle = readAuthorities(caFile, add)
-  const [certificate] = bundle
+  const authorities = readAuthorities(caFile, add)
+  const [certificate] = authorities
   const algorithm = certificate && signatureAlgorithm(certificate.publicKey)
   if (certificate !== undefined && algorithm === undefined) {
     const fix =
@@ -52,7 +54,8 @@ export function loadIssuingAuthority({ caFile, privateKeyFile }: AuthorityFiles)
   if (problems.length > 0 || certificate === undefined || algorithm === undefined) {
     throw new ConfigError(problems)
   }
-  return { certificate, bundle: bundle.map(String).join(''), algorithm, privateKey }
+  const bundle = authorities.map(String).join('')
+  return { certificate, authorities, bundle, algorithm, privateKey }
 }
 
 function readAuthorities(file: string, add: Add): readonly X509Certificate[] {
@@ -94,7 +97,7 @@ function readKey(file: string, add: Add): KeyObject | undefined {
  *
  * @param bundle PEM of CAs; blocks that cannot be parsed are ignored, as by Go
  */
-export function isTrustedBy(authority: X509Certificate, bundle: string): boolean {
+function isTrustedBy(authority: X509Certificate, bundle: string): boolean {
   const authorities = certificateBlocks(bundle).flatMap((pem) => {
     try {
       return [new X509Certificate(pem)]
@@ -107,6 +110,20 @@ export function isTrustedBy(authority: X509Certificate, bundle: string): boolean
     authorities.some((other) => publicKeyOf(other) === key) ||
     linksAbove(authority, authorities).length > 0
   )
+}
+
+/**
+ * Names one of the issuing CAs whose certificates somebody with these CAs would accept.
+ *
+ * @returns such as `the issuing CA`, or undefined when there is none
+ */
+export function trustedBy(
+  authorities: readonly X509Certificate[],
+  bundle: string,
+): string | undefined {
+  const index = authorities.findIndex((authority) => isTrustedBy(authority, bundle))
+  if (index <= 0) return index < 0 ? undefined : 'the issuing CA'
+  return `an earlier issuing CA (certificate ${index + 1} of ${authorities.length})`
 }
 
 function publicKeyOf({ publicKey }: X509Certificate): string {

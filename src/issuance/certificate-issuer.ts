@@ -33,8 +33,8 @@ export interface CertificateIssuerEffects {
    */
   readonly admit: (username: string) => void
   /**
-   * Resolves when it is known that the API server does not trust the CA for clients, or that nobody can
-   * find out.
+   * Resolves when it is known that the API server does not trust the CAs for clients, or when the
+   * configuration accepts that nobody can find out.
    *
    * @throws StatusError 503 when it does, or while the check is not possible
    */

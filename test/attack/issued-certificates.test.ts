@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { stringify } from 'yaml'
 
 import { createAuthority, type KeyPair } from '../../certs-dev/pki.ts'
-import { headerValues, startApiServer, type ApiHandler } from '../support/api-server.ts'
+import { CLIENT_CAS, headerValues, startApiServer, type ApiHandler } from '../support/api-server.ts'
 import { startAttack, type Attack, type AttackOptions } from '../support/attack.ts'
 import { certificateRequest, newKeys, type Keys } from '../support/certificate-request.ts'
 import { createClient, type ClientResponse } from '../support/client.ts'
@@ -17,7 +17,6 @@ import { replaceFile } from '../support/files.ts'
 
 const PATH = '/gatehouse/api/v1/certificates'
 const PODS = '/api/v1/namespaces/d/pods'
-const CONFIG_MAP = '/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication'
 const HOUR_S = 3_600
 const nowSeconds = (): number => Math.floor(Date.now() / 1_000)
 
@@ -344,18 +343,18 @@ describe('with a CA of its own', () => {
 /** What the API server says about the CAs that it trusts. */
 function publishing(data: Readonly<Record<string, string>>, status = 200): ApiHandler {
   return (request, response) => {
-    const isMap = request.url === CONFIG_MAP
+    const isMap = request.url === CLIENT_CAS
     response.writeHead(isMap ? status : 200, { 'content-type': 'application/json' })
     response.end(JSON.stringify(isMap ? { kind: 'ConfigMap', data } : {}))
   }
 }
 
 describe('the issuing CA', () => {
-  async function startWith(handlerOf: (own: Attack) => ApiHandler) {
+  async function startWith(handlerOf: (own: Attack) => ApiHandler, issuing: object = {}) {
     const api = await startApiServer()
     // The first check comes before the CA is known to the test; it is repeated after a change.
     api.handler = publishing({}, 503)
-    attack = await startAttack({ api, issuing: {}, waitsForReadiness: false })
+    attack = await startAttack({ api, issuing: { ...issuing }, waitsForReadiness: false })
     api.handler = handlerOf(attack)
     onTestFinished(async () => {
       await attack.close()
@@ -385,10 +384,35 @@ describe('the issuing CA', () => {
     expect(await ask()).toMatchObject({ status: 503 })
   })
 
-  test('issues where Gatehouse may not ask, and the log says so', async () => {
-    await startWith(() => publishing({}, 403))
+  test.for([403, 404])('issues nothing where Gatehouse may not ask: %d', async (status) => {
+    await startWith(() => publishing({}, status))
+    await expect
+      .poll(async () => (await fetch(`${attack.gatehouse.probesUrl}/readyz?verbose`)).text())
+      .toMatch(/issuing-ca.*extension-apiserver-authentication-reader.*tolerateUncheckedCA/)
+    expect(await ask()).toMatchObject({ status: 503 })
+  })
+
+  test('issues where Gatehouse may not ask only if that is accepted, and the log says so', async () => {
+    await startWith(() => publishing({}, 403), { tolerateUncheckedCA: true })
     await expect.poll(async () => (await ask()).status).toBe(201)
     expect(attack.gatehouse.log.join('')).toContain('cannot check whether the API server trusts')
+  })
+
+  test('issues nothing while the API server trusts an earlier one', async () => {
+    const next = await createAuthority({ commonName: 'next' })
+    await startWith(({ gatehouse }) =>
+      publishing({ 'client-ca-file': gatehouse.issuingAuthority.certificatePem }),
+    )
+    const { gatehouse } = attack
+    await replaceFile(gatehouse.file('issuing-ca.key'), next.keyPem)
+    await replaceFile(
+      gatehouse.file('issuing-ca.crt'),
+      next.certificatePem + gatehouse.issuingAuthority.certificatePem,
+    )
+    await expect
+      .poll(async () => (await fetch(`${gatehouse.probesUrl}/readyz?verbose`)).text())
+      .toMatch(/issuing-ca.*trusts an earlier issuing CA \(certificate 2 of 2\)/)
+    expect(await ask()).toMatchObject({ status: 503 })
   })
 })
 
@@ -401,7 +425,7 @@ describe('after a reload', () => {
     api.handler = (request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' })
       if (request.url?.includes('watch') === true) response.write('{"type":"ADDED"}\n')
-      else response.end('{}')
+      else response.end(request.url === CLIENT_CAS ? '{"kind":"ConfigMap"}' : '{}')
     }
     const pair = await issue()
     const client = createClient({ url: gatehouse.url, ca: gatehouse.ca, certificate: pair })

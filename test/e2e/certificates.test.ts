@@ -10,7 +10,6 @@ import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test, vi
 
 import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
 import { command, type CommandResult } from '../support/command.ts'
-import { succeed } from '../support/kubectl.ts'
 import { startProgram } from '../support/program.ts'
 import {
   startSignInWorld,
@@ -232,10 +231,6 @@ describe.skipIf(!inject('hasParts'))('a real kubectl', () => {
   })
 
   test('whose API server trusts the issuing CA for clients gets no certificate, and a readiness check says why', async () => {
-    const role = ['--role=extension-apiserver-authentication-reader', '-n', 'kube-system']
-    const account = '--serviceaccount=gatehouse:gatehouse'
-    const binding = `certificates-${namespace}`
-    await succeed(cluster.admin, ['create', 'rolebinding', binding, ...role, account])
     const { clientCA, frontProxyCA } = cluster.controlPlane
     for (const [ca, flag] of [
       [clientCA, '--client-ca-file'],
@@ -257,7 +252,6 @@ describe.skipIf(!inject('hasParts'))('a real kubectl', () => {
       const { code, stderr } = await login(trusting, browsing, '--certificate')
       expect([code, stderr]).toEqual([5, expect.stringContaining('no certificate can be issued')])
     }
-    await succeed(cluster.admin, ['delete', 'rolebinding', '-n', 'kube-system', binding])
   })
 
   test('reads, writes, watches and runs commands in a pod', async () => {

@@ -111,10 +111,19 @@ test('a CA that the client CA has signed is refused, and so is the client CA its
   for (const { certificatePem: ca, keyPem: key } of [below, clients]) {
     expect(await problems({ ca, key })).toEqual([
       expect.stringMatching(
-        /gatehouse.yaml:\d+:\d+: .*issuing-ca.crt is trusted by authentication.x509.clientCAFile \(use a CA of Gatehouse alone/,
+        /gatehouse.yaml:\d+:\d+: .*issuing-ca.crt contains the issuing CA, which is trusted by authentication.x509.clientCAFile \(use only CAs of Gatehouse alone/,
       ),
     ])
   }
+})
+
+test('an earlier CA that the client CA has signed is refused', async () => {
+  const below = await clients.createIntermediate({ commonName: 'below' })
+  expect(await problems({ ca: issuing.certificatePem + below.certificatePem })).toEqual([
+    expect.stringContaining(
+      'contains an earlier issuing CA (certificate 2 of 2), which is trusted',
+    ),
+  ])
 })
 
 test('the CA of the API server is refused', async () => {

@@ -84,6 +84,10 @@ export function initialApiServer({
 
 const REVIEW = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 
+/** Where an API server publishes the CAs that it trusts for clients. This one says that it trusts none. */
+export const CLIENT_CAS =
+  '/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication'
+
 /** All values of a header of a received request, by its lower-case name. */
 export function headerValues(received: ReceivedRequest, name: string): string[] {
   return received.headers.filter(([key]) => key === name).map(([, value]) => value)
@@ -188,7 +192,8 @@ function record(request: ApiRequest, connection: number): ReceivedRequest {
 
 /** Responds with the received request as JSON, so that a test can also see it at the client. */
 function respond(response: ApiResponse, received: ReceivedRequest): void {
-  const body = JSON.stringify({ kind: 'Echo', ...received })
+  const kind = received.url === CLIENT_CAS ? 'ConfigMap' : 'Echo'
+  const body = JSON.stringify({ kind, ...received })
   response.writeHead(200, {
     'content-type': 'application/json',
     'content-length': String(Buffer.byteLength(body)),

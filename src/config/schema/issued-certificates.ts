@@ -4,7 +4,7 @@ import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 
 import { duration } from '../duration.ts'
-import { count, inputFile, rate } from '../fields.ts'
+import { count, flag, inputFile, rate } from '../fields.ts'
 import { directory, ISSUING_CA } from './directory.ts'
 
 const signCommand = z
@@ -67,6 +67,10 @@ export const issuedCertificates = z
         'is not between 5m and 168h',
       )
       .default(28_800_000),
+    tolerateUncheckedCA: flag(
+      'whether certificates are issued although Gatehouse cannot read which CAs the API server trusts for ' +
+        'clients (403, or 404). If the API server trusts caFile, every certificate bypasses Gatehouse',
+    ).default(false),
     perUser: z
       .strictObject({
         requestsPerSecond: rate('refill rate, in certificates per second').default(0.05),
