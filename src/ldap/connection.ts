@@ -1,10 +1,10 @@
 /** One connection to a directory, always under TLS. It is never opened a second time. */
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import type { ConnectionOptions } from 'node:tls'
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 
 import { Client } from 'ldapts'
 
-import type { DirectoryOptions, DirectorySecrets } from './options.ts'
+import type { DirectorySecrets, ServerOptions } from './options.ts'
 
 /** Why no server of a directory could be asked. */
 export class DirectoryUnavailable extends Error {
@@ -26,7 +26,7 @@ export interface OpenDirectory {
  * @throws DirectoryUnavailable with what is wrong with each server
  */
 export async function openDirectory(
-  options: DirectoryOptions,
+  options: ServerOptions,
   secrets: DirectorySecrets,
 ): Promise<OpenDirectory> {
   const problems: string[] = []
@@ -47,7 +47,7 @@ export async function openDirectory(
  */
 export async function connectServer(
   server: string,
-  { startTLS, timeout }: DirectoryOptions,
+  { startTLS, timeout }: ServerOptions,
   { ca }: DirectorySecrets,
 ): Promise<Client> {
   const { hostname } = new URL(server)
@@ -63,17 +63,29 @@ export async function connectServer(
     ...(isIP(host) === 0 ? { servername: host } : {}),
   }
   let isOpen = false
+  // The library connects again by itself, without the bind: as an anonymous client, which may see fewer groups,
+  // and in plain text if the connection was upgraded.
+  const openOnce = (): void => {
+    if (isOpen) throw new Error('the connection was closed')
+    isOpen = true
+  }
   const client = new Client({
     url: server,
     timeout,
     connectTimeout: timeout,
-    ...(startTLS ? {} : { tlsOptions: tls }),
-    // The library connects again by itself; a connection that was upgraded would then be plain text.
-    createConnection: ((port: number, address: string): Socket => {
-      if (isOpen) throw new Error('the connection was closed')
-      isOpen = true
-      return connectTcp(port, address)
-    }) as typeof connectTcp,
+    ...(startTLS
+      ? {
+          createConnection: ((port: number, address: string): Socket => {
+            openOnce()
+            return connectTcp(port, address)
+          }) as typeof connectTcp,
+        }
+      : {
+          createSecureConnection: ((port: number, address: string): TLSSocket => {
+            openOnce()
+            return connectTls(port, address, tls)
+          }) as typeof connectTls,
+        }),
   })
   try {
     if (startTLS) {
@@ -108,7 +120,7 @@ function requireNothingBefore(client: Client): void {
 
 async function openServer(
   server: string,
-  options: DirectoryOptions,
+  options: ServerOptions,
   secrets: DirectorySecrets,
 ): Promise<Client> {
   const client = await connectServer(server, options, secrets)

@@ -1,5 +1,5 @@
-/** How a directory is reached and searched; `authentication.issuedCertificates.directories` without its policy. */
-export interface DirectoryOptions {
+/** How the servers of a directory are reached. */
+export interface ServerOptions {
   /** `ldaps://host[:port]`, or `ldap://host[:port]` with `startTLS`; asked in this order. */
   readonly servers: readonly string[]
   readonly startTLS: boolean
@@ -7,6 +7,10 @@ export interface DirectoryOptions {
   readonly timeout: number
   /** The service account that searches. */
   readonly bindDN: string
+}
+
+/** How a directory is reached and searched; `authentication.issuedCertificates.directories` without its policy. */
+export interface DirectoryOptions extends ServerOptions {
   readonly users: {
     readonly baseDN: string
     /** With `{username}`, which is replaced by what the user has typed, escaped. */
