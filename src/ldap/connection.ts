@@ -1,10 +1,13 @@
 /** One connection to a directory, always under TLS. It is never opened a second time. */
+import { once } from 'node:events'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 
-import { Client } from 'ldapts'
-
+import { LdapClient } from './client.ts'
 import type { DirectorySecrets, ServerOptions } from './options.ts'
+
+const LDAP_PORT = 389
+const LDAPS_PORT = 636
 
 /** Why no server of a directory could be asked. */
 export class DirectoryUnavailable extends Error {
@@ -17,7 +20,7 @@ export class DirectoryUnavailable extends Error {
 /** A connection that is bound as the service account, and the server that it leads to. */
 export interface OpenDirectory {
   readonly server: string
-  readonly client: Client
+  readonly client: LdapClient
 }
 
 /**
@@ -34,7 +37,9 @@ export async function openDirectory(
     try {
       return { server, client: await openServer(server, options, secrets) }
     } catch (error) {
-      problems.push(`${server}: ${(error as Error).message}`)
+      const { message, code } = error as NodeJS.ErrnoException
+      // That of several addresses at once has no message.
+      problems.push(`${server}: ${message || code}`)
     }
   }
   throw new DirectoryUnavailable(problems.join('; '))
@@ -47,10 +52,10 @@ export async function openDirectory(
  */
 export async function connectServer(
   server: string,
-  { startTLS, timeout }: ServerOptions,
-  { ca }: DirectorySecrets,
-): Promise<Client> {
-  const { hostname } = new URL(server)
+  { startTLS, timeout }: Pick<ServerOptions, 'startTLS' | 'timeout'>,
+  { ca }: Pick<DirectorySecrets, 'ca'>,
+): Promise<LdapClient> {
+  const { hostname, port } = new URL(server)
   const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
   const tls: ConnectionOptions = {
     ca,
@@ -62,59 +67,38 @@ export async function connectServer(
     host,
     ...(isIP(host) === 0 ? { servername: host } : {}),
   }
-  let isOpen = false
-  // The library connects again by itself, without the bind: as an anonymous client, which may see fewer groups,
-  // and in plain text if the connection was upgraded.
-  const openOnce = (): void => {
-    if (isOpen) throw new Error('the connection was closed')
-    isOpen = true
+  if (!startTLS) {
+    const address = { host, port: port === '' ? LDAPS_PORT : Number(port) }
+    const socket = connectTls({ ...tls, ...address })
+    return new LdapClient(await opened(socket, 'secureConnect', timeout), timeout)
   }
-  const client = new Client({
-    url: server,
-    timeout,
-    connectTimeout: timeout,
-    ...(startTLS
-      ? {
-          createConnection: ((port: number, address: string): Socket => {
-            openOnce()
-            return connectTcp(port, address)
-          }) as typeof connectTcp,
-        }
-      : {
-          createSecureConnection: ((port: number, address: string): TLSSocket => {
-            openOnce()
-            return connectTls(port, address, tls)
-          }) as typeof connectTls,
-        }),
-  })
+  const plain = connectTcp({ host, port: port === '' ? LDAP_PORT : Number(port) })
   try {
-    if (startTLS) {
-      await inTime(client.startTLS(tls), timeout)
-      requireNothingBefore(client)
-    }
-    return client
+    const client = new LdapClient(await opened(plain, 'connect', timeout), timeout)
+    const socket = connectTls({ ...tls, socket: await client.startTLS() })
+    return new LdapClient(await opened(socket, 'secureConnect', timeout), timeout)
   } catch (error) {
-    await close(client)
+    plain.destroy()
     throw error
   }
 }
 
-/**
- * Whoever is between Gatehouse and the server can add plain text behind the response to StartTLS. The library
- * would read it as the beginning of the first response under TLS: a bind that was rejected then succeeds (the
- * kind of CVE-2011-0411).
- *
- * @throws Error when there are such bytes, or when this version of the library keeps them elsewhere
- */
-function requireNothingBefore(client: Client): void {
-  const { messageParser } = client as unknown as {
-    readonly messageParser?: { readonly buffer?: Buffer; readonly read?: unknown }
-  }
-  if (typeof messageParser?.read !== 'function') {
-    throw new Error('this version of the LDAP library keeps what it has received elsewhere')
-  }
-  if (messageParser.buffer !== undefined) {
-    throw new Error('there was plain text behind the response to StartTLS')
+/** Waits until a socket is connected; destroys it otherwise. */
+async function opened<T extends Socket>(
+  socket: T,
+  event: 'connect' | 'secureConnect',
+  timeout: number,
+): Promise<T> {
+  socket.setNoDelay(true)
+  // Later errors are those of who uses it; there is always a listener.
+  socket.on('error', () => undefined)
+  try {
+    await once(socket, event, { signal: AbortSignal.timeout(timeout) })
+    return socket
+  } catch (error) {
+    socket.destroy()
+    if ((error as Error).name !== 'AbortError') throw error
+    throw new Error(`no connection within ${timeout} ms`, { cause: error })
   }
 }
 
@@ -122,32 +106,13 @@ async function openServer(
   server: string,
   options: ServerOptions,
   secrets: DirectorySecrets,
-): Promise<Client> {
+): Promise<LdapClient> {
   const client = await connectServer(server, options, secrets)
   try {
     await client.bind(options.bindDN, secrets.bindPassword)
     return client
   } catch (error) {
-    await close(client)
+    client.close()
     throw error
   }
-}
-
-/** The TLS handshake of an upgrade has no timeout of its own. */
-async function inTime(work: Promise<void>, timeout: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no TLS within ${timeout} ms`)), timeout)
-  })
-  try {
-    await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-    work.catch(() => undefined)
-  }
-}
-
-/** Ends a connection, whatever its state. */
-export async function close(client: Client): Promise<void> {
-  await client.unbind().catch(() => undefined)
 }

@@ -1,15 +1,11 @@
 /** Signs users in at a directory: finds them, binds as them, and finds their groups. */
-import {
-  EqualityFilter,
-  ExtensibleFilter,
-  Filter,
-  ResultCodeError,
-  type Client,
-  type Entry,
-} from 'ldapts'
+import { EqualityFilter, ExtensibleFilter, Filter, ResultCodeError } from 'ldapts'
 
-import { close, connectServer, DirectoryUnavailable, openDirectory } from './connection.ts'
+import { MalformedResponse } from './ber.ts'
+import type { LdapClient } from './client.ts'
+import { connectServer, DirectoryUnavailable, openDirectory } from './connection.ts'
 import type { DirectoryOptions, DirectorySecrets, DirectoryUser } from './options.ts'
+import type { Entry } from './response.ts'
 
 export interface Directory {
   /**
@@ -36,7 +32,7 @@ const MAX_PASSWORD = 1_024
 const MAX_GROUPS = 1_000
 /** Groups in groups in groups; a cycle ends by itself. */
 const MAX_DEPTH = 10
-const PAGE = { pageSize: 500 }
+const PAGE_SIZE = 500
 /** LDAP_MATCHING_RULE_IN_CHAIN ([MS-ADTS] section 3.1.1.3.4.4): the directory walks groups in groups. */
 const IN_CHAIN = '1.2.840.113556.1.4.1941'
 /**
@@ -69,15 +65,16 @@ export function createDirectory(
         }
         throw asKnown(error, server)
       } finally {
-        await close(client)
+        client.close()
       }
     },
   }
 }
 
-/** Whatever the library throws otherwise is about the connection. */
+/** Other plain errors are about the connection. */
 function asKnown(error: unknown, server: string): unknown {
-  if (!(error instanceof Error) || error.constructor !== Error) return error
+  if (!(error instanceof Error)) return error
+  if (error.constructor !== Error && !(error instanceof MalformedResponse)) return error
   return new DirectoryUnavailable(`${server}: ${error.message}`)
 }
 
@@ -92,18 +89,20 @@ function checkTyped(username: string, password: string): void {
 }
 
 async function findUser(
-  client: Client,
+  client: LdapClient,
   typed: string,
   { users }: DirectoryOptions,
 ): Promise<Omit<DirectoryUser, 'groups'>> {
   const { baseDN, filter, usernameAttribute, uidAttribute } = users
-  const { searchEntries } = await client.search(baseDN, {
-    scope: 'sub',
+  const entries: Entry[] = []
+  const found = client.search({
+    baseDN,
     filter: filter.replaceAll('{username}', () => Filter.escape(typed)),
     attributes: [usernameAttribute, ...(uidAttribute === undefined ? [] : [uidAttribute])],
     sizeLimit: 2,
   })
-  const [entry, ...others] = searchEntries
+  for await (const each of found) entries.push(each)
+  const [entry, ...others] = entries
   if (entry === undefined) throw new DirectoryRefused('the directory has no such user')
   if (others.length > 0) throw new DirectoryRefused('the directory has several such users')
   if (entry.dn === '') throw new DirectoryRefused('the user has an empty DN')
@@ -115,7 +114,7 @@ async function findUser(
   }
 }
 
-async function checkPassword(dn: string, password: string, client: Client): Promise<void> {
+async function checkPassword(dn: string, password: string, client: LdapClient): Promise<void> {
   try {
     await client.bind(dn, password)
   } catch (error) {
@@ -124,12 +123,12 @@ async function checkPassword(dn: string, password: string, client: Client): Prom
     }
     throw error
   } finally {
-    await close(client)
+    client.close()
   }
 }
 
 async function groupsOf(
-  client: Client,
+  client: LdapClient,
   dn: string,
   { groups: options }: DirectoryOptions,
 ): Promise<readonly string[]> {
@@ -140,7 +139,7 @@ async function groupsOf(
   for (let depth = 0; level.length > 0 && depth < MAX_DEPTH; depth++) {
     const next: string[] = []
     for (const member of level) {
-      for (const entry of await groupsWith(client, member, options)) {
+      for await (const entry of groupsWith(client, member, options)) {
         if (seen.has(entry.dn)) continue
         seen.add(entry.dn)
         for (const name of valuesOf(entry, options.nameAttribute)) names.add(name)
@@ -156,19 +155,16 @@ async function groupsOf(
   return [...names]
 }
 
-async function groupsWith(
-  client: Client,
+function groupsWith(
+  client: LdapClient,
   member: string,
   { baseDN, memberAttribute, nameAttribute, nested }: NonNullable<DirectoryOptions['groups']>,
-): Promise<readonly Entry[]> {
+): AsyncIterable<Entry> {
   const filter =
     nested === 'activeDirectory'
       ? new ExtensibleFilter({ matchType: memberAttribute, rule: IN_CHAIN, value: member })
       : new EqualityFilter({ attribute: memberAttribute, value: member })
-  const attributes = [nameAttribute]
-  const found = await client.search(baseDN, { scope: 'sub', filter, attributes, paged: PAGE })
-  // References to other servers are not followed: they would get the search of the service account.
-  return found.searchEntries
+  return client.search({ baseDN, filter, attributes: [nameAttribute], pageSize: PAGE_SIZE })
 }
 
 function oneValue(entry: Entry, attribute: string): string {
@@ -179,10 +175,6 @@ function oneValue(entry: Entry, attribute: string): string {
   )
 }
 
-/** Attribute names are compared without regard to case (RFC 4512 section 2.5). */
-function valuesOf(entry: Entry, attribute: string): readonly string[] {
-  const name = Object.keys(entry).find((key) => key.toLowerCase() === attribute.toLowerCase())
-  const value = name === undefined || name === 'dn' ? [] : entry[name]
-  const values = Array.isArray(value) ? value : value === undefined ? [] : [value]
-  return values.map((one) => (typeof one === 'string' ? one : one.toString('utf8')))
+function valuesOf({ attributes }: Entry, attribute: string): readonly string[] {
+  return (attributes.get(attribute.toLowerCase()) ?? []).map((value) => value.toString('utf8'))
 }

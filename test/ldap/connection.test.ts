@@ -6,10 +6,10 @@ import { createServer } from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
-import { close, openDirectory } from '../../src/ldap/connection.ts'
+import { openDirectory } from '../../src/ldap/connection.ts'
 
-/** LDAPMessage of RFC 4511 with ID 2: a bind that succeeds. */
-const BOUND = Buffer.from('300c02010261070a010004000400', 'hex')
+/** LDAPMessage of RFC 4511 with ID 1: a bind that succeeds. */
+const BOUND = Buffer.from('300c02010161070a010004000400', 'hex')
 
 test('is not opened again without its bind: an anonymous search may find fewer groups', async () => {
   const authority = await createAuthority({ commonName: 'directories' })
@@ -19,9 +19,11 @@ test('is not opened again without its bind: an anonymous search may find fewer g
     usages: ['server'],
   })
   let connections = 0
+  let ended = false
   const server = createServer({ cert, key }, (socket) => {
     connections++
     socket.on('error', () => socket.destroy())
+    socket.once('close', () => (ended = true))
     socket.once('data', () => socket.end(BOUND))
   }).listen(0, '127.0.0.1')
   onTestFinished(() => void server.close())
@@ -30,8 +32,9 @@ test('is not opened again without its bind: an anonymous search may find fewer g
   const options = { servers: [url], startTLS: false, timeout: 5_000, bindDN: 'cn=gatehouse' }
   const secrets = { ca: authority.certificatePem, bindPassword: 'secret' }
   const { client } = await openDirectory(options, secrets)
-  onTestFinished(() => close(client))
-  await expect.poll(() => client.isConnected).toBe(false)
-  await expect(client.search('dc=example,dc=com')).rejects.toThrow('the connection was closed')
+  onTestFinished(() => client.close())
+  await expect.poll(() => ended).toBe(true)
+  const search = client.search({ baseDN: 'dc=example,dc=com', filter: '(cn=a)', attributes: [] })
+  await expect(search.next()).rejects.toThrow('the server closed the connection')
   expect(connections).toBe(1)
 })

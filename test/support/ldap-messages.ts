@@ -1,0 +1,78 @@
+/** Messages of a directory, byte for byte, and a server that sends them: what no real directory sends. */
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
+
+import { onTestFinished } from 'vitest'
+
+import { LdapClient } from '../../src/ldap/client.ts'
+
+type Part = Buffer | string
+
+/** An element of BER. */
+export function element(tag: number, ...parts: readonly Part[]): Buffer {
+  const content = Buffer.concat(parts.map((part) => Buffer.from(part as string)))
+  const length =
+    content.length < 0x80 ? [content.length] : [0x82, content.length >> 8, content.length & 0xff]
+  return Buffer.concat([Buffer.from([tag, ...length]), content])
+}
+
+export const text = (value: Part): Buffer => element(0x04, value)
+export const number = (value: number, tag = 0x02): Buffer => element(tag, Buffer.from([value]))
+
+/** LDAPMessage of RFC 4511 section 4.1.1. */
+export const message = (id: number, operation: Buffer, ...controls: readonly Buffer[]): Buffer =>
+  element(
+    0x30,
+    number(id),
+    operation,
+    ...(controls.length === 0 ? [] : [element(0xa0, ...controls)]),
+  )
+
+export const BOUND = 0x61
+export const SEARCHED = 0x65
+export const EXTENDED = 0x78
+
+export const result = (operation: number, code = 0): Buffer =>
+  element(operation, number(code, 0x0a), text(''), text(''))
+
+export const entry = (dn: Part, attributes: Readonly<Record<string, readonly Part[]>> = {}) =>
+  element(
+    0x64,
+    text(dn),
+    element(
+      0x30,
+      ...Object.entries(attributes).map(([name, values]) =>
+        element(0x30, text(name), element(0x31, ...values.map(text))),
+      ),
+    ),
+  )
+
+export const page = (cookie: Part): Buffer =>
+  element(0x30, text('1.2.840.113556.1.4.319'), text(element(0x30, number(0), text(cookie))))
+
+/**
+ * Starts a server in plain text, and a client that is connected to it.
+ *
+ * @param respond the response to the request of this number, from 1, which is also its ID
+ */
+export async function connectScripted(
+  respond: (id: number) => Buffer | undefined,
+  timeout = 5_000,
+): Promise<LdapClient> {
+  const server = createServer((socket) => {
+    let requests = 0
+    socket.on('error', () => socket.destroy())
+    // The client has one request at a time, and each is one packet.
+    socket.on('data', () => {
+      const response = respond(++requests)
+      if (response !== undefined) socket.write(response)
+    })
+  }).listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  await once(server, 'listening')
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  await once(socket, 'connect')
+  const client = new LdapClient(socket, timeout)
+  onTestFinished(() => client.close())
+  return client
+}
