@@ -146,6 +146,11 @@ export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
         addressKey,
         onUnavailable: (problem) =>
           throttled.warn({ directory: directory.name, problem }, 'a directory cannot be reached'),
+        onUnusable: (problem) =>
+          throttled.warn(
+            { directory: directory.name, problem },
+            'a user of a directory has the right password, but cannot sign in',
+          ),
         onLimit: () => effects.onLimited('passwords'),
         onResult: (result) => effects.metrics.authentications.inc({ method: LDAP_METHOD, result }),
         now: () => Date.now(),

@@ -3,7 +3,7 @@ import type { Authentication, UserInfo } from '../authentication/authenticator.t
 import { SOURCE_ANNOTATION } from '../authentication/issued/issued.ts'
 import { createAttempts } from '../ldap/attempts.ts'
 import { DirectoryUnavailable } from '../ldap/connection.ts'
-import { DirectoryRefused, type Directory } from '../ldap/directory.ts'
+import { DirectoryRefused, UserUnusable, type Directory } from '../ldap/directory.ts'
 import { StatusError } from '../status.ts'
 
 export interface DirectorySignInOptions {
@@ -29,6 +29,8 @@ export interface DirectorySignInEffects {
   /** Makes one key of an address. */
   readonly addressKey: (address: string) => string
   readonly onUnavailable: (problem: string) => void
+  /** A user has the right password, but cannot sign in. */
+  readonly onUnusable: (problem: string) => void
   /** A sign-in was refused because too many have failed; it has no other result. */
   readonly onLimit: () => void
   /** `failed`: the directory could not decide. */
@@ -40,8 +42,8 @@ export interface DirectorySignInEffects {
 /**
  * Signs a user in.
  *
- * @throws StatusError 401 when the directory rejects the password, 403 for an identity that must not be
- * asserted, 429 after too many attempts, 503 when no server can be asked
+ * @throws StatusError 401 when the directory rejects the password, 403 when it accepts the password of a user
+ * who cannot be taken over or asserted, 429 after too many attempts, 503 when no server can be asked
  */
 export type DirectorySignIn = (
   username: string,
@@ -58,7 +60,7 @@ export function createDirectorySignIn(
   { name, usernamePrefix, groupPrefix, attempts }: DirectorySignInOptions,
   effects: DirectorySignInEffects,
 ): DirectorySignIn {
-  const { directory, guard, addressKey, onUnavailable, onLimit, onResult, now } = effects
+  const { directory, guard, addressKey, onUnavailable, onUnusable, onLimit, onResult, now } = effects
   const { perUser, perAddress, window } = attempts
   const users = createAttempts({ max: perUser, window, maxKeys: MAX_KEYS })
   const addresses = createAttempts({ max: perAddress, window, maxKeys: MAX_KEYS })
@@ -81,11 +83,15 @@ export function createDirectorySignIn(
   ): Promise<Authentication> {
     const undo = [begin(addresses, addressKey(remoteAddress))]
     try {
-      const found = await directory.signIn(username, password, (dn) => {
-        // The directory's own key of the user: what was typed has many spellings.
-        undo.push(begin(users, dn.toLowerCase()))
+      const found = await directory.signIn(username, password, {
+        admit(dn) {
+          // The directory's own key of the user: what was typed has many spellings.
+          undo.push(begin(users, dn.toLowerCase()))
+        },
+        accepted() {
+          for (const each of undo) each()
+        },
       })
-      for (const each of undo) each()
       const user = guard({
         username: usernamePrefix + found.username,
         uid: found.uid,
@@ -103,6 +109,14 @@ export function createDirectorySignIn(
         throw new StatusError('Unauthorized', 'the user name or the password is wrong', {
           cause: new Error(`${name}: ${error.message}`),
         })
+      }
+      if (error instanceof UserUnusable) {
+        onUnusable(error.message)
+        throw new StatusError(
+          'Forbidden',
+          'the directory accepts the password, but what it says of your account cannot be used: contact your Gatehouse administrator',
+          { cause: new Error(`${name}: ${error.message}`) },
+        )
       }
       if (!(error instanceof DirectoryUnavailable)) throw error
       // It may have counted the attempt all the same, so only that of the address is taken back.

@@ -29,7 +29,10 @@ export function createAttempts({ max, window, maxKeys }: AttemptsOptions): Attem
       if (recent.length >= max) return undefined
       recent.push(now)
       times.set(key, recent)
+      let isCounted = true
       return () => {
+        if (!isCounted) return
+        isCounted = false
         const current = times.get(key)
         const index = current?.indexOf(now) ?? -1
         if (index >= 0) current?.splice(index, 1)

@@ -1,22 +1,36 @@
 /** Signs users in at a directory: finds them, binds as them, and finds their groups. */
-import { EqualityFilter, ExtensibleFilter, Filter, ResultCodeError } from 'ldapts'
+import {
+  EqualityFilter,
+  ExtensibleFilter,
+  Filter,
+  ResultCodeError,
+  SizeLimitExceededError,
+} from 'ldapts'
 
 import { MalformedResponse } from './ber.ts'
 import type { LdapClient } from './client.ts'
 import { connectServer, DirectoryUnavailable, openDirectory } from './connection.ts'
 import type { DirectoryOptions, DirectorySecrets, DirectoryUser } from './options.ts'
-import type { Entry } from './response.ts'
+import { utf8, type Entry } from './response.ts'
 
 export interface Directory {
   /**
    * Checks a password. The password is in no error, and is not kept.
    *
    * @param username as the user has typed it
-   * @param admit called with the DN of the user before the password is tried; throws to refuse the attempt
    * @throws DirectoryRefused when the directory does not know the user, or rejects the password
+   * @throws UserUnusable when the password is right, but the user or the groups cannot be taken over
    * @throws DirectoryUnavailable when no server can be asked
    */
-  signIn(username: string, password: string, admit: (dn: string) => void): Promise<DirectoryUser>
+  signIn(username: string, password: string, attempt: Attempt): Promise<DirectoryUser>
+}
+
+/** Who learns how far a sign-in has come. */
+export interface Attempt {
+  /** The password is about to be tried for the user of this DN. Throws to refuse that. */
+  admit(dn: string): void
+  /** The password is right, whatever follows. */
+  accepted(): void
 }
 
 /** The directory has decided: not this user with this password. */
@@ -24,6 +38,14 @@ export class DirectoryRefused extends Error {
   constructor(message: string) {
     super(message)
     this.name = 'DirectoryRefused'
+  }
+}
+
+/** The password is right, but the directory does not say clearly who the user is, or in which groups. */
+export class UserUnusable extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'UserUnusable'
   }
 }
 
@@ -49,16 +71,18 @@ export function createDirectory(
   secrets: () => DirectorySecrets,
 ): Directory {
   return {
-    async signIn(username, password, admit) {
+    async signIn(username, password, attempt) {
       checkTyped(username, password)
       const current = secrets()
       const { server, client } = await openDirectory(options, current)
       try {
-        const found = await findUser(client, username, options)
-        admit(found.dn)
-        await checkPassword(found.dn, password, await connectServer(server, options, current))
-        const groups = await groupsOf(client, found.dn, options)
-        return { ...found, groups }
+        const entry = await findUser(client, username, options)
+        const { dn } = entry
+        attempt.admit(dn)
+        await checkPassword(dn, password, await connectServer(server, options, current))
+        attempt.accepted()
+        // Not before: what is wrong with a user is nothing for a client without the password.
+        return { ...identityOf(entry, options), groups: await groupsOf(client, dn, options) }
       } catch (error) {
         if (error instanceof ResultCodeError) {
           throw new DirectoryUnavailable(`${server}: LDAP result ${error.code}: ${error.name}`)
@@ -91,21 +115,40 @@ function checkTyped(username: string, password: string): void {
 async function findUser(
   client: LdapClient,
   typed: string,
-  { users }: DirectoryOptions,
-): Promise<Omit<DirectoryUser, 'groups'>> {
-  const { baseDN, filter, usernameAttribute, uidAttribute } = users
-  const entries: Entry[] = []
+  { users: { baseDN, filter, usernameAttribute, uidAttribute } }: DirectoryOptions,
+): Promise<Entry> {
   const found = client.search({
     baseDN,
     filter: filter.replaceAll('{username}', () => Filter.escape(typed)),
     attributes: [usernameAttribute, ...(uidAttribute === undefined ? [] : [uidAttribute])],
     sizeLimit: 2,
   })
-  for await (const each of found) entries.push(each)
-  const [entry, ...others] = entries
+  const [entry, ...others] = await all(found, () => {
+    // Perhaps of one that the server has sent: it would send no more.
+    throw new DirectoryRefused('the directory has several such users')
+  })
   if (entry === undefined) throw new DirectoryRefused('the directory has no such user')
   if (others.length > 0) throw new DirectoryRefused('the directory has several such users')
   if (entry.dn === '') throw new DirectoryRefused('the user has an empty DN')
+  return entry
+}
+
+/** Collects what a search finds; `onCutOff` throws for one with more entries than a limit allows. */
+async function all(found: AsyncIterable<Entry>, onCutOff: () => never): Promise<readonly Entry[]> {
+  const entries: Entry[] = []
+  try {
+    for await (const entry of found) entries.push(entry)
+  } catch (error) {
+    if (error instanceof SizeLimitExceededError) onCutOff()
+    throw error
+  }
+  return entries
+}
+
+function identityOf(
+  entry: Entry,
+  { users: { usernameAttribute, uidAttribute } }: DirectoryOptions,
+): Pick<DirectoryUser, 'dn' | 'username' | 'uid'> {
   return {
     dn: entry.dn,
     // The directory's own spelling: it compares without regard to case, and rules do not.
@@ -139,19 +182,19 @@ async function groupsOf(
   for (let depth = 0; level.length > 0 && depth < MAX_DEPTH; depth++) {
     const next: string[] = []
     for (const member of level) {
-      for await (const entry of groupsWith(client, member, options)) {
+      for (const entry of await groupsWith(client, member, options)) {
         if (seen.has(entry.dn)) continue
         seen.add(entry.dn)
         for (const name of valuesOf(entry, options.nameAttribute)) names.add(name)
         next.push(entry.dn)
       }
       if (seen.size > MAX_GROUPS) {
-        throw new DirectoryRefused(`the user is in more than ${MAX_GROUPS} groups`)
+        throw new UserUnusable(`the user is in more than ${MAX_GROUPS} groups`)
       }
     }
     level = options.nested === 'walk' ? next : []
   }
-  if (level.length > 0) throw new DirectoryRefused(`groups are nested more than ${MAX_DEPTH} deep`)
+  if (level.length > 0) throw new UserUnusable(`groups are nested more than ${MAX_DEPTH} deep`)
   return [...names]
 }
 
@@ -159,22 +202,43 @@ function groupsWith(
   client: LdapClient,
   member: string,
   { baseDN, memberAttribute, nameAttribute, nested }: NonNullable<DirectoryOptions['groups']>,
-): AsyncIterable<Entry> {
+): Promise<readonly Entry[]> {
   const filter =
     nested === 'activeDirectory'
       ? new ExtensibleFilter({ matchType: memberAttribute, rule: IN_CHAIN, value: member })
       : new EqualityFilter({ attribute: memberAttribute, value: member })
-  return client.search({ baseDN, filter, attributes: [nameAttribute], pageSize: PAGE_SIZE })
+  const found = client.search({ baseDN, filter, attributes: [nameAttribute], pageSize: PAGE_SIZE })
+  return all(found, () => {
+    // A group that is not known could be one that a rule denies.
+    throw new UserUnusable(
+      'the directory cut off the search for groups (LDAP result 4): raise the size limit of the service account',
+    )
+  })
 }
 
 function oneValue(entry: Entry, attribute: string): string {
   const [value, ...others] = valuesOf(entry, attribute)
   if (value !== undefined && others.length === 0) return value
-  throw new DirectoryRefused(
-    `the attribute ${attribute} of ${JSON.stringify(entry.dn)} does not have one value`,
-  )
+  throw new UserUnusable(`the attribute ${attribute} of ${quoted(entry)} has several values`)
 }
 
-function valuesOf({ attributes }: Entry, attribute: string): readonly string[] {
-  return (attributes.get(attribute.toLowerCase()) ?? []).map((value) => value.toString('utf8'))
+/**
+ * Reads the texts of an attribute.
+ *
+ * @throws UserUnusable without any, and for one that is empty or not UTF-8: another name could take its place
+ */
+function valuesOf(entry: Entry, attribute: string): readonly string[] {
+  const values = entry.attributes.get(attribute.toLowerCase()) ?? []
+  const of = `the attribute ${attribute} of ${quoted(entry)}`
+  if (values.length === 0) throw new UserUnusable(`${of} has no value`)
+  return values.map((value) => {
+    if (value.length === 0) throw new UserUnusable(`${of} is empty`)
+    try {
+      return utf8(value)
+    } catch {
+      throw new UserUnusable(`${of} is not UTF-8`)
+    }
+  })
 }
+
+const quoted = ({ dn }: Entry): string => JSON.stringify(dn)

@@ -116,6 +116,36 @@ describe.skipIf(!hasSlapd)('a password of a directory', () => {
     expect(events[0]!.annotations['gatehouse/cause']).toContain('uid=ada')
   })
 
+  test.for([
+    ['double', 'the attribute uid of "uid=double,ou=people,dc=example,dc=com" has several values'],
+    ['deep', 'groups are nested more than 10 deep'],
+  ] as const)(
+    'that is right for a user who cannot be taken over (%s) is not a failed attempt, and only then one learns that',
+    async ([username, problem]) => {
+      attack.keepSecret('typed by mistake')
+      const { value, events } = await attack.watching(async () => {
+        const found = [await ask({ username, password: 'typed by mistake' })]
+        for (let i = 0; i < 4; i++) found.push(await ask({ username }))
+        return found
+      })
+      expect(value.map(({ status, message }) => `${status} ${message}`)).toEqual([
+        '401 the user name or the password is wrong',
+        ...Array.from(
+          { length: 4 },
+          () =>
+            '403 the directory accepts the password, but what it says of your account cannot be used: contact your Gatehouse administrator',
+        ),
+      ])
+      expect(events.map(({ annotations }) => annotations['gatehouse/cause'])).toEqual([
+        expect.stringContaining('rejects the password'),
+        ...Array.from({ length: 4 }, () => `company-ldap: ${problem}`),
+      ])
+      expect(attack.gatehouse.log.join('')).toContain(
+        'a user of a directory has the right password, but cannot sign in',
+      )
+    },
+  )
+
   test.for([{ origin: 'https://evil.example' }, { 'sec-fetch-site': 'cross-site' }])(
     'is not tried for a page that a user happens to visit: %j',
     async (headers) => {

@@ -4,10 +4,17 @@ import { createServer, type AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
-import { createDirectory, DirectoryRefused } from '../../src/ldap/directory.ts'
+import { createDirectory, DirectoryRefused, UserUnusable } from '../../src/ldap/directory.ts'
 import { DirectoryUnavailable } from '../../src/ldap/connection.ts'
-import type { DirectoryOptions } from '../../src/ldap/options.ts'
+import type { DirectoryOptions, DirectoryUser } from '../../src/ldap/options.ts'
+import { BOUND, entry, message, result, SEARCHED, startScripted } from '../support/ldap-messages.ts'
 import { hasSlapd, personDN, startDirectory, type TestDirectory } from '../support/slapd.ts'
+
+type Values = Readonly<Record<string, readonly (Buffer | string)[]>>
+
+const INVALID = Buffer.from([0x61, 0xff])
+const ADA: Values = { uid: ['ada'] }
+const UNCOUNTED = { admit: () => undefined, accepted: () => undefined }
 
 describe.skipIf(!hasSlapd)('a directory', () => {
   let slapd: TestDirectory
@@ -49,7 +56,7 @@ describe.skipIf(!hasSlapd)('a directory', () => {
   }
 
   const signIn = (overrides: Overrides, username = 'ada', password = slapd.password) =>
-    directory(overrides).signIn(username, password, () => undefined)
+    directory(overrides).signIn(username, password, UNCOUNTED)
 
   test('finds the user, checks the password, and walks groups in groups, also in a cycle', async () => {
     expect(await signIn({})).toEqual({
@@ -90,10 +97,53 @@ describe.skipIf(!hasSlapd)('a directory', () => {
     await expect(signIn({}, username, password)).rejects.toBeInstanceOf(DirectoryRefused)
   })
 
+  describe('what is wrong with a user', () => {
+    const cases = ['double', 'deep'] as const
+
+    test.for(cases)('is nothing for a client without the password: %s', async (username) => {
+      const events: string[] = []
+      const attempt = { ...UNCOUNTED, accepted: () => events.push('accepted') }
+      const wrong = directory().signIn(username, 'wrong', attempt)
+      await expect(wrong).rejects.toBeInstanceOf(DirectoryRefused)
+      expect(events).toEqual([])
+      const right = directory().signIn(username, slapd.password, attempt)
+      await expect(right).rejects.toBeInstanceOf(UserUnusable)
+      expect(events).toEqual(['accepted'])
+    })
+  })
+
+  describe('that returns one entry at most', () => {
+    let limited: TestDirectory
+
+    beforeAll(async () => {
+      limited = await startDirectory('size.soft=1 size.hard=1 size.prtotal=1')
+    })
+    afterAll(() => limited.stop())
+
+    const signInAt = (username: string) =>
+      signIn(
+        { servers: [limited.secureUrl], ca: limited.ca, nested: 'none' },
+        username,
+        limited.password,
+      )
+
+    test('does not make one user of two', async () => {
+      await expect(signInAt('twin')).rejects.toThrow('several such users')
+      expect(await signInAt('ada')).toMatchObject({ groups: ['developers'] })
+    })
+
+    test('does not make a user a member of some groups only', async () => {
+      await expect(signInAt('busy')).rejects.toThrow('cut off the search for groups')
+    })
+  })
+
   test('a password is in no error, and none is tried after a refused attempt', async () => {
     const before = slapd.log()
-    const refusing = directory().signIn('ada', 'typed secret', () => {
-      throw new Error('too many')
+    const refusing = directory().signIn('ada', 'typed secret', {
+      ...UNCOUNTED,
+      admit() {
+        throw new Error('too many')
+      },
     })
     await expect(refusing).rejects.toThrow('too many')
     expect(slapd.log().slice(before.length)).not.toContain(`BIND dn="${personDN('ada')}"`)
@@ -148,3 +198,55 @@ describe.skipIf(!hasSlapd)('a directory', () => {
     expect(slapd.log().slice(before)).not.toContain('dn="uid=ada')
   })
 })
+
+describe('a directory whose texts are not clear', () => {
+  test.for<readonly [what: string, user: Values, groups: readonly Values[], problem: string]>([
+    ['a user name that is not UTF-8', { uid: [INVALID] }, [], 'uid of "uid=ada" is not UTF-8'],
+    ['a user name that is empty', { uid: [''] }, [], 'uid of "uid=ada" is empty'],
+    ['no user name', {}, [], 'uid of "uid=ada" has no value'],
+    ['two user names', { uid: ['ada', 'eve'] }, [], 'uid of "uid=ada" has several values'],
+    ['a group that is not UTF-8', ADA, [{ cn: [INVALID] }], 'cn of "cn=group 0" is not UTF-8'],
+    [
+      'a group with a second name that is not UTF-8',
+      ADA,
+      [{ cn: ['a'] }, { cn: ['b', INVALID] }],
+      'cn of "cn=group 1" is not UTF-8',
+    ],
+    ['a group that is empty', ADA, [{ cn: [''] }], 'cn of "cn=group 0" is empty'],
+    ['a group without a name', ADA, [{}], 'cn of "cn=group 0" has no value'],
+  ])('%s is refused', async ([, user, groups, problem]) => {
+    await expect(signInAtScript(user, groups)).rejects.toThrow(
+      new UserUnusable(`the attribute ${problem}`),
+    )
+  })
+
+  test('U+FEFF in front of a name is a part of it, which the identity guard refuses', async () => {
+    const { username, groups } = await signInAtScript({ uid: ['\u{feff}ada'] }, [
+      { cn: ['\u{feff}admins'] },
+    ])
+    expect([username, ...groups]).toEqual(['\u{feff}ada', '\u{feff}admins'])
+  })
+})
+
+async function signInAtScript(user: Values, groups: readonly Values[]): Promise<DirectoryUser> {
+  const found = (list: readonly (readonly [dn: string, values: Values])[]) => (id: number) =>
+    Buffer.concat([
+      ...list.map(([dn, values]) => message(id, entry(dn, values))),
+      message(id, result(SEARCHED)),
+    ])
+  const responses = [
+    (id: number) => message(id, result(BOUND)),
+    found([['uid=ada', user]]),
+    found(groups.map((values, i) => [`cn=group ${i}`, values] as const)),
+  ]
+  const { url, ca } = await startScripted((id) => responses[id - 1]?.(id))
+  const directory = createDirectory(
+    {
+      ...{ servers: [url], startTLS: false, timeout: 5_000, bindDN: 'cn=gatehouse' },
+      users: { baseDN: 'dc=x', filter: '(uid={username})', usernameAttribute: 'uid' },
+      groups: { baseDN: 'dc=x', memberAttribute: 'member', nameAttribute: 'cn', nested: 'none' },
+    },
+    () => ({ ca, bindPassword: 'x' }),
+  )
+  return directory.signIn('ada', 'x', UNCOUNTED)
+}

@@ -1,8 +1,11 @@
 /** Messages of a directory, byte for byte, and a server that sends them: what no real directory sends. */
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
 
 import { onTestFinished } from 'vitest'
+
+import { createAuthority } from '../../certs-dev/pki.ts'
 
 import { LdapClient } from '../../src/ldap/client.ts'
 
@@ -50,27 +53,40 @@ export const entry = (dn: Part, attributes: Readonly<Record<string, readonly Par
 export const page = (cookie: Part): Buffer =>
   element(0x30, text('1.2.840.113556.1.4.319'), text(element(0x30, number(0), text(cookie))))
 
-/**
- * Starts a server in plain text, and a client that is connected to it.
- *
- * @param respond the response to the request of this number, from 1, which is also its ID
- */
-export async function connectScripted(
-  respond: (id: number) => Buffer | undefined,
-  timeout = 5_000,
-): Promise<LdapClient> {
-  const server = createServer((socket) => {
-    let requests = 0
-    socket.on('error', () => socket.destroy())
-    // The client has one request at a time, and each is one packet.
-    socket.on('data', () => {
-      const response = respond(++requests)
-      if (response !== undefined) socket.write(response)
-    })
-  }).listen(0, '127.0.0.1')
+/** Makes the response to the request of a number on its connection, from 1, which is also its ID. */
+type Respond = (id: number) => Buffer | undefined
+
+function serve(socket: Socket, respond: Respond): void {
+  let requests = 0
+  socket.on('error', () => socket.destroy())
+  // The client has one request at a time, and each is one packet.
+  socket.on('data', () => {
+    const response = respond(++requests)
+    if (response !== undefined) socket.write(response)
+  })
+}
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1')
   onTestFinished(() => void server.close())
   await once(server, 'listening')
-  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  return (server.address() as AddressInfo).port
+}
+
+/** Starts a server, and returns its `ldaps://` address and its CA. */
+export async function startScripted(respond: Respond): Promise<{ url: string; ca: string }> {
+  const authority = await createAuthority({ commonName: 'directories' })
+  const { certificatePem: cert, keyPem: key } = await authority.issue({
+    ...{ commonName: 'directory', ipAddresses: ['127.0.0.1'], usages: ['server'] },
+  })
+  const server = createTlsServer({ cert, key }, (socket) => serve(socket, respond))
+  return { url: `ldaps://127.0.0.1:${await listen(server)}`, ca: authority.certificatePem }
+}
+
+/** Starts a server in plain text, and returns a client that is connected to it. */
+export async function connectScripted(respond: Respond, timeout = 5_000): Promise<LdapClient> {
+  const port = await listen(createServer((socket) => serve(socket, respond)))
+  const socket = connect(port, '127.0.0.1')
   await once(socket, 'connect')
   const client = new LdapClient(socket, timeout)
   onTestFinished(() => client.close())

@@ -67,10 +67,23 @@ const LDIF = [
   group('everyone', [groupDN('engineering'), groupDN('all')]),
   group('all', [groupDN('everyone')]),
   group('operators', [personDN('grace')]),
+  // Not clear who this is.
+  user('double').replace('uid: double', 'uid: double\nuid: other'),
+  // More levels than are walked.
+  user('deep'),
+  group('level-0', [personDN('deep')]),
+  ...Array.from({ length: 11 }, (_, i) => group(`level-${i + 1}`, [groupDN(`level-${i}`)])),
+  user('busy'),
+  group('first', [personDN('busy')]),
+  group('second', [personDN('busy')]),
 ].join('\n')
 
-/** Starts a server; its folder is removed when it stops. */
-export async function startDirectory(): Promise<TestDirectory> {
+/**
+ * Starts a server; its folder is removed when it stops.
+ *
+ * @param limits of the service account, as in slapd.conf(5)
+ */
+export async function startDirectory(limits = ''): Promise<TestDirectory> {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-slapd-'))
   const at = (name: string): string => join(folder, name)
   const authority = await createAuthority({ commonName: 'directory CA' })
@@ -100,6 +113,7 @@ security simple_bind=128
 database mdb
 suffix "${BASE}"
 directory ${at('data')}
+${limits === '' ? '' : `limits dn.exact="cn=gatehouse,${BASE}" ${limits}`}
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="cn=gatehouse,${BASE}" read by * none
 `,
