@@ -60,7 +60,8 @@ export function createDirectorySignIn(
   { name, usernamePrefix, groupPrefix, attempts }: DirectorySignInOptions,
   effects: DirectorySignInEffects,
 ): DirectorySignIn {
-  const { directory, guard, addressKey, onUnavailable, onUnusable, onLimit, onResult, now } = effects
+  const { directory, guard, addressKey, onUnavailable, onUnusable, onLimit, onResult, now } =
+    effects
   const { perUser, perAddress, window } = attempts
   const users = createAttempts({ max: perUser, window, maxKeys: MAX_KEYS })
   const addresses = createAttempts({ max: perAddress, window, maxKeys: MAX_KEYS })

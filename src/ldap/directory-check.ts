@@ -1,6 +1,6 @@
 import { ResultCodeError } from 'ldapts'
 
-import { close, connectServer } from './connection.ts'
+import { connectServer } from './connection.ts'
 import { REJECTIONS } from './directory.ts'
 import type { DirectoryOptions, DirectorySecrets } from './options.ts'
 
@@ -58,6 +58,6 @@ async function checkServer(
     }
     throw error
   } finally {
-    await close(client)
+    client.close()
   }
 }

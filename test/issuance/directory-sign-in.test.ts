@@ -39,6 +39,7 @@ function started(attempts: Partial<typeof ATTEMPTS> = {}) {
       onUnavailable: (problem) => problems.push(`unavailable: ${problem}`),
       onUnusable: (problem) => problems.push(`unusable: ${problem}`),
       onLimit: () => problems.push('limit'),
+      onResult: () => undefined,
       now: () => 0,
     },
   )
