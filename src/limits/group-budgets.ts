@@ -78,8 +78,8 @@ export function createGroupBudgets(
     taken: readonly (Taken | Promise<Taken>)[],
     now: number,
   ): Promise<RefusedByGroup | undefined> {
-    const all: Taken[] = []
-    for (const each of taken) all.push(each instanceof Promise ? await each : each)
+    // All of them at once: the store may fail for each, and every failure needs somebody who waits.
+    const all = await Promise.all(taken.map((each) => Promise.resolve(each)))
     return refusedOf(own, all, now)
   }
 
