@@ -5,6 +5,8 @@ export interface InFlight {
   leave(key: string): void
   /** How many run. */
   count(key: string): number
+  /** Those of which something runs. */
+  keys(): Iterable<string>
 }
 
 /** @param max for each key */
@@ -18,6 +20,7 @@ export function createInFlight(max: number): InFlight {
       return true
     },
     count: (key) => running.get(key) ?? 0,
+    keys: () => running.keys(),
     leave(key) {
       const count = running.get(key) ?? 0
       if (count <= 1) running.delete(key)

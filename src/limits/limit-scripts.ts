@@ -8,53 +8,18 @@ import { defineScript, unexpectedReply } from '../state/shared-store.ts'
 import type { BucketSize } from './token-bucket.ts'
 
 /**
- * Takes a token of a bucket, and renews the lease of a replica's running requests.
- *
- * KEYS: the bucket; the hash of running requests by replica.
- * ARGV: microseconds per token; burst; replica; running in it; most in all; lease in milliseconds.
- * Returns the outcome (0: allowed, 1: no token, 2: too many run; the token was taken), the time until
- * the bucket is full, the time until there is a token, and what runs in all replicas.
- *
- * A bucket that is used up for longer than it takes to fill is of another clock, after a fail-over.
- */
-export const DECIDE = defineScript(`
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local step = tonumber(ARGV[1])
-local full = step * tonumber(ARGV[2])
-local at = tonumber(redis.call('GET', KEYS[1]) or 0)
-if at < now then at = now end
-if at > now + 2 * full then
-  at = now + full
-  redis.call('SET', KEYS[1], string.format('%.1f', at), 'PX', math.ceil(full / 1000) + 1)
-end
-local wait = at + step - full - now
-if wait > 0 then return {1, math.ceil(at - now), math.ceil(wait), 0} end
-at = at + step
-redis.call('SET', KEYS[1], string.format('%.1f', at), 'PX', math.ceil((at - now) / 1000) + 1)
-local running = tonumber(ARGV[4])
-local all = redis.call('HGETALL', KEYS[2])
-for i = 1, #all, 2 do
-  if all[i] ~= ARGV[3] then
-    local count, ends = string.match(all[i + 1], '^(%d+):(%d+)$')
-    local left = count and tonumber(ends) - now
-    if left and left > 0 and left <= 2000 * ARGV[6] then running = running + tonumber(count)
-    else redis.call('HDEL', KEYS[2], all[i]) end
-  end
-end
-if running > tonumber(ARGV[5]) then return {2, math.ceil(at - now), 0, running} end
-local ends = string.format('%.0f', now + 1000 * ARGV[6])
-redis.call('HSET', KEYS[2], ARGV[3], ARGV[4] .. ':' .. ends)
-redis.call('PEXPIRE', KEYS[2], ARGV[6])
-return {0, math.ceil(at - now), 0, running}
-`)
-
-/**
  * Takes tokens that a replica has given out already, or gives some back, and then takes more if they are
- * there. The debt is limited to one full bucket.
+ * there. The debt is limited to one full bucket. If something runs with these tokens, also counts what
+ * runs in the other replicas, and writes the lease of this one. When tokens are wanted and there are none
+ * or too many run, the lease stays as it was.
  *
- * KEYS: the bucket. ARGV: microseconds per token; burst; tokens given out; tokens wanted.
- * Returns the time until the bucket is full, and until the tokens are there; 0 if they were taken.
+ * KEYS: the bucket; if something runs, the hash of running requests by replica.
+ * ARGV: microseconds per token; burst; tokens given out; tokens wanted; and with the hash: replica;
+ * running in it; most in all; lease in milliseconds.
+ * Returns the time until the bucket is full, the time until the tokens are there (0 if they were taken),
+ * and what runs in the other replicas.
+ *
+ * A bucket that is used up for longer than two full ones is of another clock, after a fail-over.
  */
 export const CHARGE = defineScript(`
 local time = redis.call('TIME')
@@ -69,7 +34,26 @@ local wanted = step * tonumber(ARGV[4])
 local wait = math.max(0, at + wanted - full - now)
 if wanted > 0 and wait == 0 then at = at + wanted end
 redis.call('SET', KEYS[1], string.format('%.1f', at), 'PX', math.ceil((at - now) / 1000) + 1)
-return {math.ceil(at - now), math.ceil(wait)}
+local others = 0
+if KEYS[2] then
+  local all = redis.call('HGETALL', KEYS[2])
+  for i = 1, #all, 2 do
+    if all[i] ~= ARGV[5] then
+      local count, ends = string.match(all[i + 1], '^(%d+):(%d+)$')
+      local left = count and tonumber(ends) - now
+      if left and left > 0 and left <= 2000 * ARGV[8] then others = others + tonumber(count)
+      else redis.call('HDEL', KEYS[2], all[i]) end
+    end
+  end
+  local isRefused = wanted > 0 and (wait > 0 or others + tonumber(ARGV[6]) > tonumber(ARGV[7]))
+  if ARGV[6] == '0' then redis.call('HDEL', KEYS[2], ARGV[5])
+  elseif not isRefused then
+    local ends = string.format('%.0f', now + 1000 * ARGV[8])
+    redis.call('HSET', KEYS[2], ARGV[5], ARGV[6] .. ':' .. ends)
+    redis.call('PEXPIRE', KEYS[2], ARGV[8])
+  end
+end
+return {math.ceil(at - now), math.ceil(wait), others}
 `)
 
 /**
@@ -85,21 +69,6 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. string.format('%.0f', end
 return redis.call('PEXPIRE', KEYS[1], ARGV[3])
 `)
 
-/** What `DECIDE` returns. */
-export interface Decision {
-  readonly outcome: 'allowed' | 'rate' | 'running'
-  /** Tokens that are left. */
-  readonly tokens: number
-  /** Until there is a token again; 0 when one was taken. */
-  readonly waitMs: number
-  /** Until the bucket is full. */
-  readonly fullMs: number
-  /** Requests or streams of the user in all replicas; 0 if there was no token. */
-  readonly running: number
-}
-
-const OUTCOMES = ['allowed', 'rate', 'running'] as const
-
 /** Microseconds per token. */
 export function stepOf({ requestsPerSecond }: BucketSize): number {
   return 1_000_000 / requestsPerSecond
@@ -110,15 +79,6 @@ export function tokensOf(size: BucketSize, fullMicroseconds: number): number {
   return size.burst - fullMicroseconds / stepOf(size)
 }
 
-/** @throws Error for a reply that the script does not give */
-export function readDecision(reply: unknown, size: BucketSize): Decision {
-  if (!Array.isArray(reply) || reply.length !== 4) return unexpectedReply()
-  const [code, full, wait, running] = reply.map(countOf) as [number, number, number, number]
-  const outcome = OUTCOMES[code] ?? unexpectedReply()
-  const tokens = tokensOf(size, full)
-  return { outcome, tokens, waitMs: wait / 1_000, fullMs: full / 1_000, running }
-}
-
 /** What `CHARGE` returns. */
 export interface Charge {
   /** Whether the tokens that were wanted were there. */
@@ -127,13 +87,18 @@ export interface Charge {
   readonly tokens: number
   /** Until the tokens that were wanted are there. */
   readonly waitMs: number
+  /** Until the bucket is full. */
+  readonly fullMs: number
+  /** What runs in the other replicas; 0 where nothing is counted. */
+  readonly others: number
 }
 
 /** @throws Error for a reply that the script does not give */
 export function readCharge(reply: unknown, size: BucketSize): Charge {
-  if (!Array.isArray(reply) || reply.length !== 2) return unexpectedReply()
-  const [full, wait] = reply.map(countOf) as [number, number]
-  return { allowed: wait === 0, tokens: tokensOf(size, full), waitMs: wait / 1_000 }
+  if (!Array.isArray(reply) || reply.length !== 3) return unexpectedReply()
+  const [full, wait, others] = reply.map(countOf) as [number, number, number]
+  const tokens = tokensOf(size, full)
+  return { allowed: wait === 0, tokens, waitMs: wait / 1_000, fullMs: full / 1_000, others }
 }
 
 /** @throws Error for anything but a whole number that is not negative */

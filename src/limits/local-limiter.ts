@@ -44,6 +44,8 @@ export interface LocalLimiter extends Limiter {
   refundGroups(user: UserInfo): void
   /** How many requests or streams of a user run in this replica. */
   running(what: Running, username: string): number
+  /** The users of which requests or streams run in this replica. */
+  usersRunning(what: Running): Iterable<string>
 }
 
 export function runningOf(requestClass: RequestClass): Running {
@@ -111,6 +113,7 @@ export function createLocalLimiter(
     },
     refundGroups: (user) => groups.refund(user, now()),
     running: (what, username) => inFlight[what].count(username),
+    usersRunning: (what) => inFlight[what].keys(),
   }
 }
 

@@ -40,6 +40,14 @@ export function partOfCount(max: number, replicas: number): number {
   return Math.max(1, Math.floor(max / replicas))
 }
 
+/**
+ * Replicas that share what Redis does not know of yet. At least two: others count a replica that has started
+ * only after seconds, and until then the one that was alone must have left it something.
+ */
+export function sharersOf({ replicas }: Pick<SharedStore, 'replicas'>): number {
+  return Math.max(2, replicas)
+}
+
 /** The refusal of `onFailure: refuse`. */
 export function stateUnavailable(): StatusError {
   return new StatusError(

@@ -1,14 +1,17 @@
 /**
  * What runs in this replica, as leases in Redis: the number of each user's requests and streams, which
- * ends when it is not renewed, so that the places of a replica that died come back.
+ * ends when it is not renewed, so that the places of a replica that died come back. A lease is written
+ * with the tokens that requests take (shared-buckets.ts); here it is renewed, and lowered.
  */
 import { HEARTBEAT_MS, LEASE_MS, type SharedStore } from '../state/shared-store.ts'
 import { countOf, RENEW } from './limit-scripts.ts'
 import type { Running } from './local-limiter.ts'
 
 export interface RunningLeases {
-  /** The key of the lease in Redis, which a decision has written or will write. */
+  /** The key of a user's lease in Redis. */
   keyOf(what: Running, username: string): string
+  /** A script has written that `count` run. */
+  reported(what: Running, username: string, count: number): void
   /**
    * Fewer run than before.
    *
@@ -19,36 +22,61 @@ export interface RunningLeases {
   close(): Promise<void>
 }
 
+export interface RunningLeasesOptions {
+  /** Most users whose leases are remembered as too high; others end by themselves. */
+  readonly maxKeys: number
+}
+
 export interface RunningLeasesEffects {
   readonly store: Pick<SharedStore, 'problem' | 'replica' | 'names' | 'key' | 'run' | 'onUsable'>
   /** How many run in this replica. */
   readonly running: (what: Running, username: string) => number
+  /** Of whom something runs in this replica. */
+  readonly users: (what: Running) => Iterable<string>
 }
 
 /** How long a number in Redis may be too high. */
 const REPORT_DELAY_MS = 100
 
-export function createRunningLeases({ store, running }: RunningLeasesEffects): RunningLeases {
-  /** Users with a lease in Redis. */
-  const leased = { requests: new Set<string>(), streams: new Set<string>() }
+export function createRunningLeases(
+  { maxKeys }: RunningLeasesOptions,
+  { store, running, users }: RunningLeasesEffects,
+): RunningLeases {
+  /** Users of whom fewer run than Redis has. */
   let changed = { requests: new Set<string>(), streams: new Set<string>() }
   let timer: NodeJS.Timeout | undefined
   let isQueued = false
 
-  async function renew(what: Running, username: string): Promise<void> {
-    const count = running(what, username)
-    if (count === 0) leased[what].delete(username)
-    const values = [store.replica, count, LEASE_MS]
-    const key = store.key(store.names.of('user', username), what)
-    // The store reports failures; the lease is renewed when it is usable again.
-    await store.run(RENEW, [key], values, countOf).catch(() => undefined)
+  function keyOf(what: Running, username: string): string {
+    return store.key(store.names.of('user', username), what)
   }
 
-  async function report({ requests, streams }: typeof leased): Promise<void> {
+  function mark(what: Running, username: string): void {
+    if (changed[what].size < maxKeys) changed[what].add(username)
+  }
+
+  async function renew(what: Running, username: string): Promise<void> {
+    const values = [store.replica, running(what, username), LEASE_MS]
+    try {
+      await store.run(RENEW, [keyOf(what, username)], values, countOf)
+    } catch {
+      // The store reports it. The lease is reported again when it is usable.
+      mark(what, username)
+    }
+  }
+
+  /** Reports what has ended; and everything else, too, if it is given. */
+  async function report(all?: (what: Running) => Iterable<string>): Promise<void> {
     if (store.problem !== undefined) return
+    const reported = changed
+    changed = { requests: new Set(), streams: new Set() }
+    if (all !== undefined) {
+      for (const username of all('requests')) reported.requests.add(username)
+      for (const username of all('streams')) reported.streams.add(username)
+    }
     await Promise.all([
-      ...Array.from(requests, (username) => renew('requests', username)),
-      ...Array.from(streams, (username) => renew('streams', username)),
+      ...Array.from(reported.requests, (username) => renew('requests', username)),
+      ...Array.from(reported.streams, (username) => renew('streams', username)),
     ])
   }
 
@@ -56,22 +84,20 @@ export function createRunningLeases({ store, running }: RunningLeasesEffects): R
     isQueued = false
     clearTimeout(timer)
     timer = undefined
-    const reported = changed
-    changed = { requests: new Set(), streams: new Set() }
-    return report(reported)
+    return report()
   }
 
-  const heartbeat = setInterval(() => void report(leased), HEARTBEAT_MS).unref()
+  const heartbeat = setInterval(() => void report(users), HEARTBEAT_MS).unref()
   // Redis may have lost all of them.
-  store.onUsable(() => void report(leased))
+  store.onUsable(() => void report(users))
 
   return {
-    keyOf(what, username) {
-      leased[what].add(username)
-      return store.key(store.names.of('user', username), what)
+    keyOf,
+    reported(what, username, count) {
+      if (running(what, username) === count) changed[what].delete(username)
     },
     ended(what, username, isScarce) {
-      changed[what].add(username)
+      mark(what, username)
       if (!isScarce) {
         timer ??= setTimeout(() => void reportChanged(), REPORT_DELAY_MS).unref()
         return

@@ -1,21 +1,21 @@
 /**
  * The limiter of several replicas. Each decides for itself first: what exceeds the limit in one replica
- * exceeds it in all, and costs no round trip. What passes there is decided in Redis: of a user in one
- * round trip, of an address, a group or a sign-in afterwards (shared-buckets.ts).
+ * exceeds it in all, and costs no round trip. What passes there is charged in Redis: afterwards while a
+ * budget holds much, and otherwise before the request goes on (shared-buckets.ts).
  */
 import type { UserInfo } from '../authentication/authenticator.ts'
 import type { RequestClass } from '../request/types.ts'
-import { LEASE_MS, type SharedStore } from '../state/shared-store.ts'
+import type { SharedStore } from '../state/shared-store.ts'
 import { createGroupBudgets } from './group-budgets.ts'
-import { DECIDE, readDecision, stepOf, type Decision } from './limit-scripts.ts'
-import type { Limiter, RateLimitState, Slot } from './limiter.ts'
+import type { Limiter, Slot } from './limiter.ts'
 import { createLocalLimiter, runningOf, type Running } from './local-limiter.ts'
 import type { LimiterEffects, LimiterOptions } from './memory.ts'
-import { createOwnPart, partOfCount, stateUnavailable } from './own-part.ts'
+import { stateUnavailable } from './own-part.ts'
 import { concurrencyRefusal, rateRefusal, type LimitRefusal } from './refusals.ts'
+import type { RunningOfKeys } from './running-elsewhere.ts'
 import { createRunningLeases, type RunningLeases } from './running-leases.ts'
-import { createSharedBuckets } from './shared-buckets.ts'
-import { createTokenBuckets, type BucketSize, type TokenBuckets } from './token-bucket.ts'
+import { createSharedBuckets, type Confirmed, type SharedBuckets } from './shared-buckets.ts'
+import type { BucketSize } from './token-bucket.ts'
 
 export interface SharedLimiterOptions extends LimiterOptions {
   /** What happens while the shared state cannot be used. */
@@ -27,17 +27,8 @@ export interface SharedLimiterEffects extends LimiterEffects {
 }
 
 export interface SharedLimiter extends Limiter {
-  /** Frees the places of what has ended, for other replicas. Never rejects. */
+  /** Charges what was given out, and frees the places of what has ended. Never rejects. */
   close(): Promise<void>
-}
-
-/** The buckets of a class of requests. */
-interface ClassBuckets {
-  readonly size: BucketSize
-  /** This replica's copies of the buckets in Redis. */
-  readonly copies: TokenBuckets
-  /** For the time without Redis. What is admitted with it counts here too: a failure fills no bucket. */
-  readonly parts: Pick<TokenBuckets, 'take' | 'drain'>
 }
 
 /** Above this part of a limit, a place that comes free is reported at once. */
@@ -49,18 +40,37 @@ export function createSharedLimiter(
   { metrics, store, now = () => performance.now() }: SharedLimiterEffects,
 ): SharedLimiter {
   const { concurrent, onFailure, maxTrackedKeys } = options
-  const shared = (kind: string, limit: string, size: BucketSize, maxKeys: number) =>
-    createSharedBuckets({ size, maxKeys, kind, limit, onFailure }, { store, now })
-  const classOf = (size: BucketSize): ClassBuckets => ({
-    size,
-    copies: createTokenBuckets(size, maxTrackedKeys),
-    parts: createOwnPart(size, maxTrackedKeys, { store }),
-  })
-  const classes: Readonly<Record<RequestClass, ClassBuckets>> = {
-    read: classOf(options.user.read),
-    write: classOf(options.user.write),
-    list: classOf(options.user.list),
-    stream: classOf(options.user.stream),
+  const all: SharedBuckets[] = []
+
+  function shared(
+    kind: string,
+    limit: string,
+    size: BucketSize,
+    maxKeys: number,
+    running?: RunningOfKeys,
+  ): SharedBuckets {
+    const effects = running === undefined ? { store, now } : { store, now, running }
+    const buckets = createSharedBuckets({ size, maxKeys, kind, limit, onFailure }, effects)
+    all.push(buckets)
+    return buckets
+  }
+
+  const ofUsers = (requestClass: RequestClass): SharedBuckets => {
+    const what = runningOf(requestClass)
+    return shared('user', requestClass, options.user[requestClass], maxTrackedKeys, {
+      max: concurrent[what],
+      // A stream may last for hours, and so would one too many.
+      isExact: what === 'streams',
+      keyOf: (username) => leases.keyOf(what, username),
+      count: (username) => local.running(what, username),
+      reported: (username, count) => leases.reported(what, username, count),
+    })
+  }
+  const users: Readonly<Record<RequestClass, SharedBuckets>> = {
+    read: ofUsers('read'),
+    write: ofUsers('write'),
+    list: ofUsers('list'),
+    stream: ofUsers('stream'),
   }
   const local = createLocalLimiter(
     { concurrent },
@@ -70,85 +80,61 @@ export function createSharedLimiter(
       addresses: shared('address', 'address', options.address, maxTrackedKeys),
       signIns: shared('address', 'sign-in', options.signIn, maxTrackedKeys),
       users: {
-        read: classes.read.copies,
-        write: classes.write.copies,
-        list: classes.list.copies,
-        stream: classes.stream.copies,
+        read: users.read.copies,
+        write: users.write.copies,
+        list: users.list.copies,
+        stream: users.stream.copies,
       },
       groups: createGroupBudgets(options.groups, {
         bucketsFor: (size) => shared('group', 'group', size, 1),
       }),
     },
   )
-  const leases = createRunningLeases({
-    store,
-    running: (what, username) => local.running(what, username),
-  })
+  const leases = createRunningLeases(
+    { maxKeys: maxTrackedKeys },
+    {
+      store,
+      running: (what, username) => local.running(what, username),
+      users: (what) => local.usersRunning(what),
+    },
+  )
 
   const refuse = ({ limit, error }: LimitRefusal): never => {
     metrics.limited.inc({ limit })
     throw error
   }
 
-  /** What this replica may admit without the others. */
-  function admitOwnPart({ username }: UserInfo, requestClass: RequestClass): RateLimitState {
-    if (onFailure === 'refuse') throw stateUnavailable()
-    const { allowed, waitMs, state } = classes[requestClass].parts.take(username, now())
+  function check(requestClass: RequestClass, held: SharedSlot, confirmed: Confirmed): void {
+    const { allowed, state, waitMs, running, maxRunning } = confirmed
+    held.state = state
+    held.isScarce = running > maxRunning * SCARCE_PART
     if (!allowed) refuse(rateRefusal(requestClass, waitMs, state))
-    const what = runningOf(requestClass)
-    const max = partOfCount(concurrent[what], store.replicas)
-    if (local.running(what, username) > max) refuse(concurrencyRefusal(what, max))
-    return state
+    if (running > maxRunning) refuse(concurrencyRefusal(runningOf(requestClass), maxRunning))
   }
 
-  /** Undefined when Redis does not decide. */
-  async function decide(
-    username: string,
-    requestClass: RequestClass,
-    what: Running,
-  ): Promise<Decision | undefined> {
-    const { size } = classes[requestClass]
-    const bucketKey = store.key(store.names.of('user', username), requestClass)
-    const own = local.running(what, username)
-    try {
-      return await store.run(
-        DECIDE,
-        [bucketKey, leases.keyOf(what, username)],
-        [stepOf(size), size.burst, store.replica, own, concurrent[what], LEASE_MS],
-        (reply) => readDecision(reply, size),
-      )
-    } catch {
-      return undefined
-    }
-  }
-
-  async function admitShared(user: UserInfo, requestClass: RequestClass): Promise<Slot> {
-    const admission = local.admitUser(user, requestClass)
-    const slot = admission instanceof Promise ? await admission : admission
+  function confirm(user: UserInfo, requestClass: RequestClass, slot: Slot): Slot | Promise<Slot> {
     const { username } = user
-    const what = runningOf(requestClass)
-    const held = new SharedSlot(slot, username, what, leases)
-    try {
-      const decision = await decide(username, requestClass, what)
-      if (decision === undefined) {
-        held.state = admitOwnPart(user, requestClass)
-        return held
-      }
-      const { outcome, tokens, waitMs, running } = decision
-      const { size, copies, parts } = classes[requestClass]
-      const at = now()
-      copies.lower(username, tokens, at)
-      const state = stateOf(decision, size)
-      held.state = state
-      held.isScarce = running > concurrent[what] * SCARCE_PART
-      if (outcome === 'rate') refuse(rateRefusal(requestClass, waitMs, state))
-      parts.drain(username, at)
-      if (outcome === 'running') refuse(concurrencyRefusal(what, concurrent[what]))
-      return held
-    } catch (error) {
+    const held = new SharedSlot(slot, username, runningOf(requestClass), leases)
+    const failed = (error: unknown): never => {
       held.release()
       local.refundGroups(user)
       throw error
+    }
+    try {
+      const left = slot.state?.remaining ?? 0
+      const confirmed = users[requestClass].confirm(username, left, now())
+      if (confirmed instanceof Promise) {
+        return confirmed
+          .then((each) => {
+            check(requestClass, held, each)
+            return held
+          })
+          .catch(failed)
+      }
+      if (confirmed !== undefined) check(requestClass, held, confirmed)
+      return held
+    } catch (error) {
+      return failed(error)
     }
   }
 
@@ -157,14 +143,20 @@ export function createSharedLimiter(
     admitSignIn: (address) => local.admitSignIn(address),
     admitUser(user, requestClass) {
       if (onFailure === 'refuse' && store.problem !== undefined) throw stateUnavailable()
-      return admitShared(user, requestClass)
+      const admission = local.admitUser(user, requestClass)
+      return admission instanceof Promise
+        ? admission.then((slot) => confirm(user, requestClass, slot))
+        : confirm(user, requestClass, admission)
     },
-    close: () => leases.close(),
+    async close() {
+      await Promise.all(all.map((buckets) => buckets.close()))
+      await leases.close()
+    },
   }
 }
 
 class SharedSlot implements Slot {
-  state: RateLimitState | undefined
+  state: Slot['state']
   isScarce = false
   readonly #username: string
   readonly #what: Running
@@ -184,13 +176,5 @@ class SharedSlot implements Slot {
     this.#slot.release()
     this.#slot = undefined
     this.#leases.ended(this.#what, this.#username, this.isScarce)
-  }
-}
-
-function stateOf({ tokens, fullMs }: Decision, { burst }: BucketSize): RateLimitState {
-  return {
-    limit: burst,
-    remaining: Math.max(0, Math.floor(tokens)),
-    resetSeconds: Math.ceil(fullMs / 1_000),
   }
 }

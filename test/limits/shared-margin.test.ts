@@ -30,6 +30,8 @@ describe.skipIf(!hasRedis)('three replicas together', () => {
   const ada = { username: 'ada', uid: '', groups: [], extra: {} }
   const size = { requestsPerSecond: 40, burst: 100 }
   const small = { requestsPerSecond: 5, burst: 10 }
+  /** Most of it is charged after it was given out. */
+  const large = { requestsPerSecond: 200, burst: 1_500 }
 
   async function replica(limits: Partial<LimiterOptions>) {
     const { store, metrics } = openStore(redis.port)
@@ -61,6 +63,15 @@ describe.skipIf(!hasRedis)('three replicas together', () => {
       budget: size,
       limits: { user: { read: size, write: WIDE, list: WIDE, stream: WIDE } },
       admit: async (limiter) => (await limiter.admitUser(ada, 'read')).release(),
+    },
+    {
+      title: 'of a user with a large limit',
+      budget: large,
+      limits: { user: { read: large, write: WIDE, list: WIDE, stream: WIDE } },
+      async admit(limiter) {
+        const grace = { ...ada, username: 'grace' }
+        ;(await limiter.admitUser(grace, 'read')).release()
+      },
     },
     {
       title: 'of an address',

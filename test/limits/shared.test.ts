@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import type { LimiterOptions } from '../../src/limits/memory.ts'
 import { createSharedLimiter, type SharedLimiter } from '../../src/limits/shared.ts'
 import type { RedisStore } from '../../src/state/redis-store.ts'
+import { StoreUnavailable } from '../../src/state/shared-store.ts'
 import { StatusError } from '../../src/status.ts'
 import { hasRedis, startRedis, type TestRedis } from '../support/redis.ts'
 import { openStore } from '../support/redis-store.ts'
@@ -13,6 +14,7 @@ import { openStore } from '../support/redis-store.ts'
 const WIDE = { requestsPerSecond: 100_000, burst: 100_000 }
 /** So slow that nothing refills within a test. */
 const FIVE = { requestsPerSecond: 0.001, burst: 5 }
+const HUNDRED = { requestsPerSecond: 0.001, burst: 100 }
 
 interface Replica {
   readonly limiter: SharedLimiter
@@ -41,18 +43,25 @@ const times = (count: number, text: string): string[] => Array<string>(count).fi
 describe.skipIf(!hasRedis)('limits that replicas share', () => {
   let redis: TestRedis
   const open: Replica[] = []
+  /** The clock of the replicas, in milliseconds. */
+  let clock = (): number => performance.now()
 
   beforeAll(async () => {
     redis = await startRedis()
   })
-  beforeEach(() => redis.command('FLUSHALL'))
-  afterEach(async () => {
+  beforeEach(async () => {
+    clock = () => performance.now()
+    await redis.command('FLUSHALL')
+  })
+  afterEach(close)
+  afterAll(() => redis.close())
+
+  async function close(): Promise<void> {
     for (const { limiter, store } of open.splice(0)) {
       await limiter.close()
       await store.close()
     }
-  })
-  afterAll(() => redis.close())
+  }
 
   async function start(
     count: number,
@@ -70,7 +79,7 @@ describe.skipIf(!hasRedis)('limits that replicas share', () => {
           ...limits,
           onFailure,
         },
-        { metrics, store },
+        { metrics, store, now: () => clock() },
       )
       open.push({ limiter, store, scripts: () => run.mock.calls.length })
       await expect.poll(() => store.problem).toBeUndefined()
@@ -207,16 +216,231 @@ describe.skipIf(!hasRedis)('limits that replicas share', () => {
     }
   })
 
+  /** Tokens that were taken of the only bucket of a limit, which gets one back in 1000 seconds. */
+  async function charged(limit: string): Promise<number> {
+    const [key = ''] = (await redis.command('KEYS', `*:${limit}`)) as string[]
+    const until = Number(await redis.command('GET', key)) / 1_000 - Date.now()
+    return Math.round(until / 1_000_000)
+  }
+
   test('what another limit refuses is not charged to the group', async () => {
     const groups = [{ group: 'ci', ...FIVE, burst: 100 }]
     const [one] = (await start(1, { user: users, groups })) as [Replica]
     for (let i = 0; i < 20; i += 1) await admit(one, 'ada', ['ci'])
-    const left = async () => {
-      const [key = ''] = (await redis.command('KEYS', '*:group')) as string[]
-      const until = Number(await redis.command('GET', key)) / 1_000 - Date.now()
-      return Math.round(until / 1_000_000)
+    await expect.poll(() => charged('group')).toBe(5)
+  })
+
+  describe('while much of a budget is left', () => {
+    const userLimits = { ...users, read: HUNDRED }
+    const take = ({ limiter }: Replica, name = 'ada') => limiter.admitUser(user(name), 'read')
+    /** Whether Redis is asked before a request is admitted. */
+    const isAsked = (replica: Replica): boolean => {
+      const admission = take(replica)
+      if (!(admission instanceof Promise)) {
+        admission.release()
+        return false
+      }
+      void admission.then(
+        (slot) => slot.release(),
+        () => undefined,
+      )
+      return true
     }
-    await expect.poll(left).toBe(5)
+    /** What runs by the leases in Redis. */
+    const leased = async (): Promise<number[]> => {
+      const [key = ''] = (await redis.command('KEYS', '*:requests')) as string[]
+      const leases = (await redis.command('HVALS', key)) as string[]
+      return leases.map((lease) => Number(lease.split(':')[0]))
+    }
+    const ready = async (count: number, limits: Partial<LimiterOptions>) => {
+      // Stands still: what a replica knows does not become old on a busy machine.
+      const started = performance.now()
+      clock = () => started
+      const replicas = await start(count, limits)
+      for (const replica of replicas) {
+        await expect.poll(() => replica.store.replicas, { timeout: 10_000 }).toBe(count)
+      }
+      // Redis is asked about a user who was not seen.
+      for (const replica of replicas) expect(await admit(replica, 'ada')).toBe('allowed')
+      return replicas
+    }
+
+    test('a request costs no round trip, and is charged and reported afterwards', async () => {
+      const [one] = (await ready(1, { user: userLimits })) as [Replica]
+      const before = one.scripts()
+      const slot = take(one)
+      if (slot instanceof Promise) throw new Error('Redis was asked')
+      expect(slot.state).toEqual({ limit: 100, remaining: 98, resetSeconds: 2_000 })
+      expect(one.scripts()).toBe(before)
+      await expect.poll(() => charged('read')).toBe(2)
+      expect(await leased()).toEqual([1])
+      slot.release()
+      await expect.poll(leased).toEqual([])
+    })
+
+    test('Redis is asked first about a user who was not seen for a second', async () => {
+      const [one] = (await ready(1, { user: userLimits })) as [Replica]
+      expect(isAsked(one)).toBe(false)
+      const later = clock() + 1_001
+      clock = () => later
+      expect(isAsked(one)).toBe(true)
+    })
+
+    test('Redis is asked first when it may have lost what it knew', async () => {
+      const [one] = (await ready(1, { user: userLimits })) as [Replica]
+      expect(isAsked(one)).toBe(false)
+      await redis.kill()
+      await expect.poll(() => one.store.problem === undefined).toBe(false)
+      await redis.start()
+      await expect.poll(() => one.store.problem).toBeUndefined()
+      expect(isAsked(one)).toBe(true)
+    })
+
+    test('Redis is asked first near the end', async () => {
+      const [one] = (await ready(1, { user: { ...users, read: { ...HUNDRED, burst: 45 } } })) as [
+        Replica,
+      ]
+      const asked: boolean[] = []
+      for (let i = 0; i < 8; i += 1) {
+        asked.push(isAsked(one))
+        await expect.poll(() => charged('read')).toBe(i + 2)
+      }
+      expect(asked).toEqual([...Array<boolean>(4).fill(false), ...Array<boolean>(4).fill(true)])
+    })
+
+    test('Redis is asked first when half of what may run does, on any replica', async () => {
+      const concurrent = { requests: 80, streams: 8 }
+      const [one, two] = (await ready(2, { concurrent })) as [Replica, Replica]
+      expect(isAsked(two)).toBe(false)
+      for (let i = 0; i < 40; i += 1) await take(one)
+      await expect.poll(leased).toContain(40)
+      // The other replica learns of it with its next request.
+      await admit(two, 'ada')
+      await expect.poll(() => isAsked(two)).toBe(true)
+    })
+
+    test('Redis is asked first when more runs than the other replicas may not know of', async () => {
+      const concurrent = { requests: 80, streams: 8 }
+      const [one] = (await ready(2, { concurrent })) as [Replica, Replica]
+      const asked = Array.from({ length: 6 }, () => take(one) instanceof Promise)
+      expect(asked).toEqual([...Array<boolean>(4).fill(false), true, true])
+    })
+
+    test('a replica that has not seen a user refuses what was used up in another one', async () => {
+      const [one, two] = (await start(2, { user: userLimits })) as [Replica, Replica]
+      await Promise.all(Array.from({ length: 100 }, () => admit(one, 'ada')))
+      expect(await admit(two, 'ada')).toBe('too many read requests')
+      expect(await charged('read')).toBe(100)
+    })
+
+    test('Redis is always asked first about a stream', async () => {
+      const [one] = (await ready(1, {})) as [Replica]
+      for (let i = 0; i < 3; i += 1) {
+        const admission = one.limiter.admitUser(user('ada'), 'stream')
+        expect(admission).toBeInstanceOf(Promise)
+        await admission
+      }
+    })
+
+    test.for([
+      ['one after the other', 1],
+      ['at the same time', 60],
+    ] as const)(
+      'requests %s are charged once each, at the latest at the end, and hardly exceed the budget',
+      async ([, together]) => {
+        const size = { requestsPerSecond: 0.001, burst: 200 }
+        const replicas = await ready(3, { user: { ...users, read: size } })
+        let allowed = replicas.length
+        for (let i = 0; i < 300; i += together) {
+          const outcomes = await Promise.all(
+            Array.from({ length: together }, (_, j) => admit(replicas[(i + j) % 3]!, 'ada')),
+          )
+          allowed += outcomes.filter((each) => each === 'allowed').length
+        }
+        await close()
+        expect(await charged('read')).toBe(allowed)
+        expect(allowed).toBeGreaterThanOrEqual(200)
+        expect(allowed).toBeLessThanOrEqual(210)
+        expect(await redis.command('KEYS', '*:requests')).toEqual([])
+      },
+    )
+
+    test('requests that run at the same time exceed their number by a twentieth at most', async () => {
+      const replicas = await ready(3, { concurrent: { requests: 120, streams: 1 } })
+      const outcomes = await Promise.all(
+        Array.from({ length: 400 }, (_, i) => outcome(() => take(replicas[i % 3]!))),
+      )
+      const running = outcomes.filter((each) => each === 'allowed').length
+      expect(running).toBeGreaterThanOrEqual(120)
+      expect(running).toBeLessThanOrEqual(126)
+      const reported = async () => (await leased()).reduce((sum, each) => sum + each, 0)
+      await expect.poll(reported).toBe(running)
+      for (const replica of replicas) {
+        expect(await outcome(() => take(replica))).toBe('too many concurrent requests (limit: 120)')
+      }
+    })
+
+    test.for([
+      [1, 2],
+      [3, 1],
+    ] as const)(
+      'of %i replicas that Redis does not hear of, each gives out its part of a twentieth, then waits',
+      async ([count, each]) => {
+        const replicas = await ready(count, { user: userLimits })
+        redis.signal('SIGSTOP')
+        const asked = replicas.map((replica) => Array.from({ length: 9 }, () => isAsked(replica)))
+        redis.signal('SIGCONT')
+        // So much is lost when all of them are killed now.
+        expect(asked).toEqual(
+          replicas.map(() => [
+            ...Array<boolean>(each).fill(false),
+            ...Array<boolean>(9 - each).fill(true),
+          ]),
+        )
+      },
+    )
+
+    describe('close', () => {
+      test('ends when Redis never responds', async () => {
+        const [one] = (await ready(1, { user: userLimits })) as [Replica]
+        redis.signal('SIGSTOP')
+        for (let i = 0; i < 9; i += 1) isAsked(one)
+        await one.limiter.admitAddress('192.0.2.1')
+        await one.limiter.close()
+        redis.signal('SIGCONT')
+        expect(one.store.problem).toBe('no response within 1000 ms')
+      })
+
+      test('ends when Redis fails at once', async () => {
+        const [one] = (await ready(1, { user: userLimits })) as [Replica]
+        const run = vi.spyOn(one.store, 'run').mockRejectedValue(new StoreUnavailable('refused'))
+        for (let i = 0; i < 9; i += 1) isAsked(one)
+        await one.limiter.close()
+        expect(run).toHaveBeenCalled()
+      })
+
+      test('ends while requests still come', async () => {
+        const [one] = (await ready(1, {})) as [Replica]
+        clock = () => performance.now()
+        const run = vi.spyOn(one.store, 'run').mockImplementation((...[, , , read]) => {
+          void one.limiter.admitAddress('192.0.2.1')
+          return Promise.resolve(read([0, 0, 0]))
+        })
+        await one.limiter.admitAddress('192.0.2.1')
+        await one.limiter.close()
+        expect(run.mock.calls.length).toBeGreaterThan(0)
+      })
+    })
+
+    test('charges that wait for a Redis that hangs take limited memory', async () => {
+      const [one] = (await ready(1, { maxTrackedKeys: 3 })) as [Replica]
+      redis.signal('SIGSTOP')
+      const admissions = [1, 2, 3, 4, 5].map((i) => one.limiter.admitAddress(`192.0.2.${i}`))
+      redis.signal('SIGCONT')
+      const isWaiting = admissions.map((each) => each instanceof Promise)
+      expect(isWaiting).toEqual([false, false, false, true, true])
+      for (const each of admissions) await each
+    })
   })
 
   test('Redis holds no name of a user, a group or an address', async () => {
@@ -294,12 +518,17 @@ describe.skipIf(!hasRedis)('limits that replicas share', () => {
     })
 
     test('everything is refused, if that is configured', async () => {
-      const [one] = (await start(1, {}, 'refuse')) as [Replica]
+      const [one] = (await start(1, { user: { ...users, read: HUNDRED } }, 'refuse')) as [Replica]
       expect(await admit(one, 'ada')).toBe('allowed')
       await redis.kill()
       const message = 'the limits that Gatehouse shares with its replicas cannot be read'
-      expect(await admit(one, 'ada')).toBe(message)
-      expect([await admit(one, 'ada'), await address(one), await signIn(one)]).toEqual(
+      const outcomes: string[] = []
+      for (let i = 0; i < 9; i += 1) outcomes.push(await admit(one, 'ada'))
+      // What is not charged is at most a twentieth of what is left, until the failure is noticed.
+      const refused = outcomes.indexOf(message)
+      expect(refused).toBeLessThanOrEqual(4)
+      expect(outcomes.slice(refused)).toEqual(times(9 - refused, message))
+      expect([await admit(one, 'bob'), await address(one), await signIn(one)]).toEqual(
         times(3, message),
       )
     })
