@@ -130,17 +130,17 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   const ended = (): void => {
     open -= 1
   }
-  const stopBackground = (): void => {
+  const stopBackground = (): Promise<void> => {
     reloads?.stop()
     upstream.stop()
     streamExpiry.close()
     built.lockStore.close()
     void built.reviewClient.close()
     void built.accessReviewClient.close()
-    void built.sharedState.close()
     for (const signIn of signIns) signIn.close()
     built.pages?.close()
     frame.close()
+    return built.sharedState.close()
   }
 
   try {
@@ -212,7 +212,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
       close: (now) => shutdown.run(now),
     }
   } catch (error) {
-    stopBackground()
+    void stopBackground()
     await listener?.destroy()
     await stages.auditor.close()
     throw error

@@ -5,7 +5,8 @@
  * 2. after `delay`, the listener accepts no new connection; idle ones close, HTTP/2 gets GOAWAY
  * 3. until `gracePeriod` is over, running requests and streams continue
  * 4. at the deadline, the remaining streams are ended and connections closed
- * 5. upstream connections close, the audit log is flushed, and the probes close last
+ * 5. upstream connections close, the audit log is flushed, Redis gets what it does not know of yet, and the
+ *    probes close last
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -33,8 +34,8 @@ export interface ShutdownOptions {
   readonly auditor: Auditor
   /** Exchanges whose record is still open. */
   readonly openExchanges: () => number
-  /** File watchers, timers, JWKS refreshes. */
-  readonly stopBackground: () => void
+  /** File watchers, timers, JWKS refreshes. Resolves when Redis knows what this replica has admitted. */
+  readonly stopBackground: () => Promise<void>
   readonly log: Log
   /** Milliseconds. */
   readonly delay: number
@@ -44,6 +45,8 @@ export interface ShutdownOptions {
 const POLL_MS = 20
 /** How long streams may take to end before their sockets are destroyed: the rest of a frame, and its way. */
 const CUT_MS = 2 * FRAME_END_MS + 500
+/** How long Redis may take: `state.redis.timeout` may be longer than a process has for its end. */
+const STATE_MS = 1_000
 
 /** Creates the shutdown, which begins with the first call of `run`. */
 export function createShutdown(parts: ShutdownOptions): Shutdown {
@@ -63,9 +66,10 @@ export function createShutdown(parts: ShutdownOptions): Shutdown {
     }
     await listener.destroy()
     await untilIdle(parts, CUT_MS)
-    parts.stopBackground()
+    const stopped = parts.stopBackground()
     await parts.upstream.destroy()
     await parts.auditor.close()
+    await Promise.race([stopped, sleep(STATE_MS)])
     await parts.probes.close()
     log.info('stopped')
   }
