@@ -46,7 +46,7 @@ function started(attempts: Partial<typeof ATTEMPTS> = {}) {
   return {
     problems,
     /** @returns the status code */
-    async ask(username: string, password: string, address = '192.0.2.1'): Promise<number> {
+    ask: async (username: string, password: string, address = '192.0.2.1'): Promise<number> => {
       try {
         await signIn(username, password, address)
         return 201

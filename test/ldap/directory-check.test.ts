@@ -31,9 +31,9 @@ describe.skipIf(!hasSlapd)('a directory', () => {
   test.for([false, true])(
     'that accepts the service account works (StartTLS: %j)',
     async (startTLS) => {
-      const before = slapd.log().length
+      const before = (await slapd.log()).length
       await check({ startTLS, servers: [startTLS ? slapd.plainUrl : slapd.secureUrl] })
-      const log = slapd.log().slice(before)
+      const log = (await slapd.log()).slice(before)
       expect(log).toContain(`BIND dn="${slapd.bindDN}" mech=SIMPLE`)
       // Nothing is looked up.
       expect(log).not.toContain('SRCH')
@@ -41,7 +41,7 @@ describe.skipIf(!hasSlapd)('a directory', () => {
   )
 
   test('that rejects the service account is not tried at its other servers', async () => {
-    const before = slapd.log().length
+    const before = (await slapd.log()).length
     const servers = [gone, slapd.secureUrl, slapd.secureUrl]
     const failure = check({ servers }, { bindPassword: 'wrong' })
     await expect(failure).rejects.toBeInstanceOf(ServiceAccountRejected)
@@ -49,12 +49,7 @@ describe.skipIf(!hasSlapd)('a directory', () => {
       `${slapd.secureUrl} does not accept "${slapd.bindDN}" (LDAP result 49: InvalidCredentialsError); check bindPasswordFile`,
     )
     await expect(failure).rejects.toMatchObject({ retryAfter: 1_800_000 })
-    expect(
-      slapd
-        .log()
-        .slice(before)
-        .match(/BIND dn=/g),
-    ).toHaveLength(1)
+    expect((await slapd.log()).slice(before).match(/BIND dn=/g)).toHaveLength(1)
   })
 
   test('with a server that cannot be reached says which, and whether another one works', async () => {
@@ -67,9 +62,9 @@ describe.skipIf(!hasSlapd)('a directory', () => {
   })
 
   test('whose certificate is of another CA does not get the password', async () => {
-    const before = slapd.log().length
+    const before = (await slapd.log()).length
     const other = await createAuthority({ commonName: 'other' })
     await expect(check({}, { ca: other.certificatePem })).rejects.toThrow(/certificate/)
-    expect(slapd.log().slice(before)).not.toContain('BIND')
+    expect((await slapd.log()).slice(before)).not.toContain('BIND')
   })
 })

@@ -138,7 +138,7 @@ describe.skipIf(!hasSlapd)('a directory', () => {
   })
 
   test('a password is in no error, and none is tried after a refused attempt', async () => {
-    const before = slapd.log()
+    const before = await slapd.log()
     const refusing = directory().signIn('ada', 'typed secret', {
       ...UNCOUNTED,
       admit() {
@@ -146,7 +146,7 @@ describe.skipIf(!hasSlapd)('a directory', () => {
       },
     })
     await expect(refusing).rejects.toThrow('too many')
-    expect(slapd.log().slice(before.length)).not.toContain(`BIND dn="${personDN('ada')}"`)
+    expect((await slapd.log()).slice(before.length)).not.toContain(`BIND dn="${personDN('ada')}"`)
     const error: unknown = await signIn({}, 'ada', 'typed secret').catch((one: unknown) => one)
     expect(JSON.stringify([String(error), (error as Error).stack])).not.toContain('typed secret')
   })
@@ -193,9 +193,9 @@ describe.skipIf(!hasSlapd)('a directory', () => {
       }),
     ],
   ] as const)('%s: no user password is sent', async ([, overrides]) => {
-    const before = slapd.log().length
+    const before = (await slapd.log()).length
     await expect(signIn(await overrides())).rejects.toBeInstanceOf(DirectoryUnavailable)
-    expect(slapd.log().slice(before)).not.toContain('dn="uid=ada')
+    expect((await slapd.log()).slice(before)).not.toContain('dn="uid=ada')
   })
 })
 

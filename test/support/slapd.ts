@@ -1,7 +1,9 @@
 /** A real OpenLDAP server (Debian slapd) on loopback, with TLS, users, and groups in groups. */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -24,8 +26,11 @@ export interface TestDirectory {
   readonly bindDN: string
   readonly bindPassword: string
   readonly password: string
-  /** All that the server has logged: one line for each operation, never a password. */
-  readonly log: () => string
+  /**
+   * All that the server has logged of what was answered before the call: one line for each operation, never a
+   * password.
+   */
+  readonly log: () => Promise<string>
   stop(): Promise<void>
 }
 
@@ -136,13 +141,26 @@ access to * by dn.exact="cn=gatehouse,${BASE}" read by * none
     bindDN: `cn=gatehouse,${BASE}`,
     bindPassword: BIND_PASSWORD,
     password: PASSWORD,
-    log: () => log,
+    async log() {
+      const address = await touched(plain)
+      while (!log.includes(`ACCEPT from IP=${address} `)) await once(child.stderr, 'data')
+      return log
+    },
     async stop() {
       child.kill()
       await ended
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** Connects once, so that the log gets a line. @returns the address and port that the server logs */
+async function touched(port: number): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  const address = `127.0.0.1:${socket.localPort}`
+  socket.destroy()
+  return address
 }
 
 async function listening(port: number): Promise<void> {
