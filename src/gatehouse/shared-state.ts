@@ -147,7 +147,7 @@ function parseCA(text: string): Parsed<string> {
       fault: ['contains no certificate', 'provide the CA of the certificate of Redis in PEM'],
     }
   }
-  // Without the text between them: its changes are no reason to connect anew.
+  // Without the text between them: when only that text changes, nothing connects anew.
   if (broken < 0) return { value: blocks.join('\n') }
   const nth = `certificate ${broken + 1} of ${blocks.length}`
   return { fault: [`${nth} cannot be parsed`, 'provide the complete PEM certificate'] }

@@ -267,7 +267,7 @@ describe('probes', () => {
     const { status: code, text } = await probe('/metrics')
     expect(code).toBe(200)
     expect(text).toMatch(
-      /^gatehouse_requests_total\{verb="get",code="200",decision="allow"\} \d+$/m,
+      /^gatehouse_requests_total\{handler="kubernetes",verb="get",code="200",decision="allow"\} \d+$/m,
     )
     expect(text).not.toContain('very-special')
     expect(text).not.toContain('ada')
