@@ -4,6 +4,7 @@ import { SOURCE_ANNOTATION } from '../authentication/issued/issued.ts'
 import { createAttempts } from '../ldap/attempts.ts'
 import { DirectoryUnavailable } from '../ldap/connection.ts'
 import { DirectoryRefused, UserUnusable, type Directory } from '../ldap/directory.ts'
+import { createUserAttempts } from '../ldap/user-attempts.ts'
 import { StatusError } from '../status.ts'
 
 export interface DirectorySignInOptions {
@@ -12,6 +13,8 @@ export interface DirectorySignInOptions {
   readonly groupPrefix: string
   readonly attempts: {
     readonly perUser: number
+    /** One less than `perUser` if unset, and at least 1. */
+    readonly perUserAndAddress?: number | undefined
     readonly perAddress: number
     /** Milliseconds. */
     readonly window: number
@@ -62,12 +65,15 @@ export function createDirectorySignIn(
 ): DirectorySignIn {
   const { directory, guard, addressKey, onUnavailable, onUnusable, onLimit, onResult, now } =
     effects
-  const { perUser, perAddress, window } = attempts
-  const users = createAttempts({ max: perUser, window, maxKeys: MAX_KEYS })
+  const { perUser, perUserAndAddress = Math.max(1, perUser - 1), perAddress, window } = attempts
+  const perUserLimits = { perUser, perUserAndAddress, window, maxKeys: MAX_KEYS }
+  const users = createUserAttempts(perUserLimits)
+  // Counted like users, so that a refusal (429) does not say who exists; and apart from them, so that invented
+  // names cannot displace the attempts of users.
+  const unknown = createUserAttempts(perUserLimits)
   const addresses = createAttempts({ max: perAddress, window, maxKeys: MAX_KEYS })
 
-  function begin(counter: typeof users, key: string): () => void {
-    const undo = counter.begin(key, performance.now())
+  function counted(undo: (() => void) | undefined): () => void {
     if (undo !== undefined) return undo
     onLimit()
     throw new StatusError(
@@ -82,12 +88,17 @@ export function createDirectorySignIn(
     password: string,
     remoteAddress: string,
   ): Promise<Authentication> {
-    const undo = [begin(addresses, addressKey(remoteAddress))]
+    const address = addressKey(remoteAddress)
+    const undo = [counted(addresses.begin(address, performance.now()))]
     try {
       const found = await directory.signIn(username, password, {
         admit(dn) {
           // The directory's own key of the user: what was typed has many spellings.
-          undo.push(begin(users, dn.toLowerCase()))
+          const attempt =
+            dn === undefined
+              ? unknown.begin(asTyped(username), address, performance.now())
+              : users.begin(dn.toLowerCase(), address, performance.now())
+          undo.push(counted(attempt))
         },
         accepted() {
           for (const each of undo) each()
@@ -142,4 +153,9 @@ export function createDirectorySignIn(
       throw error
     }
   }
+}
+
+/** One key for spellings that a directory would take for the same name (RFC 4518, roughly). */
+function asTyped(username: string): string {
+  return username.normalize('NFKC').toLowerCase().trim().replaceAll(/\s+/g, ' ')
 }

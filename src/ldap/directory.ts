@@ -27,8 +27,11 @@ export interface Directory {
 
 /** Who learns how far a sign-in has come. */
 export interface Attempt {
-  /** The password is about to be tried for the user of this DN. Throws to refuse that. */
-  admit(dn: string): void
+  /**
+   * The password is about to be tried for the user of this DN; undefined when it will not be, because there is
+   * no such user, or several. Throws to refuse the attempt.
+   */
+  admit(dn: string | undefined): void
   /** The password is right, whatever follows. */
   accepted(): void
 }
@@ -77,8 +80,9 @@ export function createDirectory(
       const { server, client } = await openDirectory(options, current)
       try {
         const entry = await findUser(client, username, options)
+        attempt.admit(typeof entry === 'string' ? undefined : entry.dn)
+        if (typeof entry === 'string') throw new DirectoryRefused(entry)
         const { dn } = entry
-        attempt.admit(dn)
         await checkPassword(dn, password, await connectServer(server, options, current))
         attempt.accepted()
         // Not before: what is wrong with a user is nothing for a client without the password.
@@ -112,37 +116,36 @@ function checkTyped(username: string, password: string): void {
   }
 }
 
+/** @returns the entry, or why there is none */
 async function findUser(
   client: LdapClient,
   typed: string,
   { users: { baseDN, filter, usernameAttribute, uidAttribute } }: DirectoryOptions,
-): Promise<Entry> {
+): Promise<Entry | string> {
   const found = client.search({
     baseDN,
     filter: filter.replaceAll('{username}', () => Filter.escape(typed)),
     attributes: [usernameAttribute, ...(uidAttribute === undefined ? [] : [uidAttribute])],
     sizeLimit: 2,
   })
-  const [entry, ...others] = await all(found, () => {
-    // Perhaps of one that the server has sent: it would send no more.
-    throw new DirectoryRefused('the directory has several such users')
-  })
-  if (entry === undefined) throw new DirectoryRefused('the directory has no such user')
-  if (others.length > 0) throw new DirectoryRefused('the directory has several such users')
-  if (entry.dn === '') throw new DirectoryRefused('the user has an empty DN')
-  return entry
+  const entries = await all(found)
+  // Of a search that was cut off, even one entry may be one of several.
+  if (entries === 'cut off' || entries.length > 1) return 'the directory has several such users'
+  const [entry] = entries
+  if (entry === undefined) return 'the directory has no such user'
+  return entry.dn === '' ? 'the user has an empty DN' : entry
 }
 
-/** Collects what a search finds; `onCutOff` throws for one with more entries than a limit allows. */
-async function all(found: AsyncIterable<Entry>, onCutOff: () => never): Promise<readonly Entry[]> {
+/** Collects what a search finds, if it is all that there is. */
+async function all(found: AsyncIterable<Entry>): Promise<readonly Entry[] | 'cut off'> {
   const entries: Entry[] = []
   try {
     for await (const entry of found) entries.push(entry)
+    return entries
   } catch (error) {
-    if (error instanceof SizeLimitExceededError) onCutOff()
+    if (error instanceof SizeLimitExceededError) return 'cut off'
     throw error
   }
-  return entries
 }
 
 function identityOf(
@@ -198,7 +201,7 @@ async function groupsOf(
   return [...names]
 }
 
-function groupsWith(
+async function groupsWith(
   client: LdapClient,
   member: string,
   { baseDN, memberAttribute, nameAttribute, nested }: NonNullable<DirectoryOptions['groups']>,
@@ -207,13 +210,14 @@ function groupsWith(
     nested === 'activeDirectory'
       ? new ExtensibleFilter({ matchType: memberAttribute, rule: IN_CHAIN, value: member })
       : new EqualityFilter({ attribute: memberAttribute, value: member })
-  const found = client.search({ baseDN, filter, attributes: [nameAttribute], pageSize: PAGE_SIZE })
-  return all(found, () => {
-    // A group that is not known could be one that a rule denies.
-    throw new UserUnusable(
-      'the directory cut off the search for groups (LDAP result 4): raise the size limit of the service account',
-    )
-  })
+  const entries = await all(
+    client.search({ baseDN, filter, attributes: [nameAttribute], pageSize: PAGE_SIZE }),
+  )
+  if (entries !== 'cut off') return entries
+  // A group that is not known could be one that a rule denies.
+  throw new UserUnusable(
+    'the directory cut off the search for groups (LDAP result 4): raise the size limit of the service account',
+  )
 }
 
 function oneValue(entry: Entry, attribute: string): string {

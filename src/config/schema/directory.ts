@@ -88,7 +88,11 @@ export const directory = z
     groupPrefix: prefix('begins the names of its groups, which no other source may give'),
     attempts: z
       .strictObject({
-        perUser: count('failed passwords of one user', 1_000).default(3),
+        perUser: count('failed passwords of one user, from all addresses', 1_000).default(3),
+        perUserAndAddress: count(
+          'failed passwords of one user from one address. If unset, one less than perUser, and at least 1',
+          1_000,
+        ).optional(),
         perAddress: count('failed sign-ins of one address', 10_000).default(20),
         window: duration('the period in which they are counted').default(1_800_000),
       })
