@@ -24,7 +24,7 @@ import { quote } from '../authentication/quote.ts'
 import { valueAt, type Path } from '../config/path.ts'
 import { addressKey } from '../limits/address-key.ts'
 import { reportIssuingCA } from './certificate-report.ts'
-import type { SignInKind } from './sign-in-kind.ts'
+import type { AuthenticationOptions, SignInKind } from './sign-in-kind.ts'
 
 const MAX_TRACKED_USERS = 20_000
 
@@ -198,6 +198,17 @@ function secretsAt(secrets: readonly DirectorySecrets[], i: number): DirectorySe
   const found = secrets[i]
   if (found === undefined) throw new Error('the files of the directory have not been loaded')
   return found
+}
+
+/** The prefixes of the names that the directories give to users and groups. */
+export function directoryPrefixes(
+  options: AuthenticationOptions['issuedCertificates'],
+): Readonly<Record<'username' | 'groups', readonly string[]>> {
+  const directories = options?.directories ?? []
+  return {
+    username: directories.map(({ usernamePrefix }) => usernamePrefix),
+    groups: directories.map(({ groupPrefix }) => groupPrefix),
+  }
 }
 
 /** Names with the prefix of a directory are of its users alone. */

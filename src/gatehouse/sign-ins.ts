@@ -32,7 +32,7 @@ import {
   findUnusedOptions,
   warnOfAccess,
 } from './issuer-checks.ts'
-import { issuedCertificates } from './issued-certificates.ts'
+import { directoryPrefixes, issuedCertificates } from './issued-certificates.ts'
 import {
   startReloadable,
   type LoadedPart,
@@ -140,6 +140,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
     const options = authentication && {
       issuers,
       certificatePrefixes: certificatePrefixes(authentication.x509),
+      directoryPrefixes: directoryPrefixes(authentication.issuedCertificates),
       serviceAccountIssuers: authentication.serviceAccounts?.issuers ?? [],
     }
     const { methods = [], pages } = reading.configuration?.signIn ?? {}

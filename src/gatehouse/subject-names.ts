@@ -5,6 +5,7 @@ import type { SubjectNames } from '../authorization/rules/findings/subjects.ts'
 import type { ConfigurationReading } from '../config/load.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
+import { directoryPrefixes } from './issued-certificates.ts'
 
 /**
  * Which names users can have, by the files as they are now; undefined while these have problems, which
@@ -21,14 +22,17 @@ export function readSubjectNames({
     const issuers = file === undefined ? [] : loadAuthenticationConfiguration(file).issuers
     const mappings = issuers.map(({ claimMappings }) => claimMappings)
     const certificates = certificatePrefixes(configuration.authentication.x509)
+    const directories = directoryPrefixes(configuration.authentication.issuedCertificates)
     return {
       userPrefixes: [
         ...mappings.map(({ username }) => username.prefix),
         ...certificates.username.filter((prefix) => prefix !== ''),
+        ...directories.username,
       ],
       groupPrefixes: [
         ...mappings.flatMap((mapping) => mapping.groups?.prefix ?? []),
         ...certificates.groups.filter((prefix) => prefix !== ''),
+        ...directories.groups,
       ],
       hasCertificates: [...certificates.username, ...certificates.groups].includes(''),
       ...withServiceAccounts(configuration, { systemUsers: users, systemGroups: groups }),

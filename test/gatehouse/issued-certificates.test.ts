@@ -9,7 +9,7 @@ import { stringify } from 'yaml'
 
 import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
 import { formatKubeconfig } from '../../dev/parts/kubeconfig.ts'
-import { formatProblem, ConfigError } from '../../src/config/problem.ts'
+import { ConfigError, formatProblem, type ConfigProblem } from '../../src/config/problem.ts'
 import { checkAll } from '../../src/gatehouse/load.ts'
 import { ALLOW_ALL, SECRET } from '../support/gatehouse.ts'
 import { base64, certificateUser } from '../support/kubeconfig-user.ts'
@@ -19,12 +19,20 @@ let folder = ''
 let issuing: Authority
 let clients: Authority
 let upstream: Authority
+let partners: Authority
+let others: Authority
 let pair: KeyPair
 
 beforeAll(async () => {
-  const names = ['issuing', 'clients', 'upstream']
+  const names = ['issuing', 'clients', 'upstream', 'partners', 'others']
   const made = await Promise.all(names.map((commonName) => createAuthority({ commonName })))
-  ;[issuing, clients, upstream] = made as [Authority, Authority, Authority]
+  ;[issuing, clients, upstream, partners, others] = made as [
+    Authority,
+    Authority,
+    Authority,
+    Authority,
+    Authority,
+  ]
   pair = await upstream.issue({ commonName: 'g', dnsNames: ['g.example'], usages: ['server'] })
 })
 beforeEach(async () => {
@@ -37,17 +45,38 @@ interface Given {
   readonly key?: string
   readonly members?: Readonly<Record<string, unknown>>
   readonly clientCA?: string
+  readonly x509?: object
+  /** `authentication.issuers` */
+  readonly issuers?: readonly object[]
+  readonly rules?: object
 }
 
 /** The problems, without the path of the folder. */
 async function problems(given: Given): Promise<readonly string[]> {
+  try {
+    await warnings(given)
+    return []
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return texts(error.problems)
+  }
+}
+
+function texts(problems: readonly ConfigProblem[]): readonly string[] {
+  return problems.map((problem) => formatProblem(problem).replaceAll(`${folder}/`, ''))
+}
+
+/** @throws ConfigError */
+async function warnings(given: Given): Promise<readonly string[]> {
   const files = {
     'issuing-ca.crt': given.ca ?? issuing.certificatePem,
     'issuing-ca.key': given.key ?? issuing.keyPem,
     'client-ca.crt': given.clientCA ?? clients.certificatePem,
+    'partner-ca.crt': partners.certificatePem,
+    'other-ca.crt': others.certificatePem,
     'serving.crt': pair.certificatePem,
     'serving.key': pair.keyPem,
-    'rules.yaml': stringify(ALLOW_ALL),
+    'rules.yaml': stringify(given.rules ?? ALLOW_ALL),
     'authentication.yaml': stringify({
       apiVersion: 'apiserver.config.k8s.io/v1',
       kind: 'AuthenticationConfiguration',
@@ -71,7 +100,8 @@ async function problems(given: Given): Promise<readonly string[]> {
       listener: { tls: { certFile: 'serving.crt', privateKeyFile: 'serving.key' } },
       authentication: {
         configFile: 'authentication.yaml',
-        x509: { clientCAFile: 'client-ca.crt' },
+        x509: given.x509 ?? { clientCAFile: 'client-ca.crt' },
+        issuers: given.issuers ?? [],
         issuedCertificates: {
           caFile: 'issuing-ca.crt',
           privateKeyFile: 'issuing-ca.key',
@@ -86,15 +116,9 @@ async function problems(given: Given): Promise<readonly string[]> {
   }
   for (const [name, text] of Object.entries(files))
     await writeFile(join(folder, name), text, SECRET)
-  try {
-    checkAll(join(folder, 'gatehouse.yaml'), {
-      inCluster: { host: '', port: '', folder: '' },
-    })
-    return []
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    return error.problems.map((problem) => formatProblem(problem).replaceAll(`${folder}/`, ''))
-  }
+  return texts(
+    checkAll(join(folder, 'gatehouse.yaml'), { inCluster: { host: '', port: '', folder: '' } }),
+  )
 }
 
 test('a CA of Gatehouse alone is accepted', async () => {
@@ -178,4 +202,86 @@ test.for<readonly [what: string, given: () => Given, expected: RegExp]>([
   ['an age of a year', () => ({ members: { maxSignInAge: '590h' } }), /is not between 5m and 168h/],
 ])('%s is a problem', async ([, given, expected]) => {
   expect(await problems(given())).toContainEqual(expect.stringMatching(expected))
+})
+
+const directoryOf = (name: string, usernamePrefix: string, groupPrefix = `${name}:`) => ({
+  ...{ name, usernamePrefix, groupPrefix, servers: [`ldaps://${name}`] },
+  ...{ caFile: 'client-ca.crt', bindDN: 'cn=gatehouse', bindPasswordFile: 'issuing-ca.key' },
+  users: { baseDN: 'dc=example' },
+})
+
+test('two directories whose names could be the same are refused', async () => {
+  // The user "b:eve" of the first would have the name of "eve" of the second.
+  const directories = [
+    directoryOf('one', 'ldap:'),
+    directoryOf('two', 'ldap:b:'),
+    directoryOf('three', 'three:', 'one:'),
+  ]
+  expect(await problems({ members: { directories } })).toEqual([
+    expect.stringContaining(
+      'directories[1].usernamePrefix: "ldap:b:", with which its names begin, overlaps with "ldap:" of directories[0] (choose another prefix)',
+    ),
+    expect.stringContaining(
+      'directories[2].groupPrefix: "one:", with which its names begin, overlaps with "one:" of directories[0] (choose another prefix)',
+    ),
+  ])
+  expect(await problems({ members: { directories: directories.slice(0, 1) } })).toEqual([])
+})
+
+test('names of a directory that could be those of a client CA are refused', async () => {
+  const directories = [directoryOf('one', 'partner:ldap:'), directoryOf('two', 'two:', 'spiffe')]
+  const authorities = [
+    { caFile: 'partner-ca.crt', usernamePrefix: 'partner:', groupPrefix: 'spiffe:' },
+    { caFile: 'other-ca.crt', usernameFrom: 'spiffeID', trustDomain: 'one.example' },
+  ]
+  const x509 = { clientCAFile: 'client-ca.crt', authorities }
+  expect(await problems({ members: { directories }, x509 })).toEqual([
+    expect.stringContaining(
+      'directories[0].usernamePrefix: "partner:ldap:", with which its names begin, overlaps with "partner:" of authorities[0] (',
+    ),
+    expect.stringContaining(
+      'directories[1].groupPrefix: "spiffe", with which its names begin, overlaps with "spiffe:" of authorities[0] (',
+    ),
+  ])
+  expect(
+    await problems({ members: { directories: [directoryOf('one', 'spiffe:')] }, x509 }),
+  ).toEqual([
+    expect.stringMatching(/directories\[0\]\.usernamePrefix: .*"spiffe:\/\/one.example\/" of auth/),
+  ])
+})
+
+test('names of an issuer that could be those of a directory are refused', async () => {
+  const overlapping = [
+    'authentication.yaml:11:9: jwt[0].claimMappings.username.prefix: "oidc:" overlaps with "oidc:b:", with which user names of a directory in gatehouse.yaml begin (set a prefix, or another one for the directory)',
+  ]
+  for (const sharesNames of [false, true]) {
+    const issuers = [{ url: ISSUER, sharesNames }]
+    const found = (prefix: string) =>
+      problems({ members: { directories: [directoryOf('one', prefix)] }, issuers })
+    expect(await found('oidc:b:')).toEqual(overlapping)
+    expect(await found('oidc')).toHaveLength(1)
+    expect(await found('ldap:')).toEqual([])
+  }
+})
+
+test('rules may name users and groups of a directory, and other names are probably a mistake', async () => {
+  const found = (user: string, group: string) =>
+    warnings({
+      members: { directories: [directoryOf('one', 'ldap:')] },
+      x509: {
+        authorities: [{ caFile: 'partner-ca.crt', usernamePrefix: 'p:', groupPrefix: 'p:' }],
+      },
+      rules: {
+        ...ALLOW_ALL,
+        rules: ALLOW_ALL.rules.map((rule) => ({
+          ...rule,
+          subjects: { users: [user], groups: [group] },
+        })),
+      },
+    })
+  expect(await found('ldap:ada', 'one:developers')).toEqual([])
+  expect(await found('ada', 'developers')).toEqual([
+    expect.stringContaining('did you mean "oidc:ada" or "p:ada" or "ldap:ada"?'),
+    expect.stringContaining('did you mean "p:developers" or "one:developers"?'),
+  ])
 })

@@ -10,10 +10,16 @@ import { prefixOfNames } from './expression-prefix.ts'
 export interface IssuerOptions {
   readonly issuers: Configuration['authentication']['issuers']
   /** The prefixes of names in client certificates, `''` among them for names without one. */
-  readonly certificatePrefixes: Readonly<Record<'username' | 'groups', readonly string[]>>
+  readonly certificatePrefixes: Readonly<Record<NameField, readonly string[]>>
+  /** The prefixes of names in directories, which no issuer shares. */
+  readonly directoryPrefixes?: Readonly<Record<NameField, readonly string[]>>
   /** Whose tokens the API server reviews; an issuer here must not be one of them. */
   readonly serviceAccountIssuers?: readonly string[]
 }
+
+const NAMES = { username: 'user names', groups: 'groups' } as const
+type NameField = keyof typeof NAMES
+const NAME_FIELDS: readonly NameField[] = ['username', 'groups']
 
 interface Source {
   readonly url: string
@@ -24,64 +30,91 @@ interface Source {
 }
 
 /**
- * Checks the prefixes of each issuer against those of the others and of client certificates. Names in
- * certificates without a prefix may be any but those of an issuer, which are refused. Two prefixes overlap if one begins with the other: with `a:` and `a:b:`, the user
- * `b:ada` of the first issuer is the user `ada` of the second. User names and groups are two name spaces.
- * Of an expression, the prefix is what all of its names are known to begin with.
+ * Checks the prefixes of each issuer against those of the others, of client certificates and of directories.
+ * Names in certificates without a prefix may be any but those of an issuer, which are refused. Two prefixes
+ * overlap if one begins with the other: with `a:` and `a:b:`, the user `b:ada` of the first issuer is the user
+ * `ada` of the second. User names and groups are two name spaces. Of an expression, the prefix is what all of
+ * its names are known to begin with.
  */
 export function checkNames(
   reading: DocumentReading<unknown>,
   expressions: Expressions,
-  { issuers, certificatePrefixes }: IssuerOptions,
+  options: IssuerOptions,
 ): ConfigProblem[] {
-  const sharing = new Set(issuers.flatMap(({ url, sharesNames }) => (sharesNames ? [url] : [])))
-  return (['username', 'groups'] as const).flatMap((field) => {
+  const sharing = new Set(
+    options.issuers.flatMap(({ url, sharesNames }) => (sharesNames ? [url] : [])),
+  )
+  return NAME_FIELDS.flatMap((field) => {
     const sources = sourcesOf(reading.raw, field, expressions)
-    const names = field === 'username' ? 'user names' : 'groups'
     return sources.flatMap((source, i) => {
-      const { url, prefix, path, isExpression } = source
-      const fix = isExpression
-        ? 'begin the expression with a prefix, such as "oidc:" + claims.sub'
-        : 'set a prefix'
-      const problems: ConfigProblem[] = []
-      const isShared = sharing.has(url)
-      const taken = isShared ? undefined : takenPrefix(prefix, certificatePrefixes[field])
-      if (taken !== undefined && taken !== '') {
-        problems.push(
-          reading.problem(
-            path,
-            `${JSON.stringify(prefix)} overlaps with ${JSON.stringify(taken)}, with which ${names} of client certificates begin`,
-            `${fix}, or accept it with sharesNames: true in authentication.issuers of gatehouse.yaml`,
-          ),
-        )
-      }
-      if (taken === '') {
-        problems.push(
-          reading.problem(
-            path,
-            `${isExpression ? 'begins with no constant prefix' : 'is empty'}, so ${names} of this issuer may be those of client certificates`,
-            `${fix}, or accept it with sharesNames: true in authentication.issuers of gatehouse.yaml`,
-          ),
-        )
-      }
-      const other = sources
-        .slice(0, i)
-        .find((one) => overlaps(prefix, one.prefix) && !(isShared && sharing.has(one.url)))
-      if (other !== undefined) {
-        problems.push(
-          reading.problem(
-            path,
-            `${JSON.stringify(prefix)} overlaps with the prefix ${JSON.stringify(other.prefix)} of ${other.url}, so ${names} of both issuers may be the same`,
-            `${fix}, with which no other begins, or accept it with sharesNames: true for both in authentication.issuers of gatehouse.yaml`,
-          ),
-        )
-      }
-      return problems
+      const isShared = sharing.has(source.url)
+      const others = sources.slice(0, i).filter(({ url }) => !(isShared && sharing.has(url)))
+      const found = [
+        ...(isShared ? [] : findInCertificates(source, field, options)),
+        ...findInDirectories(source, field, isShared, options),
+        ...findInIssuers(source, field, others),
+      ]
+      return found.map(({ message, fix }) => reading.problem(source.path, message, fix))
     })
   })
 }
 
-function sourcesOf(raw: unknown, field: 'username' | 'groups', expressions: Expressions): Source[] {
+interface Overlap {
+  readonly message: string
+  readonly fix: string
+}
+
+function findInCertificates(
+  source: Source,
+  field: NameField,
+  { certificatePrefixes }: IssuerOptions,
+): readonly Overlap[] {
+  const { prefix, isExpression } = source
+  const taken = takenPrefix(prefix, certificatePrefixes[field])
+  if (taken === undefined) return []
+  const fix = `${fixOf(source)}, or accept it with sharesNames: true in authentication.issuers of gatehouse.yaml`
+  const message =
+    taken === ''
+      ? `${isExpression ? 'begins with no constant prefix' : 'is empty'}, so ${NAMES[field]} of this issuer may be those of client certificates`
+      : `${JSON.stringify(prefix)} overlaps with ${JSON.stringify(taken)}, with which ${NAMES[field]} of client certificates begin`
+  return [{ message, fix }]
+}
+
+function findInDirectories(
+  source: Source,
+  field: NameField,
+  isShared: boolean,
+  { directoryPrefixes }: IssuerOptions,
+): readonly Overlap[] {
+  const { prefix } = source
+  // Names of users who share theirs may be any but those of a directory, which are refused.
+  if (isShared && prefix === '') return []
+  const taken = takenPrefix(prefix, directoryPrefixes?.[field] ?? [])
+  if (taken === undefined) return []
+  const message = `${JSON.stringify(prefix)} overlaps with ${JSON.stringify(taken)}, with which ${NAMES[field]} of a directory in gatehouse.yaml begin`
+  return [{ message, fix: `${fixOf(source)}, or another one for the directory` }]
+}
+
+function findInIssuers(
+  source: Source,
+  field: NameField,
+  others: readonly Source[],
+): readonly Overlap[] {
+  const { prefix } = source
+  const other = others.find((one) => overlaps(prefix, one.prefix))
+  if (other === undefined) return []
+  const message = `${JSON.stringify(prefix)} overlaps with the prefix ${JSON.stringify(other.prefix)} of ${other.url}, so ${NAMES[field]} of both issuers may be the same`
+  const fix = `${fixOf(source)}, with which no other begins, or accept it with sharesNames: true for both in authentication.issuers of gatehouse.yaml`
+  return [{ message, fix }]
+}
+
+function fixOf({ isExpression }: Source): string {
+  return isExpression
+    ? 'begin the expression with a prefix, such as "oidc:" + claims.sub'
+    : 'set a prefix'
+}
+
+function sourcesOf(raw: unknown, field: NameField, expressions: Expressions): Source[] {
   const jwt = valueAt(raw, ['jwt'])
   if (!Array.isArray(jwt)) return []
   return jwt.flatMap((_, i): Source[] => {

@@ -1,6 +1,7 @@
 /** Checks of `authentication.x509` that concern more than one field. */
 import { valueAt, type Path } from '../path.ts'
 import { has, type AddProblem } from './add-problem.ts'
+import { authorityPrefixes, overlapOf, PREFIX_FIELDS } from './overlapping-prefixes.ts'
 
 export function checkClientCertificates(raw: object, add: AddProblem): void {
   const field: Path = ['authentication', 'x509']
@@ -31,9 +32,7 @@ export function checkClientCertificates(raw: object, add: AddProblem): void {
       add([...at('groupMappings'), j], 'matches nobody', fix)
     })
   })
-  checkPrefixes(list, (i, name, message, fix) => {
-    add([...field, 'authorities', i, name], message, fix)
-  })
+  checkPrefixes(raw, [...field, 'authorities'], add)
 }
 
 /** The API server, or something behind it, must not read what names users to Gatehouse. */
@@ -63,28 +62,16 @@ function namesAt(raw: object, field: Path): readonly string[] {
   return names.filter((name) => typeof name === 'string').map((name) => name.toLowerCase())
 }
 
-/** With prefixes that overlap, a user of one CA could have the name of a user of another one. */
-function checkPrefixes(
-  authorities: readonly unknown[],
-  add: (i: number, field: string, message: string, fix: string) => void,
-): void {
-  for (const field of ['usernamePrefix', 'groupPrefix']) {
-    const prefixes = authorities.map((authority) => {
-      const prefix = valueAt(authority, [field])
-      const text = typeof prefix === 'string' ? prefix : ''
-      const domain = valueAt(authority, ['trustDomain'])
-      const isId = field === 'usernamePrefix' && typeof domain === 'string'
-      return isId ? `${text}spiffe://${domain}/` : text
-    })
-    prefixes.forEach((prefix, i) => {
-      const j = prefixes
-        .slice(0, i)
-        .findIndex(
-          (other) => other !== '' && (other.startsWith(prefix) || prefix.startsWith(other)),
-        )
-      if (prefix === '' || j < 0) return
-      const message = `${JSON.stringify(prefix)}, with which its names begin, overlaps with ${JSON.stringify(prefixes[j])} of authorities[${j}]`
-      add(i, field, message, 'choose another prefix, or put the CAs into one file')
+function checkPrefixes(raw: object, authorities: Path, add: AddProblem): void {
+  for (const field of PREFIX_FIELDS) {
+    authorityPrefixes(raw, field).forEach((own, i, all) => {
+      const message = overlapOf(own, all.slice(0, i))
+      if (message === undefined) return
+      add(
+        [...authorities, i, field],
+        message,
+        'choose another prefix, or put the CAs into one file',
+      )
     })
   }
 }

@@ -1,6 +1,12 @@
 /** Checks of `authentication.issuedCertificates` that concern more than one field. */
 import { valueAt, type Path } from '../path.ts'
 import { addRepeated, has, type AddProblem } from './add-problem.ts'
+import {
+  authorityPrefixes,
+  directoryPrefixes,
+  overlapOf,
+  PREFIX_FIELDS,
+} from './overlapping-prefixes.ts'
 
 const PATH: Path = ['authentication', 'issuedCertificates']
 
@@ -48,4 +54,15 @@ function checkDirectories(raw: object, add: AddProblem): void {
       add([...list, i, 'servers', j], `does not begin with ${scheme}`, fix)
     }
   })
+  checkPrefixes(raw, list, add)
+}
+
+/** Those of issuers are checked with `authentication.configFile`. */
+function checkPrefixes(raw: object, directories: Path, add: AddProblem): void {
+  for (const field of PREFIX_FIELDS) {
+    directoryPrefixes(raw, field).forEach((own, i, all) => {
+      const message = overlapOf(own, [...authorityPrefixes(raw, field), ...all.slice(0, i)])
+      if (message !== undefined) add([...directories, i, field], message, 'choose another prefix')
+    })
+  }
 }
