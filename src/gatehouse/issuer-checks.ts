@@ -1,12 +1,14 @@
 /** Checks gatehouse.yaml against the issuers of `authentication.configFile`. */
 import type { AuthenticationConfiguration } from '../authentication/oidc/authentication-config.ts'
 import { secretFiles } from '../authentication/oidc/issuer-access.ts'
+import { findDropped } from '../authorization/rules/findings/subjects.ts'
 import type { Source } from '../config/document.ts'
 import { readableByOthers } from '../config/file-access.ts'
 import type { Path } from '../config/path.ts'
 import { fileProblem, type ConfigProblem } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
 import { commandLineAudiences } from '../sign-in/discovery-document.ts'
+import { groupNamesOf } from './subject-names.ts'
 
 /** Entries of `authentication.issuers` that do nothing. */
 export function findUnusedOptions(
@@ -106,6 +108,21 @@ export function findUnpublished(
     if (commandLineAudiences(issuer, pages).length === 1) return []
     const message = `gatehouse login does not offer ${url}: it has several audiences`
     return [source.problem(['signIn'], message, 'list it in signIn.methods with its clientID')]
+  })
+}
+
+/** Groups of administrators that `allowedGroups` leaves out: nobody can set a lock by them. */
+export function warnOfAdministrators(
+  { authentication, locks }: Configuration,
+  { issuers }: AuthenticationConfiguration,
+  source: Source,
+): ConfigProblem[] {
+  const names = groupNamesOf(authentication, issuers)
+  return locks.administrators.groups.flatMap((group, i) => {
+    const found = findDropped(group, names)
+    if (found === undefined) return []
+    const path: Path = ['locks', 'administrators', 'groups', i]
+    return [source.problem(path, found.message, found.fix)]
   })
 }
 

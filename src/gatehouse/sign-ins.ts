@@ -31,6 +31,7 @@ import {
   findUnusedMethods,
   findUnusedOptions,
   warnOfAccess,
+  warnOfAdministrators,
 } from './issuer-checks.ts'
 import { directoryPrefixes, issuedCertificates } from './issued-certificates.ts'
 import {
@@ -167,6 +168,9 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
           ...unusedOptions(configuration),
           ...findUnpublished({ methods, pages }, configuration, reading.source),
           ...warnOfAccess(issuers, configuration),
+          ...(reading.configuration === undefined
+            ? []
+            : warnOfAdministrators(reading.configuration, configuration, reading.source)),
         ],
       }),
     }

@@ -1,7 +1,10 @@
 /** The names that users can have, for findings about rules that name nobody. */
-import { loadAuthenticationConfiguration } from '../authentication/oidc/authentication-config.ts'
+import {
+  loadAuthenticationConfiguration,
+  type Issuer,
+} from '../authentication/oidc/authentication-config.ts'
 import { certificatePrefixes } from '../authentication/x509/client-ca.ts'
-import type { SubjectNames } from '../authorization/rules/findings/subjects.ts'
+import type { GroupNames, SubjectNames } from '../authorization/rules/findings/subjects.ts'
 import type { ConfigurationReading } from '../config/load.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Configuration } from '../config/schema.ts'
@@ -16,30 +19,47 @@ export function readSubjectNames({
   fileAt,
 }: ConfigurationReading): SubjectNames | undefined {
   if (configuration === undefined) return undefined
-  const { users, groups } = configuration.authentication.systemIdentities
+  const { authentication } = configuration
+  const { users, groups } = authentication.systemIdentities
   const file = fileAt(['authentication', 'configFile'])
   try {
     const issuers = file === undefined ? [] : loadAuthenticationConfiguration(file).issuers
-    const mappings = issuers.map(({ claimMappings }) => claimMappings)
-    const certificates = certificatePrefixes(configuration.authentication.x509)
-    const directories = directoryPrefixes(configuration.authentication.issuedCertificates)
+    const certificates = certificatePrefixes(authentication.x509)
+    const directories = directoryPrefixes(authentication.issuedCertificates)
     return {
       userPrefixes: [
-        ...mappings.map(({ username }) => username.prefix),
+        ...issuers.map(({ claimMappings }) => claimMappings.username.prefix),
         ...certificates.username.filter((prefix) => prefix !== ''),
         ...directories.username,
       ],
-      groupPrefixes: [
-        ...mappings.flatMap((mapping) => mapping.groups?.prefix ?? []),
-        ...certificates.groups.filter((prefix) => prefix !== ''),
-        ...directories.groups,
-      ],
-      hasCertificates: [...certificates.username, ...certificates.groups].includes(''),
+      ...groupNamesOf(authentication, issuers),
       ...withServiceAccounts(configuration, { systemUsers: users, systemGroups: groups }),
     }
   } catch (error) {
     if (error instanceof ConfigError) return undefined
     throw error
+  }
+}
+
+/** Which groups users can have, `system:` names aside. */
+export function groupNamesOf(
+  { x509, issuedCertificates, issuers: options }: Configuration['authentication'],
+  issuers: readonly Issuer[],
+): Pick<SubjectNames, 'groupSources' | 'hasCertificates'> {
+  const certificates = certificatePrefixes(x509)
+  const ofIssuers = issuers.flatMap(({ url, claimMappings: { groups } }): GroupNames[] => {
+    if (groups === undefined) return []
+    const allowed = options.find((one) => one.url === url)?.allowedGroups
+    const filter = allowed === undefined ? undefined : { issuer: url, allowed }
+    return [{ prefix: groups.prefix, filter }]
+  })
+  const others = [
+    ...directoryPrefixes(issuedCertificates).groups,
+    ...certificates.groups.filter((prefix) => prefix !== ''),
+  ]
+  return {
+    groupSources: [...ofIssuers, ...others.map((prefix) => ({ prefix, filter: undefined }))],
+    hasCertificates: [...certificates.username, ...certificates.groups].includes(''),
   }
 }
 

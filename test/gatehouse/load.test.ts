@@ -822,3 +822,53 @@ test('a subject of the rules without the prefix of any issuer is warned of', asy
     ),
   ])
 })
+
+describe('of a group that allowedGroups leaves out', () => {
+  beforeEach(async () => {
+    await configure(
+      'x509: { clientCAFile: ca.crt }',
+      `configFile: authentication.yaml
+  issuers: [{ url: https://issuer.example, allowedGroups: ['oidc:dev'] }]
+  issuedCertificates:
+    caFile: issuing.crt
+    privateKeyFile: issuing.key
+    directories:
+      - name: company
+        servers: [ldaps://ldap.example]
+        caFile: ca.crt
+        bindDN: cn=gatehouse
+        bindPasswordFile: issuing.key
+        users: { baseDN: dc=example }
+        usernamePrefix: 'ldap:'
+        groupPrefix: 'ldap:'
+locks:
+  administrators: { groups: ['oidc:dev', 'oidc:on-call', 'ldap:on-call'] }`,
+    )
+    const issuing = await createAuthority({ commonName: 'issuing' })
+    await writeFile(at('issuing.crt'), issuing.certificatePem)
+    await writeFile(at('issuing.key'), issuing.keyPem, SECRET)
+    const mapping = { claim: 'sub', prefix: 'oidc:' }
+    const issuer = { url: 'https://issuer.example', audiences: ['kubernetes'] }
+    await writeFile(
+      at('authentication.yaml'),
+      stringify({
+        apiVersion: 'apiserver.config.k8s.io/v1',
+        kind: 'AuthenticationConfiguration',
+        jwt: [{ issuer, claimMappings: { username: mapping, groups: mapping } }],
+      }),
+    )
+    const [rule] = ALLOW_ALL.rules
+    const subjects = { users: ['ldap:ada'], groups: ['oidc:dev', 'oidc:ops', 'ldap:ops'] }
+    const rules = [{ ...rule, subjects }]
+    await writeFile(at('rules.yaml'), stringify({ ...ALLOW_ALL, rules }))
+  })
+
+  test('an allow rule and an administrator of locks are warned of, and names of directories are not', () => {
+    const left = (group: string) =>
+      `allowedGroups of https://issuer.example leaves out "${group}": no user has it here`
+    expect(problems().filter((text) => !text.includes('discovery'))).toEqual([
+      expect.stringContaining(`rules[0].subjects.groups[1]: ${left('oidc:ops')}`),
+      expect.stringContaining(`locks.administrators.groups[1]: ${left('oidc:on-call')}`),
+    ])
+  })
+})

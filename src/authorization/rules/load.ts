@@ -11,14 +11,14 @@ import { impersonationAttributes } from '../impersonation-attributes.ts'
 import { compileRules } from './compile.ts'
 import type { RulesDocument } from './findings/finding.ts'
 import { findProblems, warnOfRules } from './findings/rules.ts'
-import { findSubjects, type SubjectNames } from './findings/subjects.ts'
+import { findDroppedGroups, findSubjects, type SubjectNames } from './findings/subjects.ts'
 import { rulesSchema, type RuleTest } from './schema.ts'
 
 export interface LoadedRules {
   readonly authorize: Authorizer
   /** Rules that load but may not do what was intended. */
   readonly warnings: readonly ConfigProblem[]
-  /** Warns of subjects that nobody can be. */
+  /** Warns of subjects that nobody can be, and of groups that allow rules never see. */
   readonly warnOfSubjects: (names: SubjectNames) => readonly ConfigProblem[]
   /** How many tests the file has. */
   readonly tests: number
@@ -38,9 +38,9 @@ export function loadRules(file: string, current?: Pick<LoadedRules, 'tests'>): L
   const tests = document.value.tests.length
   const warnings = [...warnOfLostTests(document, current), ...warnOfRules(document, authorize)]
   const warnOfSubjects = (names: SubjectNames): readonly ConfigProblem[] =>
-    findSubjects(document.value, names).map(({ path, message, fix }) =>
-      document.problem(path, message, fix),
-    )
+    [findSubjects, findDroppedGroups]
+      .flatMap((find) => find(document.value, names))
+      .map(({ path, message, fix }) => document.problem(path, message, fix))
   return { authorize, warnings, warnOfSubjects, tests }
 }
 

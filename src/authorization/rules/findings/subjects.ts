@@ -6,8 +6,8 @@ import { likely, type Finding, type ValueFinding } from './finding.ts'
 export interface SubjectNames {
   /** The prefixes of user names, one for each issuer of tokens. */
   readonly userPrefixes: readonly string[]
-  /** The prefixes of groups, one for each issuer whose tokens have groups. */
-  readonly groupPrefixes: readonly string[]
+  /** Where groups come from: one for each issuer whose tokens have groups, and for each directory. */
+  readonly groupSources: readonly GroupNames[]
   /** Whether there are client certificates, whose users and groups have no prefix. */
   readonly hasCertificates: boolean
   /** Names of Kubernetes (`system:`) that users and groups may have; `*` at the end stands for more. */
@@ -15,12 +15,28 @@ export interface SubjectNames {
   readonly systemGroups: readonly string[]
 }
 
+/** The groups of one source. */
+export interface GroupNames {
+  /** Begins the name of each. */
+  readonly prefix: string
+  /** Undefined: every group is asserted. */
+  readonly filter: GroupFilterNames | undefined
+}
+
+export interface GroupFilterNames {
+  /** The URL of the issuer. */
+  readonly issuer: string
+  /** `allowedGroups`: names, or the beginning of names with `*`. */
+  readonly allowed: readonly string[]
+}
+
 /** Every user is in this group. */
 const AUTHENTICATED = 'system:authenticated'
 
 /** Expects rules without problems. */
 export function findSubjects({ rules }: AccessRules, names: SubjectNames): Finding[] {
-  const { userPrefixes, groupPrefixes, hasCertificates, systemUsers, systemGroups } = names
+  const { userPrefixes, groupSources, hasCertificates, systemUsers, systemGroups } = names
+  const groupPrefixes = groupSources.map(({ prefix }) => prefix)
   return rules.flatMap(({ subjects, effect }, i) => {
     // Certificates may have the name, so only a deny that spares tokens is probably a mistake.
     const isForCertificates = hasCertificates && effect === 'allow'
@@ -36,7 +52,7 @@ export function findSubjects({ rules }: AccessRules, names: SubjectNames): Findi
     return kinds.flatMap(({ field, word, prefixes, system }) => {
       const patterns = subjects?.[field] ?? []
       return patterns.flatMap((pattern, j) => {
-        const found = pattern.toLowerCase().startsWith('system:')
+        const found = isSystemName(pattern)
           ? findSystemName(pattern, word, system)
           : isForCertificates || isCovered(pattern, patterns, prefixes, hasCertificates)
             ? undefined
@@ -45,6 +61,52 @@ export function findSubjects({ rules }: AccessRules, names: SubjectNames): Findi
       })
     })
   })
+}
+
+/**
+ * Finds groups of allow rules that `allowedGroups` leaves out: only deny rules count these. Expects rules
+ * without problems.
+ */
+export function findDroppedGroups({ rules }: AccessRules, names: SubjectNames): Finding[] {
+  return rules.flatMap((rule, i) => {
+    if (rule.effect === 'deny') return []
+    return (['subjects', 'impersonatedBy'] as const).flatMap((field) =>
+      (rule[field]?.groups ?? []).flatMap((pattern, j) => {
+        const found = findDropped(pattern, names)
+        return found === undefined ? [] : [{ ...found, path: ['rules', i, field, 'groups', j] }]
+      }),
+    )
+  })
+}
+
+/**
+ * Says why no user is known to be in a group.
+ *
+ * @param pattern a group, or the beginning of groups with `*`
+ */
+export function findDropped(
+  pattern: string,
+  { groupSources, hasCertificates }: Pick<SubjectNames, 'groupSources' | 'hasCertificates'>,
+): ValueFinding | undefined {
+  // Most of these come from no issuer.
+  if (isSystemName(pattern)) return undefined
+  const sources = groupSources.filter(({ prefix }) => mayBegin(pattern, prefix))
+  const begin = withoutStar(pattern)
+  // Certificates have no names that begin with the prefix of an issuer.
+  const isOfTokens = sources.some(({ prefix }) => prefix !== '' && begin.startsWith(prefix))
+  if (hasCertificates && !isOfTokens) return undefined
+  const issuers: string[] = []
+  for (const { filter } of sources) {
+    if (filter === undefined || filter.allowed.some((name) => overlaps(pattern, name))) {
+      return undefined
+    }
+    issuers.push(filter.issuer)
+  }
+  if (issuers.length === 0) return undefined
+  return likely(
+    `allowedGroups of ${issuers.join(' and ')} leaves out ${JSON.stringify(pattern)}: no user has it here, only deny rules count it`,
+    'add it to allowedGroups in gatehouse.yaml, or remove it',
+  )
 }
 
 /** The identity guard rejects these names, unless the configuration lists them. */
@@ -112,6 +174,10 @@ function mayBegin(pattern: string, prefix: string): boolean {
 
 function matchesAll(pattern: string, prefix: string): boolean {
   return pattern.endsWith('*') && prefix.startsWith(pattern.slice(0, -1))
+}
+
+function isSystemName(pattern: string): boolean {
+  return pattern.toLowerCase().startsWith('system:')
 }
 
 function overlaps(pattern: string, name: string): boolean {

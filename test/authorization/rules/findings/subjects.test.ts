@@ -1,17 +1,17 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 import type { SubjectNames } from '../../../../src/authorization/rules/findings/subjects.ts'
 import { good, load } from '../fixtures.ts'
 
 const TOKENS: SubjectNames = {
   userPrefixes: ['oidc:'],
-  groupPrefixes: ['oidc:'],
+  groupSources: [{ prefix: 'oidc:', filter: undefined }],
   hasCertificates: false,
   systemUsers: [],
   systemGroups: ['system:listed'],
 }
 const BOTH = { ...TOKENS, hasCertificates: true }
-const CERTIFICATES = { ...BOTH, userPrefixes: [], groupPrefixes: [] }
+const CERTIFICATES = { ...BOTH, userPrefixes: [], groupSources: [] }
 
 function warningsOf(names: SubjectNames, subjects: object, effect = 'allow'): string[] {
   return load([{ ...good, subjects, effect }])
@@ -59,7 +59,7 @@ test('an issuer without a prefix allows every name', () => {
 })
 
 test('groups are warned of if no issuer has any', () => {
-  expect(warningsOf({ ...TOKENS, groupPrefixes: [] }, { groups: ['oidc:engineers'] })).toEqual([
+  expect(warningsOf({ ...TOKENS, groupSources: [] }, { groups: ['oidc:engineers'] })).toEqual([
     'rules[0].subjects.groups[0]: no group has the name "oidc:engineers": no issuer has claimMappings.groups, and there are no client certificates (configure claimMappings in authentication.yaml, or remove it)',
   ])
 })
@@ -87,4 +87,55 @@ test('with service accounts, their names and groups are those of somebody', () =
   expect(warningsOf(names, { users, groups })).toEqual([])
   expect(warningsOf(names, { users: ['system:node:n', 'system:n*'] })).toHaveLength(2)
   expect(warningsOf(names, { groups: ['system:serviceaccounts-of-others'] })).toHaveLength(1)
+})
+
+describe('a group that allowedGroups leaves out', () => {
+  const source = (issuer: string, prefix: string, ...allowed: readonly string[]) => ({
+    prefix,
+    filter: { issuer, allowed },
+  })
+  const FILTERED = {
+    ...TOKENS,
+    groupSources: [source('https://a', 'oidc:', 'oidc:dev', 'oidc:t-*')],
+  }
+  const dropped = (issuers: string, group: string) =>
+    `allowedGroups of ${issuers} leaves out "${group}": no user has it here, only deny rules count it (add it to allowedGroups in gatehouse.yaml, or remove it)`
+
+  test('is warned of in an allow rule, and a deny rule counts it', () => {
+    const subjects = { groups: ['oidc:dev', 'oidc:ops', 'oidc:t-1', 'oidc:o*', 'oidc:*'] }
+    expect(warningsOf(FILTERED, subjects)).toEqual([
+      `rules[0].subjects.groups[1]: ${dropped('https://a', 'oidc:ops')}`,
+      `rules[0].subjects.groups[3]: ${dropped('https://a', 'oidc:o*')}`,
+    ])
+    expect(warningsOf(FILTERED, subjects, 'deny')).toEqual([])
+  })
+
+  test('is warned of where it names who acts as others', () => {
+    const rule = { ...good, subjects: { users: ['oidc:bot'] } }
+    const impersonatedBy = { users: ['oidc:ops'], groups: ['oidc:ops'] }
+    const [warning, ...others] = load([{ ...rule, impersonatedBy }]).warnOfSubjects(FILTERED)
+    expect(warning?.field).toBe('rules[0].impersonatedBy.groups[0]')
+    expect(others).toEqual([])
+  })
+
+  test('is not warned of if another source may give it', () => {
+    const unfiltered = { prefix: 'oidc:', filter: undefined }
+    const groupSources = [...FILTERED.groupSources, unfiltered]
+    expect(warningsOf({ ...TOKENS, groupSources }, { groups: ['oidc:ops'] })).toEqual([])
+    const others = [...FILTERED.groupSources, source('https://b', 'oidc:', 'oidc:x')]
+    expect(warningsOf({ ...TOKENS, groupSources: others }, { groups: ['oidc:ops'] })).toEqual([
+      `rules[0].subjects.groups[0]: ${dropped('https://a and https://b', 'oidc:ops')}`,
+    ])
+  })
+
+  test('is warned of beside certificates, which cannot have a name of an issuer', () => {
+    const names = { ...FILTERED, hasCertificates: true }
+    expect(warningsOf(names, { groups: ['oidc:ops', 'ops', 'o*'] })).toEqual([
+      `rules[0].subjects.groups[0]: ${dropped('https://a', 'oidc:ops')}`,
+    ])
+    const unprefixed = { ...names, groupSources: [source('https://a', '', 'dev')] }
+    expect(warningsOf(unprefixed, { groups: ['ops', 'system:authenticated'] })).toEqual([])
+    const groups = ['ops', 'system:authenticated']
+    expect(warningsOf({ ...unprefixed, hasCertificates: false }, { groups })).toHaveLength(1)
+  })
 })
