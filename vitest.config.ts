@@ -7,8 +7,11 @@ import { summaryReporter } from './test/support/summary-reporter.ts'
 const shared = {
   restoreMocks: true,
   unstubEnvs: true,
-  // What a poll waits for comes late on a busy machine; its default of a second would be a timed test.
-  expect: { poll: { timeout: 20_000 } },
+  // On a busy machine everything comes late. These limits only end a test that would wait forever, so they
+  // are far longer than anything takes. Polls end first, since they say what they have seen.
+  expect: { poll: { timeout: 60_000, interval: 20 } },
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
 }
 
 export default defineConfig({
@@ -37,7 +40,6 @@ export default defineConfig({
             // It starts whole processes, one after another.
             'test/dev/start.test.ts',
           ],
-          testTimeout: 20_000,
         },
       },
       {
@@ -45,7 +47,6 @@ export default defineConfig({
           ...shared,
           name: 'attack',
           include: ['test/attack/**/*.test.ts'],
-          testTimeout: 60_000,
         },
       },
       {

@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 
 import { createLossyOutput } from '../src/lossy-output.ts'
 import type { Output } from '../src/output.ts'
@@ -50,7 +50,7 @@ test('a reader that stops costs a limited number of bytes; the rest is dropped, 
   for (let n = 0; n < 1_000; n++) lossy.write('123456789\n')
   expect(lossy.dropped).toBe(990)
   resume()
-  await vi.waitFor(() => expect(slow.text()).toBe('123456789\n'.repeat(10) + 'dropped 990\n'))
+  await expect.poll(() => slow.text()).toBe('123456789\n'.repeat(10) + 'dropped 990\n')
   lossy.write('again\n')
   await lossy.flush(10_000)
   expect(slow.text()).toMatch(/dropped 990\nagain\n$/)

@@ -5,7 +5,7 @@ import { waitUntil } from './wait-until.ts'
 /**
  * Creates a pod on the stand-in node (and its namespace, if that does not exist) and resolves when
  * it runs. Its container `main` prints "tick N" five times per second and "echo: LINE" for each line
- * of its stdin. Throws with the API server's last response when the pod does not run within 30 s.
+ * of its stdin. Throws with the API server's last response when the pod does not run within a minute.
  */
 export async function runPod(
   controlPlane: ControlPlane,

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const INTERVAL_MS = 100
-const DEFAULT_TIMEOUT_MS = 30_000
+const DEFAULT_TIMEOUT_MS = 60_000
 
 /**
  * Checks every 100 ms until `holds` returns true. A check that throws counts as false. Throws when
- * `failed` rejects, and after `timeoutMs` (default: 30 s), with the error of the last check as the cause.
+ * `failed` rejects, and after `timeoutMs` (default: a minute), with the error of the last check as the cause.
  */
 export async function waitUntil(
   what: string,

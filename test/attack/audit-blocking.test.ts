@@ -58,8 +58,7 @@ async function send(method: string, path: string, more = ''): Promise<RawConnect
   return connection
 }
 
-const reached = (count: number): Promise<void> =>
-  expect.poll(() => exchanges.length, { timeout: 10_000 }).toBe(count)
+const reached = (count: number): Promise<void> => expect.poll(() => exchanges.length).toBe(count)
 
 /** How many events the sink has taken, whether they are written or not. */
 async function taken(): Promise<number> {
@@ -103,7 +102,7 @@ describe('while a write to the audit log has not ended', () => {
       .map((line) => JSON.parse(line) as AuditEvent)
 
   /** Waits until the event of the response is waiting to be written. */
-  const held = (): Promise<void> => expect.poll(taken, { timeout: 10_000 }).toBe(1)
+  const held = (): Promise<void> => expect.poll(taken).toBe(1)
 
   test.for([
     { what: 'a write', method: 'POST', path: PODS, response: CREATED, body: 'created' },
@@ -222,7 +221,7 @@ describe('while a write to the audit log has not ended', () => {
     const connection = await send('POST', PODS)
     await reached(1)
     exchanges[0]?.write(bytes)
-    await expect.poll(taken, { timeout: 10_000 }).toBeGreaterThan(0)
+    await expect.poll(taken).toBeGreaterThan(0)
     if (resets) exchanges[0]?.reset()
     // Long enough for the failure to be seen; then nothing may have been sent.
     await sleep(300)
@@ -256,7 +255,7 @@ describe('while a write to the audit log has not ended', () => {
     gatehouse.gatehouse.reload()
     // Not a 403 either: the request was carried out.
     expect(await connection.rest()).toHaveLength(0)
-    await expect.poll(() => exchanges[0]?.socket.destroyed, { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => exchanges[0]?.socket.destroyed).toBe(true)
     release()
     await expect
       .poll(() => events().at(-1)?.annotations)
@@ -274,7 +273,7 @@ describe('while a write to the audit log has not ended', () => {
     await held()
     connection.destroy()
     release()
-    await expect.poll(() => exchanges[0]?.socket.destroyed, { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => exchanges[0]?.socket.destroyed).toBe(true)
     await expect
       .poll(() => events().at(-1)?.annotations)
       .toMatchObject({ 'gatehouse/abortedBy': 'client' })
@@ -336,9 +335,7 @@ describe('when the audit log cannot be written', () => {
       connection.destroy()
       return attack.gatehouse.log.join('')
     }
-    await expect
-      .poll(failure, { timeout: 20_000, interval: 100 })
-      .toContain('the audit log cannot be written')
+    await expect.poll(failure).toContain('the audit log cannot be written')
   }
 
   test('the response of a request that was carried out is withheld, and its events are written later', async () => {
@@ -388,9 +385,7 @@ describe('when the audit log cannot be written', () => {
       const { status, body } = await askAsWarden('GET')
       return { status, isLocked: body.includes(`"${user}"`) }
     }
-    await expect
-      .poll(list, { timeout: 20_000, interval: 100 })
-      .toEqual({ status: 200, isLocked: one.isLocked })
+    await expect.poll(list).toEqual({ status: 200, isLocked: one.isLocked })
   })
 
   test('in mode blocking-strict a write gets a 503 and does not reach the API server', async () => {
@@ -398,20 +393,17 @@ describe('when the audit log cannot be written', () => {
     const makeRoom = await fillDisk()
     // The first one whose event does not get into the file; until then the earlier file is open.
     await expect
-      .poll(
-        async () => {
-          const before = exchanges.length
-          api.script = ({ write, ...exchange }) => {
-            exchanges.push({ write, ...exchange })
-            write(CREATED)
-          }
-          const connection = await send('POST', PODS)
-          const { status } = await readResponse(connection)
-          connection.destroy()
-          return [status, exchanges.length - before]
-        },
-        { timeout: 20_000, interval: 100 },
-      )
+      .poll(async () => {
+        const before = exchanges.length
+        api.script = ({ write, ...exchange }) => {
+          exchanges.push({ write, ...exchange })
+          write(CREATED)
+        }
+        const connection = await send('POST', PODS)
+        const { status } = await readResponse(connection)
+        connection.destroy()
+        return [status, exchanges.length - before]
+      })
       .toEqual([503, 0])
     await makeRoom()
   })

@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { createAuthority, type Authority, type CertificateRequest } from '../../certs-dev/pki.ts'
-import { SOON } from '../authentication/oidc/issuer.ts'
 import { headerValues } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
 import { createClient } from '../support/client.ts'
@@ -166,7 +165,7 @@ test('a CA that moves to a file with other names ends the streams of its users',
   await watch.catch(() => undefined)
   attack.api.handler = undefined
   await expect
-    .poll(async () => (await requestWith(people, { commonName: 'grace' })).user, SOON)
+    .poll(async () => (await requestWith(people, { commonName: 'grace' })).user)
     .toEqual(['m:grace'])
   await client.close()
 })

@@ -33,7 +33,7 @@ test('of many processes one holds it at a time, and crashed holders do not stop 
     released.map(([, line]) => line?.replace('-', '+')),
   )
   expect(lines.filter((line) => line.startsWith('-'))).toHaveLength(9)
-}, 60_000)
+})
 
 test('those who waited for a holder that failed fail as it did; later ones do not', async () => {
   const lock = await takeLock({ name, timeout: 1_000 })

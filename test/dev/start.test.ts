@@ -17,7 +17,6 @@ import {
   type Summary,
 } from './first-run.ts'
 
-const TIMEOUT_MS = 60_000
 const reviews = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 const serviceProxy = '/api/v1/namespaces/default/services/web:80/proxy/'
 const root = resolve(import.meta.dirname, '../..')
@@ -45,11 +44,11 @@ describe('npm start with --output json', () => {
   beforeAll(async () => {
     run = firstRun(['--output', 'json'])
     summary = await summaryOf(run)
-  }, TIMEOUT_MS)
+  })
   afterAll(async () => {
     run.child.kill('SIGTERM')
     await run.ended
-  }, TIMEOUT_MS)
+  })
 
   test('prints one line with all URLs and files', async () => {
     const folder = dirname(summary.audit)
@@ -132,26 +131,22 @@ describe('npm start with --output json', () => {
     expect((await callAs(unauthenticated, '/api/v1/pods')).code).toBe(401)
   })
 
-  test(
-    'can run a second time with the API server of the first run',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const upstream = join(dirname(summary.audit), 'upstream.kubeconfig')
-      const second = started(['--kubeconfig', upstream])
-      await second.until((line) => line.startsWith('Ctrl-C'))
-      expect(second.lines.join('\n')).toContain(
-        'kubectl --kubeconfig YOUR-ADMIN-KUBECONFIG create clusterrolebinding gatehouse-development --clusterrole=view --user=ada --user=oidc:grace',
-      )
-      const kubeconfig = / (\S+grace\.kubeconfig) auth whoami$/.exec(
-        second.lines.find((line) => line.endsWith('auth whoami')) ?? '',
-      )?.[1]
-      expect(dirname(kubeconfig ?? '')).not.toBe(dirname(upstream))
-      expect((await callAs(kubeconfig ?? '', '/api/v1/pods')).code).toBe(200)
-      second.child.kill('SIGINT')
-      expect(await second.ended).toBe(0)
-      expect((await callAs(summary.users[0]!.kubeconfig, '/api/v1/pods')).code).toBe(200)
-    },
-  )
+  test('can run a second time with the API server of the first run', async () => {
+    const upstream = join(dirname(summary.audit), 'upstream.kubeconfig')
+    const second = started(['--kubeconfig', upstream])
+    await second.until((line) => line.startsWith('Ctrl-C'))
+    expect(second.lines.join('\n')).toContain(
+      'kubectl --kubeconfig YOUR-ADMIN-KUBECONFIG create clusterrolebinding gatehouse-development --clusterrole=view --user=ada --user=oidc:grace',
+    )
+    const kubeconfig = / (\S+grace\.kubeconfig) auth whoami$/.exec(
+      second.lines.find((line) => line.endsWith('auth whoami')) ?? '',
+    )?.[1]
+    expect(dirname(kubeconfig ?? '')).not.toBe(dirname(upstream))
+    expect((await callAs(kubeconfig ?? '', '/api/v1/pods')).code).toBe(200)
+    second.child.kill('SIGINT')
+    expect(await second.ended).toBe(0)
+    expect((await callAs(summary.users[0]!.kubeconfig, '/api/v1/pods')).code).toBe(200)
+  })
 
   test('loads edited rules', async () => {
     const { kubeconfig } = summary.users[0]!
@@ -180,7 +175,6 @@ describe('npm start with --output json', () => {
 describe('npm start without options', () => {
   test.skipIf(path === undefined)(
     'prints a sign-in and kubectl commands that do what it says',
-    { timeout: TIMEOUT_MS },
     async () => {
       const run = started([])
       await run.until((line) => line.startsWith('Ctrl-C'))
@@ -227,46 +221,34 @@ describe('npm start without options', () => {
 })
 
 describe('npm start', () => {
-  test(
-    'leaves nothing behind after Ctrl-C, even if that comes twice',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const run = started(['--output', 'json'])
-      const { audit } = await summaryOf(run)
-      run.child.kill('SIGINT')
-      run.child.kill('SIGINT')
-      expect([await run.ended, run.stderr()]).toEqual([0, ''])
-      expect(await exists(dirname(audit))).toBe(false)
-    },
-  )
+  test('leaves nothing behind after Ctrl-C, even if that comes twice', async () => {
+    const run = started(['--output', 'json'])
+    const { audit } = await summaryOf(run)
+    run.child.kill('SIGINT')
+    run.child.kill('SIGINT')
+    expect([await run.ended, run.stderr()]).toEqual([0, ''])
+    expect(await exists(dirname(audit))).toBe(false)
+  })
 
-  test(
-    'leaves nothing behind after a signal during the start',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const run = started(['--output', 'json'])
-      let folder = ''
-      await eventually(async () => {
-        folder = (await folderOf(run.child.pid ?? 0)) ?? ''
-        return folder !== ''
-      })
-      run.child.kill('SIGTERM')
-      expect([await run.ended, run.lines]).toEqual([0, []])
-      expect(await exists(folder)).toBe(false)
-    },
-  )
+  test('leaves nothing behind after a signal during the start', async () => {
+    const run = started(['--output', 'json'])
+    let folder = ''
+    await eventually(async () => {
+      folder = (await folderOf(run.child.pid ?? 0)) ?? ''
+      return folder !== ''
+    })
+    run.child.kill('SIGTERM')
+    expect([await run.ended, run.lines]).toEqual([0, []])
+    expect(await exists(folder)).toBe(false)
+  })
 
-  test(
-    'leaves nothing behind when only npm receives the signal',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const run = started(['--output', 'json'], ['npm', 'start', '--silent', '--'])
-      const { audit } = await summaryOf(run)
-      run.child.kill('SIGTERM')
-      await eventually(async () => !(await exists(dirname(audit))))
-      expect(run.stderr()).toBe('')
-    },
-  )
+  test('leaves nothing behind when only npm receives the signal', async () => {
+    const run = started(['--output', 'json'], ['npm', 'start', '--silent', '--'])
+    const { audit } = await summaryOf(run)
+    run.child.kill('SIGTERM')
+    await eventually(async () => !(await exists(dirname(audit))))
+    expect(run.stderr()).toBe('')
+  })
 
   async function folderOf(pid: number): Promise<string | undefined> {
     const parent = join(checkout, '.gatehouse')
@@ -279,7 +261,7 @@ describe('npm start', () => {
 })
 
 describe('npm start fails', () => {
-  test('when a port is in use, and leaves nothing behind', { timeout: TIMEOUT_MS }, async () => {
+  test('when a port is in use, and leaves nothing behind', async () => {
     const taken = createServer()
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => void taken.close())
@@ -292,7 +274,7 @@ describe('npm start fails', () => {
     )
   })
 
-  test('when a control plane has no parts and no Go', { timeout: TIMEOUT_MS }, async () => {
+  test('when a control plane has no parts and no Go', async () => {
     const without = ['PATH=/nowhere', 'GATEHOUSE_CACHE=/nowhere', 'KUBEBUILDER_ASSETS=']
     const run = started(['--cluster'], ['env', ...without, process.execPath, 'dev/start.ts'])
     expect([await run.ended, run.lines]).toEqual([1, []])
@@ -309,7 +291,7 @@ describe('npm start fails', () => {
     { args: ['--kubeconfig', 'a', '--cluster'], message: "cannot be used with option '--cluster'" },
     { args: ['--port', '70000'], message: 'must be a port number from 0 to 65535' },
     { args: ['--output', 'xml'], message: 'Allowed choices are text, json' },
-  ])('with the arguments $args', { timeout: TIMEOUT_MS }, async ({ args, message }) => {
+  ])('with the arguments $args', async ({ args, message }) => {
     const run = started(args)
     expect([await run.ended, run.lines]).toEqual([1, []])
     expect(run.stderr()).toContain(message)

@@ -80,9 +80,7 @@ describe.skipIf(!inject('hasParts'))('@kubernetes/client-node', () => {
       await admin(['-n', NAMESPACE, 'create', 'configmap', name, '--from-literal=value=1'])
       await admin(['-n', NAMESPACE, 'patch', 'configmap', name, '-p', '{"data":{"value":"2"}}'])
       await admin(['-n', NAMESPACE, 'delete', 'configmap', name])
-      await expect
-        .poll(() => seen, { timeout: 20_000 })
-        .toEqual(['ADDED 1', 'MODIFIED 2', 'DELETED 2'])
+      await expect.poll(() => seen).toEqual(['ADDED 1', 'MODIFIED 2', 'DELETED 2'])
     })
 
     test('follows a log to its end', async () => {

@@ -128,14 +128,14 @@ describe('without a cached token', () => {
     expect(runs.map(({ code }) => code)).toEqual(runs.map(() => 0))
     expect(new Set(runs.map(({ stdout }) => tokenOf(stdout))).size).toBe(1)
     expect(await user.windows()).toHaveLength(1)
-  }, 90_000)
+  })
 
   test('many at once whose sign-in is canceled open one window, and all fail', async () => {
     const user = await world.user('')
     const runs = await Promise.all(Array.from({ length: 6 }, () => user.plugin()))
     expect(runs.map(({ code }) => code)).toEqual(runs.map(() => 4))
     expect(await user.windows()).toHaveLength(1)
-  }, 90_000)
+  })
 })
 
 describe('with a cached token', () => {
@@ -231,7 +231,7 @@ describe('with an expired token', () => {
     expect(tokenRequests()).toBe(before + 1)
     await change(user, expire)
     expect(await user.plugin({ interactive: false })).toMatchObject({ code: 0 })
-  }, 90_000)
+  })
 
   test('a refresh token that was stolen is useless without the key', async () => {
     const user = await signedIn()

@@ -18,7 +18,7 @@ import { startTestGatehouse, waitUntilReady, type TestGatehouse } from '../suppo
 import { succeed } from '../support/kubectl.ts'
 import { createUser } from '../support/users.ts'
 
-const POLLING = { timeout: 30_000, interval: 500 }
+const POLLING = { interval: 500 }
 const GRACE = { username: 'grace', password: 'of the compiler' }
 const REALMS = ['company', 'partners'] as const
 type Realm = (typeof REALMS)[number]

@@ -17,7 +17,7 @@ import { installKubelogin } from '../support/kubelogin.ts'
 import { succeed } from '../support/kubectl.ts'
 
 const NAMESPACE = newNamespace()
-const POLLING = { timeout: 30_000, interval: 500 }
+const POLLING = { interval: 500 }
 const GRACE = { username: 'grace', password: 'of the compiler' }
 
 const availability = inject('hasParts') ? await keycloakAvailable() : { available: false }

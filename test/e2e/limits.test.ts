@@ -67,11 +67,7 @@ describe.skipIf(!inject('hasParts'))('a user beyond a limit', () => {
     })
     await logs.until(new RegExp(`^tick ${Number(line) + 5}$`, 'm'))
     await logs.stop()
-    await expect
-      .poll(async () => (await user.kubectl(['exec', 'web', '--', 'true'])).code, {
-        timeout: 20_000,
-      })
-      .toBe(0)
+    await expect.poll(async () => (await user.kubectl(['exec', 'web', '--', 'true'])).code).toBe(0)
   })
 
   async function start(limits: object): Promise<TestGatehouse> {

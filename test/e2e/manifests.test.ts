@@ -18,7 +18,7 @@ import {
 } from '../support/manifests.ts'
 import { writeServiceAccountKubeconfig } from '../support/service-account.ts'
 
-const POLLING = { timeout: 30_000, interval: 200 }
+const POLLING = { interval: 200 }
 const passed = {
   reachable: undefined,
   rejectsAnonymous: undefined,

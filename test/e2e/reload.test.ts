@@ -13,7 +13,7 @@ import type { RunningProgram } from '../support/program.ts'
 import { createUser, withCertificate, withToken, type User } from '../support/users.ts'
 
 const NAMESPACE = newNamespace()
-const POLLING = { timeout: 20_000, interval: 100 }
+const POLLING = { interval: 100 }
 const VERSION = ['get', '--raw', '/version']
 
 /** A running Gatehouse whose files change; it gets no other signal. */

@@ -142,18 +142,14 @@ describe.skipIf(!inject('hasParts'))('the rules that config/rules.yaml ships', (
     }
   })
 
-  test.skipIf(!hasHelm)(
-    'let helm install, list and uninstall a chart',
-    async () => {
-      const user = site.users['OIDC token']
-      const chart = await writeChart(user.home)
-      expect(await helmOf(user, 'install', 'example', chart)).toMatchObject({ code: 0 })
-      expect((await helmOf(user, 'list', '--short')).stdout).toBe('example\n')
-      expect(await user.kubectl(['get', 'configmap', 'example'])).toMatchObject({ code: 0 })
-      expect(await helmOf(user, 'uninstall', 'example')).toMatchObject({ code: 0 })
-    },
-    120_000,
-  )
+  test.skipIf(!hasHelm)('let helm install, list and uninstall a chart', async () => {
+    const user = site.users['OIDC token']
+    const chart = await writeChart(user.home)
+    expect(await helmOf(user, 'install', 'example', chart)).toMatchObject({ code: 0 })
+    expect((await helmOf(user, 'list', '--short')).stdout).toBe('example\n')
+    expect(await user.kubectl(['get', 'configmap', 'example'])).toMatchObject({ code: 0 })
+    expect(await helmOf(user, 'uninstall', 'example')).toMatchObject({ code: 0 })
+  })
 })
 
 describe.skipIf(!inject('hasParts'))('the stricter rule that config/rules.yaml proposes', () => {
@@ -188,15 +184,11 @@ describe.skipIf(!inject('hasParts'))('the stricter rule that config/rules.yaml p
     expect(stderr).toContain(reason)
   })
 
-  test.skipIf(!hasHelm)(
-    'lets helm list releases',
-    async () => {
-      expect(await helmOf(user, 'list')).toMatchObject({ code: 0 })
-      const { stderr } = await helmOf(user, 'install', 'x', await writeChart(user.home))
-      expect(stderr).toContain('no Gatehouse rule allows this')
-    },
-    120_000,
-  )
+  test.skipIf(!hasHelm)('lets helm list releases', async () => {
+    expect(await helmOf(user, 'list')).toMatchObject({ code: 0 })
+    const { stderr } = await helmOf(user, 'install', 'x', await writeChart(user.home))
+    expect(stderr).toContain('no Gatehouse rule allows this')
+  })
 })
 
 describe.skipIf(!inject('hasParts')).for(['shadow', 'enforce'])(

@@ -530,5 +530,5 @@ describe.skipIf(!inject('hasParts'))('a real kubectl', () => {
     expect(failed).toEqual([])
     expect(site.provider.requests.get('/token')).toBe(before + 1)
     expect(await user.windows()).toHaveLength(1)
-  }, 180_000)
+  })
 })

@@ -57,7 +57,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
           .filter(({ requestURI }) => requestURI.includes(`command=${mark}`))
           .filter(({ stage }) => stage === 'ResponseComplete')
           .map(({ verb }) => verb)
-      await expect.poll(ended, { timeout: 20_000 }).toEqual([method])
+      await expect.poll(ended).toEqual([method])
     })
 
     test('exec -it has a terminal that follows the size of the local one', async () => {
@@ -127,7 +127,7 @@ describe.skipIf(!inject('hasParts'))('streams', () => {
       await exec.until(/begun/)
       expect(await sessions()).toContain('sleep 600')
       await exec.stop('SIGKILL')
-      await expect.poll(sessions, { timeout: 20_000 }).not.toContain('sleep 600')
+      await expect.poll(sessions).not.toContain('sleep 600')
     })
   })
 

@@ -9,7 +9,6 @@ import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
 
 const WATCH = '/api/v1/pods?watch=true'
-const patience = { timeout: 10_000, interval: 20 }
 
 describe.each(['HTTP/1.1', 'HTTP/2'])('a client with a watch over %s', (protocol) => {
   let api: ApiServer
@@ -45,7 +44,7 @@ describe.each(['HTTP/1.1', 'HTTP/2'])('a client with a watch over %s', (protocol
     { how: 'resets the connection', leave: (socket: Socket) => socket.resetAndDestroy() },
   ])('that $how takes it along to the API server', async ({ leave }) => {
     leave(await watch())
-    await expect.poll(() => watches, patience).toBe(0)
+    await expect.poll(() => watches).toBe(0)
   })
 
   test('that leaves during a shutdown does not hold it up', async () => {

@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 
-import { SOON } from '../authentication/oidc/issuer.ts'
 import {
   ADMIN,
   SECRET,
@@ -144,7 +143,7 @@ describe('a user with more groups than fit into a token of Entra ID', () => {
     })
     expect(headers['retry-after']).toBe('2')
     expect(running.log.join('')).toContain('groups of a user could not be looked up')
-    await expect.poll(async () => (await ask(OVERAGE)).status, SOON).toBe(200)
+    await expect.poll(async () => (await ask(OVERAGE)).status).toBe(200)
   })
 
   test('with onFailure: unknown is let in with unknown groups, which deny rules count', async () => {
@@ -218,7 +217,7 @@ describe('a source whose credential is rejected', () => {
       { without: ['x509'], waitsForReadiness: false },
     )
     const line = `[-]groups ${running.issuer.url} failed: Microsoft Graph ${REJECTED}`
-    await expect.poll(async () => (await readyz(running)).text, SOON).toContain(line)
+    await expect.poll(async () => (await readyz(running)).text).toContain(line)
     expect(await readyz(running)).toMatchObject({ code: 503 })
   })
 
@@ -286,7 +285,7 @@ test('groups that change end the streams of the user at the next lookup', async 
   const watch = client!.ask(`${PODS}?watch=true`, { headers: { authorization } })
   await running.eventsWhere(({ stage }) => stage === 'ResponseStarted')
   directory.users.set('ada-oid', [])
-  await expect.poll(async () => (await ask(OVERAGE)).groups, SOON).toEqual([AUTHENTICATED])
+  await expect.poll(async () => (await ask(OVERAGE)).groups).toEqual([AUTHENTICATED])
   await running.eventsWhere(
     ({ stage, requestURI }) => stage === 'ResponseComplete' && requestURI.includes('watch'),
   )
@@ -300,7 +299,7 @@ test('a file adds its groups to those of the token, and is read again when it ch
   await replaceFile(file('members.yaml'), members({ ops: ['ada', 'grace'], dev: [] }))
   running.gatehouse.reload()
   await expect
-    .poll(async () => (await ask({ groups: ['x'] })).groups, SOON)
+    .poll(async () => (await ask({ groups: ['x'] })).groups)
     .toEqual(['oidc:x', 'oidc:ops', AUTHENTICATED])
 })
 

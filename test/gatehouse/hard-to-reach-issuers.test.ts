@@ -10,7 +10,6 @@ import { createAuthority } from '../../certs-dev/pki.ts'
 import {
   createSigningKey,
   signToken,
-  SOON,
   startIssuer,
   type SigningKey,
   type TestIssuer,
@@ -105,7 +104,7 @@ test('a key that is taken out of the file ends what it verified, and a broken fi
     api,
   })
   await replace('keys.json', '{"keys": []}')
-  await expect.poll(() => running.log.join(''), SOON).toContain('contains no usable key')
+  await expect.poll(() => running.log.join('')).toContain('contains no usable key')
   expect(await statusFor(first)).toBe(200)
   const ended = new Promise((resolve) => watch.once('close', resolve))
   watch.resume().on('error', () => undefined)
@@ -121,7 +120,7 @@ test('the file of the CA of an issuer is read again when it changes', async () =
   expect(await statusFor(first)).toBe(401)
   expect(running.log.join('')).toContain("the issuer's certificate is not signed by a trusted CA")
   await replace('ca.crt', issuer.certificateAuthority)
-  await expect.poll(() => statusFor(first), SOON).toBe(200)
+  await expect.poll(() => statusFor(first)).toBe(200)
 })
 
 test('an issuer is reached through the proxy of its own, whose file of credentials is read again', async () => {
@@ -138,8 +137,8 @@ test('an issuer is reached through the proxy of its own, whose file of credentia
   const basic = (text: string): string => `Basic ${Buffer.from(text).toString('base64')}`
   expect(new Set(sent())).toEqual(new Set([basic('gate:old')]))
   await replace('credentials', 'gate:new\n')
-  await expect.poll(sent, SOON).toContain(basic('gate:new'))
-  await expect.poll(() => statusFor(first), SOON).toBe(200)
+  await expect.poll(sent).toContain(basic('gate:new'))
+  await expect.poll(() => statusFor(first)).toBe(200)
 })
 
 test('a CA that is set twice is a problem that names both places', async () => {

@@ -13,8 +13,6 @@ import {
 } from '../support/gatehouse.ts'
 import { openWatch, replaceAndReload } from '../support/reloading.ts'
 
-const PATIENCE = { timeout: 10_000, interval: 50 }
-
 describe.each([
   { mode: 'requestheader', userHeader: 'x-remote-user' },
   { mode: 'impersonation', userHeader: 'impersonate-user' },
@@ -29,7 +27,7 @@ describe.each([
       upstream: upstreamOf(api),
       configuration: { upstream: { identity: { mode } } },
     })
-  }, 60_000)
+  })
 
   afterEach(async () => {
     await gatehouse.close()
@@ -71,7 +69,7 @@ describe.each([
     expect(event?.annotations['gatehouse/cause']).toContain('ignored the asserted identity')
     expect(event?.annotations).not.toHaveProperty(['gatehouse/identity'])
     api.userHeader = userHeader
-    await expect.poll(async () => (await get()).status, PATIENCE).toBe(200)
+    await expect.poll(async () => (await get()).status).toBe(200)
   })
 
   test('does not get a credential of a reload into force: the earlier one stays', async () => {
@@ -84,9 +82,7 @@ describe.each([
         await kubeconfigOf(upstreamOf(other)),
       )
       const failures = () => gatehouse.log.filter((line) => line.includes('reload failed')).join('')
-      await expect
-        .poll(failures, PATIENCE)
-        .toContain('the new credential was tried and is not used')
+      await expect.poll(failures).toContain('the new credential was tried and is not used')
       expect((await get()).status).toBe(200)
       expect(other.received).toEqual([])
       expect(api.received).not.toEqual([])
@@ -97,7 +93,7 @@ describe.each([
         await get()
         return other.received.length
       }
-      await expect.poll(reached, PATIENCE).toBeGreaterThan(0)
+      await expect.poll(reached).toBeGreaterThan(0)
     } finally {
       await other.close()
     }

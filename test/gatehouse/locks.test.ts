@@ -5,10 +5,11 @@ import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import { text } from 'node:stream/consumers'
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 
 import type { KeyPair } from '../../certs-dev/pki.ts'
+import { waitUntil } from '../../dev/parts/wait-until.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
 import { scrape } from '../support/scrape.ts'
@@ -17,7 +18,6 @@ import { openWatch, replaceAndReload } from '../support/reloading.ts'
 const PODS = '/api/v1/namespaces/d/pods'
 const WHOAMI = '/gatehouse/api/whoami'
 const REASON = 'Laptop stolen, ticket 4711.'
-const POLLING = { timeout: 10_000, interval: 20 }
 
 type Target = Readonly<Record<string, string>>
 
@@ -44,8 +44,8 @@ afterAll(async () => {
 
 beforeEach(async () => {
   await lock([])
-  await vi.waitUntil(async () => (await byToken()).status === 200, POLLING)
-  await vi.waitUntil(async () => (await byCertificate()).status === 200, POLLING)
+  await waitUntil('the token is accepted', async () => (await byToken()).status === 200)
+  await waitUntil('the certificate is', async () => (await byCertificate()).status === 200)
 })
 
 let changes = 0
@@ -95,7 +95,7 @@ describe('a lock', () => {
     const [locked, other] =
       by === 'token' ? ([byToken, byCertificate] as const) : ([byCertificate, byToken] as const)
     await lock([target()])
-    await expect.poll(() => locked(), POLLING).toMatchObject({ status: 403 })
+    await expect.poll(() => locked()).toMatchObject({ status: 403 })
     const refused = await locked()
     expect(refused.message).toContain(name)
     expect(refused.message).toContain(`is locked: ${REASON}`)
@@ -106,7 +106,7 @@ describe('a lock', () => {
 
   test('of an address refuses every credential that comes from it', async () => {
     await lock([{ address: '127.0.0.0/8' }])
-    await expect.poll(() => byToken(), POLLING).toMatchObject({ status: 403 })
+    await expect.poll(() => byToken()).toMatchObject({ status: 403 })
     const message = `the address 127.0.0.0/8 is locked: ${REASON}`
     expect(await byCertificate()).toEqual({ status: 403, message })
   })
@@ -114,7 +114,7 @@ describe('a lock', () => {
   test('of a group refuses a token that does not state its groups', async () => {
     const withoutGroups = await gatehouse.token({ sub: 'eve' })
     await lock([{ group: 'oidc:contractors' }])
-    await expect.poll(() => byToken(PODS, withoutGroups), POLLING).toMatchObject({ status: 403 })
+    await expect.poll(() => byToken(PODS, withoutGroups)).toMatchObject({ status: 403 })
     expect((await byToken(PODS, withoutGroups)).message).toBe(
       `group "oidc:contractors" is locked, and the credential does not state its groups: ${REASON}`,
     )
@@ -123,7 +123,7 @@ describe('a lock', () => {
 
   test('does not tell an unauthenticated client anything', async () => {
     await lock([{ address: '127.0.0.1' }, { user: 'oidc:ada' }])
-    await expect.poll(() => byToken(), POLLING).toMatchObject({ status: 403 })
+    await expect.poll(() => byToken()).toMatchObject({ status: 403 })
     expect(await byToken(PODS, `${token.slice(0, -8)}AAAAAAAA`)).toEqual({
       status: 401,
       message: 'Unauthorized',
@@ -133,7 +133,7 @@ describe('a lock', () => {
 
   test('is in the audit event of each request that it refuses, beside the user', async () => {
     await lock([{ user: 'oidc:ada' }])
-    await expect.poll(() => byToken(`${PODS}/event`), POLLING).toMatchObject({ status: 403 })
+    await expect.poll(() => byToken(`${PODS}/event`)).toMatchObject({ status: 403 })
     const events = await gatehouse.eventsWhere(
       ({ requestURI, responseStatus }) =>
         requestURI === `${PODS}/event` && responseStatus?.code === 403,
@@ -168,7 +168,7 @@ describe('a lock', () => {
     await lock([{ group: 'oidc:a' }, { group: 'oidc:b' }, { tokenID: 'j' }])
     const labels = (target: string) => `gatehouse_locks{source="file",target="${target}"}`
     await expect
-      .poll(() => scrape(gatehouse, 'gatehouse_locks{source="file"'), POLLING)
+      .poll(() => scrape(gatehouse, 'gatehouse_locks{source="file"'))
       // One user: the marker.
       .toEqual([
         `${labels('user')} 1`,
@@ -181,7 +181,7 @@ describe('a lock', () => {
 
   test('file with problems changes nothing, and the problems have line and field', async () => {
     await lock([{ user: 'oidc:ada' }])
-    await expect.poll(() => byToken(), POLLING).toMatchObject({ status: 403 })
+    await expect.poll(() => byToken()).toMatchObject({ status: 403 })
     await replaceAndReload(
       gatehouse,
       'locks.yaml',
@@ -189,7 +189,7 @@ describe('a lock', () => {
     )
     const failed = (): string | undefined =>
       gatehouse.log.findLast((line) => line.includes('reload failed'))
-    await expect.poll(failed, POLLING).toContain('locks[1]: must name one target')
+    await expect.poll(failed).toContain('locks[1]: must name one target')
     expect(failed()).toContain('locks[2].reason: is required')
     expect(await byToken()).toMatchObject({ status: 403 })
   })

@@ -15,7 +15,7 @@ let gatehouse: TestGatehouse
 beforeEach(async () => {
   api = await startApiServer()
   gatehouse = await startTestGatehouse({ upstream: upstreamOf(api) })
-}, 60_000)
+})
 
 afterEach(async () => {
   await gatehouse.close()

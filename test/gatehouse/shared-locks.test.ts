@@ -10,8 +10,6 @@ import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/g
 import { hasRedis, startRedis, type TestRedis } from '../support/redis.ts'
 import { openWatch } from '../support/reloading.ts'
 
-const POLLING = { timeout: 10_000, interval: 20 }
-
 describe.skipIf(!hasRedis)('two replicas', () => {
   let redis: TestRedis
   let api: ApiServer
@@ -71,14 +69,14 @@ describe.skipIf(!hasRedis)('two replicas', () => {
     const set = { ...warden, method: 'POST', body: { ...user, reason: 'Stolen.' } }
     expect(await ask(one, locks, set)).toBe(201)
     expect(await ask(one, '/api/v1/pods')).toBe(403)
-    await expect.poll(() => ask(other, '/api/v1/pods'), POLLING).toBe(403)
+    await expect.poll(() => ask(other, '/api/v1/pods')).toBe(403)
     for (const watch of watches) {
       expect(JSON.parse(await watch)).toMatchObject({
         object: { code: 403, message: 'user "oidc:ada" is locked: Stolen.' },
       })
     }
     expect(await ask(other, locks, { ...warden, method: 'DELETE', body: user })).toBe(200)
-    await expect.poll(() => ask(one, '/api/v1/pods'), POLLING).toBe(200)
+    await expect.poll(() => ask(one, '/api/v1/pods')).toBe(200)
   })
 
   test('keep the locks while Redis is gone, and are not ready if they start then', async () => {
@@ -92,7 +90,7 @@ describe.skipIf(!hasRedis)('two replicas', () => {
     const late = await startReplica(false)
     try {
       const readyz = async () => (await fetch(`${late.probesUrl}/readyz?verbose`)).text()
-      await expect.poll(readyz, POLLING).toContain('[-]locks failed: ')
+      await expect.poll(readyz).toContain('[-]locks failed: ')
       expect(await ask(late, '/api/v1/pods')).toBe(503)
     } finally {
       await late.close()

@@ -13,7 +13,7 @@ let gatehouse: TestGatehouse
 
 beforeEach(async () => {
   api = await startApiServer()
-}, 60_000)
+})
 
 afterEach(async () => {
   await gatehouse.close()

@@ -49,7 +49,7 @@ beforeEach(async () => {
     upstream: upstreamOf(api),
     configuration: { shutdown: { gracePeriod: '100ms' } },
   })
-}, 60_000)
+})
 
 afterEach(async () => {
   await gatehouse.close()

@@ -258,7 +258,7 @@ describe.skipIf(!hasRedis)('limits that replicas share', () => {
       clock = () => started
       const replicas = await start(count, limits)
       for (const replica of replicas) {
-        await expect.poll(() => replica.store.replicas, { timeout: 10_000 }).toBe(count)
+        await expect.poll(() => replica.store.replicas).toBe(count)
       }
       // Redis is asked about a user who was not seen.
       for (const replica of replicas) expect(await admit(replica, 'ada')).toBe('allowed')

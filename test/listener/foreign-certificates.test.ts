@@ -30,7 +30,7 @@ beforeAll(async () => {
     upstream: upstreamOf(api),
     configuration: { authentication: { x509 } },
   })
-}, 60_000)
+})
 
 afterAll(async () => {
   await gatehouse.close()

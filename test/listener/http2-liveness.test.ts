@@ -16,7 +16,6 @@ import {
   type Frame,
 } from '../support/http2-frames.ts'
 
-const patience = { timeout: 10_000, interval: 20 }
 /** PING has 8 bytes: another length is FRAME_SIZE_ERROR (RFC 9113 section 6.7). */
 const BAD_FRAME = ping('x'.repeat(40))
 
@@ -73,9 +72,9 @@ describe('HTTP/2 sessions', () => {
         return client
       }),
     )
-    await expect.poll(() => closed.length + running.length, patience).toBeGreaterThanOrEqual(10)
+    await expect.poll(() => closed.length + running.length).toBeGreaterThanOrEqual(10)
     for (const { raw } of clients) raw.destroy()
-    await expect.poll(connections, patience).toBe(0)
+    await expect.poll(connections).toBe(0)
     expect(closed).toHaveLength(10 * paths.length)
     expect(aborted.filter((path) => path === '/watch')).toHaveLength(paths.length === 2 ? 10 : 0)
   })
@@ -84,7 +83,7 @@ describe('HTTP/2 sessions', () => {
     const client = await connectHttp2(bare.target, { silent: true })
     client.send(headers(1, get('/watch')))
     await client.end()
-    await expect.poll(connections, patience).toBe(0)
+    await expect.poll(connections).toBe(0)
     expect(aborted).toEqual(['/watch'])
     expect(client.frames.some(isPing)).toBe(true)
   })

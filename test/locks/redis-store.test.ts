@@ -11,7 +11,6 @@ import { hasRedis, startRedis, type TestRedis } from '../support/redis.ts'
 import { openStore, stateSecret } from '../support/redis-store.ts'
 
 const KEY = 'gh:{locks}:records'
-const POLLING = { timeout: 10_000, interval: 20 }
 const LOCK: Lock = {
   ...{ target: 'user', name: 'oidc:mallory', reason: 'Laptop stolen.' },
   ...{ until: undefined, actor: 'oidc:grace' },
@@ -92,12 +91,12 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
   async function ready(...args: Parameters<typeof start>): Promise<Replica> {
     const replica = start(...args)
-    await expect.poll(() => replica.lockStore.missing, POLLING).toBeUndefined()
+    await expect.poll(() => replica.lockStore.missing).toBeUndefined()
     return replica
   }
 
   const eventually = (replica: Replica, names: readonly string[]): Promise<void> =>
-    expect.poll(() => replica.locked(), POLLING).toEqual(names)
+    expect.poll(() => replica.locked()).toEqual(names)
 
   const subject = (username: string): Parameters<Locks['refusalOf']> => [
     {
@@ -134,7 +133,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
     const { changes } = two
     await two.lockStore.lift('user', 'nobody')
     const after = two.changes
-    await expect.poll(() => one.locks.of('store'), POLLING).toEqual(two.locks.of('store'))
+    await expect.poll(() => one.locks.of('store')).toEqual(two.locks.of('store'))
     expect([after, two.changes]).toEqual([changes, changes])
   })
 
@@ -155,7 +154,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
     expect(one.locked()).toEqual(['oidc:mallory'])
     expect(refusalOf(one)).toBeUndefined()
     await redis.start()
-    await expect.poll(() => redis.command('HLEN', KEY), { timeout: 20_000, interval: 50 }).toBe(2)
+    await expect.poll(() => redis.command('HLEN', KEY)).toBe(2)
     expect(one.locked()).toEqual(['oidc:mallory'])
   })
 
@@ -164,7 +163,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
     await one.lockStore.set(LOCK)
     await eventually(two, ['oidc:mallory'])
     await redis.command('FLUSHALL')
-    await expect.poll(() => redis.command('HLEN', KEY), POLLING).toBe(2)
+    await expect.poll(() => redis.command('HLEN', KEY)).toBe(2)
     expect([one.locked(), two.locked()]).toEqual([['oidc:mallory'], ['oidc:mallory']])
     expect((await ready()).locked()).toEqual(['oidc:mallory'])
     const restored = [...one.lines, ...two.lines].filter(({ msg }) =>
@@ -212,9 +211,9 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
     test('are read as soon as the file of the secret has the previous one again', async () => {
       await (await ready({ secret: stateSecret('a') })).lockStore.set(LOCK)
       const foreign = start({ secret: stateSecret('b') })
-      await expect.poll(() => foreign.lockStore.missing, POLLING).toContain('cannot be read')
+      await expect.poll(() => foreign.lockStore.missing).toContain('cannot be read')
       foreign.reload(stateSecret('b', 'a'))
-      await expect.poll(() => foreign.lockStore.missing, POLLING).toBeUndefined()
+      await expect.poll(() => foreign.lockStore.missing).toBeUndefined()
       expect(foreign.locked()).toEqual(['oidc:mallory'])
     })
 
@@ -222,7 +221,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
       await (await ready({ secret: stateSecret('a') })).lockStore.set(LOCK)
       const foreign = start({ secret: stateSecret('b') })
       await expect
-        .poll(() => foreign.lockStore.missing, POLLING)
+        .poll(() => foreign.lockStore.missing)
         .toContain('put back the secret that they were sealed with')
       expect(refusalOf(foreign)).toMatchObject({ code: 503 })
     })
@@ -232,7 +231,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
     const [one, two] = [await ready(), await ready()]
     const brief = { ...LOCK, until: Date.now() + 200 }
     await one.lockStore.set(brief)
-    await expect.poll(() => one.locked(), POLLING).toEqual([])
+    await expect.poll(() => one.locked()).toEqual([])
     await two.lockStore.set(LOCK)
     await one.lockStore.set(OTHER)
     expect(one.locked()).toEqual(['contractors', 'oidc:mallory'])
@@ -244,7 +243,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
     const names = ['a', 'b', 'c', 'd'].map((name) => `oidc:${name}`)
     const set = async (name: string, i: number) => both[i % 2]?.lockStore.set({ ...LOCK, name })
     await Promise.all(names.map(set))
-    for (const one of both) await expect.poll(() => one.locked(), POLLING).toEqual(names)
+    for (const one of both) await expect.poll(() => one.locked()).toEqual(names)
   })
 
   describe('of a Redis that has gone back to earlier data', () => {
@@ -257,7 +256,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
       await one.lockStore.set(OTHER)
       await eventually(two, ['contractors', 'oidc:mallory'])
       await redis.command('RENAME', saved, KEY)
-      await expect.poll(() => redis.command('HLEN', KEY), POLLING).toBe(3)
+      await expect.poll(() => redis.command('HLEN', KEY)).toBe(3)
       await new Promise((done) => setTimeout(done, 1_000))
       for (const replica of [one, two, await ready()]) {
         expect(replica.locked()).toEqual(['contractors', 'oidc:mallory'])
@@ -286,7 +285,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
       const [field = ''] = await fields()
       await redis.command('HDEL', KEY, field)
       await redis.command('HSET', KEY, 'version', 'x')
-      await expect.poll(() => redis.command('HLEN', KEY), POLLING).toBe(3)
+      await expect.poll(() => redis.command('HLEN', KEY)).toBe(3)
       for (const replica of [one, two, await ready()]) {
         expect(replica.locked()).toEqual(['contractors', 'oidc:mallory'])
       }
@@ -299,7 +298,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
       await replicas.pop()?.close()
       await redis.command('HDEL', KEY, field)
       const later = start()
-      await expect.poll(() => later.lockStore.missing, POLLING).toContain('cannot be read')
+      await expect.poll(() => later.lockStore.missing).toContain('cannot be read')
       expect(refusalOf(later)).toMatchObject({ code: 503 })
     })
 
@@ -325,7 +324,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
       const sealed = (await redis.command('HGET', KEY, field)) as string
       await redis.command('HSET', KEY, 'A'.repeat(22), sealed, 'version', 'x')
       const later = start()
-      await expect.poll(() => later.lockStore.missing, POLLING).toContain('cannot be read')
+      await expect.poll(() => later.lockStore.missing).toContain('cannot be read')
       expect(later.locked()).toEqual(['oidc:mallory'])
     })
 
@@ -361,7 +360,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
       // What is running goes on.
       expect(one.locks.lockOf(...subject('oidc:ada'))).toBeUndefined()
       await redis.start()
-      await expect.poll(() => refusalOf(one), { timeout: 20_000 }).toBeUndefined()
+      await expect.poll(() => refusalOf(one)).toBeUndefined()
     })
   })
 
@@ -372,6 +371,6 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
     expect(refusalOf(one)).toMatchObject({ code: 503 })
     expect([without.lockStore.missing, refusalOf(without)]).toEqual([undefined, undefined])
     await redis.start()
-    await expect.poll(() => refusalOf(one), { timeout: 20_000 }).toBeUndefined()
+    await expect.poll(() => refusalOf(one)).toBeUndefined()
   })
 })

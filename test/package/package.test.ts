@@ -168,7 +168,7 @@ describe('gatehouse installed globally', () => {
     await serving.until(/"probes":\{"host":"127\.0\.0\.1","port":\d+\}/)
     const port = /"probes":\{[^}]*"port":(\d+)/.exec(serving.stderr)?.[1] ?? ''
     const ready = () => fetch(`http://127.0.0.1:${port}/readyz?verbose`).then((r) => r.text())
-    await expect.poll(ready, { timeout: 20_000 }).toContain(`[+]jwks ${issuer.url} ok`)
+    await expect.poll(ready).toContain(`[+]jwks ${issuer.url} ok`)
     expect(issuer.keySetFetches).toBeGreaterThan(0)
     await serving.stop('SIGTERM')
     const evaluated = await evaluatedPackages(join(published(), 'gatehouse.js'), NODE_V8_COVERAGE)

@@ -132,7 +132,7 @@ async function prepare(
     gatehouseTokenFile: files.tokenFile,
     events,
     async eventOf(auditID) {
-      for (let i = 0; i < 200; i++) {
+      for (let i = 0; i < 1_200; i++) {
         const found = (await events()).find(
           (event) => event.auditID === auditID && event.stage === 'ResponseComplete',
         )

@@ -96,7 +96,7 @@ export interface TestGatehouse {
   token(claims?: Readonly<Record<string, unknown>>): Promise<string>
   /** The audit events so far, in the order in which they were written. */
   events(): Promise<readonly AuditEvent[]>
-  /** Waits for `count` events that match; fails after 10 seconds. */
+  /** Waits for `count` events that match; fails after a minute. */
   eventsWhere(
     matches: (event: AuditEvent) => boolean,
     count?: number,
@@ -220,7 +220,7 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
     events,
     async eventsWhere(matches, count = 1) {
       let found: readonly AuditEvent[] = []
-      for (let i = 0; i < 200; i++) {
+      for (let i = 0; i < 1_200; i++) {
         found = (await events()).filter(matches)
         if (found.length >= count) return found
         await sleep(50)
@@ -235,10 +235,10 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
   }
 }
 
-/** Waits until `/readyz` succeeds; throws with its last response after 20 seconds. */
+/** Waits until `/readyz` succeeds; throws with its last response after a minute. */
 export async function waitUntilReady(probesUrl: string): Promise<void> {
   let body = ''
-  for (let i = 0; i < 400; i++) {
+  for (let i = 0; i < 1_200; i++) {
     const response = await fetch(`${probesUrl}/readyz?verbose`)
     body = await response.text()
     if (response.ok) return

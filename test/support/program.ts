@@ -16,7 +16,7 @@ export interface RunningProgram {
   readonly stderr: string
   /**
    * Waits until stdout followed by stderr matches, and returns both; throws with both when the program
-   * ends before, and after 30 seconds.
+   * ends before, and after a minute.
    */
   until(pattern: RegExp): Promise<string>
   write(text: string): void
@@ -28,7 +28,7 @@ export interface RunningProgram {
   stop(signal?: NodeJS.Signals): Promise<ProgramEnd>
 }
 
-const TIMEOUT_MS = 30_000
+const TIMEOUT_MS = 60_000
 
 /** Starts a program. If it still runs when the test has finished, it is killed. */
 export function startProgram(
@@ -79,7 +79,7 @@ export function startProgram(
         if (pattern.test(text)) resolve(text)
         else if (over) fail('the program ended')
       }
-      const timer = setTimeout(() => fail('30 seconds passed'), TIMEOUT_MS)
+      const timer = setTimeout(() => fail('a minute passed'), TIMEOUT_MS)
       listeners.add(check)
       check()
       return promise.finally(() => {

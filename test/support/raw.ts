@@ -9,7 +9,7 @@ import { connect, type TLSSocket } from 'node:tls'
 import type { KeyPair } from '../../certs-dev/pki.ts'
 
 /** The longest wait for anything, which only a failing test reaches. */
-const TIMEOUT_MS = 30_000
+const TIMEOUT_MS = 60_000
 
 export interface RawTarget {
   readonly port: number

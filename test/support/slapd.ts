@@ -164,7 +164,7 @@ async function touched(port: number): Promise<string> {
 }
 
 async function listening(port: number): Promise<void> {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 1_200; i++) {
     if (await acceptsConnections(port)) return
     await sleep(50)
   }

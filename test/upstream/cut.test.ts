@@ -73,12 +73,11 @@ async function forbidPods(): Promise<void> {
   gatehouse.gatehouse.reload()
 }
 
-const reached = (count: number): Promise<void> =>
-  expect.poll(() => exchanges.length, { timeout: 10_000 }).toBe(count)
+const reached = (count: number): Promise<void> => expect.poll(() => exchanges.length).toBe(count)
 
 /** The upstream connection is closed as well. */
 async function expectClosed(exchange: RawExchange | undefined): Promise<void> {
-  await expect.poll(() => exchange?.socket.destroyed, { timeout: 10_000 }).toBe(true)
+  await expect.poll(() => exchange?.socket.destroyed).toBe(true)
 }
 
 async function finalEvents(path: string) {
@@ -139,7 +138,7 @@ test('a request that is forbidden while it waits for a connection gets a 403 and
   const first = await send('GET', OTHER)
   await reached(1)
   const queued = await send('DELETE', PODS)
-  await expect.poll(() => inFlight(attack), { timeout: 10_000 }).toBe(2)
+  await expect.poll(() => inFlight(attack)).toBe(2)
   await forbidPods()
   expect(await readResponse(queued)).toMatchObject({ status: 403 })
   const [event] = await finalEvents(PODS)
@@ -159,7 +158,7 @@ test('a request whose client closes while it waits for a connection is never sen
   const first = await send('GET', OTHER)
   await reached(1)
   const queued = await send('DELETE', PODS)
-  await expect.poll(() => inFlight(attack), { timeout: 10_000 }).toBe(2)
+  await expect.poll(() => inFlight(attack)).toBe(2)
   queued.destroy()
   const [event] = await finalEvents(PODS)
   expect(event?.responseStatus?.code).toBe(499)

@@ -58,7 +58,7 @@ describe('an upstream failure', () => {
   test('of a request beyond the queue is a 503, counted and logged', async () => {
     // One more has the connection.
     for (let i = 0; i <= QUEUE; i += 1) await send()
-    await expect.poll(() => metric('gatehouse_requests_waiting'), { timeout: 10_000 }).toBe(QUEUE)
+    await expect.poll(() => metric('gatehouse_requests_waiting')).toBe(QUEUE)
     const answer: RawResponse = await readResponse(await send())
     expect(answer.status).toBe(503)
     expect(await errors('queue')).toBe(1)

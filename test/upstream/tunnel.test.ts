@@ -16,7 +16,6 @@ import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
 
 const EXEC = '/api/v1/namespaces/team-a/pods/web/exec?command=sh'
-const PATIENCE = { timeout: 10_000, interval: 20 }
 /** More than the buffers on the way hold. */
 const FLOOD = Buffer.alloc(4_000_000)
 
@@ -108,7 +107,7 @@ describe('an API server that closes with input that it has not read', () => {
     client.write(FLOOD)
     await all
     client.end()
-    await expect.poll(() => api.connections.open, PATIENCE).toBeLessThanOrEqual(open)
+    await expect.poll(() => api.connections.open).toBeLessThanOrEqual(open)
     await gatehouse.eventsWhere(({ stage }) => stage === 'ResponseComplete')
   })
 })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import type { WriteFile } from '../../../src/audit/sinks/file-device.ts'
 import { createFileSink, type FileSinkOptions } from '../../../src/audit/sinks/file.ts'
@@ -130,13 +130,12 @@ describe('a failing disk', () => {
       }
       const { sink } = open({ write })
       for (let n = 0; n < 200; n++) expect(sink.write(numbered(n))).toBe(true)
-      await vi.waitFor(
-        async () => {
+      await expect
+        .poll(async () => {
           await sink.flush()
-          expect(await numbers()).toEqual(upTo(200))
-        },
-        { timeout: 15_000 },
-      )
+          return numbers()
+        })
+        .toEqual(upTo(200))
       expect(failures).toBeGreaterThan(5)
       await sink.close()
       expect(await numbers()).toEqual(upTo(200))
@@ -169,7 +168,7 @@ describe('a failing disk', () => {
     expect(sink.failure()).toMatch(/^ENOSPC/)
     await rename(path, join(directory, 'moved'))
     isFull = false
-    await vi.waitFor(() => expect(sink.failure()).toBeUndefined())
+    await expect.poll(() => sink.failure()).toBeUndefined()
     await sink.close()
     expect(await readFile(path, 'utf8')).toBe(numbered(1) + numbered(2))
   })
@@ -181,14 +180,13 @@ describe('a file that another process moves', () => {
     sink.write(numbered(0))
     await sink.flush()
     await rename(path, join(directory, 'audit.log.1'))
-    await vi.waitFor(
-      async () => {
+    await expect
+      .poll(async () => {
         sink.write(numbered(1))
         await sink.flush()
-        expect((await stat(path)).size).toBeGreaterThan(0)
-      },
-      { timeout: 10_000, interval: 100 },
-    )
+        return (await stat(path)).size
+      })
+      .toBeGreaterThan(0)
     await sink.close()
     expect(await readFile(join(directory, 'audit.log.1'), 'utf8')).toContain(numbered(0))
     expect((await stat(path)).mode & 0o777).toBe(0o600)
@@ -239,7 +237,7 @@ describe('rotation', () => {
     }
     await sink.flush()
     // The other backups are removed in the background.
-    await vi.waitFor(async () => expect(await backups()).toHaveLength(2), 5_000)
+    await expect.poll(() => backups()).toHaveLength(2)
     await sink.close()
     const left = await numbers()
     expect(left.at(-1)).toBe(1_499)
@@ -263,7 +261,7 @@ describe('rotation', () => {
       await utimes(join(directory, name), 0, 0)
     }
     const { sink } = open({ maxAgeDays: 7 })
-    await vi.waitFor(async () => expect(await backups()).toEqual(kept))
+    await expect.poll(() => backups()).toEqual(kept)
     await sink.close()
     expect(await backups()).toEqual(kept)
   })
@@ -277,11 +275,9 @@ describe('rotation', () => {
       if (n % 100 === 0) await sink.flush()
     }
     await sink.flush()
-    await vi.waitFor(async () => {
-      const names = await backups()
-      expect(names.length).toBeGreaterThan(2)
-      expect(names.every((name) => name.endsWith('.log.gz'))).toBe(true)
-    })
+    const uncompressed = async () => (await backups()).filter((name) => !name.endsWith('.log.gz'))
+    await expect.poll(uncompressed).toEqual([])
+    expect((await backups()).length).toBeGreaterThan(2)
     await sink.close()
     expect(await numbers()).toEqual(upTo(600))
     for (const name of await backups()) {

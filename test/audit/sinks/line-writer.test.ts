@@ -62,7 +62,7 @@ describe('batches', () => {
     const { device, sink } = setup()
     sink.write('one\n')
     sink.write('two\n')
-    await vi.waitFor(() => expect(device.text).toBe('one\ntwo\n'))
+    await expect.poll(() => device.text).toBe('one\ntwo\n')
     expect(device.batches).toHaveLength(1)
   })
 
@@ -129,7 +129,7 @@ describe('failures', () => {
     await sink.flush()
     expect(sink.failure()).toBe('ENOSPC: no space left on device, write')
     expect(sink.write('two\n')).toBe(true)
-    await vi.waitFor(() => expect(sink.failure()).toBeUndefined())
+    await expect.poll(() => sink.failure()).toBeUndefined()
     await sink.flush()
     expect(device.text).toBe('one\ntwo\n')
     expect(logLines.map(({ level, msg }) => [level, msg])).toEqual([
@@ -145,7 +145,7 @@ describe('failures', () => {
     sink.write('two\n')
     await sink.flush()
     expect(sink.failure()).toBeDefined()
-    await vi.waitFor(() => expect(device.text).toBe('one\ntwo\n'))
+    await expect.poll(() => device.text).toBe('one\ntwo\n')
     expect(device.prepared.slice(1)).toEqual([{ bytes: 2, retry: true, begun: true }])
   })
 
@@ -156,7 +156,7 @@ describe('failures', () => {
     sink.write('two\n')
     await sink.flush()
     device.elsewhere = true
-    await vi.waitFor(() => expect(device.text).toBe('one\ntw|two\n'))
+    await expect.poll(() => device.text).toBe('one\ntw|two\n')
   })
 
   test('a first line that was torn begins again in another file', async () => {
@@ -165,7 +165,7 @@ describe('failures', () => {
     sink.write('one\n')
     await sink.flush()
     device.elsewhere = true
-    await vi.waitFor(() => expect(device.text).toBe('on|one\n'))
+    await expect.poll(() => device.text).toBe('on|one\n')
   })
 
   test('a write of 0 bytes is a failure, not a loop', async () => {
@@ -174,7 +174,7 @@ describe('failures', () => {
     sink.write('one\n')
     await sink.flush()
     expect(sink.failure()).toBe('the write returned 0 bytes')
-    await vi.waitFor(() => expect(device.text).toBe('one\n'))
+    await expect.poll(() => device.text).toBe('one\n')
   })
 
   test('a device that cannot be prepared is a failure', async () => {
@@ -183,7 +183,7 @@ describe('failures', () => {
     sink.write('one\n')
     await sink.flush()
     expect(sink.failure()).toBe('EACCES: permission denied, open')
-    await vi.waitFor(() => expect(device.text).toBe('one\n'))
+    await expect.poll(() => device.text).toBe('one\n')
   })
 })
 
@@ -280,20 +280,20 @@ describe('waiting for lines', () => {
     device.gate = gates[0]!.promise.then(() => undefined)
     sink.write('one\n')
     note('one', sink.written())
-    await vi.waitFor(() => expect(device.prepared).toHaveLength(1))
+    await expect.poll(() => device.prepared).toHaveLength(1)
     sink.write('two\n')
     note('two', sink.written())
     gates[0]!.resolve(undefined)
     device.gate = gates[1]!.promise.then(() => undefined)
-    await vi.waitFor(() => expect(device.prepared).toHaveLength(2))
+    await expect.poll(() => device.prepared).toHaveLength(2)
     expect(results).toEqual([['one', true]])
     gates[1]!.resolve(undefined)
-    await vi.waitFor(() =>
-      expect(results).toEqual([
+    await expect
+      .poll(() => results)
+      .toEqual([
         ['one', true],
         ['two', true],
-      ]),
-    )
+      ])
     expect(device.text).toBe('one\ntwo\n')
   })
 
@@ -313,7 +313,7 @@ describe('waiting for lines', () => {
     expect(await sink.written()).toBe(false)
     sink.write('two\n')
     expect(await sink.written()).toBe(false)
-    await vi.waitFor(() => expect(sink.failure()).toBeUndefined())
+    await expect.poll(() => sink.failure()).toBeUndefined()
     sink.write('three\n')
     expect(await sink.written()).toBe(true)
     expect(device.text).toBe('one\ntwo\nthree\n')
@@ -328,7 +328,7 @@ describe('waiting for lines', () => {
     expect(sink.failure()).toBe('no write has ended for 0.005 s')
     expect(await sink.written()).toBe(false)
     open(undefined)
-    await vi.waitFor(() => expect(sink.failure()).toBeUndefined())
+    await expect.poll(() => sink.failure()).toBeUndefined()
     expect(device.text).toBe('one\n')
     expect(logLines.map(({ msg }) => msg)).toEqual([
       'the audit log cannot be written',
@@ -343,7 +343,7 @@ describe('waiting for lines', () => {
     const { promise, resolve: open } = Promise.withResolvers<undefined>()
     device.gate = promise.then(() => undefined)
     sink.write('one\n')
-    await vi.waitFor(() => expect(device.prepared).toHaveLength(1))
+    await expect.poll(() => device.prepared).toHaveLength(1)
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(sink.failure()).toBeUndefined()
     open(undefined)

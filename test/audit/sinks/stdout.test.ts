@@ -36,7 +36,7 @@ async function paused(child: ChildProcess): Promise<void> {
   let stderr = ''
   const onData = (chunk: Buffer): void => void (stderr += chunk.toString())
   child.stderr!.on('data', onData)
-  await expect.poll(() => stderr, { timeout: 10_000 }).toContain('paused\n')
+  await expect.poll(() => stderr).toContain('paused\n')
 }
 
 function numbersIn(output: string): number[] {

@@ -67,9 +67,6 @@ export interface TestIssuer {
   close(): Promise<void>
 }
 
-/** Poll options for what happens immediately, with room for a busy machine. */
-export const SOON = { timeout: 15_000, interval: 10 }
-
 export const DISCOVERY_PATH = '/.well-known/openid-configuration'
 export const KEYS_PATH = '/keys'
 

@@ -20,7 +20,6 @@ import {
   refusalOf,
   sendJson,
   signToken,
-  SOON,
   startIssuer,
   type Handler,
   type SigningKey,
@@ -65,7 +64,7 @@ function start(
 }
 
 async function ready(oidc: TestOidc): Promise<TestOidc> {
-  await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toBeUndefined()
+  await expect.poll(() => oidc.readiness()[0]?.problem).toBeUndefined()
   return oidc
 }
 
@@ -176,7 +175,7 @@ describe('an unreachable issuer', () => {
     issuer.overrides.set(DISCOVERY_PATH, (_, response) => response.writeHead(503).end())
     const retries: (() => void)[] = []
     const oidc = start({}, { schedule: (retry) => (retries.push(retry), () => undefined) })
-    await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toMatch(/responded with HTTP 503/)
+    await expect.poll(() => oidc.readiness()[0]?.problem).toMatch(/responded with HTTP 503/)
     expect(await outcome(oidc, oldKey)).toMatch(/the issuer's keys have not been loaded yet/)
     issuer.overrides.clear()
     retries.at(-1)!()
@@ -304,7 +303,7 @@ describe.for([
   test.for(cases)('%s is reported as a problem at the start', async ([, handler, problem]) => {
     issuer.overrides.set(path, handler)
     const oidc = start({}, { fetchTimeout: problem.source.includes('0.3 s') ? 300 : 10_000 })
-    await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toMatch(problem)
+    await expect.poll(() => oidc.readiness()[0]?.problem).toMatch(problem)
     expect(await outcome(oidc, oldKey)).toMatch(/the issuer's keys have not been loaded yet/)
   })
 
@@ -312,7 +311,7 @@ describe.for([
     const oidc = await ready(start())
     issuer.overrides.set(path, handler)
     const waiting = outcome(oidc, newKey)
-    await expect.poll(() => issuer.requests.get(path), SOON).toBeGreaterThan(1)
+    await expect.poll(() => issuer.requests.get(path)).toBeGreaterThan(1)
     expect(await outcome(oidc, oldKey)).toBe('not refused')
     oidc.close()
     expect(await waiting).toMatch(/no key for/)
@@ -345,7 +344,7 @@ test('an endless response is read up to the size limit', async () => {
   const sent = { bytes: 0 }
   issuer.overrides.set(KEYS_PATH, endless(sent))
   const oidc = start()
-  await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toMatch(/exceed/i)
+  await expect.poll(() => oidc.readiness()[0]?.problem).toMatch(/exceed/i)
   // The contents of the sockets' buffers come on top of the megabyte.
   expect(sent.bytes).toBeLessThan(16 * 1_048_576)
 })
@@ -389,7 +388,7 @@ describe('a discovery document is refused that', () => {
   ])('%s', async ([, discovery, problem]) => {
     issuer.discovery = discovery(issuer.url)
     const oidc = start()
-    await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toMatch(problem)
+    await expect.poll(() => oidc.readiness()[0]?.problem).toMatch(problem)
     expect(issuer.keySetFetches).toBe(0)
   })
 })
@@ -398,20 +397,20 @@ describe('the issuer’s certificate', () => {
   test('must be issued by the configured authority', async () => {
     const other = await createAuthority({ commonName: 'others' })
     const oidc = start({ certificateAuthority: other.certificatePem })
-    await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toMatch(/certificate/)
+    await expect.poll(() => oidc.readiness()[0]?.problem).toMatch(/certificate/)
     expect(issuer.requests.size).toBe(0)
   })
 
   test('must be publicly trusted if no authority is configured', async () => {
     const oidc = start({ certificateAuthority: undefined })
-    await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toMatch(/certificate/)
+    await expect.poll(() => oidc.readiness()[0]?.problem).toMatch(/certificate/)
     expect(issuer.requests.size).toBe(0)
   })
 
   test('must be valid for the host of the URL', async () => {
     const url = issuer.url.replace('127.0.0.1', 'localhost')
     const oidc = start({ url })
-    await expect.poll(() => oidc.readiness()[0]?.problem, SOON).toMatch(/altnames|localhost/)
+    await expect.poll(() => oidc.readiness()[0]?.problem).toMatch(/altnames|localhost/)
     expect(issuer.requests.size).toBe(0)
   })
 })

@@ -1,5 +1,5 @@
 /** Earlier sign-ins under what is configured, and published, now. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import type { Authentication } from '../../../src/authentication/authenticator.ts'
 import type { Issuer } from '../../../src/authentication/oidc/authentication-config.ts'
@@ -10,7 +10,6 @@ import {
   createSigningKey,
   issuerConfiguration,
   signToken,
-  SOON,
   startIssuer,
   type SigningKey,
   type TestIssuer,
@@ -135,7 +134,7 @@ describe('a sign-in of before is no longer accepted', () => {
   test('when its issuer takes back the key, which is told', async () => {
     issuer.keys = [nextKey.publicJwk]
     await oidc.authenticate(await signToken(issuer, nextKey, { now }))
-    await vi.waitUntil(() => dropped > 0, SOON)
+    await expect.poll(() => dropped).toBeGreaterThan(0)
     expect(dropped).toBe(1)
     expect(recheck(signedIn)).toMatch(/no longer known as its issuer's/)
   })

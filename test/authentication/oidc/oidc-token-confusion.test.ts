@@ -2,8 +2,9 @@
 import { createHmac, createPublicKey } from 'node:crypto'
 
 import { CompactSign, exportJWK, exportSPKI, GeneralSign, type JWK } from 'jose'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { waitUntil } from '../../../dev/parts/wait-until.ts'
 import { createLog } from '../../../src/log.ts'
 import {
   configuration,
@@ -12,7 +13,6 @@ import {
   issuerConfiguration,
   refusalOf,
   signToken,
-  SOON,
   startIssuer,
   type SigningKey,
   type TestIssuer,
@@ -43,7 +43,9 @@ beforeAll(async () => {
   oidc = startOidc(configuration(issuerConfiguration(issuer), issuerConfiguration(otherIssuer)), {
     log: createLog({ level: 'silent' }),
   })
-  await vi.waitUntil(() => oidc.readiness().every(({ problem }) => problem === undefined), SOON)
+  await waitUntil('the keys are loaded', async () =>
+    oidc.readiness().every(({ problem }) => problem === undefined),
+  )
   token = await signToken(issuer, ec)
   ;[header = '', payload = '', signature = ''] = token.split('.')
 })
