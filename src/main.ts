@@ -63,7 +63,7 @@ program
   .requiredOption('--config <file>', 'path of the GatehouseConfiguration file')
   .option(
     '--online',
-    'ask the API server, issuers and directories, too; exits with 1 if a check fails',
+    'ask the API server, issuers, directories and Redis, too; exits with 1 if a check fails',
   )
   .addHelpText('after', '\nExample:\n  gatehouse validate --config gatehouse.yaml --online\n')
   .action(async ({ config, online = false }: { config: string; online?: boolean }) => {

@@ -65,9 +65,7 @@ export async function serve(options: ServeOptions, effects: ServeEffects): Promi
   }
   const passwords = new Set<string>()
   effects.onConsole((text) => {
-    // A server may repeat in an error what it was sent.
-    const masked = maskedText(text, passwords)
-    if (printed.length < MAX_PRINTED) printed.push(masked.slice(0, MAX_PRINTED_LENGTH))
+    if (printed.length < MAX_PRINTED) printed.push(printedText(text, passwords))
     logPrinted()
   })
   let gatehouse: Gatehouse
@@ -91,6 +89,11 @@ export async function serve(options: ServeOptions, effects: ServeEffects): Promi
   // A signal has come while it started: nobody has been sent to it yet, so there is nothing to wait for.
   if (signals > 0) shutDown(true)
   return exitCode
+}
+
+/** What a library printed, without the passwords: a server may repeat in an error what it was sent. */
+export function printedText(text: string, passwords: ReadonlySet<string>): string {
+  return maskedText(text, passwords).slice(0, MAX_PRINTED_LENGTH)
 }
 
 /** Every problem on a line of its own, without a stack. */

@@ -8,7 +8,7 @@ import { createStderr } from '../log.ts'
 import { createLossyOutput } from '../lossy-output.ts'
 import { standardOutput } from '../output.ts'
 import { resolveConfigFile } from './config-file.ts'
-import { serve } from './serve.ts'
+import { printedText, serve } from './serve.ts'
 import { validate } from './validate.ts'
 
 /** How long the last lines may take to be read before the process exits. */
@@ -30,10 +30,7 @@ export async function runServe(config: string, host: NodeJS.Process): Promise<nu
         host.removeAllListeners('warning')
         host.on('warning', handler)
       },
-      onConsole(handler) {
-        const print = (...values: unknown[]): void => handler(format(...values))
-        Object.assign(console, { debug: print, error: print, info: print, log: print, warn: print })
-      },
+      onConsole: takeConsole,
       onCrash: (handler) => host.on('uncaughtException', handler),
     },
   )
@@ -52,12 +49,20 @@ export async function runValidate(
     {},
     { output: { write: (bytes) => standardOutput(1).write(bytes) } },
   )
+  const passwords = new Set<string>()
+  takeConsole((text) => stderr.write(`${printedText(text, passwords)}\n`))
   const exitCode = await validate(
     { configFile: configFile(config, host), ...environmentOf(host), online },
-    { stdout, stderr },
+    { stdout, stderr, onPassword: (password) => passwords.add(password) },
   )
   await Promise.all([stdout.flush(FLUSH_MS), stderr.flush(FLUSH_MS)])
   return exitCode
+}
+
+/** Passes on what libraries print, in place of printing it. */
+function takeConsole(handler: (text: string) => void): void {
+  const print = (...values: unknown[]): void => handler(format(...values))
+  Object.assign(console, { debug: print, error: print, info: print, log: print, warn: print })
 }
 
 function environmentOf({ env }: NodeJS.Process): LoadEnvironment {

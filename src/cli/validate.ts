@@ -6,13 +6,15 @@ import { describeStartError } from './serve.ts'
 
 export interface ValidateOptions extends LoadEnvironment {
   readonly configFile: string
-  /** Whether the API server, issuers and directories are asked, too. */
+  /** Whether the API server, issuers, directories and Redis are asked, too. */
   readonly online: boolean
 }
 
 export interface ValidateEffects {
   readonly stdout: { write(text: string): unknown }
   readonly stderr: { write(text: string): unknown }
+  /** Called with each password that a server may repeat, and a library then prints. */
+  readonly onPassword?: (password: string) => void
 }
 
 /**
@@ -41,7 +43,10 @@ function validateFiles(options: ValidateOptions, effects: ValidateEffects): numb
 async function validateOnline(options: ValidateOptions, effects: ValidateEffects): Promise<number> {
   const loaded = loadAll(options.configFile, options)
   reportValid(options.configFile, loaded.warnings, effects)
-  const checks = await runOnlineChecks(loaded, { log: createLog({ level: 'silent' }) })
+  const checks = await runOnlineChecks(loaded, {
+    log: createLog({ level: 'silent' }),
+    onPassword: effects.onPassword ?? (() => undefined),
+  })
   const passed = checks.filter(({ problem }) => problem === undefined)
   const failed = checks.filter(({ problem }) => problem !== undefined)
   effects.stdout.write(passed.map(({ name }) => `[+]${name} ok\n`).join(''))

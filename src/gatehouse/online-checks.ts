@@ -1,7 +1,7 @@
 /**
  * The checks of `/readyz` that reach outside of Gatehouse, run once without a listener: whether the API
- * server can be reached, rejects anonymous requests and accepts the asserted identity, and whether
- * users can sign in.
+ * server can be reached, rejects anonymous requests and accepts the asserted identity, whether users can
+ * sign in, and whether Redis can be used.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -12,6 +12,7 @@ import { createMetrics } from '../metrics.ts'
 import { checkUpstream } from '../upstream/checks.ts'
 import { identityNames, REVIEW_TIMEOUT_MS } from './start-cluster.ts'
 import type { Loaded } from './load.ts'
+import { openRedisStore } from './shared-state.ts'
 
 export interface OnlineCheck {
   /** As in `/readyz?verbose`. */
@@ -22,19 +23,44 @@ export interface OnlineCheck {
 
 export interface OnlineCheckEffects {
   readonly log: Log
+  /** Called with each password that a server may repeat, and a library then prints. */
+  readonly onPassword: (password: string) => void
 }
 
-/** Longer than the sign-in methods' own timeouts. */
-const SIGN_IN_DEADLINE_MS = 15_000
-const SIGN_IN_INTERVAL_MS = 20
+/** Longer than what sign-ins depend on takes to fail, such as a directory with several servers that hang. */
+const SIGN_IN_DEADLINE_MS = 60_000
+/** As long as a reload tries a new credential. */
+const REDIS_DEADLINE_MS = 5_000
+const INTERVAL_MS = 20
 
 /** Runs all checks; none of them changes anything in the cluster. */
 export async function runOnlineChecks(
   loaded: Loaded,
   effects: OnlineCheckEffects,
 ): Promise<readonly OnlineCheck[]> {
-  const checks = await Promise.all([checkSignIns(loaded, effects), checkApiServer(loaded)])
+  const checks = await Promise.all([
+    checkRedis(loaded, effects),
+    checkSignIns(loaded, effects),
+    checkApiServer(loaded),
+  ])
   return checks.flat()
+}
+
+/** For this moment, it counts as a replica. */
+async function checkRedis(
+  { configuration, redis: credential }: Loaded,
+  { log, onPassword }: OnlineCheckEffects,
+): Promise<readonly OnlineCheck[]> {
+  const { redis } = configuration.state
+  if (redis === undefined || credential === undefined) return []
+  const metrics = createMetrics({ processMetrics: false })
+  const store = await openRedisStore(redis, credential.value, { log, metrics, onPassword })
+  try {
+    await until(() => store.problem === undefined, REDIS_DEADLINE_MS)
+    return [{ name: 'redis', problem: store.problem }]
+  } finally {
+    await store.close()
+  }
 }
 
 function reviewClientOf({ configuration: { upstream }, credential }: Loaded): ReviewClient {
@@ -101,12 +127,13 @@ async function checkSignIns(loaded: Loaded, effects: OnlineCheckEffects): Promis
 async function settledChecks(
   signIns: readonly Pick<SignIn, 'readiness'>[],
 ): Promise<OnlineCheck[]> {
-  const deadline = performance.now() + SIGN_IN_DEADLINE_MS
-  for (;;) {
-    const checks = signIns.flatMap((signIn) => signIn.readiness())
-    if (checks.every(({ wasTried }) => wasTried) || performance.now() > deadline) {
-      return checks.map(({ name, problem }) => ({ name, problem }))
-    }
-    await sleep(SIGN_IN_INTERVAL_MS)
-  }
+  const checks = () => signIns.flatMap((signIn) => signIn.readiness())
+  await until(() => checks().every(({ wasTried }) => wasTried), SIGN_IN_DEADLINE_MS)
+  return checks().map(({ name, problem }) => ({ name, problem }))
+}
+
+/** Resolves when it holds, or after `milliseconds`. */
+async function until(holds: () => boolean, milliseconds: number): Promise<void> {
+  const deadline = performance.now() + milliseconds
+  while (!holds() && performance.now() < deadline) await sleep(INTERVAL_MS)
 }

@@ -14,7 +14,7 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { certificateBlocks } from '../pem.ts'
 import type { RedisAddress } from '../state/redis-connection.ts'
-import type { RedisCredential } from '../state/redis-store.ts'
+import type { RedisCredential, RedisStore, RedisStoreEffects } from '../state/redis-store.ts'
 import type { SharedStore } from '../state/shared-store.ts'
 import { parseStateSecret, type StateSecret } from '../state/state-secret.ts'
 import { startReloadable, type LoadedPart, type Part, type Reloadable } from './reloadable.ts'
@@ -68,16 +68,7 @@ export async function startSharedState(
       close: () => Promise.resolve(),
     }
   }
-  const { mode, sentinelName, username, keyPrefix, timeout } = redis
-  const addresses = redis.addresses.map(addressOf)
-  const { password } = credential.value
-  if (password !== undefined) onPassword(password)
-  // Loaded only where it is used: the library takes a tenth of the CPU of a start.
-  const { createRedisStore } = await import('../state/redis-store.ts')
-  const store = createRedisStore(
-    { mode, addresses, sentinelName, username, keyPrefix, timeout, ...credential.value },
-    { log, metrics },
-  )
+  const store = await openRedisStore(redis, credential.value, { log, metrics, onPassword })
   const reloadable = startReloadable(
     credential,
     ({ secret }) => store.updateSecret(secret),
@@ -97,6 +88,24 @@ export async function startSharedState(
       await store.close()
     },
   }
+}
+
+/** Starts connecting to Redis. */
+export async function openRedisStore(
+  { mode, addresses, sentinelName, username, keyPrefix, timeout }: RedisConfiguration,
+  credential: RedisCredential,
+  { onPassword, ...effects }: RedisStoreEffects & Pick<SharedStateEffects, 'onPassword'>,
+): Promise<RedisStore> {
+  if (credential.password !== undefined) onPassword(credential.password)
+  // Loaded only where it is used: the library takes a tenth of the CPU of a start.
+  const { createRedisStore } = await import('../state/redis-store.ts')
+  return createRedisStore(
+    {
+      ...{ mode, addresses: addresses.map(addressOf), sentinelName, username, keyPrefix, timeout },
+      ...credential,
+    },
+    effects,
+  )
 }
 
 function addressOf(text: string): RedisAddress {

@@ -15,8 +15,8 @@ import { hasRedis, startRedis } from '../support/redis.ts'
 
 const start = resolve(import.meta.dirname, '../../src/start.ts')
 
-/** Starts the program with a Redis at this port, and the password `unneeded`. */
-async function serveWith(port: number): Promise<RunningProgram> {
+/** Starts a command with a Redis at this port, and the password `unneeded`. */
+async function startWith(command: readonly string[], port: number): Promise<RunningProgram> {
   const api = await startApiServer()
   onTestFinished(() => api.close())
   // For its files.
@@ -33,7 +33,7 @@ async function serveWith(port: number): Promise<RunningProgram> {
   }
   const configuration = { ...base, audit: { stdout: {} }, state }
   await writeFile(file('other.yaml'), stringify(configuration))
-  return startProgram(process.execPath, [start, 'serve', '--config', file('other.yaml')], {
+  return startProgram(process.execPath, [start, ...command, '--config', file('other.yaml')], {
     cwd: gatehouse.directory,
     env: process.env,
   })
@@ -45,7 +45,7 @@ test.skipIf(!hasRedis)(
     const redis = await startRedis()
     onTestFinished(() => redis.close())
     await redis.command('ACL', 'SETUSER', 'default', '-info')
-    const program = await serveWith(redis.port)
+    const program = await startWith(['serve'], redis.port)
     await program.until(/does not require a password/)
     await program.until(/INFO command fails/)
     await program.until(/"msg":"Redis is used"/)
@@ -63,8 +63,8 @@ test.skipIf(!hasRedis)(
   },
 )
 
-test('a password that a hostile Redis repeats is not in the log, wherever the text is cut', async () => {
-  // The limit of a message is in the middle of one.
+/** The port of a Redis that repeats the password in an error, which the limit of a message cuts. */
+async function hostileRedis(): Promise<number> {
   const repeated = `-NOPERM unneeded${'x'.repeat(905)}${' unneeded'.repeat(20)}\r\n`
   const hostile = createServer((socket) => {
     socket.on('error', () => undefined)
@@ -75,10 +75,23 @@ test('a password that a hostile Redis repeats is not in the log, wherever the te
     })
   })
   onTestFinished(() => void hostile.close())
-  const program = await serveWith(await listenOnLoopback(hostile))
+  return listenOnLoopback(hostile)
+}
+
+test('a password that a hostile Redis repeats is not in the log, wherever the text is cut', async () => {
+  const program = await startWith(['serve'], await hostileRedis())
   await program.until(/INFO command fails/)
   await program.until(/"msg":"listening"/)
   const { stderr } = await program.stop()
   expect(stderr).toContain('NOPERM ***xxx')
   expect(stderr).not.toMatch(/unn/)
+})
+
+test('gatehouse validate --online does not print a password that a hostile Redis repeats', async () => {
+  const program = await startWith(['validate', '--online'], await hostileRedis())
+  const { code, stdout, stderr } = await program.ended
+  expect(code).toBe(1)
+  expect(stderr).toContain('NOPERM ***xxx')
+  expect(stderr).toMatch(/^\[-\]redis failed: /m)
+  expect(stdout + stderr).not.toMatch(/unn/)
 })
