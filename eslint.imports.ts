@@ -36,7 +36,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   http: [],
   config: [],
   cel: [],
-  groups: [],
+  groups: ['ldap'],
   state: [],
   authentication: ['http', 'request', 'cluster', 'cel', 'groups'],
   authorization: ['request', 'authentication', 'cluster'],

@@ -6,6 +6,8 @@
 export interface PeriodicCheck {
   /** Why it does not work; undefined when it does. */
   readonly problem: string | undefined
+  /** Whether it works all the same. */
+  readonly isPartial: boolean
   /** False until the first try has ended. */
   readonly wasTried: boolean
   /** Tries now, after a change. */
@@ -14,7 +16,10 @@ export interface PeriodicCheck {
 }
 
 export interface PeriodicCheckEffects {
-  /** Rejects with what is wrong. An error with `retryAfter`, in milliseconds, delays the next try. */
+  /**
+   * Rejects with what is wrong. An error with `retryAfter`, in milliseconds, delays the next try; one with
+   * `isPartial` is about a part that something else does the work of.
+   */
   readonly probe: () => Promise<void>
   /** Called with another problem than before, and with undefined when there is none any more. */
   readonly onChange: (problem: string | undefined) => void
@@ -26,14 +31,16 @@ const NOT_YET = 'not checked yet'
 /** Creates the check, and begins with it. */
 export function createPeriodicCheck({ probe, onChange }: PeriodicCheckEffects): PeriodicCheck {
   let problem: string | undefined
+  let isPartial = false
   let wasTried = false
   let isRunning = false
   let changes = 0
   let isClosed = false
   let timer: NodeJS.Timeout | undefined
 
-  function conclude(found: string | undefined): void {
+  function conclude(found: string | undefined, error?: unknown): void {
     wasTried = true
+    isPartial = propertyOf(error, 'isPartial') === true
     if (isClosed || found === problem) return
     problem = found
     onChange(found)
@@ -47,8 +54,9 @@ export function createPeriodicCheck({ probe, onChange }: PeriodicCheckEffects): 
       await probe()
       conclude(undefined)
     } catch (error) {
-      delay = Math.max(delay, retryAfterOf(error))
-      conclude(error instanceof Error ? error.message : String(error))
+      const retryAfter = propertyOf(error, 'retryAfter')
+      if (typeof retryAfter === 'number') delay = Math.max(delay, retryAfter)
+      conclude(error instanceof Error ? error.message : String(error), error)
     }
     isRunning = false
     schedule(changes === before ? delay : 0)
@@ -65,6 +73,9 @@ export function createPeriodicCheck({ probe, onChange }: PeriodicCheckEffects): 
     get problem() {
       return wasTried ? problem : NOT_YET
     },
+    get isPartial() {
+      return isPartial
+    },
     get wasTried() {
       return wasTried
     },
@@ -79,7 +90,6 @@ export function createPeriodicCheck({ probe, onChange }: PeriodicCheckEffects): 
   }
 }
 
-function retryAfterOf(error: unknown): number {
-  const { retryAfter } = Object(error) as { readonly retryAfter?: unknown }
-  return typeof retryAfter === 'number' ? retryAfter : 0
+function propertyOf(error: unknown, name: 'retryAfter' | 'isPartial'): unknown {
+  return (Object(error) as Readonly<Partial<Record<typeof name, unknown>>>)[name]
 }

@@ -62,7 +62,7 @@ export function createGroupLookup(
   const entries = createLru<Entry>(MAX_REMEMBERED, ({ names }) => names.length + 1)
   const failures = createLru<Failure>(MAX_PENDING * 4)
   const pending = new Map<string, Promise<FoundGroups>>()
-  let pausedUntil = 0
+  let pause = { until: 0, reason: '' }
 
   async function ask(user: string): Promise<FoundGroups> {
     const signal = AbortSignal.timeout(timeout)
@@ -85,9 +85,7 @@ export function createGroupLookup(
 
   function rememberFailure(user: string, error: Error): Error {
     const now = clock()
-    if (error instanceof ThrottledError) {
-      pausedUntil = Math.max(pausedUntil, now + error.retryAfter)
-    }
+    rememberPause(error, now)
     failures.set(user, { error, until: now + FAILURE_LIFETIME_MS })
     if (error instanceof UnknownUserError) {
       onResult('unknown user', error.message)
@@ -96,10 +94,15 @@ export function createGroupLookup(
     return error
   }
 
-  /** @throws ThrottledError while the source has asked for a pause */
+  function rememberPause(error: Error, now: number): void {
+    if (!(error instanceof ThrottledError)) return
+    const until = now + error.retryAfter
+    if (until > pause.until) pause = { until, reason: error.message }
+  }
+
+  /** @throws ThrottledError while the source is left alone */
   function requireNoPause(now: number): void {
-    if (now >= pausedUntil) return
-    throw new ThrottledError('the source of groups asks Gatehouse to wait', pausedUntil - now)
+    if (now < pause.until) throw new ThrottledError(pause.reason, pause.until - now)
   }
 
   async function check(): Promise<void> {
@@ -109,7 +112,9 @@ export function createGroupLookup(
     try {
       await source.check?.({ signal, deadline: now + timeout })
     } catch (error) {
-      throw describe(error, signal, timeout)
+      const described = describe(error, signal, timeout)
+      rememberPause(described, clock())
+      throw described
     }
   }
 
@@ -137,6 +142,7 @@ export function createGroupLookup(
 }
 
 function describe(error: unknown, signal: AbortSignal, timeout: number): Error {
+  if (error instanceof ThrottledError) return error
   if (signal.aborted) return new Error(`no response within ${timeout / 1_000} s`, { cause: error })
   return error instanceof Error ? error : new Error(String(error))
 }

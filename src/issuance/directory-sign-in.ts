@@ -3,7 +3,8 @@ import type { Authentication, UserInfo } from '../authentication/authenticator.t
 import { SOURCE_ANNOTATION } from '../authentication/issued/issued.ts'
 import { createAttempts } from '../ldap/attempts.ts'
 import { DirectoryUnavailable } from '../ldap/connection.ts'
-import { DirectoryRefused, UserUnusable, type Directory } from '../ldap/directory.ts'
+import { DirectoryRefused, type Directory } from '../ldap/directory.ts'
+import { UserUnusable } from '../ldap/search.ts'
 import { createUserAttempts } from '../ldap/user-attempts.ts'
 import { StatusError } from '../status.ts'
 

@@ -3,8 +3,11 @@ import { once } from 'node:events'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 
+import { ResultCodeError } from 'ldapts'
+
 import { LdapClient } from './client.ts'
 import type { DirectorySecrets, ServerOptions } from './options.ts'
+import { REJECTIONS, ServiceAccountRejected } from './rejections.ts'
 
 const LDAP_PORT = 389
 const LDAPS_PORT = 636
@@ -37,9 +40,7 @@ export async function openDirectory(
     try {
       return { server, client: await openServer(server, options, secrets) }
     } catch (error) {
-      const { message, code } = error as NodeJS.ErrnoException
-      // That of several addresses at once has no message.
-      problems.push(`${server}: ${message || code}`)
+      problems.push((error as Error).message)
     }
   }
   throw new DirectoryUnavailable(problems.join('; '))
@@ -102,17 +103,28 @@ async function opened<T extends Socket>(
   }
 }
 
-async function openServer(
+/**
+ * Opens a connection to a server, and binds as the service account.
+ *
+ * @throws ServiceAccountRejected, or DirectoryUnavailable
+ */
+export async function openServer(
   server: string,
   options: ServerOptions,
   secrets: DirectorySecrets,
 ): Promise<LdapClient> {
-  const client = await connectServer(server, options, secrets)
+  let client: LdapClient | undefined
   try {
+    client = await connectServer(server, options, secrets)
     await client.bind(options.bindDN, secrets.bindPassword)
     return client
   } catch (error) {
-    client.close()
-    throw error
+    client?.close()
+    if (error instanceof ResultCodeError && REJECTIONS.has(error.code)) {
+      throw new ServiceAccountRejected(server, options.bindDN, error)
+    }
+    const { message, code } = error as NodeJS.ErrnoException
+    // That of several addresses at once has no message.
+    throw new DirectoryUnavailable(`${server}: ${message || code}`, { cause: error })
   }
 }

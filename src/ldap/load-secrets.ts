@@ -5,6 +5,13 @@ import { readText } from '../config/read-text.ts'
 import { certificateBlocks } from '../pem.ts'
 import type { DirectorySecrets } from './options.ts'
 
+/** The password in a file; undefined if it is empty: the bind would be anonymous (RFC 4513 section 5.1.2). */
+export function readBindPassword(text: string): string | undefined {
+  // Editors end a file with a newline, which is not part of the password.
+  const password = text.replace(/\r?\n$/, '')
+  return password === '' ? undefined : password
+}
+
 /**
  * Reads the CA of a directory and the password of its service account.
  *
@@ -21,18 +28,16 @@ export function loadDirectorySecrets({
   const read = (file: string): string =>
     readText(file, (message, fix) => problems.push(fileProblem(file, message, fix))) ?? ''
   const ca = read(caFile)
-  // Editors end a file with a newline, which is not part of the password.
-  const bindPassword = read(bindPasswordFile).replace(/\r?\n$/, '')
+  const bindPassword = readBindPassword(read(bindPasswordFile))
   if (problems.length === 0 && !areCertificates(certificateBlocks(ca))) {
     const fix = 'provide a PEM bundle of CA certificates'
     problems.push(fileProblem(caFile, 'contains no certificate that can be parsed', fix))
   }
-  if (problems.length === 0 && bindPassword === '') {
-    // RFC 4513 section 5.1.2: without a password, the bind would be anonymous.
+  if (problems.length === 0 && bindPassword === undefined) {
     const fix = 'write the password of the service account into it'
     problems.push(fileProblem(bindPasswordFile, 'is empty', fix))
   }
-  if (problems.length > 0) throw new ConfigError(problems)
+  if (problems.length > 0 || bindPassword === undefined) throw new ConfigError(problems)
   return { ca, bindPassword }
 }
 

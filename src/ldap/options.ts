@@ -31,8 +31,8 @@ export interface DirectoryOptions extends ServerOptions {
 
 /** What is read from files. */
 export interface DirectorySecrets {
-  /** The CAs that the servers' certificates are verified with, PEM. */
-  readonly ca: string
+  /** The CAs that the servers' certificates are verified with, PEM; undefined: those that Node trusts. */
+  readonly ca: string | undefined
   /** The password of the service account. */
   readonly bindPassword: string
 }

@@ -64,6 +64,18 @@ test('what asks for a pause gets it, unless something has changed', async () => 
   expect([tries, check.problem]).toEqual([2, undefined])
 })
 
+test('a fault of a part is a problem that it works in spite of', async () => {
+  probe = fails('one of two is down', { isPartial: true })
+  await vi.advanceTimersByTimeAsync(0)
+  expect([check.isPartial, check.problem]).toEqual([true, 'one of two is down'])
+  probe = fails('both are down')
+  await vi.advanceTimersByTimeAsync(MINUTE_MS)
+  expect([check.isPartial, check.problem]).toEqual([false, 'both are down'])
+  probe = works
+  await vi.advanceTimersByTimeAsync(MINUTE_MS)
+  expect([check.isPartial, check.problem]).toEqual([false, undefined])
+})
+
 test('a change during a try is followed by another one at once', async () => {
   let end = (): void => undefined
   probe = () => new Promise((resolve) => (end = resolve))

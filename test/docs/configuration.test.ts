@@ -21,6 +21,7 @@ const DISTANT_ISSUER = 'https://distant.example'
 const GOOGLE = 'https://accounts.google.com'
 /** Nobody listens there. */
 const NOWHERE = 'https://127.0.0.1:1'
+const LDAP_ISSUER = 'https://ldap.example'
 
 const page = await readFile(resolve(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
 
@@ -106,6 +107,7 @@ async function startWithEveryFile(
     'issuing-ca.key': issuing.keyPem,
     'ldap-ca.crt': authority.certificatePem,
     'ldap-password': 'password',
+    'source-password': 'password',
     'ca.crt': authority.certificatePem,
     'ca.crl':
       (await authority.revoke([])) + (await partners.revoke([])) + (await proxies.revoke([])),
@@ -122,6 +124,7 @@ async function startWithEveryFile(
     'source-ca.crt': authority.certificatePem,
     'keys.json': keys,
     'google-keys.json': keys,
+    'ldap-keys.json': keys,
     'client-secret': 'secret',
     'service-account.json': JSON.stringify({
       type: 'service_account',
@@ -205,6 +208,20 @@ async function startWithEveryFile(
               },
             },
           },
+          {
+            url: LDAP_ISSUER,
+            jwksFile: join(folder, 'ldap-keys.json'),
+            groupSource: {
+              ldap: {
+                servers: ['ldaps://127.0.0.1:1'],
+                bindDN: 'cn=gatehouse',
+                bindPasswordFile: join(folder, 'source-password'),
+                users: { baseDN: 'dc=example' },
+                groups: { baseDN: 'dc=example' },
+              },
+              userClaim: 'sub',
+            },
+          },
         ],
       },
       signIn: {
@@ -250,7 +267,7 @@ function authenticationConfiguration(): unknown {
   return {
     apiVersion: 'apiserver.config.k8s.io/v1',
     kind: 'AuthenticationConfiguration',
-    jwt: [KNOWN_ISSUER, DISTANT_ISSUER, GOOGLE].map((url) => ({
+    jwt: [KNOWN_ISSUER, DISTANT_ISSUER, GOOGLE, LDAP_ISSUER].map((url) => ({
       issuer: { url, audiences: ['kubernetes'] },
       claimMappings: {
         username: { claim: 'sub', prefix: `${url}#` },

@@ -1,14 +1,41 @@
 /** A directory that does not work is visible before users notice. */
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 
+import { freePort } from '../../dev/parts/free-ports.ts'
 import { validate } from '../../src/cli/validate.ts'
 import { startApiServer } from '../support/api-server.ts'
-import { startTestGatehouse, upstreamOf } from '../support/gatehouse.ts'
+import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
 import { replaceAndReload } from '../support/reloading.ts'
 import { scrape } from '../support/scrape.ts'
-import { directoryConfiguration, hasSlapd, startDirectory } from '../support/slapd.ts'
+import {
+  directoryConfiguration,
+  groupSourceConfiguration,
+  hasSlapd,
+  startDirectory,
+} from '../support/slapd.ts'
 
 const CHECK = 'directory company-ldap'
+
+async function readiness({ probesUrl }: TestGatehouse) {
+  const response = await fetch(`${probesUrl}/readyz?verbose`)
+  return { code: response.status, text: await response.text() }
+}
+
+async function validateOnline(gatehouse: TestGatehouse) {
+  let output = ''
+  const code = await validate(
+    {
+      configFile: gatehouse.file('gatehouse.yaml'),
+      online: true,
+      inCluster: { host: '', port: '', folder: '' },
+    },
+    {
+      stdout: { write: (text) => (output += text) },
+      stderr: { write: (text) => (output += text) },
+    },
+  )
+  return { code, output }
+}
 
 test.skipIf(!hasSlapd)(
   'a directory that rejects the service account is a note, until a reload has the right password',
@@ -24,36 +51,75 @@ test.skipIf(!hasSlapd)(
       files: { ...files, 'ldap-password': 'mistyped\n' },
     })
     onTestFinished(() => gatehouse.close())
-    const readyz = async () => (await fetch(`${gatehouse.probesUrl}/readyz?verbose`)).text()
+    const readyz = async () => (await readiness(gatehouse)).text
     const rejected = `${slapd.secureUrl} does not accept "${slapd.bindDN}"`
-    const online = () =>
-      validate(
-        {
-          configFile: gatehouse.file('gatehouse.yaml'),
-          online: true,
-          inCluster: { host: '', port: '', folder: '' },
-        },
-        {
-          stdout: { write: (text) => (output += text) },
-          stderr: { write: (text) => (output += text) },
-        },
-      )
-    let output = ''
 
     expect(await readyz()).toContain(`[+]${CHECK} ok (${rejected}`)
     expect(await scrape(gatehouse, `gatehouse_check_ok{check="${CHECK}"}`)).toEqual([
       `gatehouse_check_ok{check="${CHECK}"} 0`,
     ])
     expect(gatehouse.log.join('')).toContain('the directory does not work')
-    expect(await online()).toBe(1)
-    expect(output).toContain(`[-]${CHECK} failed: ${rejected}`)
-    expect(output + gatehouse.log.join('')).not.toContain('mistyped')
+    const before = await validateOnline(gatehouse)
+    expect(before.code).toBe(1)
+    expect(before.output).toContain(`[-]${CHECK} failed: ${rejected}`)
+    expect(before.output + gatehouse.log.join('')).not.toContain('mistyped')
 
     await replaceAndReload(gatehouse, 'ldap-password', `${slapd.bindPassword}\n`)
     await expect.poll(readyz).toContain(`[+]${CHECK} ok\n`)
     expect(gatehouse.log.join('')).toContain('the directory works again')
-    output = ''
-    expect(await online()).toBe(0)
-    expect(output).toContain(`[+]${CHECK} ok`)
+    const after = await validateOnline(gatehouse)
+    expect(after.code).toBe(0)
+    expect(after.output).toContain(`[+]${CHECK} ok`)
   },
 )
+
+describe.skipIf(!hasSlapd)('a directory that is a source of groups', () => {
+  const SOON = { timeout: 10_000 }
+
+  /** Users can sign in with it only. */
+  async function start(more: { readonly password?: string; readonly servers?: string[] }) {
+    const slapd = await startDirectory()
+    onTestFinished(() => slapd.stop())
+    const api = await startApiServer()
+    onTestFinished(() => api.close())
+    const { groupSource, files } = groupSourceConfiguration(slapd)
+    const { password = slapd.bindPassword, servers = [] } = more
+    const ldap = { ...groupSource.ldap, servers: [...servers, slapd.secureUrl] }
+    const gatehouse = await startTestGatehouse({
+      upstream: upstreamOf(api),
+      issuerOptions: { groupSource: { ...groupSource, ldap, when: 'always' } },
+      files: { ...files, 'ldap-password': `${password}\n` },
+      without: ['x509'],
+      waitsForReadiness: false,
+    })
+    onTestFinished(() => gatehouse.close())
+    const line = async () =>
+      (await readiness(gatehouse)).text
+        .split('\n')
+        .find((one) => one.includes(`]groups ${gatehouse.issuer.url} `))
+    return { slapd, gatehouse, line, check: `groups ${gatehouse.issuer.url}` }
+  }
+
+  test('and rejects the service account fails readiness, until a reload has the right password', async () => {
+    const { slapd, gatehouse, line, check } = await start({ password: 'mistyped' })
+    const rejected = `[-]${check} failed: ${slapd.secureUrl} does not accept "${slapd.bindDN}"`
+    await expect.poll(line, SOON).toContain(rejected)
+    expect((await readiness(gatehouse)).code).toBe(503)
+    const { code, output } = await validateOnline(gatehouse)
+    expect([code, output]).toEqual([1, expect.stringContaining(rejected)])
+    expect(output + gatehouse.log.join('')).not.toContain('mistyped')
+
+    await replaceAndReload(gatehouse, 'ldap-password', `${slapd.bindPassword}\n`)
+    await expect.poll(line, SOON).toBe(`[+]${check} ok`)
+    expect((await validateOnline(gatehouse)).output).toContain(`[+]${check} ok`)
+  })
+
+  test('with one of two servers does not fail readiness, and the other one is named', async () => {
+    const gone = `ldaps://localhost:${await freePort()}`
+    const { gatehouse, line, check } = await start({ servers: [gone] })
+    await expect.poll(line, SOON).toContain(`[+]${check} ok (${gone}: `)
+    expect(await line()).toContain('(another server works)')
+    expect((await readiness(gatehouse)).code).toBe(200)
+    expect((await validateOnline(gatehouse)).output).toContain(`[-]${check} failed: ${gone}: `)
+  })
+})

@@ -97,6 +97,15 @@ const graph = () => ({
   },
 })
 
+const ldap = (overrides: Readonly<Record<string, unknown>> = {}) => ({
+  servers: ['ldaps://ldap.example.com'],
+  bindDN: 'cn=gatehouse',
+  bindPasswordFile: file('secret'),
+  users: { baseDN: 'ou=people' },
+  groups: { baseDN: 'ou=groups' },
+  ...overrides,
+})
+
 async function ask(claims: Readonly<Record<string, unknown>>, path = PODS) {
   const authorization = `Bearer ${await gatehouse!.token(claims)}`
   const before = api.received.length
@@ -308,7 +317,7 @@ test.for<readonly [what: string, source: () => Readonly<Record<string, unknown>>
     [
       'no source',
       () => ({}),
-      'groupSource: names no source (set one of file, microsoftGraph, googleWorkspace)',
+      'groupSource: names no source (set one of file, microsoftGraph, googleWorkspace, ldap)',
     ],
     [
       'two sources',
@@ -332,8 +341,28 @@ test.for<readonly [what: string, source: () => Readonly<Record<string, unknown>>
       () => ({ microsoftGraph: { ...graph().microsoftGraph, endpoint: 'http://127.0.0.1' } }),
       'endpoint: "http://127.0.0.1" is not an https URL without a path',
     ],
+    ['a directory without a claim', () => ({ ldap: ldap() }), 'userClaim: is required for ldap'],
+    [
+      'a directory without TLS',
+      () => ({ ldap: ldap({ servers: ['ldap://ldap.example.com'] }), userClaim: 'sub' }),
+      'groupSource.ldap.servers[0]: does not begin with ldaps://',
+    ],
+    [
+      'a filter that is not one',
+      () => ({
+        ldap: ldap({ users: { baseDN: 'dc=com', filter: '(uid={username}' } }),
+        userClaim: 'sub',
+      }),
+      'filter: is not an LDAP filter',
+    ],
+    [
+      'an empty password, with which the bind would be anonymous',
+      () => ({ ldap: ldap({ bindPasswordFile: file('empty') }), userClaim: 'sub' }),
+      'empty is empty (write the password of the service account into it)',
+    ],
   ],
 )('%s is a problem', async ([, source, problem]) => {
   await writeFile(file('rules.yaml'), stringify(ALLOW_ALL))
+  await writeFile(file('empty'), '\n')
   await expect(start(source())).rejects.toThrow(problem)
 })

@@ -78,11 +78,33 @@ test('a source that asks for a pause gets it, for all users who are not known', 
   reply = failing(new ThrottledError('throttles', 30_000))
   await expect(lookup.find('grace')).rejects.toThrow('throttles')
   reply = () => Promise.resolve([])
-  await expect(lookup.find('eve')).rejects.toThrow('asks Gatehouse to wait')
+  await expect(lookup.find('eve')).rejects.toThrow('throttles')
   expect(await lookup.find('ada')).toMatchObject({ names: ['dev'] })
   now += 30_000
   expect(await lookup.find('eve')).toMatchObject({ names: [] })
   expect(asked).toEqual(['ada', 'grace', 'eve'])
+})
+
+test('a check and the lookups keep the pause of each other, and say why', async () => {
+  let checks = 0
+  const checked = createGroupLookup(
+    {
+      groupsOf: () => reply(),
+      check() {
+        checks++
+        return Promise.reject(new ThrottledError('rejected', 30_000))
+      },
+    },
+    { lifetime: LIFETIME_MS, timeout: 100 },
+    { clock: () => now, onChanged: () => undefined, onResult: () => undefined },
+  )
+  await expect(checked.check?.()).rejects.toThrow('rejected')
+  await expect(checked.find('ada')).rejects.toThrow('rejected')
+  now += 29_000
+  await expect(checked.check?.()).rejects.toMatchObject({ message: 'rejected', retryAfter: 1_000 })
+  expect(checks).toBe(1)
+  now += 1_000
+  expect(await checked.find('ada')).toMatchObject({ names: ['dev'] })
 })
 
 test('a source that hangs fails at the deadline', async () => {

@@ -6,7 +6,8 @@ import {
   type DirectorySignInOptions,
 } from '../../src/issuance/directory-sign-in.ts'
 import { DirectoryUnavailable } from '../../src/ldap/connection.ts'
-import { DirectoryRefused, UserUnusable, type Directory } from '../../src/ldap/directory.ts'
+import { DirectoryRefused, type Directory } from '../../src/ldap/directory.ts'
+import { UserUnusable } from '../../src/ldap/search.ts'
 import { StatusError } from '../../src/status.ts'
 
 const ATTEMPTS = { perUser: 4, perUserAndAddress: 3, perAddress: 5, window: 60_000 }

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
 import { freePort } from '../../dev/parts/free-ports.ts'
-import { checkDirectory, ServiceAccountRejected } from '../../src/ldap/directory-check.ts'
-import type { DirectoryOptions, DirectorySecrets } from '../../src/ldap/options.ts'
+import { checkDirectory } from '../../src/ldap/directory-check.ts'
+import type { DirectorySecrets, ServerOptions } from '../../src/ldap/options.ts'
+import { ServiceAccountRejected } from '../../src/ldap/rejections.ts'
 import { hasSlapd, startDirectory, type TestDirectory } from '../support/slapd.ts'
 
 describe.skipIf(!hasSlapd)('a directory', () => {
@@ -17,12 +18,11 @@ describe.skipIf(!hasSlapd)('a directory', () => {
   })
   afterAll(() => slapd.stop())
 
-  function check(options: Partial<DirectoryOptions> = {}, secrets: Partial<DirectorySecrets> = {}) {
-    const users = { baseDN: 'dc=example,dc=com', filter: '(uid=x)', usernameAttribute: 'uid' }
+  function check(options: Partial<ServerOptions> = {}, secrets: Partial<DirectorySecrets> = {}) {
     return checkDirectory(
       {
         ...{ servers: [slapd.secureUrl], startTLS: false, timeout: 5_000, bindDN: slapd.bindDN },
-        ...{ users, ...options },
+        ...options,
       },
       { ca: slapd.ca, bindPassword: slapd.bindPassword, ...secrets },
     )

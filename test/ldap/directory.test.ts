@@ -4,7 +4,8 @@ import { createServer, type AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
-import { createDirectory, DirectoryRefused, UserUnusable } from '../../src/ldap/directory.ts'
+import { createDirectory, DirectoryRefused } from '../../src/ldap/directory.ts'
+import { UserUnusable } from '../../src/ldap/search.ts'
 import { DirectoryUnavailable } from '../../src/ldap/connection.ts'
 import type { DirectoryOptions, DirectoryUser } from '../../src/ldap/options.ts'
 import { BOUND, entry, message, result, SEARCHED, startScripted } from '../support/ldap-messages.ts'
@@ -116,7 +117,7 @@ describe.skipIf(!hasSlapd)('a directory', () => {
     let limited: TestDirectory
 
     beforeAll(async () => {
-      limited = await startDirectory('size.soft=1 size.hard=1 size.prtotal=1')
+      limited = await startDirectory({ limits: 'size.soft=1 size.hard=1 size.prtotal=1' })
     })
     afterAll(() => limited.stop())
 

@@ -80,7 +80,7 @@ describe('without signIn.methods', () => {
     }
     const groupSource = {
       ...{ options, certificateAuthority: undefined, memberships: undefined },
-      ...{ clientSecret: undefined, serviceAccountKey: undefined },
+      ...{ clientSecret: undefined, serviceAccountKey: undefined, bindPassword: undefined },
     }
     const { methods } = documentOf({}, [
       issuer({

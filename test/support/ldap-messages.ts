@@ -53,8 +53,11 @@ export const entry = (dn: Part, attributes: Readonly<Record<string, readonly Par
 export const page = (cookie: Part): Buffer =>
   element(0x30, text('1.2.840.113556.1.4.319'), text(element(0x30, number(0), text(cookie))))
 
-/** Makes the response to the request of a number on its connection, from 1, which is also its ID. */
-type Respond = (id: number) => Buffer | undefined
+/**
+ * Makes the response to the request of a number on its connection, from 1, which is also its ID; undefined for
+ * none, and `end` for the end of the connection.
+ */
+type Respond = (id: number) => Buffer | 'end' | undefined
 
 function serve(socket: Socket, respond: Respond): void {
   let requests = 0
@@ -62,7 +65,8 @@ function serve(socket: Socket, respond: Respond): void {
   // The client has one request at a time, and each is one packet.
   socket.on('data', () => {
     const response = respond(++requests)
-    if (response !== undefined) socket.write(response)
+    if (response === 'end') socket.destroy()
+    else if (response !== undefined) socket.write(response)
   })
 }
 
@@ -73,14 +77,31 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** Starts a server, and returns its `ldaps://` address and its CA. */
-export async function startScripted(respond: Respond): Promise<{ url: string; ca: string }> {
+export interface ScriptedDirectory {
+  /** `ldaps://`. */
+  readonly url: string
+  readonly ca: string
+  /** Connections that are open. */
+  readonly open: () => number
+  /** All connections so far. */
+  readonly accepted: () => number
+}
+
+/** Starts a server. */
+export async function startScripted(respond: Respond): Promise<ScriptedDirectory> {
   const authority = await createAuthority({ commonName: 'directories' })
   const { certificatePem: cert, keyPem: key } = await authority.issue({
     ...{ commonName: 'directory', ipAddresses: ['127.0.0.1'], usages: ['server'] },
   })
-  const server = createTlsServer({ cert, key }, (socket) => serve(socket, respond))
-  return { url: `ldaps://127.0.0.1:${await listen(server)}`, ca: authority.certificatePem }
+  let [open, accepted] = [0, 0]
+  const server = createTlsServer({ cert, key }, (socket) => {
+    open++
+    accepted++
+    socket.once('close', () => open--)
+    serve(socket, respond)
+  })
+  const url = `ldaps://127.0.0.1:${await listen(server)}`
+  return { url, ca: authority.certificatePem, open: () => open, accepted: () => accepted }
 }
 
 /** Starts a server in plain text, and returns a client that is connected to it. */

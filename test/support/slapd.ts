@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { Attribute, Change, Client } from 'ldapts'
+
 import { createAuthority } from '../../certs-dev/pki.ts'
 import { acceptsConnections } from '../../dev/accepts-connections.ts'
 import { freePorts } from '../../dev/parts/free-ports.ts'
@@ -31,14 +33,21 @@ export interface TestDirectory {
    * password.
    */
   readonly log: () => Promise<string>
+  /** Adds and removes members of a group, as its administrator. */
+  changeMembers(
+    cn: string,
+    change: { readonly add?: string; readonly remove?: string },
+  ): Promise<void>
   stop(): Promise<void>
 }
 
 const BASE = 'dc=example,dc=com'
 const PASSWORD = 'correct horse'
+const ROOT_DN = `cn=root,${BASE}`
+const ROOT_PASSWORD = 'root secret'
 const BIND_PASSWORD = 'service secret'
 
-const user = (uid: string, rdn = `uid=${uid}`): string => `dn: ${rdn},ou=people,${BASE}
+export const user = (uid: string, rdn = `uid=${uid}`): string => `dn: ${rdn},ou=people,${BASE}
 objectClass: inetOrgPerson
 uid: ${uid}
 cn: ${uid}
@@ -46,13 +55,16 @@ sn: ${uid}
 employeeNumber: E-${uid}
 userPassword: ${PASSWORD}
 `
-const group = (cn: string, members: readonly string[]): string => `dn: cn=${cn},ou=groups,${BASE}
+export const group = (
+  cn: string,
+  members: readonly string[],
+): string => `dn: cn=${cn},ou=groups,${BASE}
 objectClass: groupOfNames
 cn: ${cn}
 ${members.map((member) => `member: ${member}`).join('\n')}
 `
 export const personDN = (uid: string): string => `uid=${uid},ou=people,${BASE}`
-const groupDN = (cn: string): string => `cn=${cn},ou=groups,${BASE}`
+export const groupDN = (cn: string): string => `cn=${cn},ou=groups,${BASE}`
 
 const LDIF = [
   `dn: ${BASE}\nobjectClass: dcObject\nobjectClass: organization\ndc: example\no: example\n`,
@@ -83,12 +95,21 @@ const LDIF = [
   group('second', [personDN('busy')]),
 ].join('\n')
 
-/**
- * Starts a server; its folder is removed when it stops.
- *
- * @param limits of the service account, as in slapd.conf(5)
- */
-export async function startDirectory(limits = ''): Promise<TestDirectory> {
+export interface DirectoryTestOptions {
+  /** More entries, in LDIF. */
+  readonly ldif?: string
+  /** Of the service account, as in slapd.conf(5). */
+  readonly limits?: string
+  /** More lines of slapd.conf, for the database. */
+  readonly settings?: string
+}
+
+/** Starts a server; its folder is removed when it stops. */
+export async function startDirectory({
+  ldif = '',
+  limits = '',
+  settings = '',
+}: DirectoryTestOptions = {}): Promise<TestDirectory> {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-slapd-'))
   const at = (name: string): string => join(folder, name)
   const authority = await createAuthority({ commonName: 'directory CA' })
@@ -101,7 +122,7 @@ export async function startDirectory(limits = ''): Promise<TestDirectory> {
     writeFile(at('ca.crt'), authority.certificatePem),
     writeFile(at('tls.crt'), serving.certificatePem),
     writeFile(at('tls.key'), serving.keyPem, { mode: 0o600 }),
-    writeFile(at('data.ldif'), LDIF),
+    writeFile(at('data.ldif'), `${LDIF}\n${ldif}`),
     writeFile(
       at('slapd.conf'),
       `include /etc/ldap/schema/core.schema
@@ -117,14 +138,23 @@ TLSCertificateKeyFile ${at('tls.key')}
 security simple_bind=128
 database mdb
 suffix "${BASE}"
+rootdn "${ROOT_DN}"
+rootpw "${ROOT_PASSWORD}"
 directory ${at('data')}
 ${limits === '' ? '' : `limits dn.exact="cn=gatehouse,${BASE}" ${limits}`}
 access to attrs=userPassword by anonymous auth by * none
+${settings}
 access to * by dn.exact="cn=gatehouse,${BASE}" read by * none
 `,
     ),
   ])
-  const added = await command('/usr/sbin/slapadd', ['-f', at('slapd.conf'), '-l', at('data.ldif')])
+  const added = await command('/usr/sbin/slapadd', [
+    '-q',
+    '-f',
+    at('slapd.conf'),
+    '-l',
+    at('data.ldif'),
+  ])
   if (added.code !== 0) throw new Error(`slapadd: ${added.stderr}`)
   const urls = `ldap://127.0.0.1:${plain} ldaps://127.0.0.1:${secure}`
   const child = spawn(SLAPD, ['-d', 'stats', '-h', urls, '-f', at('slapd.conf')], {
@@ -145,6 +175,20 @@ access to * by dn.exact="cn=gatehouse,${BASE}" read by * none
       const address = await touched(plain)
       while (!log.includes(`ACCEPT from IP=${address} `)) await once(child.stderr, 'data')
       return log
+    },
+    async changeMembers(cn, { add, remove }) {
+      const client = new Client({
+        url: `ldaps://localhost:${secure}`,
+        tlsOptions: { ca: authority.certificatePem },
+      })
+      const change = (operation: 'add' | 'delete', value: string) =>
+        new Change({ operation, modification: new Attribute({ type: 'member', values: [value] }) })
+      await client.bind(ROOT_DN, ROOT_PASSWORD)
+      await client.modify(groupDN(cn), [
+        ...(add === undefined ? [] : [change('add', add)]),
+        ...(remove === undefined ? [] : [change('delete', remove)]),
+      ])
+      await client.unbind()
     },
     async stop() {
       child.kill()
@@ -171,6 +215,28 @@ async function listening(port: number): Promise<void> {
   throw new Error('slapd does not listen')
 }
 
+/** `groupSource` of an issuer whose tokens name users by `uid`, and the files that it names. */
+export function groupSourceConfiguration(slapd: TestDirectory, overrides: object = {}) {
+  const groupSource = {
+    ldap: {
+      servers: [slapd.secureUrl],
+      bindDN: slapd.bindDN,
+      bindPasswordFile: 'ldap-password',
+      users: { baseDN: `ou=people,${BASE}` },
+      groups: { baseDN: `ou=groups,${BASE}`, nested: 'walk' },
+    },
+    userClaim: 'sub',
+    certificateAuthorityFile: 'ldap-ca.crt',
+    ...overrides,
+  }
+  return { groupSource, files: filesOf(slapd) }
+}
+
+const filesOf = (slapd: TestDirectory) => ({
+  'ldap-ca.crt': slapd.ca,
+  'ldap-password': `${slapd.bindPassword}\n`,
+})
+
 /** The entry in `authentication.issuedCertificates.directories`, and the files that it names. */
 export function directoryConfiguration(slapd: TestDirectory, overrides: object = {}) {
   const directory = {
@@ -185,6 +251,5 @@ export function directoryConfiguration(slapd: TestDirectory, overrides: object =
     groupPrefix: 'ldap:',
     ...overrides,
   }
-  const files = { 'ldap-ca.crt': slapd.ca, 'ldap-password': `${slapd.bindPassword}\n` }
-  return { directory, files }
+  return { directory, files: filesOf(slapd) }
 }

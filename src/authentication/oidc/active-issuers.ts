@@ -21,7 +21,7 @@ export interface ActiveIssuer {
   readonly groups: StartedGroups | undefined
 }
 
-interface StartedGroups extends IssuerGroups {
+export interface StartedGroups extends IssuerGroups {
   /** Undefined for a source that has everything in memory. */
   readonly health: PeriodicCheck | undefined
   close(): void

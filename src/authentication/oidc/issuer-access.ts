@@ -4,6 +4,7 @@ import { valueAt, type Path } from '../../config/path.ts'
 import { ConfigError, fileProblem, type ConfigProblem } from '../../config/problem.ts'
 import { readText } from '../../config/read-text.ts'
 import type { Configuration } from '../../config/schema.ts'
+import { readDirectoryPassword } from '../../groups/directory-groups.ts'
 import { readServiceAccountKey, type ServiceAccountKey } from '../../groups/google-workspace.ts'
 import { loadMembershipFile, type MembershipFile } from '../../groups/membership-file.ts'
 import { isCertificateBundle } from './authentication-schema.ts'
@@ -30,6 +31,8 @@ export interface GroupSourceAccess {
   readonly memberships: MembershipFile | undefined
   readonly clientSecret: string | undefined
   readonly serviceAccountKey: ServiceAccountKey | undefined
+  /** The password of the directory's service account. */
+  readonly bindPassword: string | undefined
 }
 
 /** The claim by which the source knows the user. */
@@ -63,12 +66,12 @@ export function accessFiles({
   proxy,
   groupSource,
 }: IssuerOptions): readonly string[] {
-  const { file, microsoftGraph, googleWorkspace } = groupSource ?? {}
+  const { file, microsoftGraph, googleWorkspace, ldap } = groupSource ?? {}
   return [
     ...[jwksFile, certificateAuthorityFile],
     ...[proxy?.certificateAuthorityFile, proxy?.credentialsFile],
     ...[file, microsoftGraph?.clientSecretFile, googleWorkspace?.serviceAccountKeyFile],
-    groupSource?.certificateAuthorityFile,
+    ...[ldap?.bindPasswordFile, groupSource?.certificateAuthorityFile],
   ].filter((one) => one !== undefined)
 }
 
@@ -78,6 +81,7 @@ export function secretFiles({ proxy, groupSource }: IssuerOptions): readonly str
     proxy?.credentialsFile,
     groupSource?.microsoftGraph?.clientSecretFile,
     groupSource?.googleWorkspace?.serviceAccountKeyFile,
+    groupSource?.ldap?.bindPasswordFile,
   ].filter((one) => one !== undefined)
 }
 
@@ -135,6 +139,7 @@ function loadIssuerAccess(options: IssuerOptions): IssuerAccess {
         groupSource.googleWorkspace?.serviceAccountKeyFile,
         parseServiceAccountKey,
       ),
+      bindPassword: read(groupSource.ldap?.bindPasswordFile, parsePassword),
     },
     keyLifetime: options.cachedKeyLifetime,
   }
@@ -238,6 +243,12 @@ function parseSecret(text: string): string {
   const secret = text.replace(/\r?\n$/, '')
   if (/^[\x21-\x7e]+$/.test(secret)) return secret
   throw new FileFaultError('is not a secret on one line', 'provide the secret and nothing else')
+}
+
+function parsePassword(text: string): string {
+  const password = readDirectoryPassword(text)
+  if (password !== undefined) return password
+  throw new FileFaultError('is empty', 'write the password of the service account into it')
 }
 
 function parseServiceAccountKey(text: string): ServiceAccountKey {

@@ -4,6 +4,7 @@ import {
   type GroupLookup,
   type GroupLookupEffects,
 } from '../../groups/group-lookup.ts'
+import { createDirectoryGroups } from '../../groups/directory-groups.ts'
 import { UnknownUserError, type GroupSource, type SendHttp } from '../../groups/group-source.ts'
 import { createGoogleWorkspace } from '../../groups/google-workspace.ts'
 import { createMembershipSource } from '../../groups/membership-file.ts'
@@ -99,14 +100,18 @@ function unavailable(cause: unknown): StatusError {
 }
 
 function sourceOf(access: GroupSourceAccess, effects: IssuerGroupsEffects): GroupSource {
-  const { options, memberships, clientSecret, serviceAccountKey } = access
-  const { microsoftGraph, googleWorkspace } = options
+  const { options, memberships, clientSecret, serviceAccountKey, bindPassword } = access
+  const { microsoftGraph, googleWorkspace, ldap, timeout } = options
   if (memberships !== undefined) return createMembershipSource(memberships)
   if (microsoftGraph !== undefined && clientSecret !== undefined) {
     return createMicrosoftGraph({ ...microsoftGraph, clientSecret }, effects)
   }
   if (googleWorkspace !== undefined && serviceAccountKey !== undefined) {
     return createGoogleWorkspace({ ...googleWorkspace, key: serviceAccountKey }, effects)
+  }
+  if (ldap !== undefined && bindPassword !== undefined) {
+    const secrets = { ca: access.certificateAuthority, bindPassword }
+    return createDirectoryGroups({ ...ldap, timeout }, secrets)
   }
   throw new TypeError('a source of groups is not loaded')
 }

@@ -8,7 +8,7 @@ import type { Authentication, UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
 import { quote } from '../quote.ts'
 import type { SignIn } from '../sign-in.ts'
-import { createActiveIssuers, type ActiveIssuer } from './active-issuers.ts'
+import { createActiveIssuers, type ActiveIssuer, type StartedGroups } from './active-issuers.ts'
 import type { AuthenticationConfiguration, Issuer } from './authentication-config.ts'
 import { readClaims, readCompactJws, type UnverifiedToken } from './compact-jws.ts'
 import { ownMember, type JsonObject } from './strict-json.ts'
@@ -166,8 +166,7 @@ export function createOidcSignIn(
                 name: `groups ${url}`,
                 problem: groups.health.problem,
                 wasTried: groups.health.wasTried,
-                // Until it was tried, after a reload, nothing speaks against it.
-                way: groups.isRequired && groups.health.wasTried ? url : undefined,
+                way: isNeeded(groups) ? url : undefined,
               },
             ]),
       ]),
@@ -181,6 +180,12 @@ export function createOidcSignIn(
       cache.clear()
     },
   }
+}
+
+/** Whether nobody of the issuer can sign in if the check of the source has a problem. */
+function isNeeded({ isRequired, health }: StartedGroups): boolean {
+  // Until it was tried, after a reload, nothing speaks against it.
+  return isRequired && health?.wasTried === true && !health.isPartial
 }
 
 /** When the token expires. @throws StatusError 401 */

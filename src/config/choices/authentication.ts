@@ -1,8 +1,9 @@
 /** Checks of `authentication` that concern more than one field. */
-import { valueAt } from '../path.ts'
+import { valueAt, type Path } from '../path.ts'
 import { SIGN_IN_FIELDS } from '../schema/authentication.ts'
 import { GROUP_SOURCE_FIELDS } from '../schema/group-source.ts'
 import { addRepeated, has, type AddProblem } from './add-problem.ts'
+import { checkServers } from './directory-servers.ts'
 import { checkIssuedCertificates } from './issued-certificates.ts'
 
 export function checkAuthentication(raw: object, add: AddProblem): void {
@@ -27,6 +28,7 @@ function checkIssuers(raw: object, authentication: object, add: AddProblem): voi
   )
   issuers.forEach((_, i) => {
     if (!has(issuers, i, 'groupSource')) return
+    checkGroupsOfDirectory(valueAt(issuers, [i, 'groupSource']), i, add)
     const kinds = GROUP_SOURCE_FIELDS.filter((kind) => has(issuers, i, 'groupSource', kind))
     if (kinds.length === 1) return
     const message = kinds.length === 0 ? 'names no source' : `has ${kinds.join(' and ')}`
@@ -41,4 +43,14 @@ function checkIssuers(raw: object, authentication: object, add: AddProblem): voi
       add(['authentication', 'issuers', i, field], message, 'remove it, or jwksFile')
     }
   })
+}
+
+function checkGroupsOfDirectory(groupSource: unknown, i: number, add: AddProblem): void {
+  const ldap = valueAt(groupSource, ['ldap'])
+  if (ldap === undefined) return
+  const path: Path = ['authentication', 'issuers', i, 'groupSource']
+  checkServers(ldap, [...path, 'ldap'], add)
+  if (valueAt(groupSource, ['userClaim']) !== undefined) return
+  const fix = 'name a claim that identifies the user in the directory, and that users cannot choose'
+  add([...path, 'userClaim'], 'is required for ldap', fix)
 }

@@ -1,6 +1,7 @@
 /** Checks of `authentication.issuedCertificates` that concern more than one field. */
 import { valueAt, type Path } from '../path.ts'
 import { addRepeated, has, type AddProblem } from './add-problem.ts'
+import { checkServers } from './directory-servers.ts'
 import {
   authorityPrefixes,
   directoryPrefixes,
@@ -42,18 +43,7 @@ function checkDirectories(raw: object, add: AddProblem): void {
   addRepeated(raw, list, 'name', (field, name) =>
     add(field, `${name} is listed twice`, 'give each directory a name of its own'),
   )
-  directories.forEach((directory: unknown, i) => {
-    const startTLS = valueAt(directory, ['startTLS']) === true
-    const servers = valueAt(directory, ['servers'])
-    const scheme = startTLS ? 'ldap://' : 'ldaps://'
-    for (const [j, server] of (Array.isArray(servers) ? servers : []).entries()) {
-      if (typeof server !== 'string' || server.startsWith(scheme)) continue
-      const fix = startTLS
-        ? 'write ldap://, or startTLS: false'
-        : 'write ldaps://, or startTLS: true'
-      add([...list, i, 'servers', j], `does not begin with ${scheme}`, fix)
-    }
-  })
+  directories.forEach((directory, i) => checkServers(directory, [...list, i], add))
   checkPrefixes(raw, list, add)
 }
 

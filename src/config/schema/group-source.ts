@@ -3,6 +3,7 @@ import { z } from 'zod'
 
 import { duration } from '../duration.ts'
 import { choice, httpsOrigin, inputFile } from '../fields.ts'
+import { directoryOfGroups } from './directory.ts'
 
 const ISSUERS = { reload: 'authentication configuration' }
 
@@ -43,6 +44,7 @@ const sources = {
         'admin.directory.group.readonly.',
     )
     .optional(),
+  ldap: directoryOfGroups(ISSUERS).optional(),
 }
 
 export const GROUP_SOURCE_FIELDS = Object.keys(sources) as readonly (keyof typeof sources)[]
@@ -52,7 +54,7 @@ export const groupSource = z
     ...sources,
     userClaim: text(
       'claim by which the source knows the user. Default: oid for microsoftGraph, email for ' +
-        'googleWorkspace, sub for file; must be the name of a claim',
+        'googleWorkspace, sub for file, none for ldap; must be the name of a claim',
     ).optional(),
     when: choice(
       'missing: the source is asked if a token does not state its groups, such as one of Entra ID with ' +
