@@ -44,7 +44,7 @@ async function fill(cache: Cache): Promise<boolean> {
         ...{ renewAt: Date.now() + HOUR_MS, expiresAt: Date.now() + HOUR_MS },
       },
       // About the length of a token with some groups.
-      secrets: { idToken: 'x'.repeat(1_500), refreshToken: 'y'.repeat(500) },
+      secrets: { token: 'x'.repeat(1_500), refreshToken: 'y'.repeat(500) },
     })
     return true
   } catch {

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import type { LookupFunction } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { exportJWK, generateKeyPair } from 'jose'
 import type { Configuration, Provider } from 'oidc-provider'
 import { Agent, fetch as send, request } from 'undici'
@@ -30,6 +31,11 @@ export interface IdentityProviderOptions {
   readonly caFile: string
   /** Lifetime of an ID token in seconds. Default: 12 hours. */
   readonly idTokenSeconds?: number
+  /**
+   * Whether access tokens of the command line are JWTs that are bound to the client's certificate (RFC 8705). Its
+   * endpoints for clients with certificates are on a port of their own.
+   */
+  readonly bindsAccessTokens?: boolean
   /** A Gatehouse's sign-in pages, which get a client of their own. */
   readonly pages?: PagesOfGatehouse
 }
@@ -85,19 +91,27 @@ export async function startIdentityProvider(
     readFile(options.caFile),
   ])
   const server = createServer({ cert, key })
+  const mutual = createServer({ cert, key, requestCert: true, rejectUnauthorized: false })
   const issuer = `https://${LOOPBACK}:${await listenOnLoopback(server)}`
+  const aliases =
+    options.bindsAccessTokens === true
+      ? aliasesAt(`https://${LOOPBACK}:${await listenOnLoopback(mutual)}`)
+      : undefined
+  const servers = aliases === undefined ? [server] : [server, mutual]
   const [clientSecret, pagesClientSecret] = [newSecret(), newSecret()]
   const agent = new Agent({ connect: { ca } })
   try {
     const secrets = { clientSecret, pagesClientSecret }
-    const provider = await createProvider(issuer, secrets, options)
+    const provider = await createProvider(issuer, secrets, options, aliases)
     const handle = provider.callback()
     const requests = new Map<string, number>()
-    server.on('request', (incoming, response) => {
-      const path = (incoming.url ?? '').split('?', 1)[0] ?? ''
-      requests.set(path, (requests.get(path) ?? 0) + 1)
-      handle(incoming, response)
-    })
+    for (const each of servers) {
+      each.on('request', (incoming, response) => {
+        const path = (incoming.url ?? '').split('?', 1)[0] ?? ''
+        requests.set(path, (requests.get(path) ?? 0) + 1)
+        handle(incoming, response)
+      })
+    }
     const refreshTokens = await signInAll(provider, options.accounts)
     return {
       issuer,
@@ -114,12 +128,14 @@ export async function startIdentityProvider(
       },
       close: async () => {
         await agent.destroy()
-        server.closeAllConnections()
-        await new Promise((resolve) => server.close(resolve))
+        for (const each of servers) {
+          each.closeAllConnections()
+          await new Promise((resolve) => each.close(resolve))
+        }
       },
     }
   } catch (error) {
-    server.close()
+    for (const each of servers) each.close()
     throw error
   }
 }
@@ -131,11 +147,14 @@ async function createProvider(
     pagesClientSecret,
   }: { readonly clientSecret: string; readonly pagesClientSecret: string },
   options: IdentityProviderOptions,
+  aliases: object | undefined,
 ): Promise<Provider> {
   const { Provider } = await quietly(() => import('oidc-provider'))
   const { privateKey } = await generateKeyPair('RS256', { extractable: true })
   const signingKey = { ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig' }
   const accounts = new Map(options.accounts.map((account) => [account.subject, account]))
+  const accountOf = (id: string): DevelopmentAccount | undefined =>
+    options.accounts.find(({ preferredUsername }) => preferredUsername === id) ?? accounts.get(id)
   const configuration: Configuration = {
     adapter: createAdapters(),
     clients: [
@@ -152,6 +171,7 @@ async function createProvider(
         application_type: 'native',
         grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT],
         redirect_uris: ['http://localhost', 'http://127.0.0.1'],
+        ...(aliases === undefined ? {} : { tls_client_certificate_bound_access_tokens: true }),
       },
       {
         client_id: DESKTOP_CLIENT.id,
@@ -171,12 +191,32 @@ async function createProvider(
     // kube-apiserver and Gatehouse read only the ID token, so it must contain every claim.
     conformIdTokenClaims: false,
     cookies: { keys: [newSecret()] },
+    discovery: aliases === undefined ? {} : { mtls_endpoint_aliases: aliases },
+    extraTokenClaims(_context, { accountId }) {
+      const account = accountOf(accountId)
+      return account && { ...claimsOf(account), sub: undefined }
+    },
     features: {
       backchannelLogout: { enabled: true },
       // A page that takes the name of an account, and any password.
       devInteractions: { enabled: true },
       deviceFlow: { enabled: true },
       dPoP: { enabled: true },
+      mTLS: {
+        enabled: aliases !== undefined,
+        certificateBoundAccessTokens: aliases !== undefined,
+        getCertificate: ({ req: { socket } }) =>
+          socket instanceof TLSSocket ? socket.getPeerX509Certificate()?.toString() : undefined,
+      },
+      resourceIndicators: {
+        enabled: aliases !== undefined,
+        defaultResource: () => 'https://gatehouse.example.com',
+        useGrantedResource: () => true,
+        getResourceServerInfo: () => ({
+          ...{ accessTokenFormat: 'jwt', audience: COMMAND_LINE_CLIENT_ID, scope: '' },
+          accessTokenTTL: options.idTokenSeconds ?? HOUR_SECONDS,
+        }),
+      },
       revocation: {
         enabled: true,
         allowedPolicy: (_context, { clientId }, token) => token.clientId === clientId,
@@ -185,8 +225,7 @@ async function createProvider(
     },
     fetch: fetchOnLoopback(options.pages),
     findAccount: (_context, id) => {
-      const named = [...accounts.values()].find(({ preferredUsername }) => preferredUsername === id)
-      const account = named ?? accounts.get(id)
+      const account = accountOf(id)
       // The provider compares what it asked for with what it gets: the name that was entered, or a subject.
       return account && { accountId: id, claims: () => claimsOf(account) }
     },
@@ -205,6 +244,15 @@ async function createProvider(
     },
   }
   return quietly(() => new Provider(issuer, configuration))
+}
+
+/** The endpoints that the command line sends its certificate to (RFC 8705 section 5). */
+function aliasesAt(origin: string): object {
+  return {
+    token_endpoint: `${origin}/token`,
+    device_authorization_endpoint: `${origin}/device/auth`,
+    revocation_endpoint: `${origin}/token/revocation`,
+  }
 }
 
 /** Asks, as the provider's own page does, which says on standard output that it should be replaced. */

@@ -1,6 +1,6 @@
 /** Types for the parts of the npm package oidc-provider 9 that dev/identity-provider.ts uses. */
 declare module 'oidc-provider' {
-  import type { RequestListener } from 'node:http'
+  import type { IncomingMessage, RequestListener } from 'node:http'
 
   import type { fetch } from 'undici'
 
@@ -37,10 +37,25 @@ declare module 'oidc-provider' {
           token: { clientId: string },
         ) => boolean
       }
+      readonly mTLS: Feature & {
+        certificateBoundAccessTokens: boolean
+        /** PEM; undefined when the client has none. */
+        getCertificate: (context: { req: IncomingMessage }) => string | undefined
+      }
+      /** Access tokens for a resource may be JWTs (RFC 8707). */
+      readonly resourceIndicators: Feature & {
+        defaultResource: () => string
+        useGrantedResource: () => boolean
+        getResourceServerInfo: () => object
+      }
       readonly rpInitiatedLogout: Feature & {
         logoutSource: (context: { body: string }, form: string) => void
       }
     }
+    /** More members of the metadata. */
+    discovery: object
+    /** More claims of access tokens that are JWTs. */
+    extraTokenClaims: (context: unknown, token: { accountId: string }) => object | undefined
     /** For what the provider itself sends, such as logout tokens. */
     fetch: typeof fetch
     findAccount: (

@@ -32,7 +32,10 @@ const loaded = loadAll(values.config ?? '', { inCluster: inClusterFrom({}) })
 const log = createLog({ level: 'warn' })
 const metrics = createMetrics({ processMetrics: false })
 const live = createLiveRequests({ onCutFailed: () => undefined })
-const listenerTls = createListenerTlsParts(loaded.configuration.listener.tls)
+const listenerTls = createListenerTlsParts({
+  ...loaded.configuration.listener.tls,
+  acceptsSelfSigned: false,
+})
 const onPassword = (): void => undefined
 const effects = { log, metrics, live, listenerTls, onPassword }
 const { stages, cluster } = await buildStages(loaded, effects)

@@ -16,7 +16,10 @@ import { waitUntil } from './wait-until.ts'
 /** What Keycloak only reads, and all instances share. */
 const SHARED = ['lib', 'conf', 'providers', 'themes']
 
-/** Alone it takes 10 s. */
+/** The part of them that `kc.sh build` changes. */
+const BUILT = 'lib'
+
+/** Alone it takes 10 s, and half a minute when it is built first. */
 const START_TIMEOUT_MS = 180_000
 
 /** Options of the JVM for a short life: what starts fast, and little memory. */
@@ -42,6 +45,8 @@ export interface Keycloak {
 export interface KeycloakOptions {
   /** PEM files of the CAs that it trusts when it sends something, such as logout tokens. */
   trusted?: readonly string[]
+  /** Whether it asks its clients for certificates; those of `trusted` may sign them. It is built for it. */
+  requestsCertificates?: boolean
 }
 
 /**
@@ -50,20 +55,23 @@ export interface KeycloakOptions {
  */
 export async function startKeycloak(
   realm: Readonly<Record<string, unknown>>,
-  { trusted = [] }: KeycloakOptions = {},
+  { trusted = [], requestsCertificates = false }: KeycloakOptions = {},
 ): Promise<Keycloak> {
   const distribution = await obtainKeycloak()
   const directory = await mkdtemp(join(tmpdir(), 'gatehouse-keycloak-'))
   const group = createProcessGroup(directory)
   try {
-    const kc = await createInstance(distribution, join(directory, 'keycloak'))
+    const kc = await createInstance(distribution, join(directory, 'keycloak'), requestsCertificates)
     const authority = await createAuthority(directory, 'ca')
     const serving = { commonName: 'keycloak', hosts: [LOOPBACK] }
     const { certFile, keyFile } = await issueCertificate(authority, directory, 'serving', serving)
     const port = await freePort()
     const url = `https://${LOOPBACK}:${port}`
     const args = [
-      ...['start', '--optimized', '--cache=local', `--hostname=${url}`],
+      ...['start', '--cache=local', `--hostname=${url}`],
+      ...(requestsCertificates
+        ? ['--db=dev-file', '--https-client-auth=request']
+        : ['--optimized']),
       ...[`--http-host=${LOOPBACK}`, `--https-port=${port}`],
       ...[`--https-certificate-file=${certFile}`, `--https-certificate-key-file=${keyFile}`],
       ...(trusted.length === 0 ? [] : [`--truststore-paths=${trusted.join(',')}`]),
@@ -82,11 +90,23 @@ export async function startKeycloak(
   }
 }
 
-/** An instance with data of its own, from a distribution that it does not write to; returns its kc.sh. */
-async function createInstance(distribution: string, directory: string): Promise<string> {
+/**
+ * An instance with data of its own, from a distribution that it does not write to; returns its kc.sh.
+ *
+ * @param isBuilt whether it is built again, in a place of its own
+ */
+async function createInstance(
+  distribution: string,
+  directory: string,
+  isBuilt: boolean,
+): Promise<string> {
   const data = join('data', 'h2')
   await mkdir(join(directory, data), { recursive: true })
-  for (const name of SHARED) await symlink(join(distribution, name), join(directory, name))
+  for (const name of SHARED) {
+    if (isBuilt && name === BUILT)
+      await cp(join(distribution, name), join(directory, name), { recursive: true })
+    else await symlink(join(distribution, name), join(directory, name))
+  }
   const database = join(data, 'keycloakdb.mv.db')
   await copyFile(join(distribution, database), join(directory, database))
   // It finds its home by the real path of this script.

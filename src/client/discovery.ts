@@ -35,6 +35,11 @@ export interface OidcMethod {
   readonly extraParameters: Readonly<Record<string, string>>
   readonly redirectURIs: readonly string[]
   readonly deviceAuthorization: boolean
+  /**
+   * The credential is an access token that the issuer binds to a certificate (RFC 8705): to one that this program
+   * makes, or to one that the user has. Undefined: it is the ID token.
+   */
+  readonly boundTokens: 'selfSigned' | 'clientCertificate' | undefined
   /** Undefined: the server issues no certificates for a sign-in by this method. */
   readonly certificates: CertificateTerms | undefined
 }
@@ -148,8 +153,15 @@ function parseMethod(origin: string, method: Fields): Method {
     extraParameters: extraParameters(method['extraParameters']),
     redirectURIs: redirectURIs(origin, method['redirectURIs']),
     deviceAuthorization: method['deviceAuthorization'] === true,
+    boundTokens: boundTokens(origin, method['boundTokens']),
     certificates: certificateTerms(method['certificates']),
   }
+}
+
+/** A way that this version does not know cannot be left out: the token would be as good as a password. */
+function boundTokens(origin: string, value: unknown): OidcMethod['boundTokens'] {
+  if (value === undefined || value === 'selfSigned' || value === 'clientCertificate') return value
+  throw broken(origin, 'it binds tokens in a way that this version does not know: update gatehouse')
 }
 
 function certificateTerms(value: unknown): CertificateTerms | undefined {

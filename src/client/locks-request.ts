@@ -6,6 +6,7 @@ import {
   text,
   type ApiRequest,
 } from './api-request.ts'
+import type { Credential } from './exec/exec-credential.ts'
 import { ClientFailure, printable } from './failure.ts'
 import type { HttpResponse } from './net/http-client.ts'
 import type { Server } from './server.ts'
@@ -31,8 +32,11 @@ export interface ShownLock extends Target {
 const LOCKS_PATH = '/gatehouse/api/locks'
 
 /** @throws ClientFailure with exit code 8 when the user may not see locks */
-export async function requestLocks(server: Server, token: string): Promise<readonly ShownLock[]> {
-  const { body } = await send(server, token, { path: LOCKS_PATH })
+export async function requestLocks(
+  server: Server,
+  credential: Credential,
+): Promise<readonly ShownLock[]> {
+  const { body } = await send(server, credential, { path: LOCKS_PATH })
   const { items } = objectOf(body)
   return (Array.isArray(items) ? items : []).map((item) => shownLock(item))
 }
@@ -43,27 +47,31 @@ export async function requestLocks(server: Server, token: string): Promise<reado
  */
 export async function requestLock(
   server: Server,
-  token: string,
+  credential: Credential,
   { target, name, reason, seconds }: Target & { reason: string; seconds: number | undefined },
 ): Promise<ShownLock> {
   const expiration = seconds === undefined ? {} : { expirationSeconds: seconds }
   const body = JSON.stringify({ [target]: name, reason, ...expiration })
-  const response = await send(server, token, { path: LOCKS_PATH, method: 'POST', body })
+  const response = await send(server, credential, { path: LOCKS_PATH, method: 'POST', body })
   return shownLock(objectOf(response.body))
 }
 
 /** @throws ClientFailure with exit code 8 when the user may not lift locks, or there is no such lock */
 export async function requestUnlock(
   server: Server,
-  token: string,
+  credential: Credential,
   { target, name }: Target,
 ): Promise<void> {
   const body = JSON.stringify({ [target]: name })
-  await send(server, token, { path: LOCKS_PATH, method: 'DELETE', body })
+  await send(server, credential, { path: LOCKS_PATH, method: 'DELETE', body })
 }
 
-async function send(server: Server, token: string, request: ApiRequest): Promise<HttpResponse> {
-  const response = await sendToServer(server, { token }, request)
+async function send(
+  server: Server,
+  credential: Credential,
+  request: ApiRequest,
+): Promise<HttpResponse> {
+  const response = await sendToServer(server, credential, request)
   const { status } = response
   if (status === 200 || status === 201) return response
   if (status === 401 || status === 403) throw refusedByGatehouse(server, response)

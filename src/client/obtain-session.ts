@@ -1,17 +1,19 @@
+import { newBindingCertificate, userCertificate } from './certificate/binding-certificate.ts'
 import { obtainCertificate, type ObtainedCertificate } from './certificate/obtain-certificate.ts'
 import { signInWithPassword } from './certificate/password-sign-in.ts'
 import { requireDiscovery, type Discovery, type LdapMethod, type OidcMethod } from './discovery.ts'
 import { EXIT } from './exit-codes.ts'
 import { ClientFailure } from './failure.ts'
 import { createHttpClient } from './net/http-client.ts'
-import { refreshSession } from './oidc/refresh.ts'
+import { refreshSession, withCertificateFiles } from './oidc/refresh.ts'
 import { SIGN_IN_TIMEOUT_MS } from './oidc/sign-in-request.ts'
 import { signIn } from './oidc/sign-in.ts'
 import type { Server } from './server.ts'
+import { hasBoundCertificate } from './session/bound-certificate.ts'
 import { isFresh, isUsable } from './session/freshness.ts'
 import type { KnownServers } from './session/known-servers.ts'
 import { takeLock } from './session/lock.ts'
-import type { Session, SessionId } from './session/session.ts'
+import type { CertificateFiles, CertificatePair, Session, SessionId } from './session/session.ts'
 import type { SessionStore } from './session/store.ts'
 import { confirm, type Terminal } from './terminal.ts'
 
@@ -29,6 +31,8 @@ export interface ObtainRequest {
   readonly readPassword?: (() => Promise<string>) | undefined
   /** Whether a client certificate is wanted, besides the token. */
   readonly certificate: boolean
+  /** The user's own certificate, to which the token is to be bound; undefined for none. */
+  readonly certificateFiles?: CertificateFiles | undefined
 }
 
 export interface ObtainEffects {
@@ -86,12 +90,12 @@ async function obtainLocked(
 
 /** Of a sign-in with a password, which has a certificate and no token. */
 function isPassword({ secrets }: Session): boolean {
-  return secrets.idToken === ''
+  return secrets.token === ''
 }
 
 function isNewer({ secrets }: Session, before: Session | undefined): boolean {
   return (
-    secrets.idToken !== before?.secrets.idToken ||
+    secrets.token !== before?.secrets.token ||
     secrets.certificate?.certificate !== before.secrets.certificate?.certificate
   )
 }
@@ -119,6 +123,8 @@ function isLastResort(session: Session, { maySignIn, certificate }: ObtainReques
 
 /** Undefined: a new sign-in is needed. While the issuer is down, a token is used to its end. */
 async function renewed(session: Session): Promise<Session | undefined> {
+  // Refresh tokens are bound to the certificate as well (RFC 8705 section 4).
+  if (!hasBoundCertificate(session)) return undefined
   try {
     const next = await refreshSession(session)
     return next && withCertificateOf(session, next)
@@ -151,7 +157,7 @@ async function withCertificate(
 ): Promise<Session> {
   const { id } = request
   try {
-    const obtained = await obtainCertificate(id.server, { token: session.secrets.idToken })
+    const obtained = await obtainCertificate(id.server, { token: session.secrets.token })
     if (obtained !== undefined) return await kept(session, obtained, id, effects)
   } catch (error) {
     if (isDown(error) && isUsable(session, true)) return session
@@ -161,7 +167,7 @@ async function withCertificate(
   if (isLastResort(session, request)) return session
   const anew = await newSession(request, effects)
   await effects.store.write(id, anew)
-  const obtained = await obtainCertificate(id.server, { token: anew.secrets.idToken })
+  const obtained = await obtainCertificate(id.server, { token: anew.secrets.token })
   if (obtained !== undefined) return kept(anew, obtained, id, effects)
   throw new ClientFailure(
     'rejected',
@@ -184,9 +190,9 @@ async function kept(
 }
 
 async function newSession(request: ObtainRequest, effects: ObtainEffects): Promise<Session> {
-  const { id, maySignIn, browser, device, certificate } = request
+  const { id, maySignIn, browser, device, certificate, certificateFiles } = request
   const { server } = id
-  if (!maySignIn) throw signInRequired(id, certificate)
+  if (!maySignIn) throw signInRequired(id, request)
   const http = createHttpClient({ ca: server.certificateAuthority })
   try {
     const method = chooseMethod(server, await requireDiscovery(server.origin, http), id.method)
@@ -198,14 +204,46 @@ async function newSession(request: ObtainRequest, effects: ObtainEffects): Promi
     }
     await acceptClient(server, method, request, effects)
     const maxAge = certificate ? maxAgeOf(server, method) : undefined
+    const boundTo = bindingOf(server, method, request)
     const session = await signIn({
-      ...{ method, account: id.account, terminal, browser, device, maxAge },
+      ...{ method, account: id.account, terminal, browser, device, maxAge, certificate: boundTo },
     })
     effects.knownServers.accept(server, method)
-    return session
+    return withCertificateFiles(session, certificateFiles)
   } finally {
     await http.close()
   }
+}
+
+/**
+ * The certificate that the token of a new sign-in is bound to; undefined for a method without.
+ *
+ * @throws ClientFailure when the user must provide one, must not, or provides one that cannot be used
+ */
+export function bindingOf(
+  { origin }: Server,
+  { name, boundTokens }: OidcMethod,
+  { certificate, certificateFiles }: Pick<ObtainRequest, 'certificate' | 'certificateFiles'>,
+): CertificatePair | undefined {
+  const fail = (message: string): never => {
+    throw new ClientFailure('usage', message)
+  }
+  if (boundTokens === undefined) {
+    if (certificateFiles === undefined) return undefined
+    return fail(
+      `${origin} binds no tokens to certificates for the sign-in method ${name}: leave out --client-certificate and --client-key`,
+    )
+  }
+  if (certificate) {
+    return fail(
+      `the sign-in method ${name} of ${origin} has tokens that are bound to a certificate: leave out --certificate`,
+    )
+  }
+  if (certificateFiles !== undefined) return userCertificate(certificateFiles)
+  if (boundTokens === 'selfSigned') return newBindingCertificate()
+  return fail(
+    `${origin} needs your client certificate for the sign-in method ${name}: use --client-certificate and --client-key`,
+  )
 }
 
 /**
@@ -223,14 +261,17 @@ export function maxAgeOf(server: Server, { name, certificates }: OidcMethod): nu
 }
 
 /** For a program that nobody watches: what the user has to do. */
-export function signInRequired(
+function signInRequired(
   { server, account, method }: SessionId,
-  certificate: boolean,
+  { certificate, certificateFiles: files }: ObtainRequest,
 ): ClientFailure {
   const options = [
     ...(account === '' ? [] : [`--account ${account}`]),
     ...(method === '' ? [] : [`--method ${method}`]),
     ...(certificate ? ['--certificate'] : []),
+    ...(files === undefined
+      ? []
+      : [`--client-certificate ${files.certificate} --client-key ${files.key}`]),
   ]
   const command = ['gatehouse login', server.origin, ...options].join(' ')
   return new ClientFailure('signInRequired', `not signed in: run ${command}`)

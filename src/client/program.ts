@@ -40,6 +40,8 @@ export function addUserCommands(
     .option('--no-browser', 'do not open a browser: print the address, and paste the reply')
     .option('--device', 'sign in with a code on another device, where the administrator allows it')
     .option('--certificate', 'use a short-lived client certificate instead of a token')
+    .option('--client-certificate <file>', 'bind the token to this certificate of yours, PEM')
+    .option('--client-key <file>', 'its private key, PEM')
     .option('--password-stdin', 'read the password of a directory from standard input')
     .option(
       '--accept-shared-client',
@@ -133,6 +135,8 @@ export function addUserCommands(
     )
     .option('--no-browser', 'the plugin does not open a browser')
     .option('--certificate', 'the plugin uses a short-lived client certificate instead of a token')
+    .option('--client-certificate <file>', 'the plugin binds tokens to this certificate, PEM')
+    .option('--client-key <file>', 'its private key, PEM')
     .addOption(
       new Option('--flavor <name>', 'the credential plugin that it names')
         .choices(['gatehouse', 'kubelogin'])

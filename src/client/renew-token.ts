@@ -22,7 +22,7 @@ import { createTerminal } from './terminal.ts'
 export async function renewToken(
   id: SessionId,
   interactive: boolean,
-  { cache, device, browser, certificate }: GetTokenOptions,
+  { cache, device, browser, certificate, certificateFiles }: GetTokenOptions,
   host: ClientHost,
 ): Promise<Session> {
   const directory = sessionDirectory(host)
@@ -35,6 +35,7 @@ export async function renewToken(
       browser: browser ? browserCommand(host) : undefined,
       device,
       certificate,
+      certificateFiles,
     },
     {
       store: createSessionStore({ directory, cache: cacheNamed(cache) }),
@@ -53,7 +54,13 @@ export async function printToken(options: GetTokenOptions, host: ClientHost): Pr
   const certificateAuthority = caFile === '' ? '' : readCA(caFile)
   const id: SessionId = { server: { origin: server, certificateAuthority }, account, method }
   const { secrets } = await renewToken(id, true, options, host)
-  host.writeOut(`${secrets.idToken}\n`)
+  if (secrets.boundTo !== undefined) {
+    throw new ClientFailure(
+      'usage',
+      'get-token: the token is bound to a certificate, so it is only for clients such as kubectl',
+    )
+  }
+  host.writeOut(`${secrets.token}\n`)
   return 0
 }
 

@@ -13,7 +13,7 @@ export interface ListenerTlsParts {
   /** As `updateClientTrust`, for Gatehouse's own CAs (PEM). */
   updateIssuingCA(issuingCA: string): void
   /** Whether the listener asks clients for a certificate. */
-  readonly hasClientTrust: boolean
+  readonly requestsCertificates: boolean
   /** Whether a host is a name of the serving certificates in effect. */
   isServingName(host: string): boolean
   /** What the listener starts with: the latest version of both parts. */
@@ -35,6 +35,8 @@ export function createListenerTlsParts(
   options: Pick<Configuration['listener']['tls'], 'minVersion' | 'cipherSuites'> & {
     /** The server name of pages for browsers, where they have one of their own. */
     readonly pagesName?: string | undefined
+    /** Whether self-signed certificates are accepted beside tokens that are bound to them. */
+    readonly acceptsSelfSigned: boolean
   },
 ): ListenerTlsParts {
   let inEffect: InEffect = { serving: undefined, clientTrust: undefined, issuingCA: undefined }
@@ -43,8 +45,8 @@ export function createListenerTlsParts(
 
   function build({ serving, clientTrust, issuingCA }: InEffect): ListenerTls {
     if (serving === undefined) throw new Error('no serving certificate has been loaded')
-    const { minVersion, cipherSuites, pagesName } = options
-    const trust = { clientTrust, issuingCA }
+    const { minVersion, cipherSuites, pagesName, acceptsSelfSigned } = options
+    const trust = { clientTrust, issuingCA, acceptsSelfSigned }
     return buildListenerTls({ minVersion, cipherSuites, pagesName, ...serving, ...trust })
   }
 
@@ -61,8 +63,9 @@ export function createListenerTlsParts(
     isServingName: (host) => isServingName(host),
     updateClientTrust: (clientTrust) => update({ ...inEffect, clientTrust }, true),
     updateIssuingCA: (issuingCA) => update({ ...inEffect, issuingCA }, true),
-    get hasClientTrust() {
-      return inEffect.clientTrust !== undefined || inEffect.issuingCA !== undefined
+    get requestsCertificates() {
+      const { clientTrust, issuingCA } = inEffect
+      return options.acceptsSelfSigned || clientTrust !== undefined || issuingCA !== undefined
     },
     current: () => build(inEffect),
     attach(next) {

@@ -81,6 +81,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
   const listenerTls = createListenerTlsParts({
     ...configuration.listener.tls,
     pagesName: pagesName(configuration.signIn),
+    acceptsSelfSigned: configuration.authentication.boundTokens.selfSignedCertificates === 'accept',
   })
   const built = await buildStages(loaded, {
     ...{ log, metrics, live, listenerTls },
@@ -232,7 +233,7 @@ function listenerOptions(
     limits: listenerLimits(configuration),
     http2: http2.enabled,
     tls: listenerTls.current(),
-    requestClientCertificate: listenerTls.hasClientTrust,
+    requestClientCertificate: listenerTls.requestsCertificates,
   }
 }
 

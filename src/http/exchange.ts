@@ -21,6 +21,11 @@ export interface PeerCertificate {
    * undefined for any other.
    */
   readonly issuedHere: Uint8Array | undefined
+  /**
+   * Whether it is signed with its own key and no CA vouches for it, where such certificates are accepted
+   * beside a token that is bound to one (`authentication.boundTokens`); false elsewhere.
+   */
+  readonly isSelfSigned: boolean
   /** Milliseconds since the epoch, as is `notAfter`. */
   readonly notBefore: number
   readonly notAfter: number

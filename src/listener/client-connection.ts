@@ -8,6 +8,15 @@ import { describeCertificate } from '../authentication/x509/describe-certificate
 import type { ClientConnection, PeerCertificate } from '../http/exchange.ts'
 import type { ListenerTls } from './tls.ts'
 
+/** What the listener's TLS knows about certificates of clients. */
+export type CertificateVerdicts = Pick<
+  ListenerTls,
+  'revocationProblem' | 'verdictEnd' | 'isIssuedHere' | 'acceptsSelfSigned'
+>
+
+/** OpenSSL's code for a client certificate that is signed with its own key, and that no CA file has. */
+const SELF_SIGNED_ERROR = 'DEPTH_ZERO_SELF_SIGNED_CERT'
+
 /** What was known when the connection was accepted. */
 export interface AcceptedFacts {
   readonly client: ClientAddress
@@ -39,7 +48,7 @@ export function peerOf(socket: Socket): ClientAddress {
 export function describeConnection(
   socket: TLSSocket,
   { client, generation }: AcceptedFacts,
-  tls: Pick<ListenerTls, 'revocationProblem' | 'verdictEnd' | 'isIssuedHere'>,
+  tls: CertificateVerdicts,
   retire: () => void,
 ): ClientConnection {
   const connection: ClientConnection = {
@@ -92,7 +101,7 @@ export function canonicalAddress(address: string): string {
 function peerCertificate(
   socket: TLSSocket,
   generation: number,
-  tls: Pick<ListenerTls, 'revocationProblem' | 'verdictEnd' | 'isIssuedHere'>,
+  tls: CertificateVerdicts,
 ): PeerCertificate | undefined {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return undefined
@@ -100,10 +109,24 @@ function peerCertificate(
   return {
     ...describeCertificate(certificate),
     issuedHere: tls.isIssuedHere(certificate) ? certificate.raw : undefined,
+    isSelfSigned:
+      tls.acceptsSelfSigned && error === SELF_SIGNED_ERROR && isSignedByItself(certificate),
     verifyError: error,
     // Signatures of foreign CAs are not verified for it.
     verdictEndsAt: error === undefined ? tls.verdictEnd(sentChain(socket)) : -Infinity,
     generation,
+  }
+}
+
+/**
+ * Whether the key in a certificate has signed it. OpenSSL compares only the names, and a certificate of a CA
+ * whose own name it has must not count as one without a CA, since the CA may have revoked it.
+ */
+function isSignedByItself(certificate: X509Certificate): boolean {
+  try {
+    return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey)
+  } catch {
+    return false
   }
 }
 

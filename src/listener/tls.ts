@@ -29,10 +29,12 @@ export interface ListenerTlsOptions {
   /** CAs of others that sign client certificates. */
   readonly clientTrust: ClientTrust | undefined
   /**
-   * Gatehouse's own CAs, PEM. Without these and `clientTrust`, client certificates are not requested. No
-   * revocation list is needed for them.
+   * Gatehouse's own CAs, PEM. No revocation list is needed for them. Without these, `clientTrust` and
+   * `acceptsSelfSigned`, client certificates are not requested.
    */
   readonly issuingCA: string | undefined
+  /** Whether clients may have certificates that they have signed themselves, beside bound tokens. */
+  readonly acceptsSelfSigned: boolean
   /** The server name of pages for browsers, in lower case; undefined when there is none of their own. */
   readonly pagesName?: string | undefined
 }
@@ -47,6 +49,8 @@ export interface ListenerTls {
    * its user to choose one before it shows a page.
    */
   requestsCertificate(serverName: string): boolean
+  /** Whether a certificate that is signed with its own key is accepted beside a token bound to it. */
+  readonly acceptsSelfSigned: boolean
   /** Whether one of Gatehouse's own CAs has signed a certificate. */
   readonly isIssuedHere: (certificate: X509Certificate) => boolean
   /** How long the verdict on a chain holds that these options have accepted. */
@@ -85,7 +89,8 @@ export function buildListenerTls(tls: ListenerTlsOptions): ListenerTls {
     contextFor: (serverName) =>
       exact.get(serverName.toLowerCase()) ?? exact.get(wildcard(serverName)),
     requestsCertificate: (serverName) =>
-      authoritiesOf(tls).length > 0 && serverName.toLowerCase() !== tls.pagesName,
+      requestsCertificates(tls) && serverName.toLowerCase() !== tls.pagesName,
+    acceptsSelfSigned: tls.acceptsSelfSigned,
     isIssuedHere,
     verdictEnd: verdictEnd(tls, isIssuedHere),
     revocationProblem: revocationProblem(tls.clientTrust, isIssuedHere),
@@ -123,6 +128,10 @@ function authoritiesOf({
   return [clientTrust?.ca, issuingCA].filter((pem) => pem !== undefined)
 }
 
+function requestsCertificates(tls: ListenerTlsOptions): boolean {
+  return tls.acceptsSelfSigned || authoritiesOf(tls).length > 0
+}
+
 function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): SecureContextOptions {
   const authorities = authoritiesOf(tls)
   return {
@@ -137,7 +146,8 @@ function contextOptions(tls: ListenerTlsOptions, pair: ServingCertificate): Secu
     sessionIdContext: 'gatehouse',
     // As in Go, an intermediate CA alone is a trust anchor. OpenSSL's own revocation checks do not
     // work with that (authentication/x509/revocation.ts), so it is not given the lists.
-    ...(authorities.length === 0 ? {} : { ca: [...authorities], allowPartialTrustChain: true }),
+    // Without a list, Node would trust the public CAs.
+    ...(requestsCertificates(tls) ? { ca: [...authorities], allowPartialTrustChain: true } : {}),
   }
 }
 

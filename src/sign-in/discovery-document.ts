@@ -31,7 +31,7 @@ export interface LdapMethod {
   readonly certificates: CertificateTerms
 }
 
-/** Authorization code with PKCE at an OpenID Connect issuer; the ID token is the credential. */
+/** Authorization code with PKCE at an OpenID Connect issuer; the ID token is the credential, unless bound. */
 export interface OidcMethod {
   readonly name: string
   readonly type: 'oidc'
@@ -51,6 +51,11 @@ export interface OidcMethod {
   readonly extraParameters: Readonly<Record<string, string>>
   readonly redirectURIs: readonly string[]
   readonly deviceAuthorization: boolean
+  /**
+   * The credential is an access token that the issuer has bound to a client certificate (RFC 8705), which the
+   * client makes, or which the user has; absent for the ID token.
+   */
+  readonly boundTokens?: 'selfSigned' | 'clientCertificate'
   /** Absent where no certificates are issued for a sign-in by this method. */
   readonly certificates?: CertificateTerms
 }
@@ -167,8 +172,13 @@ function methodOf(name: string, options: MethodOptions, issuer: Issuer): readonl
       extraParameters: Object.fromEntries(extraParameters.map((one) => [one.name, one.value])),
       redirectURIs: options.redirectURIs ?? DEFAULT_REDIRECT_URIS,
       deviceAuthorization,
+      ...bindingOf(options),
     },
   ]
+}
+
+function bindingOf({ boundTokens = 'none' }: MethodOptions): Pick<OidcMethod, 'boundTokens'> {
+  return boundTokens === 'none' ? {} : { boundTokens }
 }
 
 /** Undefined when it is not an audience, or when one of several would have to be guessed. */

@@ -16,6 +16,7 @@ const METHOD: OidcMethod = {
   extraParameters: {},
   redirectURIs: ['http://localhost:8000'],
   deviceAuthorization: false,
+  boundTokens: undefined,
   certificates: undefined,
 }
 

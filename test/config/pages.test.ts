@@ -87,3 +87,12 @@ test('pages without issuers are refused', () => {
     'signIn.pages: has no effect without authentication.configFile',
   ])
 })
+
+test('pages on the host of the API are refused where all clients are asked for certificates', () => {
+  const boundTokens = { selfSignedCertificates: 'accept' }
+  expect(problems({ apiURL: undefined }, { configFile: 'oidc.yaml', boundTokens })).toEqual([
+    expect.stringContaining(
+      'signIn.pages.apiURL: is required with authentication.boundTokens.selfSignedCertificates',
+    ),
+  ])
+})

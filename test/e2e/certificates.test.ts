@@ -19,7 +19,7 @@ import {
 
 interface Stored {
   facts: Record<string, unknown>
-  secrets: { idToken: string; certificate?: { certificate: string; key: string } }
+  secrets: { token: string; certificate?: { certificate: string; key: string } }
 }
 
 const directoryOf = ({ home }: CommandLineUser) => join(home, '.cache/gatehouse/sign-in')

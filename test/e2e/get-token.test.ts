@@ -25,7 +25,7 @@ afterAll(() => world.close())
 
 interface Stored {
   facts: Record<string, unknown>
-  secrets: { idToken: string; refreshToken: string; dpopKey: object }
+  secrets: { token: string; refreshToken: string; dpopKey: object }
 }
 
 const TOKEN_PATH = '/token'
@@ -145,7 +145,7 @@ describe('with a cached token', () => {
     const before = world.provider.requests
     const requests = [...before.values()].reduce((sum, count) => sum + count, 0)
     const { code, stdout, stderr } = await user.plugin({ interactive: false })
-    expect([code, stderr, tokenOf(stdout)]).toEqual([0, '', secrets.idToken])
+    expect([code, stderr, tokenOf(stdout)]).toEqual([0, '', secrets.token])
     expect([...before.values()].reduce((sum, count) => sum + count, 0)).toBe(requests)
   })
 
@@ -212,8 +212,8 @@ describe('with an expired token', () => {
     const { code, stdout, stderr } = await user.plugin({ interactive: false })
     expect([code, stderr]).toEqual([0, ''])
     const after = await stored(user)
-    expect(tokenOf(stdout)).toBe(after.secrets.idToken)
-    expect(after.secrets.idToken).not.toBe(before.secrets.idToken)
+    expect(tokenOf(stdout)).toBe(after.secrets.token)
+    expect(after.secrets.token).not.toBe(before.secrets.token)
     expect(after.secrets.refreshToken).not.toBe(before.secrets.refreshToken)
     expect(after.secrets.dpopKey).toEqual(before.secrets.dpopKey)
     expect(await user.windows()).toHaveLength(1)

@@ -262,7 +262,7 @@ describe('gatehouse whoami', () => {
     const directory = join(user.home, '.cache/gatehouse/sign-in')
     const [name = ''] = await sessionsOf(user)
     const text = await readFile(join(directory, name), 'utf8')
-    await writeFile(join(directory, name), text.replace(/"idToken":"[^"]+"/, '"idToken":"a.b.c"'))
+    await writeFile(join(directory, name), text.replace(/"token":"[^"]+"/, '"token":"a.b.c"'))
     const { code, stdout, stderr } = await user.run(['whoami'])
     expect([code, stdout]).toEqual([8, ''])
     expect(stderr).toMatch(/refused by Gatehouse .*: Unauthorized; .* Audit-ID [0-9a-f-]{36}/)

@@ -35,6 +35,7 @@ beforeAll(async () => {
     sni: [await pair([OTHER_API])],
     clientTrust: { ca: authority.certificatePem, crl: undefined },
     issuingCA: undefined,
+    acceptsSelfSigned: false,
     pagesName: PAGES,
   })
   bare = await startBareListener(

@@ -64,6 +64,7 @@ describe('the certificate for a server name', async () => {
     ],
     clientTrust: undefined,
     issuingCA: undefined,
+    acceptsSelfSigned: false,
   })
   const [first, explicit] = ['internal.example', 'explicit.example'].map((name) =>
     tls.contextFor(name),
@@ -98,7 +99,11 @@ describe('a certificate of the client', async () => {
     dnsNames: ['gatehouse.example'],
     usages: ['server'],
   })
-  const requestedAt = (serverName: string, issuingCA: string | undefined): boolean =>
+  const requestedAt = (
+    serverName: string,
+    issuingCA: string | undefined,
+    acceptsSelfSigned = false,
+  ): boolean =>
     buildListenerTls({
       minVersion: 'VersionTLS12',
       cipherSuites: [],
@@ -107,11 +112,17 @@ describe('a certificate of the client', async () => {
       clientTrust: undefined,
       pagesName: 'pages.example',
       issuingCA,
+      acceptsSelfSigned,
     }).requestsCertificate(serverName)
 
   test("is requested where Gatehouse's own CA is the only one, but not at the name of the pages", () => {
     expect(requestedAt('gatehouse.example', issuing.certificatePem)).toBe(true)
     expect(requestedAt('Pages.example', issuing.certificatePem)).toBe(false)
     expect(requestedAt('gatehouse.example', undefined)).toBe(false)
+  })
+
+  test('is requested without any CA where tokens may be bound to self-signed ones', () => {
+    expect(requestedAt('gatehouse.example', undefined, true)).toBe(true)
+    expect(requestedAt('pages.example', undefined, true)).toBe(false)
   })
 })

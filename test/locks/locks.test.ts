@@ -33,7 +33,7 @@ function connectionOf(remoteAddress: string, serialNumber?: string): LockedConne
       : {
           ...{ serialNumber, subject: {}, extKeyUsage: undefined, isCA: false, sha256: '' },
           ...{ notBefore: 0, notAfter: 0, verifyError: undefined },
-          ...{ verdictEndsAt: 0, generation: 1, issuedHere: undefined },
+          ...{ verdictEndsAt: 0, generation: 1, issuedHere: undefined, isSelfSigned: false },
         }
   return { remoteAddress, peerCertificate }
 }

@@ -67,6 +67,7 @@ export async function startBareListener(
         sni: [],
         clientTrust: undefined,
         issuingCA: undefined,
+        acceptsSelfSigned: false,
       }),
       requestClientCertificate: false,
       ...more,

@@ -29,6 +29,12 @@ export const START = join(root, 'src/start.ts')
 
 export interface SignInWorldOptions {
   readonly idTokenSeconds?: number
+  /** Members of `authentication` besides configFile. */
+  readonly authentication?: Readonly<Record<string, unknown>>
+  /** Of the issuer in the AuthenticationConfiguration. */
+  readonly claimValidationRules?: readonly object[]
+  /** Whether the provider binds access tokens of the command line to its certificates. */
+  readonly bindsAccessTokens?: boolean
   /** A fake API server by default. */
   readonly upstream?: TestUpstream
   /** Members of the method in `signIn.methods`. */
@@ -88,13 +94,17 @@ export async function startSignInWorld(options: SignInWorldOptions = {}): Promis
       accounts: [grace, heidi],
       serving: certificates.serving,
       caFile: certificates.ca.certFile,
+      bindsAccessTokens: options.bindsAccessTokens === true,
       ...(options.idTokenSeconds === undefined ? {} : { idTokenSeconds: options.idTokenSeconds }),
     }))
   const api = options.upstream === undefined ? await startApiServer() : undefined
   const authentication = join(folder, 'authentication.yaml')
   const { clientId, commandLineClientId, desktopClient } = provider
   const audiences = [clientId, commandLineClientId, desktopClient.id]
-  await writeFile(authentication, stringify(authenticationOf(provider, audiences, providerCA)))
+  await writeFile(
+    authentication,
+    stringify(authenticationOf(provider, audiences, providerCA, options.claimValidationRules)),
+  )
   const gatehouse = await startTestGatehouse({
     upstream: options.upstream ?? upstreamOf(api!),
     ...(options.files === undefined ? {} : { files: options.files }),
@@ -102,7 +112,7 @@ export async function startSignInWorld(options: SignInWorldOptions = {}): Promis
       ? {}
       : { issuing: { issuers: [provider.issuer], ...options.issuing } }),
     configuration: {
-      authentication: { configFile: authentication },
+      authentication: { configFile: authentication, ...options.authentication },
       locks: options.locks ?? {},
       signIn: {
         ...options.signIn,
@@ -192,6 +202,7 @@ export function authenticationOf(
   { issuer: url }: Pick<IdentityProvider, 'issuer'>,
   audiences: readonly string[],
   certificateAuthority: string,
+  claimValidationRules: readonly object[] = [],
 ): unknown {
   return {
     apiVersion: 'apiserver.config.k8s.io/v1',
@@ -204,6 +215,7 @@ export function authenticationOf(
           audienceMatchPolicy: 'MatchAny',
           certificateAuthority,
         },
+        claimValidationRules,
         claimMappings: {
           username: { claim: 'preferred_username', prefix: 'oidc:' },
           groups: { claim: 'groups', prefix: 'oidc:' },

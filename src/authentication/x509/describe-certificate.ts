@@ -5,7 +5,7 @@ import type { PeerCertificate } from '../../http/exchange.ts'
 /** What a certificate says about itself, before anybody has judged it. */
 export type CertificateDescription = Omit<
   PeerCertificate,
-  'verifyError' | 'verdictEndsAt' | 'generation' | 'issuedHere'
+  'verifyError' | 'verdictEndsAt' | 'generation' | 'issuedHere' | 'isSelfSigned'
 >
 
 export function describeCertificate(certificate: X509Certificate): CertificateDescription {

@@ -154,10 +154,12 @@ export function createX509SignIn(
         return cause instanceof Error ? causeOf(cause) : message
       }
     },
-    recheckBinding: (connection) =>
-      connection.peerCertificate?.issuedHere === undefined
-        ? recheck(chainOf(connection))
-        : undefined,
+    recheckBinding(connection) {
+      const { peerCertificate } = connection
+      if (peerCertificate?.issuedHere !== undefined) return undefined
+      // No CA has vouched for it, so none can cease to.
+      return peerCertificate?.isSelfSigned === true ? undefined : recheck(chainOf(connection))
+    },
     // Names of certificates without a prefix are nobody else's only because others have one.
     reserves: (user) => takenName(user, prefixes),
     // Judging a certificate depends on no other system.

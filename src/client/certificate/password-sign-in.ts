@@ -48,6 +48,6 @@ export async function signInWithPassword(
       certificateRenewAt: renewAt,
       certificateExpiresAt: expiresAt,
     },
-    secrets: { idToken: '', certificate: { certificate, key } },
+    secrets: { token: '', certificate: { certificate, key } },
   }
 }

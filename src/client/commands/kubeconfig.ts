@@ -71,7 +71,7 @@ async function kubeloginExec(
   effects: Pick<ObtainEffects, 'knownServers' | 'terminal'>,
 ): Promise<object> {
   const method = chooseMethod(server, discovery, name)
-  if (method.type !== 'oidc') {
+  if (method.type !== 'oidc' || method.boundTokens !== undefined) {
     throw new ClientFailure('usage', `kubelogin cannot sign in by the method ${method.name}`)
   }
   await acceptClient(server, method, { acceptSharedClient }, effects)

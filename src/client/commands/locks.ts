@@ -8,10 +8,9 @@ import {
   type ShownLock,
   type Target,
 } from '../locks-request.ts'
-import { obtainSession } from '../obtain-session.ts'
-import type { Server } from '../server.ts'
-import { effectsOf, sessionIdOf, type CommonOptions } from './environment.ts'
+import type { CommonOptions } from './environment.ts'
 import { columns, formatted, type Output } from './output.ts'
+import { requireSignIn } from './signed-in.ts'
 
 /** The target of each option, by the name that commander gives the option. */
 const TARGET_OPTIONS = {
@@ -44,8 +43,12 @@ export async function lock(
 ): Promise<void> {
   const target = targetOf(options)
   const seconds = options.for === undefined ? undefined : secondsOf(options.for)
-  const { server, token } = await signedIn(url, options, host)
-  const set = await requestLock(server, token, { ...target, reason: options.reason, seconds })
+  const { id, credential } = await requireSignIn(url, options, host)
+  const set = await requestLock(id.server, credential, {
+    ...target,
+    reason: options.reason,
+    seconds,
+  })
   host.writeOut(
     formatted(options.output, valueOf(set), [
       ['Locked', describe(set)],
@@ -63,8 +66,8 @@ export async function unlock(
   host: ClientHost,
 ): Promise<void> {
   const target = targetOf(options)
-  const { server, token } = await signedIn(url, options, host)
-  await requestUnlock(server, token, target)
+  const { id, credential } = await requireSignIn(url, options, host)
+  await requestUnlock(id.server, credential, target)
   host.writeOut(`${describe(target)} is no longer locked\n`)
 }
 
@@ -74,8 +77,8 @@ export async function locks(
   options: LocksOptions,
   host: ClientHost,
 ): Promise<void> {
-  const { server, token } = await signedIn(url, options, host)
-  const all = await requestLocks(server, token)
+  const { id, credential } = await requireSignIn(url, options, host)
+  const all = await requestLocks(id.server, credential)
   if (options.output !== 'table') {
     host.writeOut(formatted(options.output, { locks: all.map(valueOf) }, []))
     return
@@ -85,22 +88,6 @@ export async function locks(
     ...[one.actor || 'lock file', one.reason],
   ])
   host.writeOut(columns([['TARGET', 'NAME', 'UNTIL', 'SET BY', 'REASON'], ...rows]))
-}
-
-async function signedIn(
-  url: string | undefined,
-  options: CommonOptions,
-  host: ClientHost,
-): Promise<{ readonly server: Server; readonly token: string }> {
-  const id = sessionIdOf(host, url, options)
-  const session = await obtainSession(
-    {
-      ...{ id, maySignIn: false, force: false, acceptSharedClient: false },
-      ...{ browser: undefined, device: false, certificate: false },
-    },
-    effectsOf(host, options),
-  )
-  return { server: id.server, token: session.secrets.idToken }
 }
 
 /** @throws ClientFailure with exit code 2 unless exactly one target is named */

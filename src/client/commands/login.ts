@@ -1,3 +1,6 @@
+import { resolve } from 'node:path'
+
+import { certificateFiles } from '../exec/arguments.ts'
 import { EXIT } from '../exit-codes.ts'
 import { ClientFailure } from '../failure.ts'
 import type { ClientHost } from '../host.ts'
@@ -7,11 +10,11 @@ import { knownCA, mergeEntry, type Merged } from '../kubeconfig/merge.ts'
 import { defaultPath, kubeconfigPaths } from '../kubeconfig/paths.ts'
 import { pluginCommand, pluginStanza } from '../kubeconfig/stanza.ts'
 import { requireWritable, updateKubeconfigs } from '../kubeconfig/update.ts'
-import { chooseMethod, maxAgeOf, obtainSession } from '../obtain-session.ts'
+import { bindingOf, chooseMethod, maxAgeOf, obtainSession } from '../obtain-session.ts'
 import { readCA } from '../renew-token.ts'
 import { originOf } from '../server.ts'
 import { credentialOf } from '../session/freshness.ts'
-import type { SessionId } from '../session/session.ts'
+import type { CertificateFiles, SessionId } from '../session/session.ts'
 import type { Terminal } from '../terminal.ts'
 import { trustServer, type TrustedServer } from '../trust-server.ts'
 import { requestWhoAmI, type WhoAmI } from '../whoami-request.ts'
@@ -28,6 +31,9 @@ export interface ServerOptions extends CommonOptions {
   readonly browser: boolean
   readonly device?: boolean
   readonly certificate?: boolean
+  /** The user's own certificate and its key, to which the token is bound. */
+  readonly clientCertificate?: string
+  readonly clientKey?: string
 }
 
 export interface LoginOptions extends ServerOptions {
@@ -53,7 +59,11 @@ export async function login(url: string, options: LoginOptions, host: ClientHost
   const method = chooseMethod(server, discovery, id.method)
   const isPassword = method.type === 'ldap'
   const certificate = isPassword || options.certificate === true
-  if (!isPassword && certificate) maxAgeOf(server, method)
+  const files = filesOf(options)
+  if (!isPassword) {
+    if (certificate) maxAgeOf(server, method)
+    bindingOf(server, method, { certificate, certificateFiles: files })
+  }
   const session = await obtainSession(
     {
       id,
@@ -63,6 +73,7 @@ export async function login(url: string, options: LoginOptions, host: ClientHost
       browser: browserOf(host, options.browser),
       device: options.device === true,
       certificate,
+      certificateFiles: files,
       readPassword: options.passwordStdin === true ? () => readStdin(host) : undefined,
     },
     effects,
@@ -147,13 +158,26 @@ export function execOf(
   command: readonly string[],
 ): object {
   const { cache, browser } = options
+  const files = filesOf(options)
   const args = [
     ...(cache === undefined || cache === 'auto' ? [] : [`--cache=${cache}`]),
     ...(browser ? [] : ['--no-browser']),
     ...(options.device === true ? ['--device'] : []),
     ...(options.certificate === true ? ['--certificate'] : []),
+    ...(files === undefined
+      ? []
+      : [`--client-certificate=${files.certificate}`, `--client-key=${files.key}`]),
   ]
   return pluginStanza({ ...sessionOf(trusted, options), command, args })
+}
+
+/** kubectl runs the plugin in any directory. */
+function filesOf({
+  clientCertificate = '',
+  clientKey = '',
+}: ServerOptions): CertificateFiles | undefined {
+  const files = certificateFiles(clientCertificate, clientKey)
+  return files && { certificate: resolve(files.certificate), key: resolve(files.key) }
 }
 
 /** Merges the entries of a server with any `exec` member. */

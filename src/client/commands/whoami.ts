@@ -1,9 +1,8 @@
 import type { ClientHost } from '../host.ts'
-import { obtainSession } from '../obtain-session.ts'
 import { requestReview, requestWhoAmI } from '../whoami-request.ts'
-import { effectsOf, sessionIdOf, type CommonOptions } from './environment.ts'
-import { credentialOf } from '../session/freshness.ts'
+import type { CommonOptions } from './environment.ts'
 import { formatted, type Output } from './output.ts'
+import { requireSignIn } from './signed-in.ts'
 
 export interface WhoAmIOptions extends CommonOptions {
   readonly output: Output
@@ -18,19 +17,8 @@ export async function whoami(
   options: WhoAmIOptions,
   host: ClientHost,
 ): Promise<void> {
-  const id = sessionIdOf(host, url, options)
-  const effects = effectsOf(host, options)
-  // A sign-in with a password has a certificate and no token.
-  const certificate = (await effects.store.read(id))?.secrets.idToken === ''
-  const session = await obtainSession(
-    {
-      ...{ id, maySignIn: false, force: false, acceptSharedClient: false },
-      ...{ browser: undefined, device: false, certificate },
-    },
-    effects,
-  )
+  const { id, session, credential, hasNoToken } = await requireSignIn(url, options, host)
   const { server } = id
-  const { credential } = credentialOf(session, certificate)
   const seen = await requestWhoAmI(server, credential)
   const refused = await requestReview(server, credential)
   const { username, uid, groups, method, expiresAt } = seen
@@ -52,9 +40,9 @@ export async function whoami(
       ['User', username],
       ...(uid === '' ? [] : [['UID', uid] as const]),
       ['Groups', groups.join(', ')],
-      ['Signed in by', certificate ? method : `${method}: ${issuer} (client ${clientID})`],
+      ['Signed in by', hasNoToken ? method : `${method}: ${issuer} (client ${clientID})`],
       [
-        certificate ? 'Certificate expires' : 'Token expires',
+        hasNoToken ? 'Certificate expires' : 'Token expires',
         expiresAt === '' ? 'unknown' : expiresAt,
       ],
       ['Requests', requests],

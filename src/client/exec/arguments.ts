@@ -1,6 +1,7 @@
 /** The arguments of the credential plugin, as `gatehouse login` writes them into a kubeconfig. */
 import { ClientFailure } from '../failure.ts'
 import { originOf, type Server } from '../server.ts'
+import type { CertificateFiles } from '../session/session.ts'
 import type { ClusterInfo } from './exec-info.ts'
 
 export interface GetTokenOptions {
@@ -14,10 +15,15 @@ export interface GetTokenOptions {
   readonly browser: boolean
   /** Whether a client certificate is wanted instead of a token. */
   readonly certificate: boolean
+  /** The user's own certificate, to which the token is bound; undefined for none. */
+  readonly certificateFiles: CertificateFiles | undefined
 }
 
 const FLAGS = ['--device', '--no-browser', '--certificate']
-const NAMES = ['server', 'account', 'method', 'ca-file', 'cache'] as const
+const NAMES = [
+  ...(['server', 'account', 'method', 'ca-file', 'cache'] as const),
+  ...(['client-certificate', 'client-key'] as const),
+]
 
 /**
  * Parses the arguments behind `get-token`. By hand, since a library would take longer to load than
@@ -55,7 +61,15 @@ export function getTokenOptions(args: readonly string[]): GetTokenOptions {
     device: flags.has('--device'),
     browser: !flags.has('--no-browser'),
     certificate: flags.has('--certificate'),
+    certificateFiles: certificateFiles(valueOf('client-certificate'), valueOf('client-key')),
   }
+}
+
+/** @throws ClientFailure for one without the other */
+export function certificateFiles(certificate: string, key: string): CertificateFiles | undefined {
+  if (certificate === '' && key === '') return undefined
+  if (certificate !== '' && key !== '') return { certificate, key }
+  throw new ClientFailure('usage', 'use --client-certificate and --client-key together')
 }
 
 /**

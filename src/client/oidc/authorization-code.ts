@@ -19,14 +19,14 @@ import { newBoundKey, sessionFrom } from './tokens.ts'
  */
 export async function signInWithCode(
   configuration: openid.Configuration,
-  { method, account, terminal, browser, maxAge }: SignInRequest,
+  { method, account, terminal, browser, maxAge, certificate }: SignInRequest,
 ): Promise<Session> {
   const [state, nonce, pkceCodeVerifier] = [
     openid.randomState(),
     openid.randomNonce(),
     openid.randomPKCECodeVerifier(),
   ]
-  const key = await newBoundKey(configuration)
+  const key = certificate === undefined ? await newBoundKey(configuration) : undefined
   const scopes = scopesFor(configuration, method)
   const loopback = await listenForRedirect({ redirectURIs: method.redirectURIs, state })
   try {
@@ -56,7 +56,9 @@ export async function signInWithCode(
       undefined,
       key === undefined ? {} : { DPoP: key.handle },
     )
-    return sessionFrom(response, { issuer: method, scopes, key, now: Date.now() })
+    return sessionFrom(response, {
+      ...{ issuer: { ...method, certificate }, scopes, key, now: Date.now() },
+    })
   } catch (error) {
     throw issuerFailure(method.issuer, error)
   } finally {

@@ -14,13 +14,13 @@ import { newBoundKey, sessionFrom } from './tokens.ts'
  */
 export async function signInWithDevice(
   configuration: openid.Configuration,
-  { method, terminal, maxAge }: SignInRequest,
+  { method, terminal, maxAge, certificate }: SignInRequest,
 ): Promise<Session> {
   try {
     if (configuration.serverMetadata().device_authorization_endpoint === undefined) {
       throw new ClientFailure('signInFailed', `${method.issuer} has no device authorization`)
     }
-    const key = await newBoundKey(configuration)
+    const key = certificate === undefined ? await newBoundKey(configuration) : undefined
     const scopes = scopesFor(configuration, method)
     // RFC 8628 has no PKCE, but some issuers (Keycloak) require it of a client in every flow.
     const verifier = openid.randomPKCECodeVerifier()
@@ -46,7 +46,9 @@ export async function signInWithDevice(
         ...(key === undefined ? {} : { DPoP: key.handle }),
       },
     )
-    return sessionFrom(response, { issuer: method, scopes, key, now: Date.now() })
+    return sessionFrom(response, {
+      ...{ issuer: { ...method, certificate }, scopes, key, now: Date.now() },
+    })
   } catch (error) {
     const { code } = error as { code?: unknown }
     if (code === 'OAUTH_TIMEOUT' || code === 'OAUTH_ABORT') {

@@ -3,6 +3,7 @@ import * as openid from 'openid-client'
 
 import { ClientFailure, printable } from '../failure.ts'
 import { createHttpClient, fetchBy } from '../net/http-client.ts'
+import type { CertificatePair } from '../session/session.ts'
 import { issuerFailure } from './issuer-failure.ts'
 
 export interface IssuerOptions {
@@ -14,6 +15,8 @@ export interface IssuerOptions {
   readonly clientID: string
   /** Empty for a client without one. */
   readonly clientSecret: string
+  /** The client certificate of the requests, to which tokens are bound (RFC 8705); undefined: none. */
+  readonly certificate?: CertificatePair | undefined
 }
 
 export interface OpenIssuer {
@@ -29,13 +32,14 @@ const WELL_KNOWN = '/.well-known/openid-configuration'
  * @throws ClientFailure
  */
 export async function openIssuer(options: IssuerOptions): Promise<OpenIssuer> {
-  const { issuer, clientID, clientSecret, discoveryURL } = options
-  const http = createHttpClient({ ca: options.certificateAuthority })
+  const { issuer, clientID, clientSecret, discoveryURL, certificate } = options
+  const http = createHttpClient({ ca: options.certificateAuthority, certificate })
   try {
     const configuration = await openid.discovery(
       metadataURL(issuer, discoveryURL),
       clientID,
-      undefined,
+      // RFC 8705 section 5: an issuer may have other endpoints for clients with certificates.
+      certificate === undefined ? undefined : { use_mtls_endpoint_aliases: true },
       clientSecret === '' ? openid.None() : openid.ClientSecretPost(clientSecret),
       {
         [openid.customFetch]: fetchBy(http),

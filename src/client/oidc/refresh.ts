@@ -1,19 +1,22 @@
 import * as openid from 'openid-client'
 
 import { ClientFailure } from '../failure.ts'
-import type { Session } from '../session/session.ts'
+import { boundCertificate } from '../session/bound-certificate.ts'
+import type { CertificateFiles, Session } from '../session/session.ts'
 import { issuerFailure } from './issuer-failure.ts'
 import { openIssuer, type IssuerOptions } from './issuer.ts'
 import { sessionFrom, storedBoundKey } from './tokens.ts'
 
-/** The issuer of a session. */
-export function issuerOf({ facts }: Session): IssuerOptions {
+/** The issuer of a session. @throws ClientFailure when the certificate of the user is gone */
+function issuerOf(session: Session): IssuerOptions {
+  const { facts } = session
   return {
     issuer: facts.issuer,
     discoveryURL: facts.discoveryURL,
     certificateAuthority: facts.issuerCA,
     clientID: facts.clientID,
     clientSecret: facts.clientSecret ?? '',
+    certificate: boundCertificate(session),
   }
 }
 
@@ -34,11 +37,13 @@ export async function refreshSession(session: Session): Promise<Session | undefi
     const key = dpopKey === undefined ? undefined : await storedBoundKey(configuration, dpopKey)
     const options = key === undefined ? {} : { DPoP: key.handle }
     const response = await openid.refreshTokenGrant(configuration, refreshToken, {}, options)
-    // An issuer may renew only the access token, which Gatehouse does not take.
-    if (response.id_token === undefined) return undefined
-    const next = sessionFrom(response, {
-      ...{ issuer, scopes: facts.scopes, key, refreshToken, now: Date.now() },
+    // An issuer may renew only the access token, which Gatehouse takes only if it is bound.
+    if (response.id_token === undefined && issuer.certificate === undefined) return undefined
+    const { scopes, subject } = facts
+    const renewed = sessionFrom(response, {
+      ...{ issuer, scopes, key, refreshToken, subject, now: Date.now() },
     })
+    const next = withCertificateFiles(renewed, facts.certificateFiles)
     // OpenID Connect Core section 12.2.
     if (next.facts.subject !== facts.subject) {
       throw new ClientFailure('untrusted', `${facts.issuer} renewed the token for another account`)
@@ -51,6 +56,19 @@ export async function refreshSession(session: Session): Promise<Session | undefi
     throw issuerFailure(facts.issuer, error)
   } finally {
     await close()
+  }
+}
+
+/** The key of the user's own certificate stays in its file. */
+export function withCertificateFiles(
+  { facts, secrets }: Session,
+  certificateFiles: CertificateFiles | undefined,
+): Session {
+  const { boundTo } = secrets
+  if (certificateFiles === undefined || boundTo === undefined) return { facts, secrets }
+  return {
+    facts: { ...facts, certificateFiles },
+    secrets: { ...secrets, boundTo: { certificate: boundTo.certificate, key: '' } },
   }
 }
 

@@ -1,4 +1,5 @@
 import type { OidcMethod } from '../discovery.ts'
+import type { CertificatePair } from '../session/session.ts'
 import type { Terminal } from '../terminal.ts'
 
 /** How long the user has to sign in. */
@@ -15,4 +16,6 @@ export interface SignInRequest {
   readonly maxAge: number | undefined
   /** Whether to sign in with a device code. */
   readonly device: boolean
+  /** What the token is to be bound to; undefined: it is an ID token, which is not bound. */
+  readonly certificate: CertificatePair | undefined
 }

@@ -11,14 +11,14 @@ import type { SignInRequest } from './sign-in-request.ts'
  * @throws ClientFailure
  */
 export async function signIn(request: SignInRequest): Promise<Session> {
-  const { method, device } = request
+  const { method, device, certificate } = request
   if (device && !method.deviceAuthorization) {
     throw new ClientFailure(
       'signInFailed',
       `the administrator has not allowed device codes for ${method.name}: leave out --device`,
     )
   }
-  const { configuration, close } = await openIssuer(method)
+  const { configuration, close } = await openIssuer({ ...method, certificate })
   try {
     return device
       ? await signInWithDevice(configuration, request)

@@ -69,21 +69,28 @@ function isStored(value: unknown): value is StoredSession {
     texts.every((name) => typeof facts[name] === 'string') &&
     ['undefined', 'string'].includes(typeof facts['clientSecret']) &&
     Array.isArray(facts['scopes']) &&
-    Number.isFinite(facts['renewAt']) &&
-    Number.isFinite(facts['expiresAt']) &&
-    ['certificateRenewAt', 'certificateExpiresAt'].every(
-      (name) => facts[name] === undefined || Number.isFinite(facts[name]),
-    ) &&
+    hasTimes(facts) &&
+    (facts['certificateFiles'] === undefined || isPair(facts['certificateFiles'])) &&
     (secrets['sealed'] === undefined || typeof secrets['sealed'] === 'string')
   )
 }
 
+function hasTimes(facts: Readonly<Record<string, unknown>>): boolean {
+  return (
+    ['renewAt', 'expiresAt'].every((name) => Number.isFinite(facts[name])) &&
+    ['certificateRenewAt', 'certificateExpiresAt'].every(
+      (name) => facts[name] === undefined || Number.isFinite(facts[name]),
+    )
+  )
+}
+
 function isSecrets(value: unknown): value is Secrets {
-  if (!isObject(value) || typeof value['idToken'] !== 'string') return false
-  const { refreshToken, certificate } = value
+  if (!isObject(value) || typeof value['token'] !== 'string') return false
+  const { refreshToken, certificate, boundTo } = value
   return (
     (refreshToken === undefined || typeof refreshToken === 'string') &&
-    (certificate === undefined || isPair(certificate))
+    (certificate === undefined || isPair(certificate)) &&
+    (boundTo === undefined || isPair(boundTo))
   )
 }
 

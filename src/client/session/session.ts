@@ -15,7 +15,10 @@ export interface SessionId {
 
 /** What must not leave this machine. */
 export interface Secrets {
-  readonly idToken: string
+  /** An ID token, or an access token that is bound to `boundTo`; empty for a sign-in with a password. */
+  readonly token: string
+  /** What the token is bound to (RFC 8705), PEM; the key is empty if it is in a file of the user. */
+  readonly boundTo?: CertificatePair
   readonly refreshToken?: string
   /** A client certificate that Gatehouse has issued, and its private key, both PEM. */
   readonly certificate?: CertificatePair
@@ -24,6 +27,12 @@ export interface Secrets {
 }
 
 export interface CertificatePair {
+  readonly certificate: string
+  readonly key: string
+}
+
+/** Paths of a certificate and its private key, both PEM. */
+export interface CertificateFiles {
   readonly certificate: string
   readonly key: string
 }
@@ -43,6 +52,8 @@ export interface SessionFacts {
   /** The same of the certificate; absent without one. */
   readonly certificateRenewAt?: number
   readonly certificateExpiresAt?: number
+  /** The certificate that the token is bound to, where it is one of the user. */
+  readonly certificateFiles?: CertificateFiles
   /** Where the issuer's metadata is, and its CA, PEM; empty for the usual ones. */
   readonly discoveryURL: string
   readonly issuerCA: string

@@ -17,9 +17,30 @@ function checkMethods(raw: object, add: AddProblem): void {
     const message = 'has no effect without authentication.configFile'
     add(['signIn', 'methods'], message, 'set authentication.configFile, or remove the methods')
   }
+  checkBoundTokens(raw, methods, add)
   addRepeated(raw, ['signIn', 'methods'], 'name', (field, name) =>
     add(field, `${name} is listed twice`, 'give each method a name of its own'),
   )
+}
+
+/** A certificate that is not accepted here makes the token that is bound to it useless. */
+function checkBoundTokens(raw: object, methods: readonly unknown[], add: AddProblem): void {
+  methods.forEach((_, i) => {
+    const kind = valueAt(methods, [i, 'boundTokens'])
+    const field: Path = ['signIn', 'methods', i, 'boundTokens']
+    if (kind === 'selfSigned' && !acceptsSelfSigned(raw)) {
+      const fix = 'set authentication.boundTokens.selfSignedCertificates: accept'
+      add(field, 'is selfSigned, but self-signed certificates are refused', fix)
+    }
+    if (kind === 'clientCertificate' && !has(raw, 'authentication', 'x509')) {
+      const message = 'is clientCertificate, but no certificate of a user is accepted'
+      add(field, message, 'set authentication.x509')
+    }
+  })
+}
+
+function acceptsSelfSigned(raw: object): boolean {
+  return valueAt(raw, ['authentication', 'boundTokens', 'selfSignedCertificates']) === 'accept'
 }
 
 function checkPages(raw: object, add: AddProblem): void {
@@ -40,11 +61,19 @@ function checkPages(raw: object, add: AddProblem): void {
   if (has(pages, 'privateKeyID') && !key) {
     add([...field, 'privateKeyID'], 'has no effect without privateKeyFile', 'remove it')
   }
-  if (has(raw, 'authentication', 'x509')) checkPagesName(pages, add)
+  const reason = reasonToRequestCertificates(raw)
+  if (reason !== undefined) checkPagesName(pages, reason, add)
+}
+
+/** The field because of which the listener requests client certificates; undefined: it does not. */
+function reasonToRequestCertificates(raw: object): string | undefined {
+  const field = ['x509', 'issuedCertificates'].find((name) => has(raw, 'authentication', name))
+  if (field !== undefined) return `authentication.${field}`
+  return acceptsSelfSigned(raw) ? 'authentication.boundTokens.selfSignedCertificates' : undefined
 }
 
 /** A browser that is asked for a client certificate asks its user, before it shows anything. */
-function checkPagesName(pages: object, add: AddProblem): void {
+function checkPagesName(pages: object, reason: string, add: AddProblem): void {
   const at = (name: string): Path => ['signIn', 'pages', name]
   const [host, apiHost] = ['url', 'apiURL'].map((name) => {
     const url = valueAt(pages, [name])
@@ -54,15 +83,15 @@ function checkPagesName(pages: object, add: AddProblem): void {
   if (isIP(host.replace(/^\[|\]$/g, '')) !== 0) {
     add(
       at('url'),
-      `${JSON.stringify(host)} is an address, and with authentication.x509 browsers would be asked for a client certificate`,
+      `${JSON.stringify(host)} is an address, and with ${reason} browsers would be asked for a client certificate`,
       'give the pages a DNS name of their own',
     )
   } else if (apiHost === undefined || apiHost === host) {
     add(
       at(apiHost === undefined ? 'apiURL' : 'url'),
       apiHost === undefined
-        ? 'is required with authentication.x509: no certificate is requested for the name of the pages'
-        : 'has the host of apiURL, and with authentication.x509 browsers would be asked for a client certificate',
+        ? `is required with ${reason}: no certificate is requested for the name of the pages`
+        : `has the host of apiURL, and with ${reason} browsers would be asked for a client certificate`,
       'give the pages a DNS name of their own, and name the other one in apiURL',
     )
   }

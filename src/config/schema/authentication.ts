@@ -32,6 +32,21 @@ export const authentication = z
           'no field; must be a list of issuers',
         examples: [[{ url: 'https://login.example.com/realms/company', missingGroups: 'refuse' }]],
       }),
+    boundTokens: z
+      .strictObject({
+        selfSignedCertificates: choice(
+          'what happens to a token that comes with the self-signed certificate that it is bound to. accept: ' +
+            'the certificate proves that the client has the key, and nothing else of it counts. All ' +
+            'clients are then asked for a certificate during the TLS handshake. refuse: the certificate must ' +
+            'be accepted by itself, as one of x509 or issuedCertificates',
+          ['refuse', 'accept'],
+        ).default('refuse'),
+      })
+      .describe(
+        'Tokens that the issuer has bound to a client certificate (RFC 8705, `cnf.x5t#S256`). They are only ' +
+          'accepted together with this certificate.',
+      )
+      .prefault({}),
     systemIdentities: z
       .strictObject({
         users: z

@@ -1,7 +1,7 @@
 /** `signIn` of gatehouse.yaml. */
 import { z } from 'zod'
 
-import { flag, inputFile } from '../fields.ts'
+import { choice, flag, inputFile } from '../fields.ts'
 import { extraParameter, scope } from './authorization-request.ts'
 import { methodDisplayName, methodName, signInIssuer } from './sign-in-fields.ts'
 import { pages } from './sign-in-pages.ts'
@@ -66,6 +66,13 @@ const method = z.strictObject({
     'whether users may sign in with a code that they enter on another device (RFC 8628). An attacker ' +
       'can send such a code to a victim, so allow it only where machines without a browser need it',
   ).default(false),
+  boundTokens: choice(
+    'whether users sign in for an access token that is bound to a client certificate (RFC 8705), in place of ' +
+      'an ID token. The issuer must bind access tokens of this client to certificates, and they must be JWTs ' +
+      'for one of its audiences. selfSigned: to a certificate that gatehouse makes for each sign-in. ' +
+      'clientCertificate: to a certificate that the user has (--client-certificate). none: ID tokens',
+    ['none', 'selfSigned', 'clientCertificate'],
+  ).default('none'),
 })
 
 export const signIn = z

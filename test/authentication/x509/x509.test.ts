@@ -16,6 +16,7 @@ function certificate(overrides: Partial<PeerCertificate> = {}): PeerCertificate 
     sha256: 'abcd',
     serialNumber: '0A1B',
     issuedHere: undefined,
+    isSelfSigned: false,
     notBefore: NOW - 1_000,
     notAfter: NOW + 1_000,
     verifyError: undefined,
