@@ -64,8 +64,12 @@ export interface AuditRecord {
   // record's events longer reserves room for them, and throws a StatusError 503 when there is none.
   /** Ends `limits`, which a request passes twice: by address, and by user. */
   admitted(): void
-  /** The request is for Gatehouse itself: its verb is its method, as for any path that is no resource. */
-  servedHere(): void
+  /**
+   * The request is for Gatehouse itself: its verb is its method, as for any path that is no resource.
+   *
+   * @param verb in place of its method, where a GET changes something
+   */
+  servedHere(verb?: string): void
   /** Ends `request`; a second call adds to it. */
   resolved(target: Target, info: RequestInfo): void
   /** Ends `authentication`. */

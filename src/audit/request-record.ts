@@ -114,10 +114,11 @@ export class RequestRecord implements AuditRecord, RecordFacts {
     this.#endStage('limits')
   }
 
-  servedHere(): void {
+  servedHere(verb = this.method.toLowerCase()): void {
+    const expected = this.#recordsReception
     // A client may invent methods.
-    this.ownVerb = this.method.toLowerCase().slice(0, MAX_VERB_LENGTH)
-    if (this.#recordsReception) this.#expectEvent()
+    this.ownVerb = verb.slice(0, MAX_VERB_LENGTH)
+    if (this.#recordsReception && !expected) this.#expectEvent()
   }
 
   resolved(target: Target, info: RequestInfo): void {

@@ -1,6 +1,8 @@
 /** Runs a complete Gatehouse in this process: loads, builds, listens, watches files and shuts down. */
 import type { Configuration } from '../config/schema.ts'
 import type { Watcher } from '../config/watch.ts'
+import type { CertificateIssuer } from '../issuance/certificate-issuer.ts'
+import type { CertificateService } from '../issuance/certificate-service.ts'
 import { binding } from '../listener/bind-error.ts'
 import {
   startListener,
@@ -108,7 +110,10 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
         service: built.certificates,
         refuse: built.refuse,
       }),
-      pages: built.pages?.handlers({ stages, ownHeaders }),
+      pages: built.pages?.handlers({
+        ...{ stages, ownHeaders },
+        certificates: certificatesOfPages(configuration, built.certificates),
+      }),
       kubernetes: createHandlerChain({ stages, live, ownHeaders, originPolicy }, { metrics }),
     },
     { stages },
@@ -246,6 +251,16 @@ export function listenerLimits({ listener, limits }: Configuration): ListenerLim
     handshakes: { requestsPerSecond: handshakesPerSecond, burst },
     maxTrackedKeys: limits.maxTrackedKeys,
   }
+}
+
+/** What issues certificates for sign-ins at the issuer of the pages; undefined where none are issued for these. */
+function certificatesOfPages(
+  { signIn, authentication }: Configuration,
+  service: CertificateService | undefined,
+): CertificateIssuer | undefined {
+  const issuers: readonly string[] = authentication.issuedCertificates?.issuers ?? []
+  const issuer = signIn.pages?.issuer
+  return issuer !== undefined && issuers.includes(issuer) ? service?.issuer : undefined
 }
 
 /** The server name for which no client certificate is requested; it must not be that of the API. */

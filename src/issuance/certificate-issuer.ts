@@ -1,5 +1,5 @@
 /** Issues client certificates for sign-ins, and refuses to. */
-import { X509Certificate } from 'node:crypto'
+import { X509Certificate, type KeyObject } from 'node:crypto'
 
 import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
 import { issuedIdentity, SOURCE_ANNOTATION } from '../authentication/issued/issued.ts'
@@ -46,8 +46,8 @@ export interface CertificateIssuerEffects {
 export interface CertificateOrder {
   /** The sign-in, as an authentication method and the identity guard have accepted it. */
   readonly authentication: Authentication
-  /** A certificate request, PEM; nothing about it has been checked. */
-  readonly request: string
+  /** A certificate request, PEM; nothing about it has been checked. Or the public key of one that was. */
+  readonly request: string | KeyObject
   /** Milliseconds that the client wants, if less than the longest. */
   readonly lifetime?: number | undefined
 }
@@ -98,7 +98,7 @@ export function createCertificateIssuer(
       const unassertedGroups = unassertedGroupsOf(user)
       const signedInAt = signInTimeOf(authentication, maxSignInAge, now())
       admit(user.username)
-      const publicKey = publicKeyOfRequest(request)
+      const publicKey = typeof request === 'string' ? publicKeyOfRequest(request) : request
       await checkAuthority()
       const current = authority()
       const issuedAt = now()

@@ -88,11 +88,19 @@ test('pages without issuers are refused', () => {
   ])
 })
 
-test('pages on the host of the API are refused where all clients are asked for certificates', () => {
-  const boundTokens = { selfSignedCertificates: 'accept' }
-  expect(problems({ apiURL: undefined }, { configFile: 'oidc.yaml', boundTokens })).toEqual([
-    expect.stringContaining(
-      'signIn.pages.apiURL: is required with authentication.boundTokens.selfSignedCertificates',
-    ),
+test.for<readonly [string, object]>([
+  ['boundTokens.selfSignedCertificates', { boundTokens: { selfSignedCertificates: 'accept' } }],
+  [
+    'issuedCertificates',
+    {
+      issuedCertificates: {
+        ...{ caFile: 'issuing-ca.crt', privateKeyFile: 'issuing-ca.key' },
+        issuers: ['https://issuer.example'],
+      },
+    },
+  ],
+])('pages on the host of the API are refused with %s', ([field, authentication]) => {
+  expect(problems({ apiURL: undefined }, { configFile: 'oidc.yaml', ...authentication })).toEqual([
+    expect.stringContaining(`signIn.pages.apiURL: is required with authentication.${field}: no`),
   ])
 })

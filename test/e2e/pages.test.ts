@@ -1,6 +1,8 @@
 /** The pages in a real Chromium, with the development identity provider. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import axe from 'axe-core'
@@ -8,6 +10,7 @@ import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 
+import { certificateRequest } from '../support/certificate-request.ts'
 import { skippedWithoutChromium, startChromium, type Chromium } from '../support/chromium.ts'
 import { startPagesWorld, type PagesWorld } from '../support/pages-world.ts'
 
@@ -25,7 +28,7 @@ describe.skipIf(skippedWithoutChromium())('the pages in Chromium', () => {
       { subject: 'g', preferredUsername: 'grace', email: 'grace@example.com', groups: ['dev'] },
       { subject: 'm', preferredUsername: 'many', email: 'many@example.com', groups },
     ]
-    world = await startPagesWorld({ accounts })
+    world = await startPagesWorld({ accounts, issuing: { maxLifetime: '90m' } })
     const home = world.gatehouse.file('home')
     await installCertificate(home)
     chromium = await startChromium(home)
@@ -131,6 +134,43 @@ describe.skipIf(skippedWithoutChromium())('the pages in Chromium', () => {
     expect(line).toMatch(/^gatehouse login https:\/\/localhost:\d+ --ca-fingerprint [0-9A-F:]{95}$/)
   })
 
+  test('a user gets a client certificate for a key of the own machine, and downloads it', async () => {
+    const page = await newPage({ acceptDownloads: true })
+    const complaints: string[] = []
+    page.on('console', (message) => {
+      if (page.url().startsWith(world.pagesURL)) complaints.push(message.text())
+    })
+    await signIn(page)
+    await page.getByRole('link', { name: 'get a client certificate' }).click()
+    const [program = '', ...args] = (await page.locator('pre').innerText()).split(' ')
+    const cwd = mkdtempSync(join(tmpdir(), 'gatehouse-pages-'))
+    onTestFinished(() => rmSync(cwd, { recursive: true }))
+    execFileSync(program, args, { cwd, stdio: 'ignore' })
+    await page.getByLabel('The file').setInputFiles(join(cwd, 'gatehouse.csr'))
+    await page.getByRole('button', { name: 'Get the certificate' }).click()
+    // The issuer knows the user, and sends the browser back by itself.
+    await page.getByRole('heading', { name: 'Your certificate' }).waitFor()
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'Download' }).click(),
+    ])
+    expect(download.suggestedFilename()).toBe('gatehouse.crt')
+    const file = join(cwd, 'gatehouse.crt')
+    await download.saveAs(file)
+    const certificate = new X509Certificate(readFileSync(file))
+    expect(certificate.subject).toContain('CN=oidc:grace')
+    const key = createPrivateKey(readFileSync(join(cwd, 'gatehouse.key')))
+    expect(certificate.checkPrivateKey(key)).toBe(true)
+    expect(await page.locator('pre').first().innerText()).toBe(readFileSync(file, 'utf8').trim())
+    expect(complaints).toEqual([])
+
+    await page.getByRole('link', { name: 'Back' }).click()
+    await page.getByRole('link', { name: 'get a client certificate' }).click()
+    await page.getByLabel('or its content').fill('something else')
+    await page.getByRole('button', { name: 'Get the certificate' }).click()
+    expect(await page.locator('.problem').textContent()).toContain('is not one PEM block')
+  })
+
   test('cookies are not readable by scripts, and a session is not kept for another browser', async () => {
     const page = await newPage()
     await signIn(page)
@@ -211,6 +251,12 @@ describe.skipIf(skippedWithoutChromium())('the pages in Chromium', () => {
       await check('problem')
       await signIn(page, 'many')
       await check('account')
+      await page.goto(`${world.pagesURL}/gatehouse/certificate`)
+      await check('certificate')
+      await page.getByLabel('or its content').fill(certificateRequest())
+      await page.getByRole('button', { name: 'Get the certificate' }).click()
+      await page.getByRole('heading', { name: 'Your certificate' }).waitFor()
+      await check('issued')
       await page.goto(`${world.pagesURL}/gatehouse/signed-out`)
       await check('signed out')
     })

@@ -1,7 +1,7 @@
 /** Stands in for a browser on the pages: cookies by host, one request at a time, no redirect by itself. */
 import type { LookupFunction } from 'node:net'
 
-import { Agent, request } from 'undici'
+import { Agent, FormData, request } from 'undici'
 
 import { nextForm } from './browser.ts'
 
@@ -27,9 +27,20 @@ export interface AskOptions {
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT'
   readonly headers?: Readonly<Record<string, string>>
   readonly form?: string
+  /** The fields of a form with files. */
+  readonly multipart?: Readonly<Record<string, string | Blob>>
 }
 
 const MAX_STEPS = 20
+
+function formData(fields: Readonly<Record<string, string | Blob>>): FormData {
+  const form = new FormData()
+  for (const [name, value] of Object.entries(fields)) {
+    if (typeof value === 'string') form.append(name, value)
+    else form.append(name, value, 'gatehouse.csr')
+  }
+  return form
+}
 
 export function createPageClient({
   ca,
@@ -58,13 +69,13 @@ export function createPageClient({
 
   async function ask(
     url: string,
-    { method = 'GET', headers = {}, form }: AskOptions = {},
+    { method = 'GET', headers = {}, form, multipart }: AskOptions = {},
   ): Promise<PageResponse> {
     const { hostname } = new URL(url)
     const cookie = [...(cookies.get(hostname) ?? [])].map(([name, value]) => `${name}=${value}`)
     const response = await request(url, {
       dispatcher: agent,
-      method: form === undefined ? method : 'POST',
+      method: form === undefined && multipart === undefined ? method : 'POST',
       headers: {
         accept: 'text/html,application/xhtml+xml',
         ...(cookie.length === 0 ? {} : { cookie: cookie.join('; ') }),
@@ -72,6 +83,7 @@ export function createPageClient({
         ...headers,
       },
       ...(form === undefined ? {} : { body: form }),
+      ...(multipart === undefined ? {} : { body: formData(multipart) }),
     })
     const setCookies = [response.headers['set-cookie'] ?? []].flat()
     keep(hostname, setCookies)

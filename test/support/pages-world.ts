@@ -27,6 +27,10 @@ export interface PagesWorldOptions {
   readonly pages?: Readonly<Record<string, unknown>>
   /** Members of the configuration. */
   readonly configuration?: Readonly<Record<string, unknown>>
+  /** Members of `authentication.issuedCertificates`; by default, no certificates are issued. */
+  readonly issuing?: Readonly<Record<string, unknown>>
+  /** More files beside the configuration, by name. */
+  readonly files?: Readonly<Record<string, string>>
   /** Whether the pages share the host of the API: then client certificates are not accepted. */
   readonly isShared?: boolean
   /** With which the client authenticates, in place of a secret. */
@@ -94,6 +98,10 @@ export async function startPagesWorld(options: PagesWorldOptions = {}): Promise<
   const gatehouse = await startTestGatehouse({
     upstream: upstreamOf(api),
     without: isShared ? ['x509'] : [],
+    files: options.files ?? {},
+    ...(options.issuing === undefined
+      ? {}
+      : { issuing: { issuers: [provider.issuer], ...options.issuing } }),
     configuration: {
       ...options.configuration,
       listener: { port },

@@ -1,11 +1,12 @@
 /** What a browser with a session gets: the start page, and the kubeconfig. */
 import { X509Certificate } from 'node:crypto'
 
+import type { CertificateIssuer } from '../../issuance/certificate-issuer.ts'
 import { refuseLocked } from '../../locks/locks.ts'
 import type { OidcMethod } from '../discovery-document.ts'
 import type { Session } from './session.ts'
 import { htmlPage, redirect, type PageHandler, type PageRequest } from './page.ts'
-import { kubeconfigFile } from './kubeconfig-file.ts'
+import { kubeconfigFile, type KubeconfigCluster } from './kubeconfig-file.ts'
 import { PAGES_PATH } from './paths.ts'
 import type { PagesOptions } from './secrets.ts'
 import type { PagesStages, PagesState } from './state.ts'
@@ -17,6 +18,8 @@ export interface AccountOptions {
   readonly clusterName: string | undefined
   readonly state: PagesState
   readonly stages: PagesStages
+  /** Undefined: none are issued for sign-ins at the issuer of the pages. */
+  readonly certificates: CertificateIssuer | undefined
   /** Of the command line. */
   readonly methods: () => readonly OidcMethod[]
 }
@@ -33,6 +36,7 @@ export function createStartPage(options: AccountOptions): PageHandler {
       ...{ displayName, issuer, session },
       clusters: [{ name: nameOf(options), url: server }],
       command: loginCommand(server, state.servingCA(), methodOf(options)),
+      hasCertificates: options.certificates !== undefined,
     })
     return htmlPage(200, view)
   }
@@ -42,17 +46,13 @@ export function createStartPage(options: AccountOptions): PageHandler {
 export function createKubeconfigDownload(options: AccountOptions): PageHandler {
   return async (request) => {
     if ((await sessionOf(request, options)) === undefined) return redirect(PAGES_PATH)
-    const name = nameOf(options)
-    const server = apiURLOf(options.pages)
-    const body = kubeconfigFile({
-      ...{ name, server, method: methodOf(options) },
-      certificateAuthority: options.state.servingCA(),
-    })
+    const cluster = clusterOf(options)
+    const body = kubeconfigFile(cluster, methodOf(options))
     return {
       code: 200,
       headers: [
         ...['Content-Type', 'application/yaml'],
-        ...['Content-Disposition', `attachment; filename="${name}.kubeconfig"`],
+        ...['Content-Disposition', `attachment; filename="${cluster.name}.kubeconfig"`],
         ...['Cache-Control', 'no-store'],
       ],
       body,
@@ -61,7 +61,7 @@ export function createKubeconfigDownload(options: AccountOptions): PageHandler {
 }
 
 /** Names the user in the audit event. The cookie is not a credential of any API. */
-async function sessionOf(
+export async function sessionOf(
   { exchange, record, observed }: PageRequest,
   { pages, state, stages }: AccountOptions,
 ): Promise<Session | undefined> {
@@ -85,6 +85,15 @@ async function sessionOf(
 
 export function apiURLOf({ apiURL, url }: PagesOptions): string {
   return apiURL ?? url
+}
+
+/** The cluster as kubeconfigs have it. */
+export function clusterOf(options: AccountOptions): KubeconfigCluster {
+  return {
+    name: nameOf(options),
+    server: apiURLOf(options.pages),
+    certificateAuthority: options.state.servingCA(),
+  }
 }
 
 /** As `gatehouse login` would name it. */

@@ -105,8 +105,20 @@ pre code { user-select: all; font-size: 1em; }
   text-decoration: none;
   cursor: pointer;
 }
+label { display: block; margin: 0.9rem 0 0.3rem; }
+input[type=file], textarea {
+  width: 100%;
+  padding: 0.6rem 0.75rem;
+  border: 1px solid var(--muted);
+  border-radius: 0.5rem;
+  background: var(--surface);
+  color: var(--text);
+  font: inherit;
+}
+textarea { font-family: ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace; font-size: 0.85rem; resize: vertical; }
+textarea::placeholder { color: var(--muted); opacity: 1; }
 button { margin: 1.5rem 0 0.9rem; background: transparent; color: var(--accent); }
-.button:focus-visible, button:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.button:focus-visible, button:focus-visible, input:focus-visible, textarea:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 ul { margin: 0; padding: 0; list-style: none; }
 .clusters li { padding: 0.5rem 0; border-top: 1px solid var(--line); }
 .clusters li .address { display: block; font-size: 0.9rem; }

@@ -3,18 +3,17 @@ import type { ClientConnection } from '../../http/exchange.ts'
 import { refuseLocked } from '../../locks/locks.ts'
 import { StatusError } from '../../status.ts'
 import { clearCookie, SESSION_COOKIE, setCookie, SIGN_IN_COOKIE } from './cookies.ts'
+import { issueCertificate, type IssueOptions } from './issue-certificate.ts'
 import { redirect, type PageHandler } from './page.ts'
 import { PAGES_PATH } from './paths.ts'
 import type { SignedIn } from './relying-party.ts'
 import type { PagesOptions } from './secrets.ts'
-import { createSession } from './session.ts'
-import type { PagesStages, PagesState } from './state.ts'
+import { createSession, keysOf } from './session.ts'
+import type { PagesState } from './state.ts'
 
-export interface FinishSignInOptions {
+export interface FinishSignInOptions extends IssueOptions {
   readonly pages: PagesOptions
   readonly state: PagesState
-  /** Read anew for every request. */
-  readonly stages: PagesStages
   /** Turns what the issuer failed with into a refusal. */
   readonly refusalOf: (error: unknown) => Error
 }
@@ -58,10 +57,20 @@ export function createFinishSignIn(options: FinishSignInOptions): PageHandler {
     }
   }
 
-  return async ({ exchange, record, observed, query }) => {
+  return async (request) => {
+    const { exchange, record, observed, query } = request
     try {
-      const signedIn = await redeem(query, await state.pending(exchange))
+      const pending = await state.pending(exchange)
+      const signedIn = await redeem(query, pending)
       const authentication = await authenticate(signedIn, options, exchange.request.connection)
+      if (pending?.certificate !== undefined) {
+        record.authenticated(authentication)
+        exchange.recognized()
+        refuseLocked(options.stages.locks, authentication, exchange.request.connection)
+        const { subject } = keysOf({ ...signedIn, issuer: pages.issuer })
+        const fresh = { authentication, subject }
+        return await issueCertificate(request, fresh, pending.certificate, options)
+      }
       const session = createSession(
         authentication,
         { ...signedIn, issuer: pages.issuer },

@@ -8,6 +8,8 @@ export class Html {
 }
 
 export const NOTHING = new Html('')
+/** In a value, it would be shown as a control character. */
+export const LINE_END = new Html('\n')
 
 type Value = string | number | Html | readonly Html[]
 

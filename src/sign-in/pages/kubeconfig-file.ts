@@ -1,35 +1,26 @@
 import { stringify } from 'yaml'
 
-export interface KubeconfigOptions {
-  /** The name of cluster, user and context. */
+/** The cluster of a kubeconfig. */
+export interface KubeconfigCluster {
   readonly name: string
   /** The origin of the Kubernetes API. */
   readonly server: string
-  /** Undefined: the one that the credential plugin chooses by itself. */
-  readonly method: string | undefined
   /** PEM; undefined for a public CA. */
   readonly certificateAuthority: string | undefined
 }
 
-/** A kubeconfig without a secret: the one that `gatehouse kubeconfig` prints (client/kubeconfig/stanza.ts). */
-export function kubeconfigFile({
-  name,
-  server,
-  method,
-  certificateAuthority: ca,
-}: KubeconfigOptions): string {
-  const cluster = {
-    server,
-    ...(ca === undefined
-      ? {}
-      : { 'certificate-authority-data': Buffer.from(ca).toString('base64') }),
-  }
+/**
+ * A kubeconfig without a secret: the one that `gatehouse kubeconfig` prints (client/kubeconfig/stanza.ts).
+ *
+ * @param method of the credential plugin; undefined: the one that it chooses by itself
+ */
+export function kubeconfigFile(cluster: KubeconfigCluster, method: string | undefined): string {
   const exec = {
     apiVersion: 'client.authentication.k8s.io/v1',
     command: 'gatehouse',
     args: [
       'get-token',
-      `--server=${server}`,
+      `--server=${cluster.server}`,
       ...(method === undefined ? [] : [`--method=${method}`]),
     ],
     installHint:
@@ -37,12 +28,44 @@ export function kubeconfigFile({
     interactiveMode: 'IfAvailable',
     provideClusterInfo: true,
   }
+  return kubeconfig(cluster, cluster.name, { exec })
+}
+
+/**
+ * A kubeconfig for a client certificate.
+ *
+ * @param user the name of user and context
+ * @param keyFile beside the kubeconfig: kubectl reads relative paths so
+ */
+export function certificateKubeconfig(
+  cluster: KubeconfigCluster,
+  user: string,
+  certificatePem: string,
+  keyFile: string,
+): string {
+  return kubeconfig(cluster, user, {
+    'client-certificate-data': Buffer.from(certificatePem).toString('base64'),
+    'client-key': keyFile,
+  })
+}
+
+function kubeconfig(
+  { name, server, certificateAuthority: ca }: KubeconfigCluster,
+  userName: string,
+  user: object,
+): string {
+  const cluster = {
+    server,
+    ...(ca === undefined
+      ? {}
+      : { 'certificate-authority-data': Buffer.from(ca).toString('base64') }),
+  }
   return stringify({
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name, cluster }],
-    users: [{ name, user: { exec } }],
-    contexts: [{ name, context: { cluster: name, user: name } }],
-    'current-context': name,
+    users: [{ name: userName, user }],
+    contexts: [{ name: userName, context: { cluster: name, user: userName } }],
+    'current-context': userName,
   })
 }

@@ -1,20 +1,24 @@
 import type { ProxyFor } from '../../config/egress-proxy.ts'
 import type { ClientRequest } from '../../http/exchange.ts'
 import { throttledLog } from '../../log-throttle.ts'
+import type { CertificateIssuer } from '../../issuance/certificate-issuer.ts'
 import type { Log } from '../../log.ts'
 import type { Frame, Handler } from '../../pipeline/frame.ts'
 import { StatusError } from '../../status.ts'
 import type { OidcMethod } from '../discovery-document.ts'
-import { apiURLOf, createKubeconfigDownload, createStartPage } from './account.ts'
+import { apiURLOf, createKubeconfigDownload, createStartPage, clusterOf } from './account.ts'
 import { icon, styleSheet } from './assets.ts'
 import { createBackchannelLogout } from './backchannel-logout.ts'
+import { createCertificateOrder, createCertificatePage } from './certificate-page.ts'
 import { createBeginSignIn } from './begin-sign-in.ts'
 import { createFinishSignIn } from './finish-sign-in.ts'
+import type { IssueOptions } from './issue-certificate.ts'
 import { issuerRefusal } from './issuer-refusal.ts'
 import { htmlPage, pageHandler, redirect, type PageHandler } from './page.ts'
 import {
   BACKCHANNEL_LOGOUT_PATH,
   CALLBACK_PATH,
+  CERTIFICATE_PATH,
   ICON_PATH,
   KUBECONFIG_PATH,
   PAGES_PATH,
@@ -25,7 +29,7 @@ import {
 } from './paths.ts'
 import type { PagesOptions } from './secrets.ts'
 import { createSignOut } from './sign-out.ts'
-import { createPagesState, type PagesStages, type PagesState } from './state.ts'
+import { createPagesState, type PagesState } from './state.ts'
 import { signedOutView } from './views.ts'
 
 export interface PagesConfiguration {
@@ -43,7 +47,9 @@ export interface PagesEffects {
 
 export interface PagesHandlerOptions {
   readonly ownHeaders: Frame['ownHeaders']
-  readonly stages: PagesStages
+  readonly stages: IssueOptions['stages']
+  /** Undefined: no certificates are issued for sign-ins at the issuer of the pages. */
+  readonly certificates: CertificateIssuer | undefined
 }
 
 export interface Pages extends Pick<
@@ -98,12 +104,18 @@ export function createPages(
     updateAuthentication: (next, verify) => state.updateAuthentication(next, verify),
     updateServingCA: (pem) => state.updateServingCA(pem),
     close: () => state.close(),
-    handlers({ ownHeaders, stages }) {
-      const account = { pages, displayName, clusterName, state, stages, methods }
+    handlers({ ownHeaders, stages, certificates }) {
+      const account = { pages, displayName, clusterName, state, stages, methods, certificates }
+      const certificate = { ...account, refusalOf }
       const get = (handle: PageHandler): Handler =>
         pageHandler({ displayName, ownHeaders, method: 'GET' }, handle)
       const post = (handle: PageHandler): Handler =>
         pageHandler({ displayName, ownHeaders, method: 'POST' }, handle)
+      const getOrPost = (read: PageHandler, write: PageHandler): Handler => {
+        const [reads, writes] = [get(read), post(write)]
+        return (exchange, ...rest) =>
+          (exchange.request.method === 'POST' ? writes : reads)(exchange, ...rest)
+      }
       const signedOut = htmlPage(200, signedOutView({ displayName, issuer: pages.issuer }))
       const host = new URL(pages.url).hostname
       const isSeparate = new URL(apiURLOf(pages)).hostname !== host
@@ -120,7 +132,14 @@ export function createPages(
           [PAGES_PATH, get(createStartPage(account))],
           [PAGES_PATH.slice(0, -1), toPages],
           [SIGN_IN_PATH, get(createBeginSignIn({ state, refusalOf }))],
-          [CALLBACK_PATH, get(createFinishSignIn({ pages, state, stages, refusalOf }))],
+          [
+            CALLBACK_PATH,
+            get(createFinishSignIn({ ...certificate, cluster: () => clusterOf(account) })),
+          ],
+          [
+            CERTIFICATE_PATH,
+            getOrPost(createCertificatePage(certificate), createCertificateOrder(certificate)),
+          ],
           [SIGN_OUT_PATH, post(createSignOut({ pages, displayName, state }))],
           [SIGNED_OUT_PATH, get(() => signedOut)],
           [BACKCHANNEL_LOGOUT_PATH, post(createBackchannelLogout({ state }))],

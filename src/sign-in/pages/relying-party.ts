@@ -30,6 +30,15 @@ export interface PendingSignIn {
   readonly state: string
   readonly nonce: string
   readonly verifier: string
+  /** For a sign-in that ends with a client certificate. */
+  readonly certificate?: PendingCertificate
+}
+
+export interface PendingCertificate {
+  /** The public key of a request that was checked: the DER of a SubjectPublicKeyInfo, base64url. */
+  readonly spki: string
+  /** The user whose session asked for it, as the session names it. */
+  readonly subject: string
 }
 
 export interface SignedIn {
@@ -41,8 +50,14 @@ export interface SignedIn {
 
 /** Every method throws Error, some of openid-client, when the issuer cannot be used or refuses. */
 export interface RelyingParty {
-  /** The address at which the user signs in. */
-  begin(): Promise<{ readonly url: URL; readonly pending: PendingSignIn }>
+  /**
+   * The address at which the user signs in.
+   *
+   * @param options.maxAge seconds after which the issuer has the user sign in anew; undefined: as it likes
+   */
+  begin(options?: {
+    readonly maxAge?: number
+  }): Promise<{ readonly url: URL; readonly pending: PendingSignIn }>
   /** @param query of the request with which the browser came back, with its `?` */
   redeem(query: string, pending: PendingSignIn): Promise<SignedIn>
   /** Where the issuer ends its session; undefined when it has no such address. */
@@ -91,7 +106,7 @@ export function createRelyingParty(
   }
 
   return {
-    async begin() {
+    async begin({ maxAge } = {}) {
       const client = await configuration()
       const pending = {
         state: openid.randomState(),
@@ -100,6 +115,7 @@ export function createRelyingParty(
       }
       const url = openid.buildAuthorizationUrl(client, {
         ...Object.fromEntries(pages.extraParameters.map(({ name, value }) => [name, value])),
+        ...(maxAge === undefined ? {} : { max_age: String(maxAge) }),
         redirect_uri: pages.url + CALLBACK_PATH,
         scope: scopesFor(client, pages, issuer).join(' '),
         state: pending.state,

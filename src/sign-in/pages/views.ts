@@ -1,7 +1,13 @@
 /** The content of the pages. */
 import { html, NOTHING, type Html } from './html.ts'
 import { layout } from './layout.ts'
-import { KUBECONFIG_PATH, PAGES_PATH, SIGN_IN_PATH, SIGN_OUT_PATH } from './paths.ts'
+import {
+  CERTIFICATE_PATH,
+  KUBECONFIG_PATH,
+  PAGES_PATH,
+  SIGN_IN_PATH,
+  SIGN_OUT_PATH,
+} from './paths.ts'
 import type { Session } from './session.ts'
 
 export interface ViewOptions {
@@ -24,6 +30,8 @@ export interface AccountOptions extends ViewOptions {
   readonly clusters: readonly { readonly name: string; readonly url: string }[]
   /** What a user pastes into a terminal. */
   readonly command: string
+  /** Whether a client certificate can be had here. */
+  readonly hasCertificates: boolean
 }
 
 export function accountView({
@@ -32,6 +40,7 @@ export function accountView({
   session,
   clusters,
   command,
+  hasCertificates,
 }: AccountOptions): Html {
   return layout(
     { displayName, title: 'Your sign-in' },
@@ -45,6 +54,14 @@ export function accountView({
           The command <code>gatehouse</code> must be installed.
         </p>
         <p><a class="button" href="${KUBECONFIG_PATH}" download>Download kubeconfig</a></p>
+        ${
+          hasCertificates
+            ? html`<p>
+                For a program that knows only client certificates,
+                <a href="${CERTIFICATE_PATH}">get a client certificate</a>.
+              </p>`
+            : NOTHING
+        }
       </section>
       <section aria-labelledby="clusters">
         <h2 id="clusters">Clusters</h2>
@@ -83,7 +100,7 @@ export function accountView({
 }
 
 /** A line may break between its words, and not in the name of an option. */
-function commandView(command: string): Html[] {
+export function commandView(command: string): Html[] {
   return command
     .split(/(--[a-z-]+)/)
     .map((part) =>
@@ -127,7 +144,7 @@ export function signedOutView({ displayName, issuer }: ViewOptions, continueTo?:
 }
 
 /** @param at milliseconds since the epoch */
-function timeView(at: number): Html {
+export function timeView(at: number): Html {
   const iso = new Date(at).toISOString()
   return html`<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC</time>`
 }
