@@ -94,7 +94,7 @@ test.for<readonly [string, object]>([
     'issuedCertificates',
     {
       issuedCertificates: {
-        ...{ caFile: 'issuing-ca.crt', privateKeyFile: 'issuing-ca.key' },
+        ...{ caFile: 'ca.crt', privateKeyFile: 'ca.crt' },
         issuers: ['https://issuer.example'],
       },
     },

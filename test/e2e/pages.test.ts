@@ -7,11 +7,12 @@ import { join } from 'node:path'
 
 import axe from 'axe-core'
 import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 
 import { certificateRequest } from '../support/certificate-request.ts'
 import { skippedWithoutChromium, startChromium, type Chromium } from '../support/chromium.ts'
+import { output } from '../support/command.ts'
 import { startPagesWorld, type PagesWorld } from '../support/pages-world.ts'
 
 const PHONE = { width: 390, height: 844 }
@@ -134,6 +135,30 @@ describe.skipIf(skippedWithoutChromium())('the pages in Chromium', () => {
     expect(line).toMatch(/^gatehouse login https:\/\/localhost:\d+ --ca-fingerprint [0-9A-F:]{95}$/)
   })
 
+  /** Takes the way of a user through the page, with the line that it shows. Ends at the certificate. */
+  async function getCertificate(page: Page): Promise<string> {
+    await page.getByRole('link', { name: 'get a client certificate' }).click()
+    const [program = '', ...args] = (await page.locator('pre').innerText()).split(' ')
+    const directory = mkdtempSync(join(tmpdir(), 'gatehouse-pages-'))
+    onTestFinished(() => rmSync(directory, { recursive: true }))
+    execFileSync(program, args, { cwd: directory, stdio: 'ignore' })
+    await page.getByLabel('The file').setInputFiles(join(directory, 'gatehouse.csr'))
+    await page.getByRole('button', { name: 'Get the certificate' }).click()
+    // The issuer knows the user, and sends the browser back by itself.
+    await page.getByRole('heading', { name: 'Your certificate' }).waitFor()
+    return directory
+  }
+
+  async function download(page: Page, link: string, directory: string): Promise<string> {
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: link }).click(),
+    ])
+    const path = join(directory, file.suggestedFilename())
+    await file.saveAs(path)
+    return path
+  }
+
   test('a user gets a client certificate for a key of the own machine, and downloads it', async () => {
     const page = await newPage({ acceptDownloads: true })
     const complaints: string[] = []
@@ -141,27 +166,15 @@ describe.skipIf(skippedWithoutChromium())('the pages in Chromium', () => {
       if (page.url().startsWith(world.pagesURL)) complaints.push(message.text())
     })
     await signIn(page)
-    await page.getByRole('link', { name: 'get a client certificate' }).click()
-    const [program = '', ...args] = (await page.locator('pre').innerText()).split(' ')
-    const cwd = mkdtempSync(join(tmpdir(), 'gatehouse-pages-'))
-    onTestFinished(() => rmSync(cwd, { recursive: true }))
-    execFileSync(program, args, { cwd, stdio: 'ignore' })
-    await page.getByLabel('The file').setInputFiles(join(cwd, 'gatehouse.csr'))
-    await page.getByRole('button', { name: 'Get the certificate' }).click()
-    // The issuer knows the user, and sends the browser back by itself.
-    await page.getByRole('heading', { name: 'Your certificate' }).waitFor()
-    const [download] = await Promise.all([
-      page.waitForEvent('download'),
-      page.getByRole('link', { name: 'Download' }).click(),
-    ])
-    expect(download.suggestedFilename()).toBe('gatehouse.crt')
-    const file = join(cwd, 'gatehouse.crt')
-    await download.saveAs(file)
+    const directory = await getCertificate(page)
+    const file = await download(page, 'Download gatehouse.crt', directory)
+    expect(file).toBe(join(directory, 'gatehouse.crt'))
     const certificate = new X509Certificate(readFileSync(file))
     expect(certificate.subject).toContain('CN=oidc:grace')
-    const key = createPrivateKey(readFileSync(join(cwd, 'gatehouse.key')))
+    const key = createPrivateKey(readFileSync(join(directory, 'gatehouse.key')))
     expect(certificate.checkPrivateKey(key)).toBe(true)
-    expect(await page.locator('pre').first().innerText()).toBe(readFileSync(file, 'utf8').trim())
+    await page.getByText('Show it as text').click()
+    expect(await page.locator('pre').first().innerText()).toBe(readFileSync(file, 'utf8'))
     expect(complaints).toEqual([])
 
     await page.getByRole('link', { name: 'Back' }).click()
@@ -169,6 +182,20 @@ describe.skipIf(skippedWithoutChromium())('the pages in Chromium', () => {
     await page.getByLabel('or its content').fill('something else')
     await page.getByRole('button', { name: 'Get the certificate' }).click()
     expect(await page.locator('.problem').textContent()).toContain('is not one PEM block')
+  })
+
+  test.skipIf(!inject('hasParts'))('kubectl uses the kubeconfig beside the key', async () => {
+    const page = await newPage({ acceptDownloads: true })
+    await signIn(page)
+    const cwd = await getCertificate(page)
+    await download(page, 'Download kubeconfig', cwd)
+    const line = await page.locator('pre', { hasText: '--kubeconfig' }).innerText()
+    const [, ...args] = line.replace('get pods', 'get --raw /gatehouse/api/whoami').split(' ')
+    const kubectl = inject('sharedControlPlane')?.kubectl ?? ''
+    const whoami = await output(kubectl, args, { cwd, env: { HOME: cwd } })
+    expect(JSON.parse(whoami)).toMatchObject({
+      ...{ method: 'issued-certificate', userInfo: { username: 'oidc:grace' } },
+    })
   })
 
   test('cookies are not readable by scripts, and a session is not kept for another browser', async () => {
@@ -257,6 +284,8 @@ describe.skipIf(skippedWithoutChromium())('the pages in Chromium', () => {
       await page.getByRole('button', { name: 'Get the certificate' }).click()
       await page.getByRole('heading', { name: 'Your certificate' }).waitFor()
       await check('issued')
+      await page.getByText('Show it as text').click()
+      await check('issued text')
       await page.goto(`${world.pagesURL}/gatehouse/signed-out`)
       await check('signed out')
     })

@@ -75,7 +75,8 @@ main {
 h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { margin: 2rem 0 0.5rem; font-size: 1.15rem; }
 p { margin: 0 0 0.9rem; }
-a { color: var(--accent); }
+a, summary { color: var(--accent); }
+summary { margin: 0 0 0.9rem; cursor: pointer; }
 .name, .address, .groups li { overflow-wrap: anywhere; }
 .hint { color: var(--muted); font-size: 0.9rem; }
 .clusters .address { color: var(--muted); }
@@ -118,7 +119,7 @@ input[type=file], textarea {
 textarea { font-family: ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace; font-size: 0.85rem; resize: vertical; }
 textarea::placeholder { color: var(--muted); opacity: 1; }
 button { margin: 1.5rem 0 0.9rem; background: transparent; color: var(--accent); }
-.button:focus-visible, button:focus-visible, input:focus-visible, textarea:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.button:focus-visible, button:focus-visible, input:focus-visible, textarea:focus-visible, summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 ul { margin: 0; padding: 0; list-style: none; }
 .clusters li { padding: 0.5rem 0; border-top: 1px solid var(--line); }
 .clusters li .address { display: block; font-size: 0.9rem; }

@@ -29,10 +29,10 @@ export function certificateView({
     { displayName, title: 'Client certificate' },
     html`<h1>A client certificate</h1>
       <p>
-        For programs that know no other credential. It is one for
+        For programs that know no other credential. The certificate names you as
         <span class="name">${session.username}</span>, and lasts at most ${durationOf(maxLifetime)}.
-        With the command <code>gatehouse</code> installed, run
-        <code>gatehouse login --certificate</code> instead, which renews it for you.
+        If the command <code>gatehouse</code> is installed, run
+        <code>${commandView('gatehouse login --certificate')}</code> instead, which also renews it.
       </p>
       <section aria-labelledby="make">
         <h2 id="make">1. Make a key and a request</h2>
@@ -53,11 +53,9 @@ export function certificateView({
             autocomplete="off"
             placeholder="-----BEGIN CERTIFICATE REQUEST-----"
           ></textarea>
-          <button type="submit">Get the certificate</button>
+          <button class="button" type="submit">Get the certificate</button>
         </form>
-        <p class="hint">
-          If it is some time ago that you signed in, the issuer asks you to sign in again.
-        </p>
+        <p class="hint">If you signed in some time ago, the issuer asks you to sign in again.</p>
       </section>
       <p><a href="${PAGES_PATH}">Back to the start page</a></p>`,
   )
@@ -96,7 +94,7 @@ export function issuedView({ displayName, username, issued, cluster }: IssuedVie
         <dd class="address">${issued.serial}</dd>
       </dl>
       <section aria-labelledby="keep">
-        <h2 id="keep">1. Keep it beside its key</h2>
+        <h2 id="keep">1. Save it beside its key</h2>
         <p>
           <a
             class="button"
@@ -105,8 +103,11 @@ export function issuedView({ displayName, username, issued, cluster }: IssuedVie
             >Download ${CERTIFICATE_FILE}</a
           >
         </p>
-        <p class="hint">It is shown only now.</p>
-        <pre><code>${linesView(issued.pem)}</code></pre>
+        <p class="hint">Gatehouse keeps no copy, so this page cannot be shown again.</p>
+        <details>
+          <summary>Show it as text</summary>
+          <pre><code>${linesView(issued.pem)}</code></pre>
+        </details>
       </section>
       <section aria-labelledby="use">
         <h2 id="use">2. Use it with kubectl</h2>
@@ -119,13 +120,13 @@ export function issuedView({ displayName, username, issued, cluster }: IssuedVie
           >
         </p>
         <p>
-          It contains the certificate, and finds the key in ${KEY_FILE} in its own directory. Put it
-          there, and run:
+          It contains the certificate, and reads the key from ${KEY_FILE} beside it. Save it in the
+          directory of the key, and run there:
         </p>
         <pre><code>${commandView(`kubectl --kubeconfig ${kubeconfigFile} get pods`)}</code></pre>
         <p>Or add the two files to the kubeconfig that you have, in their directory:</p>
-        <pre><code>${commandView(`kubectl config set-credentials ${user} ${files}`)}
-${commandView(`kubectl config set-context ${user} --cluster=${cluster.name} --user=${user}`)}</code></pre>
+        <pre><code>${commandView(`kubectl config set-credentials ${user} ${files}`)}</code></pre>
+        <pre><code>${commandView(`kubectl config set-context ${user} --cluster=${cluster.name} --user=${user}`)}</code></pre>
         <p>
           Then run <code>kubectl --context ${user} get pods</code>. The cluster
           <code>${cluster.name}</code> is in the kubeconfig that <code>gatehouse login</code> has
@@ -150,5 +151,6 @@ function linesView(text: string): Html[] {
 
 function durationOf(milliseconds: number): string {
   const minutes = Math.floor(milliseconds / 60_000)
-  return minutes % 60 === 0 ? `${minutes / 60} h` : `${minutes} min`
+  const [amount, unit] = minutes % 60 === 0 ? [minutes / 60, 'hour'] : [minutes, 'minute']
+  return amount === 1 ? `1 ${unit}` : `${amount} ${unit}s`
 }

@@ -102,9 +102,9 @@ export function accountView({
 /** A line may break between its words, and not in the name of an option. */
 export function commandView(command: string): Html[] {
   return command
-    .split(/(--[a-z-]+)/)
+    .split(/((?<= )--?[a-z-]+)/)
     .map((part) =>
-      part.startsWith('--') ? html`<span class="option">${part}</span>` : html`${part}`,
+      part.startsWith('-') ? html`<span class="option">${part}</span>` : html`${part}`,
     )
 }
 
