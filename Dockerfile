@@ -8,8 +8,10 @@ COPY package.json package-lock.json .npmrc ./
 # No package scripts: only the `node` package has one, and it would install a second Node.
 RUN npm ci --ignore-scripts
 COPY tsconfig.json rolldown.config.ts ./
+COPY build ./build
+COPY certs-dev ./certs-dev
 COPY src ./src
-# gatehouse.js contains the libraries that Gatehouse needs; build-time packages stay in this stage.
+# gatehouse.cjs contains the libraries that Gatehouse needs; build-time packages stay in this stage.
 RUN node node_modules/rolldown/bin/cli.mjs -c rolldown.config.ts
 
 FROM ${NODE_IMAGE}
@@ -22,7 +24,7 @@ COPY --from=build /build/dist ./dist
 # A number, so that runAsNonRoot can be checked before the container starts. It owns no files here.
 USER 65532:65532
 EXPOSE 8443 8081
-# With --disable-sigusr1, no other process of this user can open Node's debugger. The other two options
-# save memory: docs/performance.md.
-ENTRYPOINT ["node", "--disable-sigusr1", "--max-semi-space-size=8", "--heap-growing-percent=50", "/opt/gatehouse/dist/main.js"]
+# With --disable-sigusr1, no other process of this user can open Node's debugger. The other option saves
+# memory: docs/performance.md.
+ENTRYPOINT ["node", "--disable-sigusr1", "--max-semi-space-size=8", "/opt/gatehouse/dist/main.js"]
 CMD ["serve", "--config", "/etc/gatehouse/gatehouse.yaml"]

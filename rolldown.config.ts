@@ -2,17 +2,21 @@
  * Builds what is published: a few JavaScript files that include the libraries, so that every installation
  * runs the tested versions and starts much faster than from many files. Each is loaded only when it is
  * needed: `main.js`, which any Node can parse, checks the Node version; `get-token.js` is the credential
- * plugin; `cli.js` knows the commands, `client.js` is what those for users do, and `gatehouse.js` is the
- * server.
+ * plugin; `cli.js` knows the commands, `client.js` is what those for users do, `gatehouse.cjs` is the
+ * server, and `gatehouse.js` loads it with its code cache.
  */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { chmod, readdir, rm } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 
-import { defineConfig, type Plugin, type RolldownOptions } from 'rolldown'
+import { defineConfig, type OutputOptions, type Plugin, type RolldownOptions } from 'rolldown'
+
+import { SERVER_SCRIPT } from './src/cli/server-script.ts'
+
+const run = promisify(execFile)
 
 /** Loaded where there is one: a keyring needs native code, which is a package for each platform. */
 const external = ['@napi-rs/keyring']
@@ -20,7 +24,8 @@ const external = ['@napi-rs/keyring']
 const CLIENT = ['./commands.ts', './client.js'] as const
 
 export default defineConfig([
-  file('src/cli/server-commands.ts', 'gatehouse.js', [withoutFacade('node:http')]),
+  file('src/cli/server-commands.ts', SERVER_SCRIPT, [plainScript()], 'cjs'),
+  file('src/cli/packaged-commands.ts', 'gatehouse.js', []),
   file('src/client/commands.ts', 'client.js', []),
   file('src/client/get-token.ts', 'get-token.js', [otherFile(...CLIENT)]),
   file('src/main.ts', 'cli.js', [
@@ -30,67 +35,81 @@ export default defineConfig([
   file('src/start.ts', 'main.js', [
     otherFile('./main.ts', './cli.js'),
     otherFile('./client/get-token.ts', './get-token.js'),
-    compileCache(),
+    codeCaches(),
   ]),
 ])
 
 /** One published file. */
-function file(input: string, name: string, plugins: readonly Plugin[]): RolldownOptions {
+function file(
+  input: string,
+  name: string,
+  plugins: readonly Plugin[],
+  format: OutputOptions['format'] = 'esm',
+): RolldownOptions {
   return {
     input,
     platform: 'node',
     external,
-    output: { dir: 'dist', entryFileNames: name, format: 'esm', codeSplitting: false },
-    plugins: [...plugins, thirdPartyNotices(name.replace('.js', ''))],
+    output: { dir: 'dist', entryFileNames: name, format, codeSplitting: false },
+    plugins: [...plugins, thirdPartyNotices(name.replace(/\.c?js$/, ''))],
   }
 }
 
 /**
- * Imports a builtin module without creating its namespace object. For that object, Node reads every
- * member of node:http, including WebSocket, for which it loads all of its own undici: 50 ms.
+ * Makes a function of strict mode with `exports` and `require` of what a module in CommonJS would be, for
+ * `new Script`. All characters are ASCII: with any other one, V8 would keep two bytes for each.
  */
-function withoutFacade(builtin: string): Plugin {
-  const facade = `\0${builtin}`
+function plainScript(): Plugin {
   return {
-    name: 'without-facade',
-    // `require` does not create a namespace object, and needs the getters as well.
-    resolveId: (id, _importer, { kind }) =>
-      id === builtin && kind === 'import-statement' ? facade : undefined,
-    load(id) {
-      if (id !== facade) return undefined
-      const all = Object.getOwnPropertyDescriptors(process.getBuiltinModule(builtin) ?? {})
-      const names = Object.keys(all).filter((name) => all[name]?.get === undefined)
-      return `const builtin = process.getBuiltinModule('${builtin}')
-export default builtin
-export const { ${names.join(', ')} } = builtin`
+    name: 'plain-script',
+    generateBundle(_options, bundle) {
+      for (const chunk of Object.values(bundle)) {
+        if (chunk.type !== 'chunk') continue
+        chunk.code = `(function (exports, require) { 'use strict';\n${escaped(chunk.code)}\n})`
+      }
     },
   }
 }
 
+/** In strings, templates, regular expressions and names, the escape means the character. */
+function escaped(code: string): string {
+  if (/String\.raw`[^`]*[^\0-\x7f]/.test(code))
+    throw new Error('String.raw with a non-ASCII character')
+  return code.replace(
+    /[^\0-\x7f]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
 /**
- * Stores Node's compile cache of all files in the package, so that the first start does not need to
- * compile them, which would take a fifth of its time. Other versions of Node ignore the cache.
+ * Stores in the package what V8 compiles of it, so that a start does not need to do that: of the server in
+ * a file of its own, and of the rest in Node's compile cache, which other versions of Node ignore.
  */
-function compileCache(): Plugin {
+function codeCaches(): Plugin {
   return {
-    name: 'compile-cache',
+    name: 'code-caches',
     async writeBundle({ dir = '' }) {
-      const directory = join(dir, 'compile-cache')
-      await rm(directory, { recursive: true, force: true })
-      const env = { NODE_COMPILE_CACHE: directory, NODE_COMPILE_CACHE_PORTABLE: '1' }
-      // Importing them starts nothing, except for cli.js.
-      for (const name of ['gatehouse.js', 'client.js', 'get-token.js']) {
-        const url = pathToFileURL(join(dir, name)).href
-        await promisify(execFile)(process.execPath, ['--eval', `await import('${url}')`], { env })
-      }
-      await promisify(execFile)(process.execPath, [join(dir, 'cli.js'), '--help'], { env })
-      // Node creates these files for their owner only; other users must be able to read them.
-      for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
-        await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644)
-      }
-      await chmod(directory, 0o755)
+      await run(process.execPath, [join(import.meta.dirname, 'build/code-cache.ts'), resolve(dir)])
+      await compileCache(dir)
     },
   }
+}
+
+async function compileCache(dir: string): Promise<void> {
+  const directory = join(dir, 'compile-cache')
+  await rm(directory, { recursive: true, force: true })
+  const env = { NODE_COMPILE_CACHE: directory, NODE_COMPILE_CACHE_PORTABLE: '1' }
+  // Importing them starts nothing, except for cli.js.
+  for (const name of ['gatehouse.js', 'client.js', 'get-token.js']) {
+    const url = pathToFileURL(join(dir, name)).href
+    await run(process.execPath, ['--eval', `await import('${url}')`], { env })
+  }
+  await run(process.execPath, [join(dir, 'cli.js'), '--help'], { env })
+  // Node creates these files for their owner only; other users must be able to read them.
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644)
+  }
+  await chmod(directory, 0o755)
 }
 
 /** Keeps an import as an import, of another file of the package. */

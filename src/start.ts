@@ -34,22 +34,19 @@ async function getToken(): Promise<void> {
 }
 
 /**
- * The compile cache made by the build; only the same version of Node.js can use it. With another
- * version the cache stays off: Node.js would write to it, and nothing is written where code is read.
+ * The compile cache made by the build. Only the same version of Node.js can use it, on a processor of the
+ * same kind and with the same options for V8. For others the cache stays off: Node.js would write to it,
+ * and nothing is written where code is read.
  */
 function useCompileCache(): void {
   const { enableCompileCache } = process.getBuiltinModule('node:module')
+  const { existsSync } = process.getBuiltinModule('node:fs')
   const { fileURLToPath } = process.getBuiltinModule('node:url')
+  const { cachedDataVersionTag } = process.getBuiltinModule('node:v8')
   const directory = fileURLToPath(new URL('./compile-cache/', import.meta.url))
-  if (isForThisNode(directory)) enableCompileCache({ directory, portable: true })
-}
-
-function isForThisNode(folder: string): boolean {
-  try {
-    const { readdirSync } = process.getBuiltinModule('node:fs')
-    const prefix = `${process.version}-${process.arch}-`
-    return readdirSync(folder).some((name) => name.startsWith(prefix))
-  } catch {
-    return false
+  const tag = cachedDataVersionTag().toString(16).padStart(8, '0')
+  // The name that Node.js gives the directory for its own version.
+  if (existsSync(`${directory}${process.version}-${process.arch}-${tag}`)) {
+    enableCompileCache({ directory, portable: true })
   }
 }

@@ -1,7 +1,19 @@
 import { constants } from 'node:fs'
-import { chmod, chown, copyFile, cp, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  copyFile,
+  cp,
+  mkdtemp,
+  readFile,
+  readdir,
+  rm,
+  stat,
+  symlink,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { command, output } from '../support/command.ts'
 import { writeConfigurations } from './configuration.ts'
@@ -35,9 +47,8 @@ describe('the Dockerfile', () => {
   })
 
   test('starts Node without the debugger that a signal would open, and with options that save memory', () => {
-    const [, entrypoint = '[]'] = /^ENTRYPOINT (.*)$/m.exec(dockerfile) ?? []
-    expect(JSON.parse(entrypoint)).toEqual([
-      ...['node', '--disable-sigusr1', '--max-semi-space-size=8', '--heap-growing-percent=50'],
+    expect(entrypoint()).toEqual([
+      ...['node', '--disable-sigusr1', '--max-semi-space-size=8'],
       '/opt/gatehouse/dist/main.js',
     ])
   })
@@ -49,9 +60,10 @@ describe('the Dockerfile', () => {
 
 /** The steps of the Dockerfile, in a folder instead of an image. */
 describe('the content of the image', () => {
+  beforeAll(() => installInto(join(folder, 'image')))
+
   test('runs as another user in folders to which it cannot write', async () => {
     const image = join(folder, 'image')
-    await installInto(image)
     const { good } = await writeConfigurations(folder)
     await openToReaders(folder)
     const run = await command(
@@ -68,7 +80,23 @@ describe('the content of the image', () => {
     })
     expect(again.stderr).toMatch(/code cache for ESM .*cli\.js was accepted/)
   })
+
+  test('has the code of the server for V8 with the options of the image', async () => {
+    const module = pathToFileURL(join(root, 'src/cli/server-script.ts')).href
+    const loaded = `loadServerScript(${JSON.stringify(join(folder, 'image', 'dist'))})`
+    const program = `import { loadServerScript } from '${module}'
+console.log(${loaded}.script.cachedDataRejected)`
+    const [, ...words] = entrypoint()
+    const options = words.slice(0, -1)
+    const args = [...options, '--input-type=module', '--eval', program]
+    expect(await output(process.execPath, args)).toBe('false\n')
+  })
 })
+
+function entrypoint(): string[] {
+  const [, words = '[]'] = /^ENTRYPOINT (.*)$/m.exec(dockerfile) ?? []
+  return JSON.parse(words) as string[]
+}
 
 /** The sources of COPY from the checkout, without those from another stage. */
 function copiedSources(): string[] {
@@ -80,12 +108,17 @@ function copiedSources(): string[] {
 }
 
 async function installInto(image: string): Promise<void> {
+  const build = join(image, '..', 'build')
+  for (const source of copiedSources()) {
+    await cp(join(root, source), join(build, source), { recursive: true })
+  }
+  await symlink(join(root, 'node_modules'), join(build, 'node_modules'))
+  const rolldown = join(root, 'node_modules/rolldown/bin/cli.mjs')
+  await output(process.execPath, [rolldown, '-c', 'rolldown.config.ts'], { cwd: build })
+  await cp(join(build, 'dist'), join(image, 'dist'), { recursive: true })
   await cp(join(root, 'package.json'), join(image, 'package.json'))
   // The Node of the tests may be in a folder that other users cannot read.
   await copyFile(process.execPath, join(image, 'node'), constants.COPYFILE_FICLONE)
-  const rolldown = join(root, 'node_modules/rolldown/bin/cli.mjs')
-  const build = [rolldown, '-c', 'rolldown.config.ts', '--dir', join(image, 'dist')]
-  await output(process.execPath, build, { cwd: root })
 }
 
 /** Makes files readable for the group of the image, as the kubelet mounts them (fsGroup, mode 0440). */

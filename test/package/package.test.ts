@@ -91,7 +91,7 @@ describe('gatehouse installed globally', () => {
     expect(code).toBe(2)
     expect(stderr).toContain('--server=URL is required')
     expect(stderr).toContain('get-token.js')
-    expect(stderr).not.toMatch(/(?:cli|client|gatehouse)\.js/)
+    expect(stderr).not.toMatch(/(?:cli|client|gatehouse)\.c?js/)
   })
 
   test('uses its compile cache, and does not write to it', async () => {
@@ -136,7 +136,7 @@ describe('gatehouse installed globally', () => {
       // By then, it handles signals.
       await serving.until(/"msg":"the API server is not ready/)
       expect((await serving.stop('SIGTERM')).code).toBe(0)
-      return evaluatedPackages(join(published(), 'gatehouse.js'), NODE_V8_COVERAGE)
+      return evaluatedPackages(join(published(), 'gatehouse.cjs'), NODE_V8_COVERAGE)
     }
     const optional = ['ioredis', 'openid-client', 'undici']
     const without = await served('without', text)
@@ -171,7 +171,7 @@ describe('gatehouse installed globally', () => {
     await expect.poll(ready).toContain(`[+]jwks ${issuer.url} ok`)
     expect(issuer.keySetFetches).toBeGreaterThan(0)
     await serving.stop('SIGTERM')
-    const evaluated = await evaluatedPackages(join(published(), 'gatehouse.js'), NODE_V8_COVERAGE)
+    const evaluated = await evaluatedPackages(join(published(), 'gatehouse.cjs'), NODE_V8_COVERAGE)
     expect(evaluated).toContain('jose')
     expect(evaluated).not.toContain('undici')
   })

@@ -1,0 +1,4 @@
+/** The commands of the server in the package, where they take the place of `server-commands.ts`. */
+import { loadServerScript } from './server-script.ts'
+
+export const { runServe, runValidate } = loadServerScript(import.meta.dirname).commands
