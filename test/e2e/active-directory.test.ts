@@ -12,6 +12,7 @@ import { joinCluster, newNamespace } from '../support/cluster.ts'
 import { command } from '../support/command.ts'
 import { ALLOW_ALL, startTestGatehouse } from '../support/gatehouse.ts'
 import { succeed } from '../support/kubectl.ts'
+import { examplesFor } from '../support/ldap-document.ts'
 import { START, startSignInWorld } from '../support/sign-in-world.ts'
 import { createUser } from '../support/users.ts'
 import {
@@ -163,25 +164,18 @@ describe.skipIf(!hasSamba)('Active Directory', () => {
     })
   })
 
-  const files = () => ({
-    'domain-ca.crt': domain.ca,
-    'domain-password': `${domain.bindPassword}\n`,
-  })
-  const directory = () => ({
-    ...{ servers: [domain.secureUrl], bindDN: domain.bindDN, bindPasswordFile: 'domain-password' },
-    groups: { baseDN: GROUPS, nameAttribute: 'sAMAccountName', nested: 'activeDirectory' },
-  })
+  /** The examples of docs/ldap.md, at this domain controller. */
+  const documented = examplesFor('Active Directory')
+  const here = () => ({ servers: [domain.secureUrl], bindDN: domain.bindDN })
+  const files = () => ({ 'ldap-ca.crt': domain.ca, 'ldap-password': `${domain.bindPassword}\n` })
 
   test.skipIf(!inject('hasParts'))(
     'gives kubectl the rights of a group that is reached through others, by userPrincipalName',
     async () => {
       const cluster = await joinCluster({ namespace: newNamespace(), pod: false })
       onTestFinished(() => cluster.stop())
-      const users = { baseDN: PEOPLE, filter: BY_PRINCIPAL }
-      const groupSource = {
-        ldap: { ...directory(), users },
-        ...{ userClaim: 'upn', certificateAuthorityFile: 'domain-ca.crt' },
-      }
+      const { groupSource: source } = documented
+      const groupSource = { ...source, ldap: { ...source.ldap, ...here() } }
       const gatehouse = await startTestGatehouse({
         ...{ upstream: { kubeconfig: cluster.gatehouseKubeconfig }, rules: ALLOW_ALL },
         ...{ issuerOptions: { groupSource }, files: files() },
@@ -200,39 +194,36 @@ describe.skipIf(!hasSamba)('Active Directory', () => {
       expect((await ada.kubectl(LIST)).stdout).toBe('configmap/kube-root-ca.crt\n')
       const grace = await userWith('grace', 'grace@example.com')
       expect((await grace.kubectl(LIST)).stderr).toContain('User "oidc:grace" cannot list')
-      const nobody = await userWith('nobody', 'nobody@example.com')
-      expect((await nobody.kubectl(LIST)).stderr).toContain('You must be logged in to the server')
+      for (const [sub, upn] of [
+        ['nobody', 'nobody@example.com'],
+        ['eve', 'eve@ad.example.com'],
+      ] as const) {
+        const refused = await userWith(sub, upn)
+        expect((await refused.kubectl(LIST)).stderr).toContain(
+          'You must be logged in to the server',
+        )
+      }
     },
   )
 
   test('gives a certificate to gatehouse login, for a password', async () => {
-    const users = {
-      ...{ baseDN: PEOPLE, filter: BY_ACCOUNT, usernameAttribute: 'sAMAccountName' },
-    }
     const world = await startSignInWorld({
       signIn: { caFile: 'serving-ca.crt' },
-      issuing: {
-        directories: [
-          {
-            ...{ ...directory(), name: 'company', caFile: 'domain-ca.crt', users },
-            ...{ usernamePrefix: 'ad:', groupPrefix: 'ad:' },
-          },
-        ],
-      },
+      issuing: { directories: [{ ...documented.directory, ...here() }] },
       files: files(),
     })
     onTestFinished(() => world.close())
     const user = await world.user()
     const trust = ['--ca-fingerprint', new X509Certificate(world.gatehouse.ca).fingerprint256]
-    const args = ['login', world.gatehouse.url, ...trust, '--method', 'company', '--cache', 'file']
+    const args = ['login', world.gatehouse.url, ...trust, '--method', 'company-ldap']
     const login = await command(
       process.execPath,
-      [START, ...args, '--account', 'ADA', '--password-stdin'],
+      [START, ...args, '--cache', 'file', '--account', 'ADA', '--password-stdin'],
       { cwd: user.home, env: user.env, input: `${PASSWORD}\n` },
     )
     expect(login).toMatchObject({ code: 0 })
     const { stdout } = await user.run(['whoami'])
-    expect(stdout).toMatch(/^User +ad:ada$/m)
-    expect(stdout).toContain('ad:everyone')
+    expect(stdout).toMatch(/^User +ldap:ada$/m)
+    expect(stdout).toContain('ldap:everyone')
   })
 })

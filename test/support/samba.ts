@@ -32,6 +32,7 @@ export const PEOPLE = `OU=People,${BASE}`
 export const GROUPS = `OU=Groups,${BASE}`
 /** Of all users. */
 export const PASSWORD = 'Correct-h0rse'
+const BIND_DN = `CN=gatehouse,OU=Services,${BASE}`
 const BIND_PASSWORD = 'Service-s3cret'
 const ADMIN_PASSWORD = 'Administrator-s3cret'
 /** [MS-ADTS] section 2.2.16. */
@@ -108,7 +109,7 @@ export async function startDomainController(): Promise<DomainController> {
   }
   return {
     ...{ secureUrl, plainUrl: `ldap://${host}`, ca: authority.certificatePem, stop },
-    bindDN: `CN=gatehouse,${PEOPLE}`,
+    bindDN: BIND_DN,
     bindPassword: BIND_PASSWORD,
     async changeMembers(name, { add, remove }) {
       await asAdministrator((client) =>
@@ -167,15 +168,15 @@ export const personDN = (cn: string): string => `CN=${cn},${PEOPLE}`
 export const groupDN = (name: string): string => `CN=${name},${GROUPS}`
 
 async function fill(client: Client): Promise<void> {
-  for (const name of ['People', 'Groups']) {
+  for (const name of ['People', 'Groups', 'Services']) {
     await client.add(`OU=${name},${BASE}`, { objectClass: 'organizationalUnit' })
   }
   const addUser = (
-    cn: string,
+    dn: string,
     account: string,
     { password = PASSWORD, control = NORMAL_ACCOUNT, domain = 'ad.example.com' } = {},
   ) =>
-    client.add(personDN(cn), [
+    client.add(dn, [
       new Attribute({ type: 'objectClass', values: ['user'] }),
       new Attribute({ type: 'sAMAccountName', values: [account] }),
       new Attribute({ type: 'userPrincipalName', values: [`${account}@${domain}`] }),
@@ -187,13 +188,13 @@ async function fill(client: Client): Promise<void> {
     client.add(groupDN(name), {
       ...{ objectClass: 'group', sAMAccountName: name, member: [...members], ...more },
     })
-  await addUser('gatehouse', 'gatehouse', { password: BIND_PASSWORD })
+  await addUser(BIND_DN, 'gatehouse', { password: BIND_PASSWORD })
   // In a filter, the DN has characters with a meaning.
-  await addUser('Lovelace\\, Ada (R*D)', 'ada')
-  await addUser('Grace Hopper', 'grace', { domain: 'example.com' })
-  await addUser('Eve', 'eve', { control: DISABLED_ACCOUNT })
-  await addUser('Heidi', 'heidi')
-  await addUser('Busy', 'busy')
+  await addUser(personDN('Lovelace\\, Ada (R*D)'), 'ada')
+  await addUser(personDN('Grace Hopper'), 'grace', { domain: 'example.com' })
+  await addUser(personDN('Eve'), 'eve', { control: DISABLED_ACCOUNT })
+  await addUser(personDN('Heidi'), 'heidi')
+  await addUser(personDN('Busy'), 'busy')
   await addGroup('developers', [personDN('Lovelace\\, Ada (R*D)')])
   await addGroup('engineering', [groupDN('developers')], { groupType: UNIVERSAL })
   await addGroup('everyone', [groupDN('engineering')], { groupType: UNIVERSAL })
