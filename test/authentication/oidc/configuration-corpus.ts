@@ -1,7 +1,7 @@
 /** AuthenticationConfigurations, accepted and refused, that kube-apiserver's own code has judged. */
 import { randomNumbers } from '../../cel/random-expressions.ts'
 
-/** Where Gatehouse refuses on purpose what kube-apiserver accepts; docs/authentication.md lists them. */
+/** Where Gatehouse refuses on purpose what kube-apiserver accepts; docs/compatibility.md lists them. */
 export type Stricter = string | undefined
 
 export interface DocumentCase {
