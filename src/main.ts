@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 
 import { nodeHost } from './client/node-host.ts'
 import { addUserCommands } from './client/program.ts'
+import type { ValidateArguments } from './cli/server-commands.ts'
 import { createLossyOutput } from './lossy-output.ts'
 import { standardOutput } from './output.ts'
 
@@ -70,10 +71,15 @@ program
     '--online',
     'ask the API server, issuers, directories and Redis, too; exits with 1 if a check fails',
   )
+  .addOption(
+    new Option('--output <format>', 'format of the result')
+      .choices(['text', 'json'])
+      .default('text'),
+  )
   .addHelpText('after', '\nExample:\n  gatehouse validate --config gatehouse.yaml --online\n')
-  .action(async ({ config, online = false }: { config: string; online?: boolean }) => {
+  .action(async (options: ValidateArguments) => {
     const { runValidate } = await import('./cli/server-commands.ts')
-    await exit(await runValidate(config, online, process))
+    await exit(await runValidate(options, process))
   })
 
 try {

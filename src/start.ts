@@ -20,7 +20,8 @@ if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
   process.exit(2)
 }
 
-if (command === 'get-token') {
+// Its help is the command line's.
+if (command === 'get-token' && !args.includes('--help') && !args.includes('-h')) {
   // At the top level, the import would delay the exit of the process.
   void getToken()
 } else {

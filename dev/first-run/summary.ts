@@ -44,8 +44,8 @@ export async function textSummary(environment: Environment, path: string): Promi
   const kubectl = upstream.kubectl === undefined || onPath ? 'kubectl' : quote(upstream.kubectl)
   const files = users.map(({ kubeconfig }) => quote(kubeconfig))
   const [first = '', second = ''] = files
-  const own = quote(join(dirname(environment.configuration), 'you.kubeconfig'))
-  const login = `login ${environment.url} --ca-file ${quote(environment.ca)} --kubeconfig ${own}`
+  const gatehouse = 'npm run --silent gatehouse --'
+  const login = `login ${environment.url} --ca-file ${quote(environment.ca)} --cache file`
   const lines = [
     `Gatehouse is running at ${environment.url}`,
     '',
@@ -56,15 +56,16 @@ export async function textSummary(environment: Environment, path: string): Promi
     ),
     '',
     'Try these in another terminal, in this directory. Sign in as "grace", with any password (the browser',
-    'warns of the development certificate; --no-browser prints the address instead). If you have signed in at',
-    'another Gatehouse before, such as that of an earlier run, confirm that you trust this one:',
+    'warns of the development certificate; --no-browser prints the address instead). The first line keeps',
+    'your own kubeconfig and caches as they are:',
     '',
-    `  npm run --silent gatehouse -- ${login}`,
-    `  ${kubectl} --kubeconfig ${own} get pods --all-namespaces`,
+    `  ${exports(dirname(environment.configuration))}`,
+    `  ${gatehouse} ${login}`,
+    `  ${kubectl} get pods --all-namespaces`,
     '',
     'Grace may lock users. This locks ada, until "unlock --user ada":',
     '',
-    `  npm run --silent gatehouse -- lock --kubeconfig ${own} --user ada --reason "Laptop stolen."`,
+    `  ${gatehouse} lock --user ada --reason "Laptop stolen."`,
     '',
     `Or open ${environment.pages}/ in a browser: the page shows who you are, and has a kubeconfig.`,
     '',
@@ -85,6 +86,13 @@ export async function textSummary(environment: Environment, path: string): Promi
     'Ctrl-C stops everything and removes these files.',
   ]
   return lines.join('\n')
+}
+
+/** Where kubectl and gatehouse read and write in the terminal of somebody who tries them. */
+function exports(directory: string): string {
+  const at = (name: string): string => quote(join(directory, name))
+  const [config, cache, kubectlCache] = [at('you.kubeconfig'), at('cache'), at('kubectl-cache')]
+  return `export KUBECONFIG=${config} XDG_CACHE_HOME=${cache} KUBECACHEDIR=${kubectlCache}`
 }
 
 /** Two replicas: what to look at. */

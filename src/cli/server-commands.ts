@@ -9,7 +9,7 @@ import { createLossyOutput } from '../lossy-output.ts'
 import { standardOutput } from '../output.ts'
 import { resolveConfigFile } from './config-file.ts'
 import { printedText, serve } from './serve.ts'
-import { validate } from './validate.ts'
+import { validate, type ValidateOutput } from './validate.ts'
 
 /** How long the last lines may take to be read before the process exits. */
 const FLUSH_MS = 2_000
@@ -38,10 +38,16 @@ export async function runServe(config: string, host: NodeJS.Process): Promise<nu
   return exitCode
 }
 
+/** The options of `validate`, as commander has them. */
+export interface ValidateArguments {
+  readonly config: string
+  readonly online?: boolean
+  readonly output: ValidateOutput
+}
+
 /** Runs `validate`; returns its exit code once the last lines were read. */
 export async function runValidate(
-  config: string,
-  online: boolean,
+  { config, online = false, output }: ValidateArguments,
   host: NodeJS.Process,
 ): Promise<number> {
   const stderr = createStderr()
@@ -52,7 +58,7 @@ export async function runValidate(
   const passwords = new Set<string>()
   takeConsole((text) => stderr.write(`${printedText(text, passwords)}\n`))
   const exitCode = await validate(
-    { configFile: configFile(config, host), ...environmentOf(host), online },
+    { configFile: configFile(config, host), ...environmentOf(host), online, output },
     { stdout, stderr, onPassword: (password) => passwords.add(password) },
   )
   await Promise.all([stdout.flush(FLUSH_MS), stderr.flush(FLUSH_MS)])

@@ -20,7 +20,7 @@ export function runPlugin(node: NodeJS.Process): Promise<number> {
 }
 
 /** Runs the plugin. Standard output gets the ExecCredential and nothing else. Returns the exit code. */
-async function getToken(host: ClientHost): Promise<number> {
+export async function getToken(host: ClientHost): Promise<number> {
   try {
     const options = getTokenOptions(host.args)
     const text = host.env['KUBERNETES_EXEC_INFO']

@@ -157,6 +157,8 @@ export function addUserCommands(
       run((commands) => commands.kubeconfig(url, options, host)),
     )
 
+  addPluginCommand(program, host, exit)
+
   program
     .command('completion')
     .argument('<shell>', `one of: ${SHELLS.join(', ')}`, parseShell)
@@ -173,6 +175,40 @@ export function addUserCommands(
     .action(async (shell: Shell) => {
       host.writeOut(completionScript(shell, program))
       await exit(0)
+    })
+}
+
+/** The credential plugin: start.ts runs it without the command line, which would take longer to load. */
+function addPluginCommand(
+  program: Command,
+  host: ClientHost,
+  exit: (code: number) => Promise<never>,
+): void {
+  program
+    .command('get-token')
+    .summary('print a credential; kubectl runs this')
+    .description(
+      'The credential plugin: prints an ExecCredential for the client that runs it (KUBERNETES_EXEC_INFO), from the cache, renewed, or after a sign-in. Without such a client, it prints the token alone. gatehouse login writes its arguments into the kubeconfig.',
+    )
+    .requiredOption('--server <url>', 'the Gatehouse that the token is for, and is given to alone')
+    .option('--account <name>', 'the account, if you have several')
+    .option('--method <name>', 'the sign-in method, if it is not the default one')
+    .option('--ca-file <file>', 'the CA of the Gatehouse, PEM, where no client names it')
+    .addOption(cacheOption())
+    .option('--device', 'sign in with a code on another device, where the administrator allows it')
+    .option('--no-browser', 'do not open a browser: print the address, and paste the reply')
+    .option('--certificate', 'give a short-lived client certificate instead of a token')
+    .option('--client-certificate <file>', 'bind tokens to this certificate, PEM')
+    .option('--client-key <file>', 'its private key, PEM')
+    .addHelpText(
+      'after',
+      examples([
+        ['gatehouse get-token --server https://gatehouse.example.com', 'a token for curl'],
+      ]),
+    )
+    .action(async () => {
+      const { getToken } = await import('./get-token.ts')
+      await exit(await getToken(host))
     })
 }
 
@@ -245,7 +281,7 @@ function withTargetOptions(command: Command): Command {
     .option('--group <name>', 'a group, with the prefix of the issuer')
     .option('--certificate-serial <hex>', 'a client certificate, by its serial number')
     .option('--token-id <jti>', 'a token and its certificates, by its claim jti')
-    .option('--address <network>', 'an address, or a network such as 192.0.2.0/24')
+    .option('--address <network>', 'clients at an address, or in a network such as 192.0.2.0/24')
 }
 
 /** The options that name a sign-in. */
@@ -271,12 +307,14 @@ function withServerOptions(command: Command): Command {
     .option('--namespace <name>', 'the namespace of the context')
     .option('--kubeconfig <file>', 'kubeconfig; KUBECONFIG or ~/.kube/config by default')
     .option('--no-switch-context', 'leave the current context as it is')
-    .addOption(
-      new Option(
-        '--cache <where>',
-        'where tokens are kept: the keyring where there is one',
-      ).choices([...['auto', 'keyring', 'file']]),
-    )
+    .addOption(cacheOption())
+}
+
+function cacheOption(): Option {
+  return new Option(
+    '--cache <where>',
+    'where tokens are kept: by default encrypted with a key in the keyring, if there is one',
+  ).choices(['auto', 'keyring', 'file'])
 }
 
 function outputOption(): Option {

@@ -3,7 +3,8 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 
-import { validate } from '../../src/cli/validate.ts'
+import { validate, type ValidateOutput } from '../../src/cli/validate.ts'
+import { formatProblem, type ConfigProblem } from '../../src/config/problem.ts'
 import type { InClusterEnvironment } from '../../src/config/environment.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
@@ -37,11 +38,16 @@ async function configurationWith(upstream: Record<string, unknown>): Promise<str
   return file
 }
 
-async function run(configFile: string, online = false, inCluster = NO_POD) {
+async function run(
+  configFile: string,
+  online = false,
+  inCluster = NO_POD,
+  output: ValidateOutput = 'text',
+) {
   let stdout = ''
   let stderr = ''
   const code = await validate(
-    { configFile, inCluster, online },
+    { configFile, inCluster, online, output },
     {
       stdout: { write: (text) => (stdout += text) },
       stderr: { write: (text) => (stderr += text) },
@@ -89,6 +95,64 @@ describe('a configuration for a pod', () => {
     const { code, stderr } = await run(file, true)
     expect(code).toBe(2)
     expect(stderr).toContain('not running in a pod, KUBERNETES_SERVICE_HOST is not set')
+  })
+})
+
+describe('validate --output json', () => {
+  async function json(configFile: string, online = false): Promise<[number, unknown]> {
+    const { code, stdout, stderr } = await run(configFile, online, NO_POD, 'json')
+    expect([stdout.trim().split('\n'), stderr]).toEqual([[expect.any(String)], ''])
+    return [code, JSON.parse(stdout)]
+  }
+
+  test('has the warnings of a valid configuration', async () => {
+    const file = await configurationWith({ inCluster: true })
+    expect(await json(file)).toEqual([
+      0,
+      {
+        ...{ config: file, valid: true, problems: [] },
+        warnings: [
+          {
+            ...{ file, line: expect.any(Number) as number, column: expect.any(Number) as number },
+            field: 'upstream.inCluster',
+            message: expect.stringContaining('was not checked') as string,
+            fix: 'run gatehouse validate --online in the pod to check it, too',
+          },
+        ],
+      },
+    ])
+  })
+
+  test('has every problem with its place, and the exit code of the text', async () => {
+    const file = await configurationWith({ kubeconfig: 'nowhere', contexts: 'x' })
+    const [code, report] = await json(file)
+    expect(code).toBe(2)
+    expect(report).toMatchObject({ config: file, valid: false })
+    const { problems } = report as { problems: readonly object[] }
+    const { stderr } = await run(file)
+    const lines = stderr.trim().split('\n').slice(0, -1)
+    expect(lines).toHaveLength(2)
+    expect(problems.map((problem) => formatProblem(problem as ConfigProblem))).toEqual(lines)
+  })
+
+  test('says that a file that does not exist does not', async () => {
+    const file = site.file('nowhere.yaml')
+    expect(await json(file)).toMatchObject([2, { valid: false, problems: [{ file }] }])
+  })
+
+  test('has the online checks', async () => {
+    const file = site.file('gatehouse.yaml')
+    const [code, passed] = await json(file, true)
+    expect([code, passed]).toMatchObject([0, { valid: true, checks: expect.any(Array) as object }])
+    expect((passed as { checks: readonly object[] }).checks).toContainEqual({
+      ...{ name: 'upstream-reachable', ok: true },
+    })
+    site.issuer.discovery = { issuer: 'https://other.example' }
+    const [failedCode, failed] = await json(file, true)
+    expect([failedCode, failed]).toMatchObject([1, { valid: true }])
+    expect((failed as { checks: readonly object[] }).checks).toContainEqual({
+      ...{ name: `jwks ${site.issuer.url}`, ok: false, problem: expect.any(String) as string },
+    })
   })
 })
 

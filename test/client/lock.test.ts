@@ -44,6 +44,13 @@ test('those who waited for a holder that failed fail as it did; later ones do no
   next.release()
 })
 
+test('who has to go on in any case waits, and does not fail as the holder did', async () => {
+  const lock = await takeLock({ name, timeout: 1_000 })
+  const waiting = takeLock({ name, timeout: 5_000, ignoresFailure: true })
+  setTimeout(() => lock.release(new ClientFailure('signInFailed', 'canceled')), 200)
+  await expect(waiting.then((next) => next.release())).resolves.toBeUndefined()
+})
+
 test('waiting ends at its timeout, and names the process', async () => {
   const lock = await takeLock({ name, timeout: 1_000 })
   await expect(takeLock({ name, timeout: 100 })).rejects.toThrow(`process ${process.pid}`)

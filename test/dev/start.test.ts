@@ -1,5 +1,6 @@
-import { access, readFile, readdir, writeFile } from 'node:fs/promises'
+import { access, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -181,22 +182,29 @@ describe('npm start without options', () => {
       const lines = run.lines.map((line) => line.trim()).filter((line) => /^\S*kubectl /.test(line))
       const folder = dirname(/\S+ada\.kubeconfig/.exec(run.lines.join('\n'))?.[0] ?? '')
       const [, caFile = ''] = /--ca-file (\S+)/.exec(run.lines.join('\n')) ?? []
+      const home = await mkdtemp(join(tmpdir(), 'gatehouse-home-'))
+      onTestFinished(() => rm(home, { recursive: true }))
       const env = {
         PATH: path,
-        HOME: folder,
+        HOME: home,
         BROWSER: `${process.execPath} ${join(root, 'test/support/browser.ts')}`,
         BROWSER_LOG: join(folder, 'windows'),
         BROWSER_ACCOUNT: 'grace',
         BROWSER_CA: caFile,
       }
-      const login = run.lines.find((line) => line.includes('gatehouse -- login')) ?? ''
-      expect(await command('/bin/sh', ['-c', login], { env, cwd: root })).toMatchObject({
+      const find = (text: string): string => run.lines.find((line) => line.includes(text)) ?? ''
+      const exported = find('export KUBECONFIG=')
+      const shell = (line: string, cwd: string) =>
+        command('/bin/sh', ['-c', `${exported}\n${line}`], { env, cwd })
+      expect(await shell(find('gatehouse -- login'), root)).toMatchObject({
         code: 0,
         stdout: expect.stringContaining('Signed in as  oidc:grace') as unknown,
       })
       const [own, pods, whoami, proxy, ...more] = await Promise.all(
-        lines.map((line) => command('/bin/sh', ['-c', line], { env, cwd: folder })),
+        lines.map((line) => shell(line, folder)),
       )
+      // npm writes its own cache and logs there.
+      expect((await readdir(home)).filter((name) => name !== '.npm')).toEqual([])
       expect(own).toMatchObject({ code: 0, stdout: pods?.stdout })
       expect(pods).toMatchObject({
         code: 0,

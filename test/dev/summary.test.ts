@@ -67,8 +67,12 @@ test('the summary has the address of the pages', async () => {
 
 test('the summary has a lock to try, with the session of the sign-in above it', async () => {
   const text = await textSummary(environment, '')
-  expect(text).toContain(
-    ' lock --kubeconfig /s/you.kubeconfig --user ada --reason "Laptop stolen."\n',
+  expect(text).toContain(' gatehouse -- lock --user ada --reason "Laptop stolen."\n')
+})
+
+test('the summary keeps what is tried out of the home directory', async () => {
+  expect(await textSummary(environment, '')).toContain(
+    '\n  export KUBECONFIG=/s/you.kubeconfig XDG_CACHE_HOME=/s/cache KUBECACHEDIR=/s/kubectl-cache\n',
   )
 })
 

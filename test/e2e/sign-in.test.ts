@@ -1,11 +1,14 @@
 /** `gatehouse login` and the commands around it, and a real kubectl with what they have written. */
+import { X509Certificate } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
-import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 
+import { FLAGS, NAMES } from '../../src/client/exec/arguments.ts'
+import { takeLock } from '../../src/client/session/lock.ts'
 import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
 import { command, type CommandResult } from '../support/command.ts'
 import { startProgram } from '../support/program.ts'
@@ -223,19 +226,21 @@ describe('gatehouse login', () => {
 
   test('help has examples for every command', async () => {
     const user = await world.user()
-    for (const name of [
-      'login',
-      'logout',
-      'whoami',
-      'kubeconfig',
-      'completion',
-      'serve',
-      'validate',
-    ]) {
+    const users = ['login', 'logout', 'whoami', 'lock', 'unlock', 'locks', 'kubeconfig']
+    for (const name of [...users, 'get-token', 'completion', 'serve', 'validate']) {
       const { code, stdout } = await user.run([name, '--help'])
       expect([code, stdout]).toEqual([0, expect.stringMatching(/\nExamples?:\n {2}\S/)])
     }
   })
+})
+
+test('the help of the plugin has all of its options', async () => {
+  const user = await world.user()
+  const { stdout } = await user.run(['get-token', '--help'])
+  const [, options = ''] = stdout.split('Options:')
+  const listed = [...options.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name)
+  const known = [...NAMES, ...FLAGS.map((flag) => flag.slice(2))]
+  expect(listed.toSorted()).toEqual(known.toSorted())
 })
 
 describe('gatehouse whoami', () => {
@@ -252,8 +257,27 @@ describe('gatehouse whoami', () => {
   test('needs a sign-in, and never opens a window', async () => {
     const user = await world.user()
     expect(await user.run(['whoami', world.gatehouse.url])).toMatchObject({ code: 3, stdout: '' })
-    expect(await user.run(['whoami'])).toMatchObject({ code: 2, stdout: '' })
+    expect(await user.run(['whoami'])).toEqual({
+      ...{ code: 2, stdout: '' },
+      stderr:
+        'gatehouse: no context of the kubeconfig signs in with gatehouse: run gatehouse login URL, or name the URL of a Gatehouse\n',
+    })
     expect(await user.windows()).toEqual([])
+  })
+
+  test('in another context, says which ones there are', async () => {
+    const user = await world.user()
+    await mkdir(join(user.home, '.kube'))
+    const other =
+      'contexts:\n- name: other\n  context: {cluster: c, user: u}\ncurrent-context: other\n'
+    await writeFile(configOf(user), other)
+    await login(user, '--no-switch-context')
+    const { code, stderr } = await user.run(['whoami'])
+    expect([code, stderr]).toEqual([
+      2,
+      'gatehouse: the current context of the kubeconfig does not sign in with gatehouse: run kubectl config use-context lab, or name the URL of a Gatehouse\n',
+    ])
+    expect(await user.run(['logout'])).toMatchObject({ code: 2, stderr })
   })
 
   test('a token that Gatehouse does not accept has an exit code of its own', async () => {
@@ -280,7 +304,10 @@ describe('gatehouse logout', () => {
     const kept = await readFile(file, 'utf8')
     expect(await user.run(['logout'])).toEqual({
       code: 0,
-      stdout: `Signed out of ${world.gatehouse.url}; removed the context lab\n`,
+      stdout:
+        `Signed out of ${world.gatehouse.url}; removed the context lab\n` +
+        'Your browser may still be signed in at the issuer: sign out there as well on a machine that others use.\n' +
+        `Sign in again with: gatehouse login ${world.gatehouse.url}\n`,
       stderr: '',
     })
     expect(await sessionsOf(user)).toEqual([])
@@ -311,6 +338,35 @@ describe('gatehouse logout', () => {
       code: 0,
       stdout: `Not signed in at ${world.gatehouse.url}\n`,
     })
+  })
+
+  test('waits for a renewal, which would write the sign-in again', async () => {
+    const user = await world.user()
+    await login(user)
+    const [session = ''] = await sessionsOf(user)
+    const file = join(user.home, '.cache/gatehouse/sign-in', session)
+    // This process stands in for a plugin that is renewing the token.
+    const lock = await takeLock({ name: file, timeout: 1_000 })
+    const ended = user.run(['logout'])
+    // By then, it would long have ended.
+    expect(await Promise.race([ended, sleep(5_000, 'waits')])).toBe('waits')
+    expect(await sessionsOf(user)).toEqual([session])
+    await writeFile(file, await readFile(file, 'utf8'))
+    lock.release()
+    expect(await ended).toMatchObject({ code: 0 })
+    expect(await sessionsOf(user)).toEqual([])
+  })
+
+  test('a sign-in that the keyring does not give is removed, and reported', async () => {
+    const user = await world.user()
+    await login(user)
+    const [session = ''] = await sessionsOf(user)
+    const file = join(user.home, '.cache/gatehouse/sign-in', session)
+    const stored = JSON.parse(await readFile(file, 'utf8')) as object
+    await writeFile(file, JSON.stringify({ ...stored, secrets: { sealed: 'x' } }))
+    const { code, stderr } = await user.run(['logout'])
+    expect([code, stderr]).toEqual([5, expect.stringContaining('not revoked at the issuer')])
+    expect(await sessionsOf(user)).toEqual([])
   })
 
   test('a sign-in that cannot be revoked is removed, and reported', async () => {

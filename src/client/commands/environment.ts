@@ -3,7 +3,6 @@ import type { ClientHost } from '../host.ts'
 import { readKubeconfig } from '../kubeconfig/document.ts'
 import { currentServer, knownCA } from '../kubeconfig/merge.ts'
 import { kubeconfigPaths } from '../kubeconfig/paths.ts'
-import { ClientFailure } from '../failure.ts'
 import type { ObtainEffects } from '../obtain-session.ts'
 import { cacheNamed } from '../renew-token.ts'
 import { originOf, type Server } from '../server.ts'
@@ -12,6 +11,7 @@ import { createKnownServers } from '../session/known-servers.ts'
 import type { SessionId } from '../session/session.ts'
 import { createSessionStore } from '../session/store.ts'
 import { createTerminal } from '../terminal.ts'
+import { requireCurrentServer } from './current-context.ts'
 
 /** Options that several commands have. */
 export interface CommonOptions {
@@ -47,14 +47,9 @@ export function sessionIdOf(
   { account, method, kubeconfig }: CommonOptions,
 ): SessionId {
   const documents = kubeconfigPaths(host, kubeconfig).map((path) => readKubeconfig(path))
+  const origin =
+    url === undefined ? requireCurrentServer(documents).origin : originOf(url, 'the URL')
   const current = currentServer(documents)
-  const origin = url === undefined ? current?.origin : originOf(url, 'the URL')
-  if (origin === undefined) {
-    throw new ClientFailure(
-      'usage',
-      'the current context of the kubeconfig does not sign in with this program: name the URL of a Gatehouse',
-    )
-  }
   const isCurrent = current?.origin === origin
   const server: Server = { origin, certificateAuthority: knownCA(documents, origin) ?? '' }
   return {

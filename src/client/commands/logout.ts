@@ -1,14 +1,19 @@
 import { ClientFailure, printable } from '../failure.ts'
 import type { ClientHost } from '../host.ts'
 import { readKubeconfig } from '../kubeconfig/document.ts'
-import { currentServer, removeEntries } from '../kubeconfig/merge.ts'
+import { removeEntries } from '../kubeconfig/merge.ts'
 import { kubeconfigPaths } from '../kubeconfig/paths.ts'
 import { updateKubeconfigs } from '../kubeconfig/update.ts'
 import { revokeSession } from '../oidc/refresh.ts'
 import { originOf } from '../server.ts'
+import { takeLock } from '../session/lock.ts'
 import type { SessionId } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
+import { requireCurrentServer } from './current-context.ts'
 import { effectsOf, type CommonOptions } from './environment.ts'
+
+/** How long a token may take to be renewed; a sign-in that goes on for longer must be ended first. */
+const LOCK_TIMEOUT_MS = 30_000
 
 export interface LogoutOptions extends CommonOptions {
   /** False for `--keep-kubeconfig`. */
@@ -49,7 +54,16 @@ export async function logout(
   )
   const hint = removed.length === 0 ? undefined : currentContextHint(paths)
   if (hint !== undefined) host.writeOut(hint)
+  if (ids.length > 0) host.writeOut(issuerHint(origin))
   if (failures.length > 0) throw new ClientFailure('unavailable', failures.join('; '))
+}
+
+/** Revocation ends the tokens, and not what the browser has. */
+function issuerHint(origin: string): string {
+  return (
+    'Your browser may still be signed in at the issuer: sign out there as well on a machine that others use.\n' +
+    `Sign in again with: gatehouse login ${origin}\n`
+  )
 }
 
 /** Without a current context, kubectl would try to reach localhost:8080. */
@@ -67,24 +81,32 @@ function currentContextHint(paths: readonly string[]): string | undefined {
 
 function originToLeave(url: string | undefined, paths: readonly string[]): string {
   if (url !== undefined) return originOf(url, 'the URL')
-  const current = currentServer(paths.map((path) => readKubeconfig(path)))
-  if (current !== undefined) return current.origin
-  throw new ClientFailure(
-    'usage',
-    'the current context of the kubeconfig does not sign in with this program: name the URL of a Gatehouse',
-  )
+  return requireCurrentServer(paths.map((path) => readKubeconfig(path))).origin
 }
 
-/** Why the sign-in could not be revoked; undefined when it could, or when the issuer has no revocation. */
+/**
+ * Ends one sign-in. A kubectl that renews its token at this moment would write it again, so it comes first.
+ *
+ * @returns why the sign-in could not be revoked; undefined when it could, or when the issuer has no revocation
+ */
 async function end(id: SessionId, store: SessionStore): Promise<string | undefined> {
-  const session = await store.read(id)
+  const lock = await takeLock({
+    ...{ name: store.lockName(id), timeout: LOCK_TIMEOUT_MS, ignoresFailure: true },
+  })
   try {
-    if (session !== undefined) await revokeSession(session)
+    await revoke(id, store)
     return undefined
   } catch (error) {
     if (!(error instanceof ClientFailure)) throw error
     return `the sign-in was removed from this machine, but not revoked at the issuer: ${error.message}`
   } finally {
     store.remove(id)
+    lock.release()
   }
+}
+
+async function revoke(id: SessionId, store: SessionStore): Promise<void> {
+  const session = await store.read(id)
+  if (session !== undefined) await revokeSession(session)
+  else if (store.has(id)) throw new ClientFailure('file', 'the keyring does not give its key')
 }

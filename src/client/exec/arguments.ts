@@ -19,8 +19,10 @@ export interface GetTokenOptions {
   readonly certificateFiles: CertificateFiles | undefined
 }
 
-const FLAGS = ['--device', '--no-browser', '--certificate']
-const NAMES = [
+/** Those without a value. The help of the command lists all of them (program.ts). */
+export const FLAGS = ['--device', '--no-browser', '--certificate']
+/** Those with a value. */
+export const NAMES = [
   ...(['server', 'account', 'method', 'ca-file', 'cache'] as const),
   ...(['client-certificate', 'client-key'] as const),
 ]

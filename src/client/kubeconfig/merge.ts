@@ -177,15 +177,32 @@ export function knownCA(
   return undefined
 }
 
+export interface CurrentServer {
+  readonly origin: string
+  readonly account: string
+  readonly method: string
+}
+
 /** The server and the account of the current context, if it signs in with this program. */
-export function currentServer(
-  documents: readonly KubeconfigDocument[],
-): { readonly origin: string; readonly account: string; readonly method: string } | undefined {
+export function currentServer(documents: readonly KubeconfigDocument[]): CurrentServer | undefined {
   const current = documents.find(({ currentContext }) => currentContext !== '')?.currentContext
-  if (current === undefined) return undefined
+  return current === undefined ? undefined : serverOfContext(documents, current)
+}
+
+/** The names of the contexts that sign in with this program. */
+export function contextsOfPlugin(documents: readonly KubeconfigDocument[]): readonly string[] {
+  return documents
+    .flatMap((document) => document.names('contexts'))
+    .filter((name) => serverOfContext(documents, name) !== undefined)
+}
+
+function serverOfContext(
+  documents: readonly KubeconfigDocument[],
+  context: string,
+): CurrentServer | undefined {
   const find = (kind: EntryKind, name: unknown) =>
     documents.map((document) => document.entry(kind, String(name))).find((entry) => entry)
-  const user = find('users', find('contexts', current)?.['user'])
+  const user = find('users', find('contexts', context)?.['user'])
   const origin = pluginArgument(user, 'server')
   if (origin === '' || !isPluginFor(user, origin)) return undefined
   return {

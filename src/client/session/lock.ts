@@ -43,6 +43,8 @@ export interface LockOptions {
   readonly name: string
   /** How long to wait for the holder. */
   readonly timeout: number
+  /** Whether what the holder fails with is no reason to fail as well. */
+  readonly ignoresFailure?: boolean
 }
 
 /**
@@ -50,14 +52,18 @@ export interface LockOptions {
  *
  * @throws ClientFailure when the holder did not release it in time, or failed while this process waited
  */
-export async function takeLock({ name, timeout }: LockOptions): Promise<Lock> {
+export async function takeLock({
+  name,
+  timeout,
+  ignoresFailure = false,
+}: LockOptions): Promise<Lock> {
   const deadline = Date.now() + timeout
   let waitedFor = 0
   for (;;) {
     const last = lastNumber(name)
     const holder = last === 0 ? undefined : contentOf(name, last)
     if (last === 0 || isOver(name, last, holder)) {
-      if (last === waitedFor && holder?.failure !== undefined) throw failureOf(holder.failure)
+      if (last === waitedFor && !ignoresFailure) requireSuccess(holder)
       if (take(name, last + 1)) return heldLock(name, last + 1)
       continue
     }
@@ -71,9 +77,11 @@ export async function takeLock({ name, timeout }: LockOptions): Promise<Lock> {
   }
 }
 
-function failureOf({ message, exitCode }: NonNullable<LockContent['failure']>): ClientFailure {
-  const failure = new ClientFailure('failure', message)
-  return Object.assign(failure, { exitCode })
+/** @throws ClientFailure as the holder has */
+function requireSuccess(holder: LockContent | undefined): void {
+  if (holder?.failure === undefined) return
+  const { message, exitCode } = holder.failure
+  throw Object.assign(new ClientFailure('failure', message), { exitCode })
 }
 
 function fileOf(name: string, number: number): string {

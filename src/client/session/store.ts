@@ -1,5 +1,5 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
 
 import { ClientFailure } from '../failure.ts'
 import type { Server } from '../server.ts'
@@ -18,6 +18,8 @@ export interface SessionStore {
   /** @throws ClientFailure when it cannot be written; the earlier session stays */
   write(id: SessionId, session: Session): Promise<void>
   remove(id: SessionId): void
+  /** Whether there is one, be it readable or not. */
+  has(id: SessionId): boolean
   /** The sign-ins at a server, of all accounts and methods, or at all servers. */
   list(origin?: string): readonly SessionId[]
   /** The name of the lock of a session. */
@@ -49,8 +51,16 @@ export function createSessionStore({ directory, cache }: SessionStoreOptions): S
         secrets: text === undefined ? secrets : { sealed: text },
       }
       replaceFile(sessionFile(directory, id), `${JSON.stringify(stored)}\n`)
+      removeLeftovers(directory)
     },
-    remove: (id) => rmSync(sessionFile(directory, id), { force: true }),
+    remove(id) {
+      const file = sessionFile(directory, id)
+      rmSync(file, { force: true })
+      for (const name of namesIn(directory)) {
+        if (name.startsWith(basename(file)) && DRAFT.test(name)) removeFile(join(directory, name))
+      }
+    },
+    has: (id) => existsSync(sessionFile(directory, id)),
     list(origin) {
       return filesOf(directory).flatMap((file) => {
         const stored = readStored(join(directory, file))
@@ -68,10 +78,40 @@ export function createSessionStore({ directory, cache }: SessionStoreOptions): S
 }
 
 function filesOf(directory: string): readonly string[] {
+  return namesIn(directory).filter((name) => name.endsWith('.json'))
+}
+
+function namesIn(directory: string): readonly string[] {
   try {
-    return readdirSync(directory).filter((name) => name.endsWith('.json'))
+    return readdirSync(directory)
   } catch {
     return []
+  }
+}
+
+/** What a process that was killed leaves of a session that it was writing (write-file.ts). */
+const DRAFT = /\.json\.[0-9a-f]+\.new$/
+/** Locks, and drafts of them (lock.ts). */
+const LOCK = /\.json\.lock\.\d+(?:\.\d+)?$/
+/** Whoever holds a lock touches its file all the time. */
+const LEFTOVER_MS = 24 * 60 * 60_000
+
+/** Removes locks that nobody holds and drafts that nobody is writing, of whatever session. */
+function removeLeftovers(directory: string): void {
+  for (const name of namesIn(directory)) {
+    if (!DRAFT.test(name) && !LOCK.test(name)) continue
+    const file = join(directory, name)
+    const changedAt = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Infinity
+    if (Date.now() - changedAt > LEFTOVER_MS) removeFile(file)
+  }
+}
+
+/** It is in nobody's way, so one that cannot be removed stays. */
+function removeFile(file: string): void {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // The directory is read-only, or somebody else's file is in it.
   }
 }
 
