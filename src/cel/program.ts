@@ -301,6 +301,7 @@ function lengthOf(args: readonly Value[]): number {
   let length = 0
   for (const arg of args) {
     if (typeof arg === 'string' || arg instanceof Uint8Array) length += arg.length
+    else if (isOpaque(arg)) length += arg.text.length
   }
   return length
 }

@@ -43,6 +43,20 @@ describe('an expression that could run for long', () => {
     expect(() => evaluate(copied, claims)).toThrow(CelCostError)
   })
 
+  // Each passes over the whole text again, without a text among its arguments.
+  test.for([
+    ['semver', 'compareTo(v) == 0', `1.0.0-${'a.'.repeat(7_000)}a`],
+    ['semver', 'isLessThan(v) == false', `1.0.0-${'a.'.repeat(7_000)}a`],
+    ['url', "getPort() == '1'", `http://[::1]:${'0'.repeat(14_000)}1`],
+    // No parameter is valid, so the result is empty.
+    ['url', 'getQuery().size() == 0', `http://h/?${'a;b&'.repeat(4_000)}`],
+  ] as const)('is ended at the cost limit: %s and %s', ([of, call, long]) => {
+    const list = Array.from({ length: 8_000 }, () => 'a')
+    const text = `[${of}(dyn(claims.long))].all(v, dyn(claims.list).all(x, v.${call} || true))`
+    expect(() => evaluate(text, { list, long })).toThrow(CelCostError)
+    expect(evaluate(text, { list: ['a'], long })).toBe(true)
+  })
+
   test('is not one that goes once through all groups of a large token', () => {
     expect(
       evaluate("dyn(claims.groups).filter(g, g.matches('^group-[0-9]+$')).size()", { groups }),

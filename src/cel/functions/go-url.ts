@@ -35,6 +35,18 @@ const UNESCAPED = {
 
 type Part = keyof typeof UNESCAPED
 
+/** The others. */
+const ESCAPED = {
+  path: othersOf(UNESCAPED.path),
+  host: othersOf(UNESCAPED.host),
+  user: othersOf(UNESCAPED.user),
+  fragment: othersOf(UNESCAPED.fragment),
+}
+
+function othersOf({ source }: RegExp): RegExp {
+  return new RegExp(source.replace('[', '[^'), 'g')
+}
+
 const ESCAPE = /%[\da-f]{2}/gi
 
 /** What Go takes for a query. More parameters than these are none. */
@@ -177,11 +189,10 @@ function byteOf(escaped: string): number {
 }
 
 function escape(text: string, part: Part): string {
-  return Array.from(text, (byte) =>
-    UNESCAPED[part].test(byte)
-      ? byte
-      : `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
-  ).join('')
+  return text.replaceAll(
+    ESCAPED[part],
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  )
 }
 
 /** What was written, if that is a valid escaping, and the usual one otherwise. */

@@ -5,7 +5,7 @@ import { CHARACTERS_PER_STEP, type Meter } from '../meter.ts'
 import { List, typeName, type Value } from '../values.ts'
 import { format } from './format.ts'
 import { SHORT_ESCAPES } from './short-escapes.ts'
-import { characters, slice } from './text.ts'
+import { characters, isAscii, slice } from './text.ts'
 
 export const strings: Library = {
   contains: [
@@ -33,16 +33,10 @@ export const strings: Library = {
     ],
   ],
   lowerAscii: [
-    [
-      '.string -> string',
-      (_meter, text: string) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()),
-    ],
+    ['.string -> string', (meter, text: string) => cased(meter, text, /[A-Z]/g, 'toLowerCase')],
   ],
   upperAscii: [
-    [
-      '.string -> string',
-      (_meter, text: string) => text.replace(/[a-z]+/g, (letters) => letters.toUpperCase()),
-    ],
+    ['.string -> string', (meter, text: string) => cased(meter, text, /[a-z]/g, 'toUpperCase')],
   ],
   replace: [
     ['.string, string, string -> string', replace],
@@ -63,6 +57,15 @@ export const strings: Library = {
   ],
   format: [['.string, list(dyn) -> string', format]],
   'strings.quote': [['string -> string', (_meter, text: string) => quote(text)]],
+}
+
+type ToCase = 'toLowerCase' | 'toUpperCase'
+
+/** Changes ASCII letters alone. */
+function cased(meter: Meter, text: string, letters: RegExp, toCase: ToCase): string {
+  if (isAscii(text)) return text[toCase]()
+  meter.charge(text.length)
+  return text.replace(letters, (letter) => letter[toCase]())
 }
 
 function outOfRange(index: bigint): CelValueError {

@@ -1,7 +1,7 @@
 /** URLs (apiserver pkg/cel/library/urls.go). */
 import { CelValueError } from '../error.ts'
 import type { Library } from '../library.ts'
-import { CHARACTERS_PER_STEP, type Meter } from '../meter.ts'
+import type { Meter } from '../meter.ts'
 import { List, PlainMap, type Opaque, type Value } from '../values.ts'
 import {
   escapedPath,
@@ -49,6 +49,8 @@ function urlOf(meter: Meter, text: string): Opaque {
 }
 
 function queryOf(meter: Meter, url: GoUrl): Value {
+  // Also for the parameters that are left out.
+  charge(meter, url.rawQuery)
   const entries = Array.from(parametersOf(url), ([name, values]) => {
     const items = values.map((value) => textOf(meter, value))
     return [textOf(meter, name), new List(items, { isGoStrings: true })] as const
@@ -58,7 +60,7 @@ function queryOf(meter: Meter, url: GoUrl): Value {
 
 /** The longest step is to escape, which looks at each byte for itself. */
 function charge(meter: Meter, text: string): void {
-  meter.charge(1 + text.length / (CHARACTERS_PER_STEP / 8))
+  meter.charge(1 + text.length)
 }
 
 function bytesOf(text: string): string {

@@ -1,6 +1,7 @@
 /** Semantic versions (apiserver pkg/cel/library/semverlib.go, blang/semver v4). */
 import { CelValueError } from '../error.ts'
 import type { Library } from '../library.ts'
+import type { Meter } from '../meter.ts'
 import type { Opaque } from '../values.ts'
 
 const SEMVER = 'kubernetes.Semver'
@@ -15,18 +16,19 @@ interface Version extends Opaque {
 
 export const versions: Library = {
   semver: [
-    [`string -> ${SEMVER}`, (_meter, text: string) => versionOf(text)],
+    [`string -> ${SEMVER}`, (meter, text: string) => versionOf(meter, text)],
     [
       `string, bool -> ${SEMVER}`,
-      (_meter, text: string, isLenient: boolean) => versionOf(isLenient ? normalized(text) : text),
+      (meter, text: string, isLenient: boolean) =>
+        versionOf(meter, isLenient ? normalized(text) : text),
     ],
   ],
   isSemver: [
-    ['string -> bool', (_meter, text: string) => parse(text) !== undefined],
+    ['string -> bool', (meter, text: string) => parse(meter, text) !== undefined],
     [
       'string, bool -> bool',
-      (_meter, text: string, isLenient: boolean) =>
-        parse(isLenient ? normalized(text) : text) !== undefined,
+      (meter, text: string, isLenient: boolean) =>
+        parse(meter, isLenient ? normalized(text) : text) !== undefined,
     ],
   ],
   // Go's library gives a number of 64 bits without a sign as one with a sign.
@@ -34,18 +36,21 @@ export const versions: Library = {
   minor: [[`.${SEMVER} -> int`, (_meter, { numbers }: Version) => BigInt.asIntN(64, numbers[1])]],
   patch: [[`.${SEMVER} -> int`, (_meter, { numbers }: Version) => BigInt.asIntN(64, numbers[2])]],
   compareTo: [
-    [`.${SEMVER}, ${SEMVER} -> int`, (_meter, a: Version, b: Version) => BigInt(compare(a, b))],
+    [
+      `.${SEMVER}, ${SEMVER} -> int`,
+      (meter, a: Version, b: Version) => BigInt(compare(meter, a, b)),
+    ],
   ],
   isGreaterThan: [
-    [`.${SEMVER}, ${SEMVER} -> bool`, (_meter, a: Version, b: Version) => compare(a, b) > 0],
+    [`.${SEMVER}, ${SEMVER} -> bool`, (meter, a: Version, b: Version) => compare(meter, a, b) > 0],
   ],
   isLessThan: [
-    [`.${SEMVER}, ${SEMVER} -> bool`, (_meter, a: Version, b: Version) => compare(a, b) < 0],
+    [`.${SEMVER}, ${SEMVER} -> bool`, (meter, a: Version, b: Version) => compare(meter, a, b) < 0],
   ],
 }
 
-function versionOf(text: string): Version {
-  const version = parse(text)
+function versionOf(meter: Meter, text: string): Version {
+  const version = parse(meter, text)
   if (version === undefined) throw new CelValueError('this is not a semantic version')
   return version
 }
@@ -55,7 +60,8 @@ const NUMBER = /^(?:0|[1-9]\d{0,19})$/
 const DOTTED = String.raw`[\da-z-]+(?:\.[\da-z-]+)*`
 const VERSION = new RegExp(String.raw`^(\d+)\.(\d+)\.(\d+)(?:-(${DOTTED}))?(?:\+${DOTTED})?$`, 'i')
 
-function parse(text: string): Version | undefined {
+function parse(meter: Meter, text: string): Version | undefined {
+  meter.charge(1 + text.length)
   const [, major = '', minor = '', patch = '', before] = VERSION.exec(text) ?? []
   const [a, b, c] = [numberOf(major), numberOf(minor), numberOf(patch)]
   const identifiers = before?.split('.').map(identifierOf) ?? []
@@ -77,7 +83,8 @@ function identifierOf(text: string): Identifier | undefined {
   return /^\d+$/.test(text) ? numberOf(text) : text
 }
 
-function compare(a: Version, b: Version): -1 | 0 | 1 {
+function compare(meter: Meter, a: Version, b: Version): -1 | 0 | 1 {
+  meter.charge(Math.min(a.prerelease.length, b.prerelease.length))
   const [major, minor, patch] = a.numbers
   const [otherMajor, otherMinor, otherPatch] = b.numbers
   const order =
