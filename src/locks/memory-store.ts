@@ -14,13 +14,15 @@ export function createMemoryLockStore({ locks }: MemoryLockStoreEffects): LockSt
     locks.of('store').filter((lock) => lock.target !== target || lock.name !== name)
 
   return {
-    async set(lock) {
+    async set(lock, before) {
+      before()
       const now = locks.now('store')
       const kept = others(lock.target, lock.name).filter(({ until = Infinity }) => now < until)
       if (kept.length >= MAX_LOCKS) throw tooManyLocks()
       locks.replace('store', [...kept, lock])
     },
-    async lift(target, name) {
+    async lift(target, name, before) {
+      before()
       const kept = others(target, name)
       if (kept.length === locks.of('store').length) return false
       locks.replace('store', kept)

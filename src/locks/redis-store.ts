@@ -215,10 +215,11 @@ export function createRedisLockStore(
   store.onUsable(follow)
 
   return {
-    async set(lock) {
+    async set(lock, before) {
       const [field = '', ...earlier] = fieldsOf(lock.target, lock.name)
       const sealed = sealLock(lock, field, store.records)
       const edit = (): Edit => {
+        before()
         const remove = [...new Set([...earlier, ...ended()])].filter(
           (one) => one !== field && state.records.has(one),
         )
@@ -228,9 +229,10 @@ export function createRedisLockStore(
       }
       await inTurn(() => change(edit)).catch(notStored)
     },
-    async lift(target, name) {
+    async lift(target, name, before) {
       const fields = fieldsOf(target, name)
       const edit = (): Edit | undefined => {
+        before()
         const remove = fields.filter((field) => state.records.has(field))
         return remove.length === 0 ? undefined : { set: [], remove }
       }

@@ -4,9 +4,9 @@ import type { Exchange } from '../http/exchange.ts'
 import { rateLimitHeaders } from '../limits/headers.ts'
 import type { Slot } from '../limits/limiter.ts'
 import { describeLock, type Lock } from '../locks/lock.ts'
-import { isLockOf, type Locks, type LockSource } from '../locks/locks.ts'
+import { isLockOf, refuseLocked, type Locks, type LockSource } from '../locks/locks.ts'
 import { lockRequestSchema, targetOf, unlockRequestSchema } from '../locks/schema.ts'
-import type { LockStore } from '../locks/store.ts'
+import type { BeforeChange, LockStore } from '../locks/store.ts'
 import type { OriginPolicy } from '../pipeline/cross-site.ts'
 import type { Frame, Handled, Handler, Observed } from '../pipeline/frame.ts'
 import { StatusError } from '../status.ts'
@@ -61,7 +61,11 @@ export function createLocksApi(options: LocksApiOptions): Handler {
     return { code: 200, body: { apiVersion: 'gatehouse/v1', kind: 'LockList', items } }
   }
 
-  async function set(exchange: Exchange, authentication: Authentication): Promise<Done> {
+  async function set(
+    exchange: Exchange,
+    authentication: Authentication,
+    before: BeforeChange,
+  ): Promise<Done> {
     const { reason, expirationSeconds, ...target } = await readJson(exchange, lockRequestSchema)
     const until =
       expirationSeconds === undefined ? undefined : locks.now('store') + expirationSeconds * 1_000
@@ -76,7 +80,7 @@ export function createLocksApi(options: LocksApiOptions): Handler {
         `a lock of ${what} would lock you out: ask another administrator, or use the lock file`,
       )
     }
-    await store.set(lock)
+    await store.set(lock, before)
     const end = until === undefined ? '' : ` until ${new Date(until).toISOString()}`
     return {
       code: 201,
@@ -85,10 +89,10 @@ export function createLocksApi(options: LocksApiOptions): Handler {
     }
   }
 
-  async function lift(exchange: Exchange): Promise<Done> {
+  async function lift(exchange: Exchange, before: BeforeChange): Promise<Done> {
     const { target, name } = targetOf(await readJson(exchange, unlockRequestSchema))
     const what = describeLock({ target, name })
-    const wasLocked = await store.lift(target, name)
+    const wasLocked = await store.lift(target, name, before)
     const isInFile = locks.of('file').some((lock) => lock.target === target && lock.name === name)
     if (isInFile) {
       throw new StatusError(
@@ -106,9 +110,11 @@ export function createLocksApi(options: LocksApiOptions): Handler {
   }
 
   function act(exchange: Exchange, authentication: Authentication): Done | Promise<Done> {
-    const { method, hasBody, isUpgrade } = exchange.request
-    if (method === 'POST') return set(exchange, authentication)
-    if (method === 'DELETE') return lift(exchange)
+    const { method, hasBody, isUpgrade, connection } = exchange.request
+    // A lock may come while the body does.
+    const before = (): void => refuseLocked(stages.locks, authentication, connection)
+    if (method === 'POST') return set(exchange, authentication, before)
+    if (method === 'DELETE') return lift(exchange, before)
     if (method === 'GET' && !hasBody && !isUpgrade) return list()
     throw new StatusError('MethodNotAllowed', `${method} is not allowed here`, {
       headers: { Allow: 'GET, POST, DELETE' },

@@ -110,28 +110,28 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
   test('are in force on every replica, and so is their end', async () => {
     const [one, two] = [await ready(), await ready()]
-    await one.lockStore.set(LOCK)
+    await one.lockStore.set(LOCK, () => undefined)
     expect(one.locked()).toEqual(['oidc:mallory'])
     await eventually(two, ['oidc:mallory'])
     expect(two.locks.of('store')).toEqual([LOCK])
-    expect(await two.lockStore.lift('user', 'oidc:mallory')).toBe(true)
+    expect(await two.lockStore.lift('user', 'oidc:mallory', () => undefined)).toBe(true)
     expect(two.locked()).toEqual([])
     await eventually(one, [])
-    expect(await one.lockStore.lift('user', 'oidc:mallory')).toBe(false)
+    expect(await one.lockStore.lift('user', 'oidc:mallory', () => undefined)).toBe(false)
   })
 
   test('are known to a replica that starts later, before it is ready', async () => {
-    await (await ready()).lockStore.set(LOCK)
+    await (await ready()).lockStore.set(LOCK, () => undefined)
     expect((await ready()).locked()).toEqual(['oidc:mallory'])
   })
 
   test('replace each other by their target, and do not change if nothing does', async () => {
     const [one, two] = [await ready(), await ready()]
-    await one.lockStore.set(LOCK)
-    await two.lockStore.set({ ...LOCK, reason: 'Another.' })
+    await one.lockStore.set(LOCK, () => undefined)
+    await two.lockStore.set({ ...LOCK, reason: 'Another.' }, () => undefined)
     expect(two.locks.of('store')).toEqual([{ ...LOCK, reason: 'Another.' }])
     const { changes } = two
-    await two.lockStore.lift('user', 'nobody')
+    await two.lockStore.lift('user', 'nobody', () => undefined)
     const after = two.changes
     await expect.poll(() => one.locks.of('store')).toEqual(two.locks.of('store'))
     expect([after, two.changes]).toEqual([changes, changes])
@@ -139,7 +139,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
   test('show nobody who reads Redis a name or a reason', async () => {
     const one = await ready()
-    await one.lockStore.set(LOCK)
+    await one.lockStore.set(LOCK, () => undefined)
     const stored = JSON.stringify(await redis.command('HGETALL', KEY))
     expect(stored).toContain('version')
     for (const text of ['mallory', 'grace', 'stolen', 'user']) expect(stored).not.toContain(text)
@@ -147,10 +147,12 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
   test('stay in force while Redis is gone, and cannot be changed', async () => {
     const one = await ready()
-    await one.lockStore.set(LOCK)
+    await one.lockStore.set(LOCK, () => undefined)
     await redis.kill()
-    await expect(one.lockStore.set(OTHER)).rejects.toMatchObject({ code: 503 })
-    await expect(one.lockStore.lift('user', 'oidc:mallory')).rejects.toMatchObject({ code: 503 })
+    await expect(one.lockStore.set(OTHER, () => undefined)).rejects.toMatchObject({ code: 503 })
+    await expect(one.lockStore.lift('user', 'oidc:mallory', () => undefined)).rejects.toMatchObject(
+      { code: 503 },
+    )
     expect(one.locked()).toEqual(['oidc:mallory'])
     expect(refusalOf(one)).toBeUndefined()
     await redis.start()
@@ -160,7 +162,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
   test('are restored by the replicas when Redis has lost its data', async () => {
     const [one, two] = [await ready(), await ready()]
-    await one.lockStore.set(LOCK)
+    await one.lockStore.set(LOCK, () => undefined)
     await eventually(two, ['oidc:mallory'])
     await redis.command('FLUSHALL')
     await expect.poll(() => redis.command('HLEN', KEY)).toBe(2)
@@ -174,42 +176,45 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
   test('are restored before another one is set, which would hide the loss', async () => {
     const one = await ready()
-    await one.lockStore.set(LOCK)
+    await one.lockStore.set(LOCK, () => undefined)
     await redis.command('FLUSHALL')
-    await one.lockStore.set(OTHER)
+    await one.lockStore.set(OTHER, () => undefined)
     expect(one.locked()).toEqual(['contractors', 'oidc:mallory'])
     expect((await ready()).locked()).toEqual(['contractors', 'oidc:mallory'])
   })
 
   test('that have ended are neither in force nor restored, and are removed with the next one', async () => {
     const one = await ready()
-    await one.lockStore.set({ ...LOCK, until: Date.now() - 1 })
+    await one.lockStore.set({ ...LOCK, until: Date.now() - 1 }, () => undefined)
     expect(one.locked()).toEqual([])
-    await one.lockStore.set(OTHER)
+    await one.lockStore.set(OTHER, () => undefined)
     expect(await redis.command('HLEN', KEY)).toBe(2)
   })
 
   test('end at the same time on a replica whose clock is off by an hour', async () => {
     const [one, ahead] = [await ready(), await ready({}, 3_600_000)]
     expect(Math.abs(ahead.locks.now('store') - one.locks.now('store'))).toBeLessThan(60_000)
-    await ahead.lockStore.set({ ...LOCK, until: ahead.locks.now('store') + 1_800_000 })
+    await ahead.lockStore.set(
+      { ...LOCK, until: ahead.locks.now('store') + 1_800_000 },
+      () => undefined,
+    )
     expect(ahead.locked()).toEqual(['oidc:mallory'])
     await eventually(one, ['oidc:mallory'])
   })
 
   describe('with another secret', () => {
     test('are read with the previous one, and lifted', async () => {
-      await (await ready({ secret: stateSecret('a') })).lockStore.set(LOCK)
+      await (await ready({ secret: stateSecret('a') })).lockStore.set(LOCK, () => undefined)
       const rotated = await ready({ secret: stateSecret('b', 'a') })
       expect(rotated.locked()).toEqual(['oidc:mallory'])
-      await rotated.lockStore.set({ ...LOCK, reason: 'Again.' })
+      await rotated.lockStore.set({ ...LOCK, reason: 'Again.' }, () => undefined)
       expect(rotated.locks.of('store')).toEqual([{ ...LOCK, reason: 'Again.' }])
-      expect(await rotated.lockStore.lift('user', 'oidc:mallory')).toBe(true)
+      expect(await rotated.lockStore.lift('user', 'oidc:mallory', () => undefined)).toBe(true)
       expect(rotated.locked()).toEqual([])
     })
 
     test('are read as soon as the file of the secret has the previous one again', async () => {
-      await (await ready({ secret: stateSecret('a') })).lockStore.set(LOCK)
+      await (await ready({ secret: stateSecret('a') })).lockStore.set(LOCK, () => undefined)
       const foreign = start({ secret: stateSecret('b') })
       await expect.poll(() => foreign.lockStore.missing).toContain('cannot be read')
       foreign.reload(stateSecret('b', 'a'))
@@ -218,7 +223,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
     })
 
     test('are missing: the replica is not ready and lets nobody in', async () => {
-      await (await ready({ secret: stateSecret('a') })).lockStore.set(LOCK)
+      await (await ready({ secret: stateSecret('a') })).lockStore.set(LOCK, () => undefined)
       const foreign = start({ secret: stateSecret('b') })
       await expect
         .poll(() => foreign.lockStore.missing)
@@ -230,10 +235,10 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
   test('that were set again after their end stay, whatever other replicas set at that time', async () => {
     const [one, two] = [await ready(), await ready()]
     const brief = { ...LOCK, until: Date.now() + 200 }
-    await one.lockStore.set(brief)
+    await one.lockStore.set(brief, () => undefined)
     await expect.poll(() => one.locked()).toEqual([])
-    await two.lockStore.set(LOCK)
-    await one.lockStore.set(OTHER)
+    await two.lockStore.set(LOCK, () => undefined)
+    await one.lockStore.set(OTHER, () => undefined)
     expect(one.locked()).toEqual(['contractors', 'oidc:mallory'])
     await eventually(two, ['contractors', 'oidc:mallory'])
   })
@@ -241,7 +246,8 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
   test('that other replicas set at the same time are all kept', async () => {
     const both = [await ready(), await ready()]
     const names = ['a', 'b', 'c', 'd'].map((name) => `oidc:${name}`)
-    const set = async (name: string, i: number) => both[i % 2]?.lockStore.set({ ...LOCK, name })
+    const set = async (name: string, i: number) =>
+      both[i % 2]?.lockStore.set({ ...LOCK, name }, () => undefined)
     await Promise.all(names.map(set))
     for (const one of both) await expect.poll(() => one.locked()).toEqual(names)
   })
@@ -251,9 +257,9 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
     test('stay in force, and are written back', async () => {
       const [one, two] = [await ready(), await ready()]
-      await one.lockStore.set(LOCK)
+      await one.lockStore.set(LOCK, () => undefined)
       await redis.command('COPY', KEY, saved)
-      await one.lockStore.set(OTHER)
+      await one.lockStore.set(OTHER, () => undefined)
       await eventually(two, ['contractors', 'oidc:mallory'])
       await redis.command('RENAME', saved, KEY)
       await expect.poll(() => redis.command('HLEN', KEY)).toBe(3)
@@ -264,12 +270,12 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
     })
 
     test('stay in force when a replica that does not know them sets another one first', async () => {
-      await (await ready()).lockStore.set(OTHER)
+      await (await ready()).lockStore.set(OTHER, () => undefined)
       await redis.command('COPY', KEY, saved)
       await replicas.pop()?.close()
       await redis.command('DEL', KEY)
       const one = await ready()
-      await one.lockStore.set(LOCK)
+      await one.lockStore.set(LOCK, () => undefined)
       await redis.command('RENAME', saved, KEY)
       await eventually(one, ['contractors', 'oidc:mallory'])
       expect((await ready()).locked()).toEqual(['contractors', 'oidc:mallory'])
@@ -279,8 +285,8 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
   describe('that somebody has changed in Redis', () => {
     test('stay in force when they are removed, and are written back', async () => {
       const [one, two] = [await ready(), await ready()]
-      await one.lockStore.set(LOCK)
-      await one.lockStore.set(OTHER)
+      await one.lockStore.set(LOCK, () => undefined)
+      await one.lockStore.set(OTHER, () => undefined)
       await eventually(two, ['contractors', 'oidc:mallory'])
       const [field = ''] = await fields()
       await redis.command('HDEL', KEY, field)
@@ -293,7 +299,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
     test('may be missing: a replica that starts is not ready', async () => {
       const one = await ready()
-      await one.lockStore.set(LOCK)
+      await one.lockStore.set(LOCK, () => undefined)
       const [field = ''] = await fields()
       await replicas.pop()?.close()
       await redis.command('HDEL', KEY, field)
@@ -307,11 +313,11 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
     test('stay what they were, while others are read', async () => {
       const [one, two] = [await ready(), await ready()]
-      await one.lockStore.set(LOCK)
+      await one.lockStore.set(LOCK, () => undefined)
       await eventually(two, ['oidc:mallory'])
       const [field = ''] = await fields()
       await redis.command('HSET', KEY, field, 'nonsense', 'version', 'x')
-      await one.lockStore.set(OTHER)
+      await one.lockStore.set(OTHER, () => undefined)
       expect(one.locked()).toEqual(['contractors', 'oidc:mallory'])
       await eventually(two, ['contractors', 'oidc:mallory'])
       expect(start().lockStore.missing).toBeDefined()
@@ -319,7 +325,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
     test('are not those of another target', async () => {
       const one = await ready()
-      await one.lockStore.set(LOCK)
+      await one.lockStore.set(LOCK, () => undefined)
       const [field = ''] = await fields()
       const sealed = (await redis.command('HGET', KEY, field)) as string
       await redis.command('HSET', KEY, 'A'.repeat(22), sealed, 'version', 'x')
@@ -330,10 +336,10 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
 
     test('into a value of another kind stay in force', async () => {
       const one = await ready()
-      await one.lockStore.set(LOCK)
+      await one.lockStore.set(LOCK, () => undefined)
       await redis.command('DEL', KEY)
       await redis.command('SET', KEY, 'nonsense')
-      await expect(one.lockStore.set(OTHER)).rejects.toMatchObject({ code: 503 })
+      await expect(one.lockStore.set(OTHER, () => undefined)).rejects.toMatchObject({ code: 503 })
       expect(one.locked()).toEqual(['oidc:mallory'])
     })
   })
@@ -341,7 +347,7 @@ describe.skipIf(!hasRedis)('locks in Redis', () => {
   describe('that were read too long ago', () => {
     test('stay in force by default', async () => {
       const one = await ready()
-      await one.lockStore.set(LOCK)
+      await one.lockStore.set(LOCK, () => undefined)
       await redis.kill()
       one.elapsed += 120_000
       expect(refusalOf(one)).toBeUndefined()

@@ -214,8 +214,8 @@ describe.skipIf(!hasRedis)('limits are shared', () => {
     )
     await expect.poll(() => lockStore.missing).toBeUndefined()
     const lock = { target: 'user', name: 'ada', reason: 'Away.' } as const
-    await lockStore.set({ ...lock, until: undefined, actor: 'grace' })
-    expect(await lockStore.lift('user', 'ada')).toBe(true)
+    await lockStore.set({ ...lock, until: undefined, actor: 'grace' }, () => undefined)
+    expect(await lockStore.lift('user', 'ada', () => undefined)).toBe(true)
     lockStore.close()
     expect(store.problem).toBeUndefined()
     expect(await redis.command('ACL', 'LOG')).toEqual([])
