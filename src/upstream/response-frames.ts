@@ -1,6 +1,7 @@
 /** The frames of a response that is a stream: a watch or a log. */
 import { CborSequence } from './cbor-sequence.ts'
 import type { FrameEnds } from './frame-ends.ts'
+import { HeadedFrames, type ReadHead } from './headed-frames.ts'
 
 /**
  * Lines of JSON or of a log, length-delimited protobuf (apimachinery/pkg/util/framer/framer.go), or a
@@ -10,7 +11,7 @@ import type { FrameEnds } from './frame-ends.ts'
  */
 export function createResponseFrames(contentType: string | undefined): FrameEnds {
   const type = contentType?.toLowerCase() ?? ''
-  if (type.startsWith('application/vnd.kubernetes.protobuf')) return new LengthDelimitedFrames()
+  if (type.startsWith('application/vnd.kubernetes.protobuf')) return new HeadedFrames(readLength)
   if (type.startsWith('application/cbor')) return new CborSequence()
   return new Lines()
 }
@@ -27,39 +28,10 @@ class Lines implements FrameEnds {
   }
 }
 
-/** Bytes of the length before each frame, a big-endian number. */
+/** Of the length before each frame. */
 const LENGTH_BYTES = 4
 
-class LengthDelimitedFrames implements FrameEnds {
-  /** Bytes of the length that were received, and its value so far. */
-  #lengthBytes = 0
-  #length = 0
-  /** Bytes left of the frame. */
-  #left = 0
-
-  get isAtEnd(): boolean {
-    return this.#lengthBytes === 0 && this.#left === 0
-  }
-
-  add(chunk: Buffer): number {
-    let end = 0
-    for (let at = 0; at < chunk.length;) {
-      if (this.#left > 0) {
-        const skipped = Math.min(this.#left, chunk.length - at)
-        this.#left -= skipped
-        at += skipped
-        if (this.#left === 0) end = at
-        continue
-      }
-      this.#length = this.#length * 256 + (chunk[at] ?? 0)
-      this.#lengthBytes += 1
-      at += 1
-      if (this.#lengthBytes < LENGTH_BYTES) continue
-      this.#left = this.#length
-      this.#length = 0
-      this.#lengthBytes = 0
-      if (this.#left === 0) end = at
-    }
-    return end
-  }
+function readLength(head: Buffer, length: number): ReturnType<ReadHead> {
+  if (length < LENGTH_BYTES) return undefined
+  return { payload: head.readUInt32BE(), endsMessage: undefined }
 }
