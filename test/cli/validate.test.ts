@@ -3,13 +3,12 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 
-import { validate, type ValidateOutput } from '../../src/cli/validate.ts'
 import { formatProblem, type ConfigProblem } from '../../src/config/problem.ts'
+import type { ValidateOutput } from '../../src/cli/validate.ts'
 import type { InClusterEnvironment } from '../../src/config/environment.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
-
-const NO_POD: InClusterEnvironment = { host: '', port: '443', folder: '/nowhere' }
+import { validated } from '../support/validated.ts'
 
 let api: ApiServer
 let site: TestGatehouse
@@ -41,18 +40,10 @@ async function configurationWith(upstream: Record<string, unknown>): Promise<str
 async function run(
   configFile: string,
   online = false,
-  inCluster = NO_POD,
+  inCluster?: InClusterEnvironment,
   output: ValidateOutput = 'text',
 ) {
-  let stdout = ''
-  let stderr = ''
-  const code = await validate(
-    { configFile, inCluster, online, output },
-    {
-      stdout: { write: (text) => (stdout += text) },
-      stderr: { write: (text) => (stderr += text) },
-    },
-  )
+  const { code, stdout, stderr } = await validated(configFile, { online, inCluster, output })
   return { code, stdout, stderr }
 }
 
@@ -100,7 +91,7 @@ describe('a configuration for a pod', () => {
 
 describe('validate --output json', () => {
   async function json(configFile: string, online = false): Promise<[number, unknown]> {
-    const { code, stdout, stderr } = await run(configFile, online, NO_POD, 'json')
+    const { code, stdout, stderr } = await run(configFile, online, undefined, 'json')
     expect([stdout.trim().split('\n'), stderr]).toEqual([[expect.any(String)], ''])
     return [code, JSON.parse(stdout)]
   }

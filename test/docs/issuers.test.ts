@@ -5,9 +5,9 @@ import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 
-import { validate } from '../../src/cli/validate.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
+import { validated } from '../support/validated.ts'
 
 interface IssuerFiles {
   readonly title: string
@@ -46,19 +46,19 @@ test('there are files for four issuers', () => {
 describe('gatehouse validate has nothing to say about the files for', () => {
   test.for(sections)('$title', async ({ jwt, methods }) => {
     const needsPeople = methods.some(({ name }) => name === 'company')
-    expect(await validated([...jwt, ...(needsPeople ? [people] : [])], methods)).toEqual(VALID)
+    expect(await result([...jwt, ...(needsPeople ? [people] : [])], methods)).toEqual(VALID)
   })
 
   test('all of them together', async () => {
     const jwt = sections.flatMap((section) => section.jwt)
     const methods = sections.flatMap((section) => section.methods)
-    expect(await validated([...jwt, people], methods)).toEqual(VALID)
+    expect(await result([...jwt, people], methods)).toEqual(VALID)
   })
 })
 
 const VALID = { code: 0, stderr: '' }
 
-async function validated(jwt: readonly unknown[], methods: readonly object[]) {
+async function result(jwt: readonly unknown[], methods: readonly object[]) {
   const [configFile, authentication] = [site.file('changed.yaml'), site.file('issuers.yaml')]
   const configuration = parse(await readFile(site.file('gatehouse.yaml'), 'utf8')) as {
     readonly authentication: { readonly x509: object }
@@ -80,11 +80,7 @@ async function validated(jwt: readonly unknown[], methods: readonly object[]) {
       jwt,
     }),
   )
-  let stderr = ''
-  const code = await validate(
-    { configFile, inCluster: { host: '', port: '443', folder: '/nowhere' }, online: false },
-    { stdout: { write: () => undefined }, stderr: { write: (text) => (stderr += text) } },
-  )
+  const { code, stderr } = await validated(configFile)
   return { code, stderr }
 }
 

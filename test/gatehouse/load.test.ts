@@ -801,8 +801,8 @@ describe('options of issuers', () => {
   })
 })
 
-test('a subject of the rules without the prefix of any issuer is warned of', async () => {
-  await configure('x509: { clientCAFile: ca.crt }', 'configFile: authentication.yaml')
+/** One that gives its names the prefix `oidc:`. */
+async function writeIssuer(): Promise<void> {
   const mapping = { claim: 'sub', prefix: 'oidc:' }
   const issuer = { url: 'https://issuer.example', audiences: ['kubernetes'] }
   await writeFile(
@@ -813,6 +813,11 @@ test('a subject of the rules without the prefix of any issuer is warned of', asy
       jwt: [{ issuer, claimMappings: { username: mapping, groups: mapping } }],
     }),
   )
+}
+
+test('a subject of the rules without the prefix of any issuer is warned of', async () => {
+  await configure('x509: { clientCAFile: ca.crt }', 'configFile: authentication.yaml')
+  await writeIssuer()
   const [rule] = ALLOW_ALL.rules
   const rules = [{ ...rule, subjects: { groups: ['engineers'] } }]
   await writeFile(at('rules.yaml'), stringify({ ...ALLOW_ALL, rules }))
@@ -847,16 +852,7 @@ locks:
     const issuing = await createAuthority({ commonName: 'issuing' })
     await writeFile(at('issuing.crt'), issuing.certificatePem)
     await writeFile(at('issuing.key'), issuing.keyPem, SECRET)
-    const mapping = { claim: 'sub', prefix: 'oidc:' }
-    const issuer = { url: 'https://issuer.example', audiences: ['kubernetes'] }
-    await writeFile(
-      at('authentication.yaml'),
-      stringify({
-        apiVersion: 'apiserver.config.k8s.io/v1',
-        kind: 'AuthenticationConfiguration',
-        jwt: [{ issuer, claimMappings: { username: mapping, groups: mapping } }],
-      }),
-    )
+    await writeIssuer()
     const [rule] = ALLOW_ALL.rules
     const subjects = { users: ['ldap:ada'], groups: ['oidc:dev', 'oidc:ops', 'ldap:ops'] }
     const rules = [{ ...rule, subjects }]

@@ -7,10 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 
 import { LOOPBACK } from '../../dev/loopback.ts'
-import { validate } from '../../src/cli/validate.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { SECRET, startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
 import { hasRedis, startRedis, type TestRedis } from '../support/redis.ts'
+import { validated } from '../support/validated.ts'
 
 describe.skipIf(!hasRedis)('Redis', () => {
   let api: ApiServer
@@ -41,17 +41,7 @@ describe.skipIf(!hasRedis)('Redis', () => {
     const configFile = site.file('with-redis.yaml')
     const state = { type: 'redis', redis: { addresses, ...files } }
     await writeFile(configFile, stringify({ ...base, state }))
-    const passwords: string[] = []
-    let [stdout, stderr] = ['', '']
-    const code = await validate(
-      { configFile, online: true, inCluster: { host: '', port: '', folder: '' } },
-      {
-        stdout: { write: (text) => (stdout += text) },
-        stderr: { write: (text) => (stderr += text) },
-        onPassword: (one) => passwords.push(one),
-      },
-    )
-    return { code, stdout, stderr, passwords }
+    return validated(configFile, { online: true })
   }
 
   test('that accepts the password passes, and has no replica afterwards', async () => {
