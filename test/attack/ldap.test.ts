@@ -21,6 +21,13 @@ const PATH = '/gatehouse/api/v1/certificates'
 const PODS = '/api/v1/namespaces/d/pods'
 const AUTHENTICATIONS = 'gatehouse_authentications_total'
 
+/** The body of a request for a certificate. */
+const orderFor = (signIn: unknown, keys = newKeys()): string =>
+  JSON.stringify({
+    ...{ apiVersion: 'gatehouse/v1', kind: 'CertificateOrder' },
+    ...{ request: certificateRequest({ keys }), signIn },
+  })
+
 describe.skipIf(!hasSlapd)('a password of a directory', () => {
   let slapd: TestDirectory
   let attack: Attack
@@ -64,12 +71,7 @@ describe.skipIf(!hasSlapd)('a password of a directory', () => {
     })
     const { status, body } = await client.ask(PATH, {
       method: 'POST',
-      body: JSON.stringify({
-        apiVersion: 'gatehouse/v1',
-        kind: 'CertificateOrder',
-        request: certificateRequest({ keys }),
-        signIn: 'signIn' in asked ? asked.signIn : { method, username, password },
-      }),
+      body: orderFor('signIn' in asked ? asked.signIn : { method, username, password }, keys),
     })
     await client.close()
     const { certificate = '', message = '' } = JSON.parse(body) as Record<string, string>
@@ -173,12 +175,7 @@ describe.skipIf(!hasSlapd)('a password of a directory', () => {
       const { status } = await client.ask(PATH, {
         method: 'POST',
         headers: { ...headers, 'content-type': 'text/plain' },
-        body: JSON.stringify({
-          apiVersion: 'gatehouse/v1',
-          kind: 'CertificateOrder',
-          request: certificateRequest({ keys: newKeys() }),
-          signIn: { method: 'company-ldap', username: 'ada', password: 'wrong' },
-        }),
+        body: orderFor({ method: 'company-ldap', username: 'ada', password: 'wrong' }),
       })
       await client.close()
       expect(status).toBe(403)
@@ -292,11 +289,7 @@ test.skipIf(!hasSlapd)(
     for (const password of ['wrong', 'wrong', slapd.password]) {
       const { status, body } = await client.ask(PATH, {
         method: 'POST',
-        body: JSON.stringify({
-          ...{ apiVersion: 'gatehouse/v1', kind: 'CertificateOrder' },
-          request: certificateRequest(),
-          signIn: { method: 'company-ldap', username: 'ada', password },
-        }),
+        body: orderFor({ method: 'company-ldap', username: 'ada', password }),
       })
       found.push([status, body])
     }
@@ -322,14 +315,7 @@ test.skipIf(!hasSlapd)(
     for (let i = 0; i < 4; i++) {
       const { status, body } = await client.ask(PATH, {
         method: 'POST',
-        body: JSON.stringify({
-          ...{
-            apiVersion: 'gatehouse/v1',
-            kind: 'CertificateOrder',
-            request: certificateRequest(),
-          },
-          signIn: { method: 'company-ldap', username: 'ada', password: 'x' },
-        }),
+        body: orderFor({ method: 'company-ldap', username: 'ada', password: 'x' }),
       })
       expect([status, body]).toEqual([
         503,
