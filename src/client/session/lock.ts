@@ -43,7 +43,7 @@ export interface LockOptions {
   readonly name: string
   /** How long to wait for the holder. */
   readonly timeout: number
-  /** Whether what the holder fails with is no reason to fail as well. */
+  /** Whether to go on after what the holder fails with. */
   readonly ignoresFailure?: boolean
 }
 
