@@ -48,8 +48,8 @@ _gatehouse() {
     COMPREPLY=($(compgen -W ${quoted(commands.map(({ name }) => name).join(' '))} -- "$current"))
     return
   fi
-  case "$previous" in
-${valueCases(commands)}
+  case "\${COMP_WORDS[1]} $previous" in
+${commands.flatMap(valueCases).join('\n')}
   esac
   case "\${COMP_WORDS[1]}" in
 ${cases.join('\n')}
@@ -60,17 +60,14 @@ complete -F _gatehouse gatehouse kubectl-gatehouse
 `
 }
 
-function valueCases(commands: readonly Words[]): string {
-  const options = new Map(commands.flatMap((each) => each.options.map((one) => [one.flag, one])))
-  return [...options.values()]
-    .flatMap(({ flag, choices, takesFile }) => {
-      if (choices.length > 0) {
-        const words = quoted(choices.join(' '))
-        return `    ${flag}) COMPREPLY=($(compgen -W ${words} -- "$current")); return ;;`
-      }
-      return takesFile ? `    ${flag}) COMPREPLY=($(compgen -f -- "$current")); return ;;` : []
-    })
-    .join('\n')
+/** An option of one name may have other values in another command. */
+function valueCases({ name, options }: Words): readonly string[] {
+  return options.flatMap(({ flag, choices, takesFile }) => {
+    const values = choices.length > 0 ? `-W ${quoted(choices.join(' '))}` : takesFile ? '-f' : ''
+    if (values === '') return []
+    const pattern = quoted(`${name} ${flag}`)
+    return `    ${pattern}) COMPREPLY=($(compgen ${values} -- "$current")); return ;;`
+  })
 }
 
 function zsh(commands: readonly Words[]): string {

@@ -490,7 +490,8 @@ test.for(['bash', 'zsh', 'fish'] as const)('%s completes commands and options', 
   await writeFile(file, script)
   const scripts = {
     bash: `source ${file}; COMP_WORDS=(gatehouse lo); COMP_CWORD=1; _gatehouse; echo "\${COMPREPLY[@]}"
-      COMP_WORDS=(gatehouse login --output ''); COMP_CWORD=3; _gatehouse; echo "\${COMPREPLY[@]}"`,
+      COMP_WORDS=(gatehouse login --output ''); COMP_CWORD=3; _gatehouse; echo "\${COMPREPLY[@]}"
+      COMP_WORDS=(gatehouse validate --output ''); COMP_CWORD=3; _gatehouse; echo "\${COMPREPLY[@]}"`,
     zsh: `autoload -U compinit; compinit -u; source ${file}; functions _gatehouse`,
     fish: `source ${file}; complete -C 'gatehouse lo'; complete -C 'gatehouse login --output '`,
   }
