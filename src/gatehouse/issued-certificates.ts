@@ -21,6 +21,7 @@ import { loadDirectorySecrets } from '../ldap/load-secrets.ts'
 import type { DirectorySecrets } from '../ldap/options.ts'
 import type { UserInfo } from '../authentication/authenticator.ts'
 import { quote } from '../authentication/quote.ts'
+import { collectProblems } from '../config/collect-problems.ts'
 import { valueAt, type Path } from '../config/path.ts'
 import { addressKey } from '../limits/address-key.ts'
 import { reportIssuingCA } from './certificate-report.ts'
@@ -53,10 +54,15 @@ export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
         ...(privateKeyFile === undefined ? [] : [privateKeyFile]),
         ...directories.flatMap((files) => Object.values(files)),
       ],
-      load: () => ({
-        authority: loadIssuingAuthority({ caFile, privateKeyFile }),
-        directories: directories.map(loadDirectorySecrets),
-      }),
+      load() {
+        const collected = collectProblems()
+        const authority = collected.of(() => loadIssuingAuthority({ caFile, privateKeyFile }))
+        const secrets = directories.map((files) => collected.of(() => loadDirectorySecrets(files)))
+        return {
+          authority: collected.value(authority),
+          directories: secrets.map((each) => collected.value(each)),
+        }
+      },
       report: ({ authority }, now) =>
         reportIssuingCA(
           {

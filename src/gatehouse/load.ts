@@ -19,7 +19,7 @@ import type { PagesSecrets } from '../sign-in/pages/secrets.ts'
 import { checkIssuingAuthority } from './issuing-authority.ts'
 import { lockFilePart, pagesPart, rulesPart, servingCAPart } from './parts.ts'
 import type { LoadedPart, Part, PartReport } from './reloadable.ts'
-import { redisPart } from './shared-state.ts'
+import { checkRedisFiles, redisPart } from './shared-state.ts'
 import { loadSignIns, type LoadedSignIn } from './sign-ins.ts'
 import { checkServingPairs, checkSuites, servingPart } from './serving-part.ts'
 import { credentialPart, upstreamSourceOf } from './upstream-part.ts'
@@ -133,6 +133,7 @@ function loadParts(
   const certificates = load(configuration && servingPart(configuration, reading))
   if (configuration === undefined) {
     problems.push(...checkServingPairs(reading).map(reading.place))
+    problems.push(...checkRedisFiles(reading).map(reading.place))
   }
   const source = upstreamSourceOf(reading, inCluster)
   const missing =

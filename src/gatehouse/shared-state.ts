@@ -3,7 +3,8 @@ import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 
 import { readableByOthers } from '../config/file-access.ts'
-import { fieldName } from '../config/path.ts'
+import type { ConfigurationReading } from '../config/load.ts'
+import { fieldName, valueAt, type Path } from '../config/path.ts'
 import { ConfigError, fileProblem, type ConfigProblem } from '../config/problem.ts'
 import { readText, type FileFault } from '../config/read-text.ts'
 import type { Configuration } from '../config/schema.ts'
@@ -117,7 +118,30 @@ function hostOf(text: string): string {
   return text.slice(0, text.lastIndexOf(':')).replace(/^\[|\]$/g, '')
 }
 
-function loadCredential({ passwordFile, caFile, secretFile }: RedisConfiguration): RedisCredential {
+type RedisFiles = Pick<Partial<RedisConfiguration>, 'passwordFile' | 'caFile' | 'secretFile'>
+
+/** What is wrong in the files of Redis, while gatehouse.yaml itself has problems. */
+export function checkRedisFiles({
+  raw,
+  fileAt,
+}: Pick<ConfigurationReading, 'raw' | 'fileAt'>): readonly ConfigProblem[] {
+  const path: Path = ['state', 'redis']
+  if (valueAt(raw, path) === undefined) return []
+  const names = ['passwordFile', 'caFile', 'secretFile'] as const
+  const files = names.flatMap((name) => {
+    const file = fileAt([...path, name])
+    return file === undefined ? [] : [[name, file] as const]
+  })
+  try {
+    loadCredential(Object.fromEntries(files))
+    return []
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return error.problems
+  }
+}
+
+function loadCredential({ passwordFile, caFile, secretFile }: RedisFiles): RedisCredential {
   const problems: ConfigProblem[] = []
   const read = <T>(name: string, file: string | undefined, parse: (text: string) => Parsed<T>) => {
     if (file === undefined) return undefined
@@ -156,7 +180,7 @@ function parseCA(text: string): Parsed<string> {
       fault: ['contains no certificate', 'provide the CA of the certificate of Redis in PEM'],
     }
   }
-  // Without the text between them: when only that text changes, nothing connects anew.
+  // Without the text between them: if only that changes, nobody has to connect anew.
   if (broken < 0) return { value: blocks.join('\n') }
   const nth = `certificate ${broken + 1} of ${blocks.length}`
   return { fault: [`${nth} cannot be parsed`, 'provide the complete PEM certificate'] }

@@ -25,19 +25,22 @@ export function loadDirectorySecrets({
   readonly bindPasswordFile: string
 }): DirectorySecrets {
   const problems: ConfigProblem[] = []
-  const read = (file: string): string =>
-    readText(file, (message, fix) => problems.push(fileProblem(file, message, fix))) ?? ''
+  const read = (file: string): string | undefined =>
+    readText(file, (message, fix) => problems.push(fileProblem(file, message, fix)))
   const ca = read(caFile)
-  const bindPassword = readBindPassword(read(bindPasswordFile))
-  if (problems.length === 0 && !areCertificates(certificateBlocks(ca))) {
+  const password = read(bindPasswordFile)
+  const bindPassword = password === undefined ? undefined : readBindPassword(password)
+  if (ca !== undefined && !areCertificates(certificateBlocks(ca))) {
     const fix = 'provide a PEM bundle of CA certificates'
     problems.push(fileProblem(caFile, 'contains no certificate that can be parsed', fix))
   }
-  if (problems.length === 0 && bindPassword === undefined) {
+  if (password !== undefined && bindPassword === undefined) {
     const fix = 'write the password of the service account into it'
     problems.push(fileProblem(bindPasswordFile, 'is empty', fix))
   }
-  if (problems.length > 0 || bindPassword === undefined) throw new ConfigError(problems)
+  if (problems.length > 0 || ca === undefined || bindPassword === undefined) {
+    throw new ConfigError(problems)
+  }
   return { ca, bindPassword }
 }
 

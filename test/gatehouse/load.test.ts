@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 
 import { createAuthority, type Authority, type KeyPair } from '../../certs-dev/pki.ts'
 import { ConfigError, formatProblem } from '../../src/config/problem.ts'
@@ -331,6 +331,51 @@ test('what a broken configuration names is checked with it', async () => {
     'gatehouse.yaml:10:1: audti: unknown field (did you mean audit?)',
     'rules.yaml:15:1: rule: unknown field (did you mean rules?)',
     expect.stringContaining('up.kubeconfig:8:5: users[0].user: no credential is set'),
+  ])
+})
+
+test('every file is checked in one round, whatever is wrong with those beside it', async () => {
+  const configuration = {
+    ...(parse(CONFIGURATION) as object),
+    bogus: 1,
+    authentication: {
+      x509: { clientCAFile: 'bad-1', crlFile: 'bad-2' },
+      issuedCertificates: {
+        ...{ caFile: 'bad-3', privateKeyFile: 'bad-4' },
+        directories: [
+          {
+            ...{ name: 'corp', servers: ['ldaps://a.example'], caFile: 'bad-5', bindDN: 'cn=x' },
+            ...{ bindPasswordFile: 'empty-1', users: { baseDN: 'dc=x' } },
+            ...{ usernamePrefix: 'ldap:', groupPrefix: 'ldap:' },
+          },
+        ],
+      },
+    },
+    state: {
+      type: 'redis',
+      redis: {
+        addresses: ['127.0.0.1:1'],
+        passwordFile: 'empty-2',
+        caFile: 'bad-6',
+        secretFile: 'bad-7',
+      },
+    },
+  }
+  for (let i = 1; i <= 7; i++) await writeFile(at(`bad-${i}`), 'garbage', SECRET)
+  for (let i = 1; i <= 2; i++) await writeFile(at(`empty-${i}`), '', SECRET)
+  await writeFile(at('gatehouse.yaml'), stringify(configuration))
+  const fields = problems().map((line) => /^\S+: ([\w.[\]]+): /.exec(line)?.[1])
+  expect(fields.toSorted()).toEqual([
+    'authentication.issuedCertificates.caFile',
+    'authentication.issuedCertificates.directories[0].bindPasswordFile',
+    'authentication.issuedCertificates.directories[0].caFile',
+    'authentication.issuedCertificates.privateKeyFile',
+    'authentication.x509.clientCAFile',
+    'authentication.x509.crlFile',
+    'bogus',
+    'state.redis.caFile',
+    'state.redis.passwordFile',
+    'state.redis.secretFile',
   ])
 })
 

@@ -89,8 +89,10 @@ export function loadClientTrust(files: ClientTrustFiles): ClientTrust {
   }
   if (problems.length === 0) checkRepeats(bundles, add)
   const ca = bundles.map((bundle) => bundle.ca).join('\n')
-  if (problems.length === 0 && crl !== undefined && crlFile !== undefined) {
-    checkRevocationLists(crlFile, crl, certificateBlocks(ca), add)
+  if (crl !== undefined && crlFile !== undefined) {
+    // With CAs that cannot be used, the lists are still checked in themselves.
+    const authorities = problems.length === 0 ? certificateBlocks(ca) : []
+    if (crl !== '') checkRevocationLists(crlFile, crl, authorities, add)
   }
   if (problems.length > 0) throw new ConfigError(problems)
   const isPlain = bundles.every(({ names }) => names === PLAIN_NAMES)

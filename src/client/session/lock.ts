@@ -43,7 +43,7 @@ export interface LockOptions {
   readonly name: string
   /** How long to wait for the holder. */
   readonly timeout: number
-  /** Whether to go on after what the holder fails with. */
+  /** Whether to go on when the holder has failed. */
   readonly ignoresFailure?: boolean
 }
 
