@@ -16,6 +16,7 @@ export const openToAll: readonly string[] = [
   'pem',
   'undici',
   'https-request',
+  'verified-tls',
   'config',
 ]
 

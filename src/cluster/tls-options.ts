@@ -4,20 +4,14 @@ import {
   createSecureContext,
   type PeerCertificate,
   type SecureContext,
-  type SecureVersion,
 } from 'node:tls'
 
+import { verifiedTls, type VerifiedTls } from '../verified-tls.ts'
 import type { UpstreamTls } from './endpoint.ts'
 
-/** In the form that `node:tls`, `node:http2` and undici accept. */
-export interface UpstreamTlsOptions {
-  readonly ca: string
-  /** As in Go, an intermediate CA is a trust anchor without its root. */
-  readonly allowPartialTrustChain: true
+export interface UpstreamTlsOptions extends VerifiedTls {
   readonly cert?: string
   readonly key?: string
-  readonly minVersion: SecureVersion
-  readonly rejectUnauthorized: true
   readonly servername: string
   readonly checkServerIdentity: (host: string, certificate: PeerCertificate) => Error | undefined
 }
@@ -32,12 +26,9 @@ export function tlsOptions(
   { withCredential = true }: { readonly withCredential?: boolean } = {},
 ): UpstreamTlsOptions {
   return {
-    ca,
-    allowPartialTrustChain: true,
+    ...verifiedTls(ca),
     ...(cert === undefined || !withCredential ? {} : { cert }),
     ...(key === undefined || !withCredential ? {} : { key }),
-    minVersion: 'TLSv1.2',
-    rejectUnauthorized: true,
     servername: isIP(serverName) === 0 ? serverName : '',
     checkServerIdentity: (_host, certificate) => checkServerIdentity(serverName, certificate),
   }

@@ -5,6 +5,7 @@ import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 
 import { ResultCodeError } from 'ldapts'
 
+import { verifiedTls } from '../verified-tls.ts'
 import { LdapClient } from './client.ts'
 import type { DirectorySecrets, ServerOptions } from './options.ts'
 import { REJECTIONS, ServiceAccountRejected } from './rejections.ts'
@@ -59,11 +60,7 @@ export async function connectServer(
   const { hostname, port } = new URL(server)
   const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
   const tls: ConnectionOptions = {
-    ca,
-    // As in Go: every certificate of the file is a trust anchor.
-    allowPartialTrustChain: true,
-    rejectUnauthorized: true,
-    minVersion: 'TLSv1.2',
+    ...verifiedTls(ca),
     // Without `host`, an upgraded socket would be verified for localhost.
     host,
     ...(isIP(host) === 0 ? { servername: host } : {}),

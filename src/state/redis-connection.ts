@@ -1,6 +1,7 @@
 /** The connection to Redis: standalone, Sentinel or Cluster, by ioredis. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 
+import { verifiedTls } from '../verified-tls.ts'
 import type { Script } from './shared-store.ts'
 
 /** Host name or address, without brackets, and port. */
@@ -146,9 +147,7 @@ function commonOptions({ username, password, ca }: RedisConnectionOptions) {
   return {
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
-    ...(ca === undefined
-      ? {}
-      : { tls: { ca, allowPartialTrustChain: true, minVersion: 'TLSv1.2' as const } }),
+    ...(ca === undefined ? {} : { tls: verifiedTls(ca) }),
     // Scripts return lists of numbers and texts, which are the same in both.
     protocol: 2,
     connectTimeout: CONNECT_TIMEOUT_MS,

@@ -3,6 +3,7 @@ import type { ProxyAgent } from 'undici'
 
 import type { ProxyFor } from '../../config/egress-proxy.ts'
 import { readBody, sendHttps } from '../../https-request.ts'
+import { verifiedTls, type VerifiedTls } from '../../verified-tls.ts'
 import type { IssuerProxy } from './issuer-access.ts'
 import type { SendToIssuer } from './issuer-request.ts'
 import type { ProxiedRequests } from './proxied-requests.ts'
@@ -44,13 +45,13 @@ export function createIssuerConnection({
   proxyFor,
   proxy: ownProxy,
 }: IssuerConnectionOptions): IssuerConnection {
-  const tls = tlsOptions(certificateAuthority)
+  const tls = verifiedTls(certificateAuthority)
   const direct = directRoute(tls)
   const own =
     ownProxy &&
     proxiedRoute(describeProxy(new URL(ownProxy.url), 'authentication.issuers'), {
       ...{ uri: ownProxy.url, requestTls: tls },
-      ...{ proxyTls: tlsOptions(ownProxy.certificateAuthority) },
+      ...{ proxyTls: verifiedTls(ownProxy.certificateAuthority) },
       ...(ownProxy.credentials === undefined
         ? {}
         : { token: `Basic ${Buffer.from(ownProxy.credentials).toString('base64')}` }),
@@ -62,7 +63,7 @@ export function createIssuerConnection({
   function routeThrough(proxy: URL): Route {
     let route = tunnels.get(proxy.href)
     if (route === undefined) {
-      const options = { uri: proxy.href, requestTls: tls }
+      const options = { uri: proxy.href, requestTls: tls, proxyTls: verifiedTls(undefined) }
       route = proxiedRoute(describeProxy(proxy, 'HTTPS_PROXY'), options)
       tunnels.set(proxy.href, route)
     }
@@ -85,9 +86,7 @@ export function createIssuerConnection({
   }
 }
 
-type TlsOptions = ReturnType<typeof tlsOptions>
-
-function directRoute(tls: TlsOptions): OpenRoute {
+function directRoute(tls: VerifiedTls): OpenRoute {
   const closing = new AbortController()
   return {
     async send(url, { method, headers, body }, signal) {
@@ -144,16 +143,6 @@ function orReason<T>(signal: AbortSignal, result: Promise<T>): Promise<T> {
   return result.catch((error: unknown) => {
     throw signal.aborted ? signal.reason : error
   })
-}
-
-function tlsOptions(certificateAuthority: string | undefined) {
-  return {
-    minVersion: 'TLSv1.2',
-    rejectUnauthorized: true,
-    ...(certificateAuthority === undefined
-      ? {}
-      : { ca: certificateAuthority, allowPartialTrustChain: true }),
-  } as const
 }
 
 /** Without user name and password, which the URL may contain. */
