@@ -4,6 +4,7 @@ import { valueAt, type Path } from '../../config/path.ts'
 import { ConfigError, fileProblem, type ConfigProblem } from '../../config/problem.ts'
 import { readText } from '../../config/read-text.ts'
 import type { Configuration } from '../../config/schema.ts'
+import { GROUP_SOURCE_FIELDS, type GroupSourceField } from '../../config/schema/group-source.ts'
 import { readDirectoryPassword } from '../../groups/directory-groups.ts'
 import { readServiceAccountKey, type ServiceAccountKey } from '../../groups/google-workspace.ts'
 import { loadMembershipFile, type MembershipFile } from '../../groups/membership-file.ts'
@@ -35,11 +36,21 @@ export interface GroupSourceAccess {
   readonly bindPassword: string | undefined
 }
 
+/** By which claim each kind of source knows the user, unless `userClaim` names another one. */
+const USER_CLAIMS: Readonly<Record<GroupSourceField, string | undefined>> = {
+  file: 'sub',
+  microsoftGraph: 'oid',
+  googleWorkspace: 'email',
+  // `userClaim` is required (config/choices/authentication.ts): no claim is right for most directories.
+  ldap: undefined,
+}
+
 /** The claim by which the source knows the user. */
 export function userClaimOf({ options }: Pick<GroupSourceAccess, 'options'>): string {
-  if (options.userClaim !== undefined) return options.userClaim
-  if (options.microsoftGraph !== undefined) return 'oid'
-  return options.googleWorkspace === undefined ? 'sub' : 'email'
+  const kind = GROUP_SOURCE_FIELDS.find((field) => options[field] !== undefined) ?? 'file'
+  const claim = options.userClaim ?? USER_CLAIMS[kind]
+  if (claim === undefined) throw new TypeError('userClaim of a source of groups is not set')
+  return claim
 }
 
 export interface FileKeys {

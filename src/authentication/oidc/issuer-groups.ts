@@ -1,4 +1,5 @@
 /** Groups of an issuer's users that are not in their tokens. */
+import type { GroupSourceField } from '../../config/schema/group-source.ts'
 import {
   createGroupLookup,
   type GroupLookup,
@@ -99,19 +100,35 @@ function unavailable(cause: unknown): StatusError {
   )
 }
 
-function sourceOf(access: GroupSourceAccess, effects: IssuerGroupsEffects): GroupSource {
-  const { options, memberships, clientSecret, serviceAccountKey, bindPassword } = access
-  const { microsoftGraph, googleWorkspace, ldap, timeout } = options
-  if (memberships !== undefined) return createMembershipSource(memberships)
-  if (microsoftGraph !== undefined && clientSecret !== undefined) {
+type CreateSource = (
+  access: GroupSourceAccess,
+  effects: IssuerGroupsEffects,
+) => GroupSource | undefined
+
+/**
+ * By the field that configures each; undefined where the issuer has another one. A source of the schema
+ * that is missing here does not compile.
+ */
+const sources: Readonly<Record<GroupSourceField, CreateSource>> = {
+  file: ({ memberships }) => memberships && createMembershipSource(memberships),
+  microsoftGraph({ options: { microsoftGraph }, clientSecret }, effects) {
+    if (microsoftGraph === undefined || clientSecret === undefined) return undefined
     return createMicrosoftGraph({ ...microsoftGraph, clientSecret }, effects)
-  }
-  if (googleWorkspace !== undefined && serviceAccountKey !== undefined) {
+  },
+  googleWorkspace({ options: { googleWorkspace }, serviceAccountKey }, effects) {
+    if (googleWorkspace === undefined || serviceAccountKey === undefined) return undefined
     return createGoogleWorkspace({ ...googleWorkspace, key: serviceAccountKey }, effects)
-  }
-  if (ldap !== undefined && bindPassword !== undefined) {
-    const secrets = { ca: access.certificateAuthority, bindPassword }
-    return createDirectoryGroups({ ...ldap, timeout }, secrets)
+  },
+  ldap({ options: { ldap, timeout }, certificateAuthority: ca, bindPassword }) {
+    if (ldap === undefined || bindPassword === undefined) return undefined
+    return createDirectoryGroups({ ...ldap, timeout }, { ca, bindPassword })
+  },
+}
+
+function sourceOf(access: GroupSourceAccess, effects: IssuerGroupsEffects): GroupSource {
+  for (const create of Object.values(sources)) {
+    const source = create(access, effects)
+    if (source !== undefined) return source
   }
   throw new TypeError('a source of groups is not loaded')
 }

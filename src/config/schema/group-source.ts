@@ -9,7 +9,7 @@ const ISSUERS = { reload: 'authentication configuration' }
 
 const text = (meaning: string) => z.string().min(1, 'is empty').describe(meaning)
 
-/** Each field is a kind of source. */
+/** Each field is a kind of source (authentication/oidc/issuer-groups.ts). */
 const sources = {
   file: inputFile('groups and their members: kind GroupMemberships', ISSUERS).optional(),
   microsoftGraph: z
@@ -47,7 +47,8 @@ const sources = {
   ldap: directoryOfGroups(ISSUERS).optional(),
 }
 
-export const GROUP_SOURCE_FIELDS = Object.keys(sources) as readonly (keyof typeof sources)[]
+export type GroupSourceField = keyof typeof sources
+export const GROUP_SOURCE_FIELDS = Object.keys(sources) as readonly GroupSourceField[]
 
 export const groupSource = z
   .strictObject({
