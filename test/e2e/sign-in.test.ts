@@ -19,6 +19,9 @@ import {
   type SignInWorld,
 } from '../support/sign-in-world.ts'
 
+/** Longer than a token of half a minute is valid. */
+const PATIENT = { timeout: 90_000, interval: 250 }
+
 let world: SignInWorld
 
 beforeAll(async () => {
@@ -518,10 +521,11 @@ describe.skipIf(!inject('hasParts'))('a real kubectl', () => {
   })
 
   /** A user with an empty home directory and a kubeconfig that has only the exec stanza. */
-  async function newUser(account?: string) {
-    const user = await site.user(account)
-    const trust = ['--ca-fingerprint', new X509Certificate(site.gatehouse.ca).fingerprint256]
-    const args = ['kubeconfig', site.gatehouse.url, ...trust, '--namespace', namespace]
+  async function newUser(at: SignInWorld = site) {
+    const { gatehouse } = at
+    const user = await at.user()
+    const trust = ['--ca-fingerprint', new X509Certificate(gatehouse.ca).fingerprint256]
+    const args = ['kubeconfig', gatehouse.url, ...trust, '--namespace', namespace]
     const kubeconfig = join(user.home, 'kubeconfig')
     await writeFile(kubeconfig, (await user.run(args)).stdout)
     const bin = join(user.home, 'bin')
@@ -535,6 +539,8 @@ describe.skipIf(!inject('hasParts'))('a real kubectl', () => {
       ...user,
       kubectl: (args: readonly string[]) =>
         command(cluster.controlPlane.kubectl, args, { cwd: user.home, env }),
+      start: (args: readonly string[]) =>
+        startProgram(cluster.controlPlane.kubectl, args, { cwd: user.home, env }),
       inTerminal: (args: readonly string[]) =>
         startProgram('script', ['-qec', words(args), '/dev/null'], { cwd: user.home, env }),
     }
@@ -567,6 +573,44 @@ describe.skipIf(!inject('hasParts'))('a real kubectl', () => {
     const user = await newUser()
     const { code, stdout } = await user.kubectl(['gatehouse', '--help'])
     expect([code, stdout]).toEqual([0, expect.stringContaining('whoami')])
+  })
+
+  test('a program that watches gets a new token in the middle of it', async () => {
+    const short = await startSignInWorld({
+      upstream: { kubeconfig: cluster.gatehouseKubeconfig },
+      signIn: { caFile: 'serving-ca.crt' },
+      authentication: { streams: { onExpiry: 'end' } },
+      idTokenSeconds: 30,
+    })
+    onTestFinished(() => short.close())
+    const user = await newUser(short)
+    await user.inTerminal(['auth', 'whoami']).until(/oidc:grace/)
+    expect(await user.kubectl(['create', 'configmap', 'waits'])).toMatchObject({ code: 0 })
+    const watched = async (stage: string): Promise<number> =>
+      (await short.gatehouse.events()).filter(
+        (event) => event.verb === 'watch' && event.stage === stage,
+      ).length
+    // The informer of client-go, which k9s and controllers have as well.
+    const waiting = user.start([
+      'wait',
+      '--for=jsonpath={.data.done}=yes',
+      'configmap/waits',
+      '--timeout=5m',
+    ])
+    await expect.poll(() => watched('RequestReceived'), PATIENT).toBe(1)
+    const renewals = short.provider.requests.get('/token') ?? 0
+    // Gatehouse ends the watch with its token. Client-go begins another one in the same process.
+    await expect.poll(() => watched('ResponseComplete'), PATIENT).toBe(1)
+    await expect.poll(() => watched('RequestReceived'), PATIENT).toBe(2)
+    expect(short.provider.requests.get('/token')).toBeGreaterThan(renewals)
+    const patch = JSON.stringify({ data: { done: 'yes' } })
+    expect(await user.kubectl(['patch', 'configmap', 'waits', '-p', patch])).toMatchObject({
+      code: 0,
+    })
+    expect(await waiting.ended).toMatchObject({
+      ...{ code: 0, stdout: 'configmap/waits condition met\n' },
+    })
+    expect(await user.windows()).toHaveLength(1)
   })
 
   test('forty at once with an expired token make one refresh, and open no window', async () => {
