@@ -16,6 +16,9 @@ export class MalformedResponse extends Error {
   }
 }
 
+/** Each takes many times the memory of its bytes. */
+const MAX_PARTS = 20_000
+
 /** @returns length of the first element of the bytes with its header; undefined when the header is not complete */
 export function elementLength(bytes: Buffer): number | undefined {
   const header = headerAt(bytes, 0)
@@ -34,6 +37,9 @@ export function elementsIn(content: Buffer): readonly Element[] {
     if (header === undefined) throw new MalformedResponse('an element has an incomplete header')
     const { tag, contentStart, contentLength } = header
     const end = contentStart + contentLength
+    if (elements.length === MAX_PARTS) {
+      throw new MalformedResponse(`an element has more than ${MAX_PARTS} parts`)
+    }
     if (end > content.length) throw new MalformedResponse('an element is longer than its parent')
     elements.push({ tag, content: content.subarray(contentStart, end) })
     offset = end

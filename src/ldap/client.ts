@@ -37,6 +37,8 @@ interface Operation {
   readonly kind: 'bound' | 'extended' | 'searched'
   readonly entries: Entry[]
   bytes: number
+  /** Entries, and their attributes and values. */
+  items: number
   readonly resolve: (done: Done) => void
   readonly reject: (error: Error) => void
 }
@@ -52,8 +54,10 @@ const START_TLS = '1.3.6.1.4.1.1466.20037'
 const MAX_MESSAGE_BYTES = 1_048_576
 /** Everything that a server sends in response to one request. */
 const MAX_RESPONSE_BYTES = 16 * MAX_MESSAGE_BYTES
+/** In response to one request, since each takes many times the memory of its bytes. */
+const MAX_ITEMS = 20_000
 /** A server may send pages without entries. */
-const MAX_PAGES = 1_000
+const MAX_PAGES = 100
 const CLOSE_TIMEOUT_MS = 1_000
 
 /** One connection, with one request at a time. After an error it is closed, and it is never opened again. */
@@ -61,7 +65,10 @@ export class LdapClient {
   readonly #socket: Socket
   readonly #timeout: number
   #operation: Operation | undefined
-  #received: Buffer = Buffer.alloc(0)
+  #received: Buffer[] = []
+  #receivedBytes = 0
+  /** Bytes with which there is something to read. */
+  #neededBytes = 1
   #lastId = 0
   #failure: Error | undefined
 
@@ -150,7 +157,7 @@ export class LdapClient {
     }, this.#timeout)
     try {
       const done = await new Promise<Done>((resolve, reject) => {
-        this.#operation = { id, kind, entries: [], bytes: 0, resolve, reject }
+        this.#operation = { id, kind, entries: [], bytes: 0, items: 0, resolve, reject }
         this.#socket.write(bytes)
       })
       // Something that belongs to nothing may have followed the response.
@@ -174,17 +181,27 @@ export class LdapClient {
       if ((this.#operation?.bytes ?? 0) > MAX_RESPONSE_BYTES) {
         throw new MalformedResponse(`it has more than ${MAX_RESPONSE_BYTES} bytes`)
       }
-      let rest = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
-      while (rest.length > 0) {
-        const length = this.#lengthOf(rest)
-        if (length === undefined || length > rest.length) break
-        this.#take(readResponse(rest.subarray(0, length)))
-        rest = rest.subarray(length)
-      }
-      this.#received = rest
+      this.#received.push(chunk)
+      this.#receivedBytes += chunk.length
+      // Not with each of many small pieces: all of them are copied.
+      if (this.#receivedBytes >= this.#neededBytes) this.#takeAll(Buffer.concat(this.#received))
     } catch (error) {
       this.#fail(error as Error)
     }
+  }
+
+  #takeAll(received: Buffer): void {
+    let rest = received
+    let length: number | undefined
+    while (rest.length > 0) {
+      length = this.#lengthOf(rest)
+      if (length === undefined || length > rest.length) break
+      this.#take(readResponse(rest.subarray(0, length)))
+      rest = rest.subarray(length)
+    }
+    this.#received = [rest]
+    this.#receivedBytes = rest.length
+    this.#neededBytes = rest.length === 0 ? 1 : (length ?? rest.length + 1)
   }
 
   /** @throws Error for bytes that nothing has asked for, or a message that is too large */
@@ -205,8 +222,15 @@ export class LdapClient {
       throw new Error(`the server has closed the connection: LDAP result ${response.result.code}`)
     }
     const { kind, entries } = operation
-    if (kind === 'searched' && response.kind === 'entry') entries.push(response.entry)
-    else if (kind === 'searched' && response.kind === 'reference') return
+    if (kind === 'searched' && response.kind === 'entry') {
+      entries.push(response.entry)
+      const { attributes } = response.entry
+      operation.items += 1
+      for (const values of attributes.values()) operation.items += 1 + values.length
+      if (operation.items > MAX_ITEMS) {
+        throw new MalformedResponse(`it has more than ${MAX_ITEMS} entries, attributes and values`)
+      }
+    } else if (kind === 'searched' && response.kind === 'reference') return
     else if (response.kind === kind) {
       const { result, cookie } = response
       this.#operation = undefined
@@ -217,7 +241,7 @@ export class LdapClient {
   readonly #fail = (error: Error): void => {
     this.#failure ??= error
     this.#operation?.reject(this.#failure)
-    this.#received = Buffer.alloc(0)
+    this.#received = []
     this.#socket.destroy()
   }
 
@@ -226,8 +250,7 @@ export class LdapClient {
   }
 }
 
-function requireSuccess({ result: { code, diagnostic } }: Done): void {
+function requireSuccess({ result: { code } }: Done): void {
   if (code === 0) return
-  const response = new BindResponse({ messageId: 0, status: code, errorMessage: diagnostic })
-  throw StatusCodeParser.parse(response)
+  throw StatusCodeParser.parse(new BindResponse({ messageId: 0, status: code }))
 }

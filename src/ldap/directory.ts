@@ -110,7 +110,7 @@ async function checkPassword(dn: string, password: string, client: LdapClient): 
     await client.bind(dn, password)
   } catch (error) {
     if (error instanceof ResultCodeError && REJECTIONS.has(error.code)) {
-      throw new DirectoryRefused(`the directory rejects the password of ${JSON.stringify(dn)}`)
+      throw new DirectoryRefused(`the directory rejects the password of ${quoted({ dn })}`)
     }
     throw error
   } finally {

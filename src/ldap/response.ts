@@ -8,10 +8,10 @@ export interface Entry {
   readonly attributes: ReadonlyMap<string, readonly Buffer[]>
 }
 
+/** What a server says in words is left out: it may repeat a password, and forge lines of a log. */
 export interface LdapResult {
   /** 0: success (RFC 4511 appendix A). */
   readonly code: number
-  readonly diagnostic: string
 }
 
 export type LdapResponse =
@@ -81,12 +81,9 @@ export function utf8(bytes: Buffer): string {
 function resultIn(bytes: Buffer): LdapResult {
   const [code, matchedDN, diagnostic, ...others] = elementsIn(bytes)
   typed(matchedDN, OCTET_STRING)
+  typed(diagnostic, OCTET_STRING)
   if (others.some(({ tag }) => tag < 0x80)) throw new MalformedResponse('a result has extra values')
-  return {
-    code: unsigned(typed(code, ENUMERATED)),
-    // For people: Active Directory's is not always UTF-8.
-    diagnostic: content(diagnostic, OCTET_STRING).toString('utf8'),
-  }
+  return { code: unsigned(typed(code, ENUMERATED)) }
 }
 
 function entryIn(bytes: Buffer): Entry {

@@ -28,6 +28,8 @@ export type GroupsOptions = NonNullable<DirectoryOptions['groups']>
 export const NO_SUCH_USER = 'the directory has no such user'
 
 const MAX_USERNAME = 256
+/** Characters of a DN. */
+const MAX_SHOWN = 200
 /** Groups in groups in groups; a cycle ends by itself. */
 const MAX_DEPTH = 10
 /** Members whose groups one search finds. */
@@ -156,7 +158,10 @@ export function valuesOf(entry: Entry, attribute: string): readonly string[] {
   })
 }
 
-export const quoted = ({ dn }: Entry): string => JSON.stringify(dn)
+/** For a log. A DN may be as long as a message of the directory. */
+export function quoted({ dn }: Pick<Entry, 'dn'>): string {
+  return JSON.stringify(dn.length > MAX_SHOWN ? `${dn.slice(0, MAX_SHOWN)}…` : dn)
+}
 
 /** Whatever else is thrown is about the server, or the connection to it. */
 export function asKnown(error: unknown, server: string): unknown {

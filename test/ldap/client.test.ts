@@ -1,7 +1,10 @@
 /** A directory that is hostile, or broken: nothing that it sends counts as more than it says. */
-import { describe, expect, test } from 'vitest'
+import type { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 
-import type { LdapSearch } from '../../src/ldap/client.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+
+import { LdapClient, type LdapSearch } from '../../src/ldap/client.ts'
 import type { Entry } from '../../src/ldap/response.ts'
 import {
   BOUND,
@@ -31,6 +34,14 @@ async function search(respond: (id: number) => Buffer | undefined, options = SEA
   const client = await connectScripted(respond)
   for await (const each of client.search(options)) entries.push(each)
   return entries
+}
+
+/** A client whose server's bytes the test sends, by the event `data`. */
+async function connectPieces() {
+  const socket = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() })
+  const client = new LdapClient(socket as Socket, 5_000)
+  onTestFinished(() => void socket.destroy())
+  return { client, socket }
 }
 
 test('a bind succeeds by the response that says so', async () => {
@@ -72,6 +83,14 @@ test.for<readonly [what: string, ...responses: Buffer[]]>([
   expect(failed).toBeInstanceOf(Error)
   // The same error, without another request.
   await expect(client.bind('cn=ada', 'wrong')).rejects.toBe(failed)
+})
+
+test('what a server says of a failure is in no error: it may repeat a password, or have lines', async () => {
+  const rejection = element(BOUND, number(80, 0x0a), text(''), text('s3cret\n'.repeat(1_000)))
+  const failed: unknown = await bind(message(1, rejection)).catch((error: unknown) => error)
+  expect(failed).toMatchObject({ code: 80 })
+  expect(String(failed).length).toBeLessThan(200)
+  expect(String(failed)).not.toMatch(/s3cret|\n/)
 })
 
 test('no response ends the connection in time', async () => {
@@ -143,10 +162,35 @@ describe('a search', () => {
     )
   })
 
+  test('with many values fails, in one entry and in several', async () => {
+    const values = (length: number) => Array.from({ length }, () => '')
+    const one = message(1, entry('cn=a', { cn: values(20_001) }))
+    await expect(search(() => one)).rejects.toThrow('an element has more than 20000 parts')
+    const several = message(1, entry('cn=a', { cn: values(10_000) }))
+    await expect(search(() => Buffer.concat([several, several, done()]))).rejects.toThrow(
+      'more than 20000 entries, attributes and values',
+    )
+    expect(await search(() => Buffer.concat([several, done()]))).toHaveLength(1)
+  })
+
+  test('whose response comes byte by byte is read once it is there', async () => {
+    const { client, socket } = await connectPieces()
+    const entries = (async () => {
+      const all: Entry[] = []
+      for await (const each of client.search(SEARCH)) all.push(each)
+      return all
+    })()
+    for (const byte of Buffer.concat([found, done()])) socket.emit('data', Buffer.from([byte]))
+    expect((await entries).map(({ dn }) => dn)).toEqual(['cn=a'])
+  })
+
   test('that never ends fails: by entries, and by pages', async () => {
     const large = message(1, entry('cn=a', { cn: ['a'.repeat(60_000)] }))
     const flood = Buffer.concat(Array.from({ length: 300 }, () => large))
     await expect(search(() => flood)).rejects.toThrow('more than 16777216 bytes')
+    // Few bytes each, and many times as much memory.
+    const small = Buffer.concat(Array.from({ length: 20_001 }, () => message(1, entry(''))))
+    await expect(search(() => small)).rejects.toThrow('more than 20000 entries, attributes and values')
     const endless = (id: number) =>
       element(
         0x30,
@@ -154,6 +198,6 @@ describe('a search', () => {
         result(SEARCHED),
         element(0xa0, page('more')),
       )
-    await expect(search(endless)).rejects.toThrow('more than 1000 pages')
+    await expect(search(endless)).rejects.toThrow('more than 100 pages')
   })
 })
