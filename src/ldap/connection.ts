@@ -30,7 +30,8 @@ export interface OpenDirectory {
 /**
  * Opens a connection to the first server that can be reached, and binds as the service account.
  *
- * @throws DirectoryUnavailable with what is wrong with each server
+ * @throws DirectoryUnavailable with what is wrong with each server; ServiceAccountRejected for a password that
+ * is rejected: no other server is tried then
  */
 export async function openDirectory(
   options: ServerOptions,
@@ -41,7 +42,8 @@ export async function openDirectory(
     try {
       return { server, client: await openServer(server, options, secrets) }
     } catch (error) {
-      problems.push((error as Error).message)
+      if (!(error instanceof DirectoryUnavailable)) throw error
+      problems.push(error.message)
     }
   }
   throw new DirectoryUnavailable(problems.join('; '))
@@ -117,8 +119,12 @@ export async function openServer(
     return client
   } catch (error) {
     client?.close()
-    if (error instanceof ResultCodeError && REJECTIONS.has(error.code)) {
-      throw new ServiceAccountRejected(server, options.bindDN, error)
+    if (error instanceof ResultCodeError) {
+      if (REJECTIONS.has(error.code)) {
+        throw new ServiceAccountRejected(server, options.bindDN, error)
+      }
+      const result = `LDAP result ${error.code}: ${error.name}`
+      throw new DirectoryUnavailable(`${server}: ${result}`, { cause: error })
     }
     const { message, code } = error as NodeJS.ErrnoException
     // That of several addresses at once has no message.

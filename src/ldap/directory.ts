@@ -2,9 +2,14 @@
 import { ResultCodeError } from 'ldapts'
 
 import type { LdapClient } from './client.ts'
-import { connectServer, openDirectory } from './connection.ts'
+import {
+  connectServer,
+  DirectoryUnavailable,
+  openDirectory,
+  type OpenDirectory,
+} from './connection.ts'
 import type { DirectoryOptions, DirectorySecrets, DirectoryUser } from './options.ts'
-import { REJECTIONS } from './rejections.ts'
+import { REJECTIONS, ServiceAccountRejected } from './rejections.ts'
 import type { Entry } from './response.ts'
 import {
   asKnown,
@@ -50,11 +55,41 @@ export class DirectoryRefused extends Error {
 const MAX_PASSWORD = 1_024
 const MAX_GROUPS = 1_000
 
-/** Creates the directory; nothing is connected before a sign-in, and nothing stays connected after it. */
+/** A service account that was rejected, and with what. */
+interface Rejection {
+  readonly secrets: DirectorySecrets
+  readonly message: string
+  readonly until: number
+}
+
+/**
+ * Creates the directory; nothing is connected before a sign-in, and nothing stays connected after it.
+ *
+ * @param secrets other ones are another object
+ * @param now milliseconds of a monotonic clock
+ */
 export function createDirectory(
   options: DirectoryOptions,
   secrets: () => DirectorySecrets,
+  now = () => performance.now(),
 ): Directory {
+  let rejection: Rejection | undefined
+
+  /** Anybody can have a sign-in begin, and a directory locks an account after a few failures. */
+  async function open(current: DirectorySecrets): Promise<OpenDirectory> {
+    if (rejection?.secrets === current && now() < rejection.until) {
+      throw new DirectoryUnavailable(rejection.message)
+    }
+    try {
+      return await openDirectory(options, current)
+    } catch (error) {
+      if (!(error instanceof ServiceAccountRejected)) throw error
+      const { message, retryAfter } = error
+      rejection = { secrets: current, message, until: now() + retryAfter }
+      throw new DirectoryUnavailable(message, { cause: error })
+    }
+  }
+
   const { users, groups } = options
   const { usernameAttribute, uidAttribute } = users
   const attributes = [usernameAttribute, ...(uidAttribute === undefined ? [] : [uidAttribute])]
@@ -62,7 +97,7 @@ export function createDirectory(
     async signIn(username, password, attempt) {
       checkTyped(username, password)
       const current = secrets()
-      const { server, client } = await openDirectory(options, current)
+      const { server, client } = await open(current)
       try {
         const entry = await findUser(client, username, users, attributes)
         attempt.admit(typeof entry === 'string' ? undefined : entry.dn)

@@ -8,6 +8,7 @@ import { headerValues } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
 import { certificateRequest, newKeys } from '../support/certificate-request.ts'
 import { createClient } from '../support/client.ts'
+import { BOUND, element, message, number, startScripted, text } from '../support/ldap-messages.ts'
 import { readResponse } from '../support/raw.ts'
 import { scrape } from '../support/scrape.ts'
 import {
@@ -330,3 +331,71 @@ test.skipIf(!hasSlapd)(
     await attack.close()
   },
 )
+
+/** Tries to sign ada in at a directory that has something wrong; returns the codes. */
+async function tryOften({ gatehouse }: Attack, times: number): Promise<readonly number[]> {
+  const client = createClient({ url: gatehouse.url, ca: gatehouse.ca })
+  const codes: number[] = []
+  for (let i = 0; i < times; i++) {
+    const { status } = await client.ask(PATH, {
+      method: 'POST',
+      body: JSON.stringify({
+        ...{ apiVersion: 'gatehouse/v1', kind: 'CertificateOrder' },
+        request: certificateRequest(),
+        signIn: { method: 'company-ldap', username: 'ada', password: 'x' },
+      }),
+    })
+    codes.push(status)
+  }
+  await client.close()
+  return codes
+}
+
+test.skipIf(!hasSlapd)(
+  'a service account that is rejected is not locked by clients who try to sign in',
+  async () => {
+    const slapd = await startDirectory()
+    const { directory, files } = directoryConfiguration(slapd)
+    const attack = await startAttack({
+      issuing: { issuers: [], directories: [directory] },
+      files: { ...files, 'ldap-password': 'earlier password\n' },
+      waitsForReadiness: false,
+    })
+    expect(await tryOften(attack, 8)).toEqual(Array.from({ length: 8 }, () => 503))
+    // Gatehouse's own check, and perhaps a sign-in at the same time.
+    const binds = (await slapd.log()).match(/BIND dn="cn=gatehouse,[^"]*" method=128/g) ?? []
+    expect(binds.length).toBeLessThanOrEqual(2)
+    expect(attack.gatehouse.log.join('')).toContain('does not accept')
+    await attack.close()
+    await slapd.stop()
+  },
+)
+
+test('what a directory says of a failure is in no log: it may repeat a password, or be a megabyte', async () => {
+  const said = 'service secret\n[+]ping ok\n'.repeat(2_000)
+  const failure = element(BOUND, number(80, 0x0a), text(''), text(said))
+  const { url, ca } = await startScripted((id) => message(id, failure))
+  const attack = await startAttack({
+    issuing: {
+      issuers: [],
+      directories: [
+        {
+          ...{ name: 'company-ldap', servers: [url], caFile: 'ldap-ca.crt' },
+          ...{ bindDN: 'cn=gatehouse', bindPasswordFile: 'ldap-password' },
+          users: { baseDN: 'dc=x' },
+          ...{ usernamePrefix: 'ldap:', groupPrefix: 'ldap:' },
+        },
+      ],
+    },
+    files: { 'ldap-ca.crt': ca, 'ldap-password': 'service secret\n' },
+    waitsForReadiness: false,
+  })
+  attack.keepSecret('service secret')
+  expect(await tryOften(attack, 1)).toEqual([503])
+  await attack.expectNoSecretLeaked()
+  const readyz = await (await fetch(`${attack.gatehouse.probesUrl}/readyz?verbose`)).text()
+  expect(readyz).toContain('directory company-ldap')
+  expect(readyz).toContain('LDAP result 80')
+  expect(readyz).not.toContain('service secret')
+  await attack.close()
+})

@@ -8,7 +8,15 @@ import { createDirectory, DirectoryRefused } from '../../src/ldap/directory.ts'
 import { UserUnusable } from '../../src/ldap/search.ts'
 import { DirectoryUnavailable } from '../../src/ldap/connection.ts'
 import type { DirectoryOptions, DirectoryUser } from '../../src/ldap/options.ts'
-import { BOUND, entry, message, result, SEARCHED, startScripted } from '../support/ldap-messages.ts'
+import {
+  BOUND,
+  entry,
+  message,
+  page,
+  result,
+  SEARCHED,
+  startScripted,
+} from '../support/ldap-messages.ts'
 import { hasSlapd, personDN, startDirectory, type TestDirectory } from '../support/slapd.ts'
 
 type Values = Readonly<Record<string, readonly (Buffer | string)[]>>
@@ -152,6 +160,40 @@ describe.skipIf(!hasSlapd)('a directory', () => {
     expect(JSON.stringify([String(error), (error as Error).stack])).not.toContain('typed secret')
   })
 
+  test('that rejects the service account is left alone, until its password is read again', async () => {
+    let now = 0
+    let secrets = { ca: slapd.ca, bindPassword: 'wrong' }
+    const options = {
+      ...{ servers: [slapd.secureUrl, slapd.secureUrl], startTLS: false, timeout: 5_000 },
+      bindDN: slapd.bindDN,
+      users: { baseDN: 'dc=example,dc=com', filter: '(uid={username})', usernameAttribute: 'uid' },
+    }
+    const rejecting = createDirectory(
+      options,
+      () => secrets,
+      () => now,
+    )
+    const bindsOf = async () => {
+      const before = (await slapd.log()).length
+      await expect(rejecting.signIn('ada', slapd.password, UNCOUNTED)).rejects.toThrow(
+        new DirectoryUnavailable(
+          `${slapd.secureUrl} does not accept "${slapd.bindDN}" (LDAP result 49: InvalidCredentialsError); check bindPasswordFile`,
+        ),
+      )
+      return (await slapd.log()).slice(before).match(/BIND dn=/g)?.length ?? 0
+    }
+    const binds: number[] = []
+    for (const minutes of [0, 0, 29, 1]) {
+      now += minutes * 60_000
+      binds.push(await bindsOf())
+    }
+    expect(binds).toEqual([1, 0, 0, 1])
+    secrets = { ...secrets, bindPassword: slapd.bindPassword }
+    expect(await rejecting.signIn('ada', slapd.password, UNCOUNTED)).toMatchObject({
+      username: 'ada',
+    })
+  })
+
   test('the next server is asked if one does not listen, or is not the one of the CA', async () => {
     const servers = ['ldaps://localhost:1', slapd.secureUrl]
     expect(await signIn({ servers })).toMatchObject({ username: 'ada' })
@@ -229,18 +271,44 @@ describe('a directory whose texts are not clear', () => {
   })
 })
 
+test('a directory that finds groups without end is asked for no more than there may be', async () => {
+  let pages = 0
+  const signIn = signInAtResponses((id) => {
+    if (id < 3) return undefined
+    pages += 1
+    const groups = Array.from({ length: 500 }, (_, i) =>
+      message(id, entry(`cn=${pages}.${i}`, { cn: [`${pages}.${i}`] })),
+    )
+    return Buffer.concat([...groups, message(id, result(SEARCHED), page('more'))])
+  })
+  await expect(signIn).rejects.toThrow(new UserUnusable('the user is in more than 1000 groups'))
+  expect(pages).toBe(3)
+})
+
 async function signInAtScript(user: Values, groups: readonly Values[]): Promise<DirectoryUser> {
-  const found = (list: readonly (readonly [dn: string, values: Values])[]) => (id: number) =>
-    Buffer.concat([
-      ...list.map(([dn, values]) => message(id, entry(dn, values))),
-      message(id, result(SEARCHED)),
-    ])
-  const responses = [
-    (id: number) => message(id, result(BOUND)),
-    found([['uid=ada', user]]),
-    found(groups.map((values, i) => [`cn=group ${i}`, values] as const)),
-  ]
-  const { url, ca } = await startScripted((id) => responses[id - 1]?.(id))
+  return signInAtResponses((id) => {
+    if (id === 2) return found(id, [['uid=ada', user]])
+    return found(
+      id,
+      groups.map((values, i) => [`cn=group ${i}`, values] as const),
+    )
+  })
+}
+
+function found(id: number, list: readonly (readonly [dn: string, values: Values])[]): Buffer {
+  return Buffer.concat([
+    ...list.map(([dn, values]) => message(id, entry(dn, values))),
+    message(id, result(SEARCHED)),
+  ])
+}
+
+/** @param respond makes the responses to the searches, the second request and later ones; undefined: ada is found */
+async function signInAtResponses(
+  respond: (id: number) => Buffer | undefined,
+): Promise<DirectoryUser> {
+  const { url, ca } = await startScripted((id) =>
+    id === 1 ? message(id, result(BOUND)) : (respond(id) ?? found(id, [['uid=ada', ADA]])),
+  )
   const directory = createDirectory(
     {
       ...{ servers: [url], startTLS: false, timeout: 5_000, bindDN: 'cn=gatehouse' },
