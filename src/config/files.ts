@@ -72,6 +72,11 @@ export function readWithFiles<S extends z.ZodType>(
   }
 }
 
+/** The files that a part of a document names, by the marks in the schema of that part. */
+export function filesNamedIn(schema: z.ZodType, value: unknown): readonly string[] {
+  return fileFields(schema, value).map(({ path }) => valueAt(value, path) as string)
+}
+
 interface FileField {
   readonly path: Path
   readonly use: FileUse

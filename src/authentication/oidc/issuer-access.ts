@@ -1,10 +1,12 @@
 /** How the keys of an issuer are had: the options of gatehouse.yaml, with the content of their files. */
 import type { DocumentReading } from '../../config/document.ts'
+import { filesNamedIn } from '../../config/files.ts'
 import { valueAt, type Path } from '../../config/path.ts'
 import { ConfigError, fileProblem, type ConfigProblem } from '../../config/problem.ts'
 import { readText } from '../../config/read-text.ts'
 import type { Configuration } from '../../config/schema.ts'
 import { GROUP_SOURCE_FIELDS, type GroupSourceField } from '../../config/schema/group-source.ts'
+import { issuerOptions } from '../../config/schema/issuer-options.ts'
 import { readDirectoryPassword } from '../../groups/directory-groups.ts'
 import { readServiceAccountKey, type ServiceAccountKey } from '../../groups/google-workspace.ts'
 import { loadMembershipFile, type MembershipFile } from '../../groups/membership-file.ts'
@@ -71,19 +73,8 @@ export interface IssuerProxy {
 type IssuerOptions = Configuration['authentication']['issuers'][number]
 
 /** The files of one issuer's options. */
-export function accessFiles({
-  jwksFile,
-  certificateAuthorityFile,
-  proxy,
-  groupSource,
-}: IssuerOptions): readonly string[] {
-  const { file, microsoftGraph, googleWorkspace, ldap } = groupSource ?? {}
-  return [
-    ...[jwksFile, certificateAuthorityFile],
-    ...[proxy?.certificateAuthorityFile, proxy?.credentialsFile],
-    ...[file, microsoftGraph?.clientSecretFile, googleWorkspace?.serviceAccountKeyFile],
-    ...[ldap?.bindPasswordFile, groupSource?.certificateAuthorityFile],
-  ].filter((one) => one !== undefined)
+export function accessFiles(options: IssuerOptions): readonly string[] {
+  return filesNamedIn(issuerOptions, options)
 }
 
 /** Those of these files that hold secrets. */

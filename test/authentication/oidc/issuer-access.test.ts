@@ -11,6 +11,7 @@ import {
   type IssuerAccess,
 } from '../../../src/authentication/oidc/issuer-access.ts'
 import { formatProblem, type ConfigProblem } from '../../../src/config/problem.ts'
+import { issuerOptions } from '../../../src/config/schema/issuer-options.ts'
 import { createSigningKey, type SigningKey } from './issuer.ts'
 
 const URL = 'https://issuer.example'
@@ -136,4 +137,15 @@ test('every file of the options is listed, and each that is missing is a problem
   const problems: ConfigProblem[] = []
   expect(loadAccess([options], problems).size).toBe(0)
   expect(problems.map(({ file }) => file)).toEqual(accessFiles(options))
+})
+
+test('the files of a source of groups are listed', () => {
+  const options = issuerOptions.parse({
+    url: 'https://login.example',
+    groupSource: {
+      googleWorkspace: { serviceAccountKeyFile: 'key.json', adminUser: 'ada@example.com' },
+      certificateAuthorityFile: 'ca.crt',
+    },
+  })
+  expect(accessFiles(options)).toEqual(['key.json', 'ca.crt'])
 })
