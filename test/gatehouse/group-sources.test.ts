@@ -13,7 +13,6 @@ import {
   type DirectoryStandIn,
 } from '../groups/directory-stand-in.ts'
 import { headerValues, startApiServer, type ApiServer } from '../support/api-server.ts'
-import { validate } from '../../src/cli/validate.ts'
 import { createClient, type Client } from '../support/client.ts'
 import { replaceFile } from '../support/files.ts'
 import { scrape } from '../support/scrape.ts'
@@ -25,6 +24,7 @@ import {
   type TestGatehouse,
   type TestGatehouseOptions,
 } from '../support/gatehouse.ts'
+import { validated } from '../support/validated.ts'
 
 const PODS = '/api/v1/namespaces/d/pods'
 const SECRETS = '/api/v1/namespaces/d/secrets'
@@ -234,27 +234,18 @@ describe('a source whose credential is rejected', () => {
     const running = await start(graph())
     const { issuer } = running
     await gatehouse?.gatehouse.close(true)
-    let [stdout, stderr] = ['', '']
-    const validated = (online: boolean) =>
-      validate(
-        {
-          configFile: running.file('gatehouse.yaml'),
-          online,
-          inCluster: { host: '', port: '', folder: '' },
-        },
-        {
-          stdout: { write: (text) => (stdout += text) },
-          stderr: { write: (text) => (stderr += text) },
-        },
-      )
-    expect(await validated(true)).toBe(0)
-    expect(stdout).toContain(`[+]groups ${issuer.url} ok`)
+    const run = (online: boolean) => validated(running.file('gatehouse.yaml'), { online })
+    expect(await run(true)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(`[+]groups ${issuer.url} ok`) as string,
+    })
     directory.next.push({ status: 401, body: { error: 'invalid_client' } })
-    expect(await validated(true)).toBe(1)
+    const { code, stderr } = await run(true)
+    expect(code).toBe(1)
     expect(stderr).toContain(`[-]groups ${issuer.url} failed: Microsoft Graph ${REJECTED}`)
     // Without it, nobody is asked.
     directory.requests.length = 0
-    expect(await validated(false)).toBe(0)
+    expect((await run(false)).code).toBe(0)
     expect(directory.requests).toEqual([])
   })
 })
