@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 
 import { fetchDiscovery } from '../../src/client/discovery.ts'
 import type { HttpClient } from '../../src/client/net/http-client.ts'
-import { chooseMethod } from '../../src/client/obtain-session.ts'
+import { chooseMethod } from '../../src/client/method.ts'
 import { signIn } from '../../src/config/schema/sign-in.ts'
 import { discoveryDocument } from '../../src/sign-in/discovery-document.ts'
 
