@@ -27,6 +27,7 @@ export function createSharedFailedSignIns(
     if (!Array.isArray(reply)) return unexpectedReply()
     const [failures, ofUser, bannedFor, isNew] = reply as readonly unknown[]
     if (!isCount(failures) || !isCount(ofUser) || !isCount(bannedFor)) return unexpectedReply()
+    if (bannedFor > maxBan) return unexpectedReply()
     const isBanned = bannedFor > 0
     return {
       delay: isBanned ? 0 : delayOf(options, failures, ofUser),
