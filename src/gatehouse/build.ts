@@ -2,6 +2,8 @@
 import { createAuditor } from '../audit/auditor.ts'
 import type { UserInfo } from '../authentication/authenticator.ts'
 import { quote } from '../authentication/quote.ts'
+import type { SourcePrefixes } from '../authentication/issued/issued.ts'
+import type { ClaimMappings } from '../authentication/oidc/claim-mappings.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { guardIdentity, rejected, type GuardOptions } from '../authentication/identity-guard.ts'
 import { createSignInUnion } from '../authentication/union.ts'
@@ -81,7 +83,7 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
   )
   const pages = startPages(loaded, { log, discovery })
   let clientCA = ''
-  let issuers: ReadonlySet<string> = new Set()
+  let issuers: ReadonlyMap<string, SourcePrefixes> = new Map()
   let certificates: CertificateService | undefined
   const started: readonly StartedSignIn[] = loaded.signIns.map((signIn) =>
     signIn.start(configuration.authentication, {
@@ -100,10 +102,12 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
       publishIssuers(next, verifyLogoutToken) {
         discovery.updateAuthentication(next)
         pages?.updateAuthentication(next, verifyLogoutToken)
-        issuers = new Set(next.issuers.map(({ url }) => url))
+        issuers = new Map(
+          next.issuers.map(({ url, claimMappings }) => [url, prefixesOf(claimMappings)]),
+        )
       },
       onLimited: (limit) => metrics.limited.inc({ limit }),
-      isIssuer: (url) => issuers.has(url),
+      issuerPrefixes: (url) => issuers.get(url),
       publishCertificates: (next) => (certificates = next),
       guardUser: (user, own) => guardNamed(user, own, signIns, configuration.authentication),
       onRevoked: (revoking) => recheckSignIn(revoking, () => signIns, effects),
@@ -172,6 +176,10 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
       ...reloadables,
     ],
   }
+}
+
+function prefixesOf({ username, groups }: ClaimMappings): SourcePrefixes {
+  return { username: username.prefix, groups: groups?.prefix }
 }
 
 function startPages(

@@ -1,5 +1,5 @@
 /** Certificates that Gatehouse issues: the CA, what issues, and what accepts them. */
-import { createIssuedSignIn } from '../authentication/issued/issued.ts'
+import { createIssuedSignIn, type SourcePrefixes } from '../authentication/issued/issued.ts'
 import { createPeriodicCheck } from '../authentication/periodic-check.ts'
 import { createAuthorityCheck } from '../issuance/authority-check.ts'
 import { loadIssuingAuthority, type IssuingAuthority } from '../issuance/authority.ts'
@@ -89,9 +89,16 @@ export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
       return current
     }
     let secrets: readonly DirectorySecrets[] = []
-    const sources = new Set(options.directories.map(({ name }) => LDAP_SOURCE + name))
-    const isSource = (source: string): boolean =>
-      sources.has(source) || (options.issuers.includes(source) && effects.isIssuer(source))
+    const sources = new Map(
+      options.directories.map(({ name, usernamePrefix, groupPrefix }): [string, SourcePrefixes] => [
+        LDAP_SOURCE + name,
+        { username: usernamePrefix, groups: groupPrefix },
+      ]),
+    )
+    const prefixesOf = (source: string): SourcePrefixes | undefined =>
+      sources.get(source) ??
+      (options.issuers.includes(source) ? effects.issuerPrefixes(source) : undefined)
+    const isSource = (source: string): boolean => prefixesOf(source) !== undefined
     const check = createAuthorityCheck(
       { tolerateUnchecked: options.tolerateUncheckedCA },
       {
@@ -123,7 +130,7 @@ export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
     const signIn = createIssuedSignIn({
       generation: trustGeneration,
       chainOf,
-      isSource,
+      prefixesOf,
       readiness: () => [
         {
           name: 'issuing-ca',

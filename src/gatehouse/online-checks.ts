@@ -110,7 +110,7 @@ async function checkSignIns(loaded: Loaded, effects: OnlineCheckEffects): Promis
         publishIssuers: () => undefined,
         trustIssued: () => undefined,
         clientCA: () => '',
-        isIssuer: () => false,
+        issuerPrefixes: () => undefined,
         publishCertificates: () => undefined,
         guardUser: (user) => user,
         onLimited: () => undefined,

@@ -3,6 +3,7 @@ import type { X509Certificate } from 'node:crypto'
 
 import type { AuthenticationConfiguration } from '../authentication/oidc/authentication-config.ts'
 import type { OidcSignIn } from '../authentication/oidc/oidc.ts'
+import type { SourcePrefixes } from '../authentication/issued/issued.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import type { ClientTrust } from '../authentication/x509/client-ca.ts'
 import type { ReviewClient } from '../cluster/review-client.ts'
@@ -42,8 +43,8 @@ export interface SignInEffects {
     configuration: AuthenticationConfiguration,
     verifyLogoutToken: OidcSignIn['verifyLogoutToken'],
   ) => void
-  /** Whether a URL is that of an issuer in effect. */
-  readonly isIssuer: (url: string) => boolean
+  /** What names begin with of users of the issuer with a URL; undefined if it is not in effect. */
+  readonly issuerPrefixes: (url: string) => SourcePrefixes | undefined
   /** What issues certificates, for the handler that serves it. */
   readonly publishCertificates: (certificates: CertificateService) => void
   /**

@@ -3,10 +3,11 @@
  * who may use one.
  */
 import { X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 
 import { createAuthority, type KeyPair } from '../../certs-dev/pki.ts'
 import { CLIENT_CAS, headerValues, startApiServer, type ApiHandler } from '../support/api-server.ts'
@@ -450,6 +451,42 @@ describe('after a reload', () => {
       ),
     ).toBe(true)
   })
+})
+
+describe('after the issuer got another prefix', () => {
+  beforeAll(() => start())
+  afterAll(() => attack.close())
+
+  test.for(['username', 'groups'])(
+    'of %s, a certificate with earlier names is refused, which may be those of others now',
+    async (field) => {
+      const file = attack.gatehouse.file('authentication.yaml')
+      const before = await readFile(file, 'utf8')
+      const pair = await issue()
+      expect(await get(PODS, pair)).toMatchObject({ status: 200 })
+      const configuration = parse(before) as {
+        jwt: { claimMappings: Record<string, { prefix: string }> }[]
+      }
+      const mapping = configuration.jwt[0]?.claimMappings[field]
+      if (mapping === undefined) throw new Error('the test issuer has no such mapping')
+      mapping.prefix = 'company:'
+      await replaceFile(file, stringify(configuration))
+      await expect
+        .poll(async () => {
+          const { status, body } = await get(PODS, pair)
+          return [status, body]
+        })
+        .toEqual([401, expect.stringContaining('Unauthorized')])
+      const events = await attack.gatehouse.eventsWhere(
+        ({ responseStatus }) => responseStatus?.code === 401,
+      )
+      expect(JSON.stringify(events)).toContain('no longer have such names: sign in again')
+      // Somebody who signs in now gets one that is accepted.
+      expect(await get(PODS, await issue())).toMatchObject({ status: 200 })
+      await replaceFile(file, before)
+      await expect.poll(async () => (await get(PODS, pair)).status).toBe(200)
+    },
+  )
 })
 
 describe('with locks', () => {

@@ -7,6 +7,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { ClientConnection, PeerCertificate } from '../../http/exchange.ts'
 import type { Authentication, UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
+import { AUTHENTICATED } from '../identity-guard.ts'
 import { quote } from '../quote.ts'
 import type { SignIn, SignInCheck } from '../sign-in.ts'
 import type { CertificateDescription } from '../x509/describe-certificate.ts'
@@ -21,13 +22,22 @@ export interface IssuedSignInMethod extends SignIn {
   update(issuingCA: string): void
 }
 
+export interface SourcePrefixes {
+  readonly username: string
+  /** Undefined: users have no groups. */
+  readonly groups: string | undefined
+}
+
 export interface IssuedEffects {
   /** Which loading of the CAs is in effect; a verdict from another one is void. */
   readonly generation: () => number
   /** The certificates that the client of a connection sent, its own first. */
   readonly chainOf: (connection: ClientConnection) => readonly X509Certificate[]
-  /** Whether certificates are issued for sign-ins at this source, under the configuration in effect. */
-  readonly isSource: (source: string) => boolean
+  /**
+   * What the names of users of this source begin with, under the configuration in effect; undefined: no
+   * certificates are issued for sign-ins there.
+   */
+  readonly prefixesOf: (source: string) => SourcePrefixes | undefined
   readonly readiness: () => readonly SignInCheck[]
   /** Why a user of another method must not have this name: it is of a directory. */
   readonly reserves: (user: UserInfo) => string | undefined
@@ -44,16 +54,21 @@ export const SOURCE_ANNOTATION = 'authentication.gatehouse/source'
 
 /** Creates authentication by certificates that Gatehouse has issued. */
 export function createIssuedSignIn(effects: IssuedEffects): IssuedSignInMethod {
-  const { generation, chainOf, isSource, readiness, close, now = Date.now } = effects
+  const { generation, chainOf, prefixesOf, readiness, close, now = Date.now } = effects
   // One object for one certificate, so that what is derived from it is derived once.
   const known = new WeakMap<PeerCertificate, Authentication>()
   let isIssuedHere = createIssuedHere('')
 
-  function sourceProblem({ annotations }: Authentication): string | undefined {
+  function sourceProblem({ annotations, user }: Authentication): string | undefined {
     const source = annotations[SOURCE_ANNOTATION] ?? ''
-    return isSource(source)
+    const prefixes = prefixesOf(source)
+    if (prefixes === undefined) {
+      return `certificates are no longer issued for sign-ins at ${quote(source)}`
+    }
+    // Names with an earlier prefix may be those of another source by now.
+    return hasPrefixes(user, prefixes)
       ? undefined
-      : `certificates are no longer issued for sign-ins at ${quote(source)}`
+      : `users of ${quote(source)} no longer have such names: sign in again`
   }
 
   function recheckChain(connection: ClientConnection): string | undefined {
@@ -91,6 +106,14 @@ export function createIssuedSignIn(effects: IssuedEffects): IssuedSignInMethod {
     },
     close,
   }
+}
+
+function hasPrefixes({ username, groups }: UserInfo, prefixes: SourcePrefixes): boolean {
+  if (!username.startsWith(prefixes.username)) return false
+  const own = groups.filter((group) => group !== AUTHENTICATED)
+  return prefixes.groups === undefined
+    ? own.length === 0
+    : own.every((group) => group.startsWith(prefixes.groups ?? ''))
 }
 
 /**
