@@ -103,11 +103,13 @@ export function splitTypes(text: string): string[] {
   return parts.map((part) => part.trim())
 }
 
+/** The type as cel-go writes it, such as `map(string, int)`. */
 export function formatType({ kind, name, parameters }: Type): string {
   if (kind === 'parameter') return `<${name}>`
   return parameters.length === 0 ? name : `${name}(${parameters.map(formatType).join(', ')})`
 }
 
+/** Whether two types are equal, parameters included. */
 export function isSameType(a: Type, b: Type): boolean {
   return (
     a === b ||
@@ -118,10 +120,12 @@ export function isSameType(a: Type, b: Type): boolean {
   )
 }
 
+/** Whether the type is only known at run time. */
 export function isDyn({ kind }: Type): boolean {
   return kind === 'dyn' || kind === 'any'
 }
 
+/** Whether it is the type of an optional value. */
 export function isOptional({ kind, name }: Type): boolean {
   return kind === 'opaque' && name === OPTIONAL
 }

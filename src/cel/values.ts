@@ -21,6 +21,7 @@ export type Value =
   | TypeValue
   | Opaque
 
+/** A `uint`. */
 export class Uint {
   readonly value: bigint
   constructor(value: bigint) {
@@ -28,6 +29,7 @@ export class Uint {
   }
 }
 
+/** A `google.protobuf.Duration`. */
 export class Duration {
   readonly nanoseconds: bigint
   constructor(nanoseconds: bigint) {
@@ -35,6 +37,7 @@ export class Duration {
   }
 }
 
+/** A `google.protobuf.Timestamp`. */
 export class Timestamp {
   /** Since the epoch. */
   readonly nanoseconds: bigint
@@ -53,6 +56,7 @@ export interface Opaque {
   readonly text: string
 }
 
+/** A type as a value, which `type()` returns. */
 export class TypeValue {
   readonly name: string
   constructor(name: string) {
@@ -60,6 +64,7 @@ export class TypeValue {
   }
 }
 
+/** An `optional_type`. */
 export class Optional {
   static readonly none = new Optional(undefined)
   readonly content: Value | undefined
@@ -71,6 +76,7 @@ export class Optional {
   }
 }
 
+/** A `list`. */
 export class List {
   readonly items: readonly Value[]
   /** Elements that are looked up by index find escaped names of fields. */
@@ -147,10 +153,12 @@ function keyText(key: Value): string | undefined {
   return undefined
 }
 
+/** Whether a value is a `map`. */
 export function isMap(value: Value): value is CelMap {
   return typeof value === 'object' && value !== null && 'isMap' in value
 }
 
+/** Whether a value is opaque. */
 export function isOpaque(value: Value): value is Opaque {
   return typeof value === 'object' && value !== null && 'opaqueType' in value
 }

@@ -90,6 +90,7 @@ export function belongsTo(key: string, certificate: string): boolean {
   return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))
 }
 
+/** Whether a text is a PEM certificate that can be parsed. */
 export function isCertificate(pem: string): boolean {
   try {
     return new X509Certificate(pem).raw.length > 0
@@ -98,6 +99,7 @@ export function isCertificate(pem: string): boolean {
   }
 }
 
+/** Whether a text is a PEM private key that can be read without a passphrase. */
 export function isPrivateKey(pem: string): boolean {
   try {
     return createPrivateKey(pem).type === 'private'

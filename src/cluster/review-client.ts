@@ -67,6 +67,7 @@ export interface ReviewClientOptions {
 /** Why there is no usable response. */
 export type ReviewErrorKind = 'timeout' | 'connection' | 'response'
 
+/** There is no usable response. */
 export class ReviewError extends Error implements StacklessError {
   readonly kind: ReviewErrorKind
   /** Code of the underlying error (`ECONNREFUSED`, `CERT_HAS_EXPIRED`…); undefined without one. */

@@ -93,6 +93,7 @@ export interface Description {
   readonly form: string | undefined
 }
 
+/** The description of a field, in its parts. */
 export function descriptionOf(schema: z.ZodType): Description {
   const text = firstOfLayers(schema, (layer) => layer.description)
   const separator = text?.indexOf('; ') ?? -1

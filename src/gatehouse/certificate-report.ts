@@ -57,6 +57,7 @@ export function reportServing(
   }
 }
 
+/** Reports on Gatehouse's own credential for the API server. `now` in milliseconds since the epoch. */
 export function reportUpstream(credential: UpstreamCredential, now: number): CertificateReport {
   const [file = ''] = credential.files
   const pem = credential.endpoint.tls.cert ?? ''
@@ -67,6 +68,7 @@ export function reportUpstream(credential: UpstreamCredential, now: number): Cer
   }
 }
 
+/** Reports on client CAs and their revocation lists. `now` in milliseconds since the epoch. */
 export function reportClientTrust(
   {
     caFiles,

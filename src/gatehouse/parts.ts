@@ -9,6 +9,7 @@ import { warnOfReaders } from './certificate-report.ts'
 import type { Part } from './reloadable.ts'
 import { readSubjectNames } from './subject-names.ts'
 
+/** The part of the rules file. */
 export function rulesPart(file: string, reading: ConfigurationReading): Part<LoadedRules> {
   return {
     what: 'rules',
@@ -21,6 +22,7 @@ export function rulesPart(file: string, reading: ConfigurationReading): Part<Loa
   }
 }
 
+/** The part of `signIn.caFile`. */
 export function servingCAPart(file: string): Part<string> {
   return {
     what: 'serving CA',
@@ -30,6 +32,7 @@ export function servingCAPart(file: string): Part<string> {
   }
 }
 
+/** The part of the lock file. */
 export function lockFilePart(file: string): Part<LoadedLocks> {
   return {
     what: 'locks',
@@ -39,6 +42,7 @@ export function lockFilePart(file: string): Part<LoadedLocks> {
   }
 }
 
+/** The part of the secrets of pages; undefined if there are none, or their files cannot be named. */
 export function pagesPart({ raw, fileAt }: ConfigurationReading): Part<PagesSecrets> | undefined {
   if (valueAt(raw, ['signIn', 'pages']) === undefined) return undefined
   const found = SECRET_FIELDS.flatMap((field) => {

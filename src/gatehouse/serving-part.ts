@@ -14,6 +14,7 @@ import { servingNames } from '../listener/tls.ts'
 import { reportServing } from './certificate-report.ts'
 import type { Part } from './reloadable.ts'
 
+/** The part of all serving certificates. */
 export function servingPart(
   { listener: { tls }, signIn }: Configuration,
   { source }: ConfigurationReading,
@@ -67,6 +68,7 @@ export function checkServingPairs({ raw, fileAt }: ConfigurationReading): Config
   })
 }
 
+/** Problems of `listener.tls.cipherSuites`. */
 export function checkSuites(reading: ConfigurationReading): ConfigProblem[] {
   const { raw, source } = reading
   const names = valueAt(raw, ['listener', 'tls', 'cipherSuites'])

@@ -9,6 +9,11 @@ import type { Configuration } from '../config/schema.ts'
 import { reportUpstream } from './certificate-report.ts'
 import type { Part } from './reloadable.ts'
 
+/**
+ * The part of the credential.
+ *
+ * @param digests gets the files that a kubeconfig names
+ */
 export function credentialPart(
   source: UpstreamSource,
   digests: FileDigests,

@@ -38,6 +38,7 @@ const DEFAULT_RETRY_MS = 1_000
 const MAX_RETRY_MS = 600_000
 const THROTTLED: ReadonlySet<number> = new Set([429, 503, 504])
 
+/** Creates the client of one API; a token is requested with the first request. */
 export function createBearerApi(
   { name, requestToken }: BearerApiOptions,
   { send, clock }: { readonly send: SendHttp; readonly clock: () => number },

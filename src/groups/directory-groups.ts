@@ -19,6 +19,7 @@ import {
 /** The password of a service account; undefined if the file is empty. */
 export const readDirectoryPassword: (text: string) => string | undefined = readBindPassword
 
+/** Creates the source. */
 export function createDirectoryGroups(
   options: Omit<GroupSearchOptions, 'maxGroups'>,
   secrets: DirectorySecrets,

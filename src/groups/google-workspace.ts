@@ -79,6 +79,7 @@ const page = z.object({
   nextPageToken: z.string().optional(),
 })
 
+/** Creates the source. */
 export function createGoogleWorkspace(
   { key, adminUser, endpoint }: GoogleWorkspaceOptions,
   effects: { readonly send: SendHttp; readonly clock: () => number },

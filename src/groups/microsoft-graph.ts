@@ -36,6 +36,7 @@ const page = z.object({
   '@odata.nextLink': z.string().optional(),
 })
 
+/** Creates the source. */
 export function createMicrosoftGraph(
   options: MicrosoftGraphOptions,
   effects: { readonly send: SendHttp; readonly clock: () => number },

@@ -48,6 +48,7 @@ const REVIEWS_AT_ONCE = 4
 /** As in kube-apiserver: the mode that worked last for a caller is tried first. */
 const MAX_CALLERS = 10_000
 
+/** Creates the impersonator. */
 export function createImpersonator(
   { systemIdentities }: ImpersonatorOptions,
   { review, isEnforced }: ImpersonatorEffects,

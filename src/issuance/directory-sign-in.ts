@@ -60,6 +60,7 @@ const MAX_KEYS = 20_000
 export const LDAP_SOURCE = 'ldap:'
 export const LDAP_METHOD = 'ldap'
 
+/** Creates the sign-in at one directory. */
 export function createDirectorySignIn(
   { name, usernamePrefix, groupPrefix, attempts }: DirectorySignInOptions,
   effects: DirectorySignInEffects,

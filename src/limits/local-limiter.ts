@@ -48,6 +48,7 @@ export interface LocalLimiter extends Limiter {
   usersRunning(what: Running): Iterable<string>
 }
 
+/** What a request of a class counts as while it runs. */
 export function runningOf(requestClass: RequestClass): Running {
   return requestClass === 'stream' ? 'streams' : 'requests'
 }

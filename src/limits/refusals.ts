@@ -48,6 +48,7 @@ export function rateRefusal(
   return { limit: requestClass, error: tooMany(message, secondsOf(waitMs), state, false) }
 }
 
+/** @param max how many may run */
 export function concurrencyRefusal(what: 'requests' | 'streams', max: number): LimitRefusal {
   const message = `too many concurrent ${what} by this user (limit: ${max})`
   const error = tooMany(message, CONCURRENCY_RETRY_SECONDS, undefined, false)

@@ -50,6 +50,7 @@ interface Known {
   readonly others: number
 }
 
+/** Creates it; nothing is known of other replicas yet. */
 export function createRunningElsewhere(
   { maxKeys }: RunningElsewhereOptions,
   { store, running }: RunningElsewhereEffects,

@@ -38,6 +38,7 @@ export interface RunningLeasesEffects {
 /** How long a number in Redis may be too high. */
 const REPORT_DELAY_MS = 100
 
+/** Creates the leases, and begins to renew them. */
 export function createRunningLeases(
   { maxKeys }: RunningLeasesOptions,
   { store, running, users }: RunningLeasesEffects,

@@ -34,6 +34,7 @@ export interface LiveConnections {
   destroy(): Promise<void>
 }
 
+/** Creates the list, empty. */
 export function createLiveConnections(): LiveConnections {
   const live = new Map<string, LiveConnection>()
   let timer: NodeJS.Timeout | undefined

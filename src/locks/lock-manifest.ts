@@ -16,6 +16,11 @@ const manifest = z.strictObject({ sequence: z.int().min(1), digest: z.string() }
 
 const CONTEXT = 'locks version'
 
+/**
+ * Seals the version of these records.
+ *
+ * @param sequence greater than that of every earlier version
+ */
 export function sealManifest(sequence: number, all: LockRecords, records: RecordSealer): string {
   return records.seal(JSON.stringify({ sequence, digest: digestOf(all) }), CONTEXT)
 }

@@ -34,6 +34,7 @@ export function createMemoryLockStore({ locks }: MemoryLockStoreEffects): LockSt
   }
 }
 
+/** The refusal of a lock beyond the most that there may be. */
 export function tooManyLocks(): StatusError {
   return new StatusError(
     'TooManyRequests',

@@ -6,6 +6,7 @@ import type { StatusError } from '../status.ts'
 import type { Cluster } from './cluster.ts'
 import type { LiveRequest } from './live-requests.ts'
 
+/** A running request. Once it is cut, it ends by what `endBy` was given, or as soon as that is given. */
 export class CuttableRequest implements LiveRequest {
   readonly cluster: Cluster
   attributes: Attributes | undefined = undefined

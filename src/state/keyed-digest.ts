@@ -23,6 +23,7 @@ export interface KeyedDigest {
   everyOf(kind: string, name: string): readonly string[]
 }
 
+/** Creates the digests; those of the current key are remembered. */
 export function createKeyedDigest({ current, previous }: StateSecret): KeyedDigest {
   const cache = createLru<{ readonly digest: string; readonly size: number }>(
     MAX_CACHED_CHARACTERS,

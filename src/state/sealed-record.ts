@@ -25,6 +25,7 @@ export interface RecordSealer {
   open(sealed: string, context: string): string | undefined
 }
 
+/** Creates the sealer. */
 export function createRecordSealer({ current, previous }: StateSecret): RecordSealer {
   const keys = [current, ...previous]
   return {

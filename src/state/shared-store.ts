@@ -16,6 +16,7 @@ export interface Script {
   readonly digest: string
 }
 
+/** Defines a script. */
 export function defineScript(text: string): Script {
   return { text, digest: createHash('sha1').update(text).digest('hex') }
 }
@@ -67,4 +68,5 @@ export function unexpectedReply(): never {
   throw new UnexpectedReply('Redis returned an unexpected reply')
 }
 
+/** A reply is not what the script returns. */
 export class UnexpectedReply extends Error {}

@@ -28,6 +28,7 @@ export interface RequestBodyEffects {
   readonly onDone: () => void
 }
 
+/** Creates the body of a request; nothing is received yet. */
 export function createRequestBody(exchange: Exchange, effects: RequestBodyEffects): RequestBody {
   return new ClientBody(exchange, effects)
 }

@@ -7,6 +7,7 @@ export function createWebSocketMessages(): FrameEnds {
   return new HeadedFrames(readWebSocketHead)
 }
 
+/** Of a server's SPDY connection (draft-mbelshe-httpbis-spdy-00, version 3). */
 export function createSpdyFrames(): FrameEnds {
   return new HeadedFrames(readSpdyHead)
 }

@@ -16,6 +16,11 @@ export interface ExpressionReader {
 
 type Report = (path: Path, message: string, fix: string) => void
 
+/**
+ * Creates the reader of one file.
+ *
+ * @param raw the whole file, as it was parsed
+ */
 export function createExpressionReader(raw: unknown, report: Report): ExpressionReader {
   const all = new Map<string, Expression>()
   return {

@@ -194,6 +194,7 @@ function urlProblem(text: string): string | undefined {
   return undefined
 }
 
+/** Whether a text holds PEM certificates that can be parsed, at least one, and no other PEM block. */
 export function isCertificateBundle(text: string): boolean {
   const blocks = pemBlocks(text)
   return blocks.length > 0 && blocks.every(isCertificate)

@@ -53,6 +53,7 @@ const UNKNOWN_LIFETIME_MS = 2_000
 /** For clients; kubectl and client-go wait and repeat. */
 const RETRY_AFTER_SECONDS = 2
 
+/** Creates the lookup of one issuer's groups; nothing is asked yet. */
 export function createIssuerGroups(
   access: GroupSourceAccess,
   effects: IssuerGroupsEffects,

@@ -25,6 +25,7 @@ export function parseJsonObject(bytes: Uint8Array): JsonObject {
   return value
 }
 
+/** Whether a parsed value is an object: not null, and not an array. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

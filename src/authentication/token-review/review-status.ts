@@ -30,6 +30,7 @@ const review = z.object({
 })
 const self = z.object({ status: z.object({ userInfo: z.object({ username: z.string().min(1) }) }) })
 
+/** What the response to a TokenReview says of the token. */
 export function readReview({ status, body }: ReviewResponse): ReviewStatus {
   if (status === 401 || status === 403) {
     return {

@@ -110,6 +110,7 @@ export interface NamePrefixes {
   readonly groups: string
 }
 
+/** The prefixes that begin the names of users of these certificates. */
 export function prefixesOf(options: NameOptions): NamePrefixes {
   return { username: userPrefixOf(options), groups: options.groupPrefix }
 }

@@ -66,6 +66,7 @@ export function firstElement([element]: readonly DerElement[]): DerElement {
   return element
 }
 
+/** Lower-case hex. */
 export function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
 }

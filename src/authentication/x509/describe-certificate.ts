@@ -8,6 +8,7 @@ export type CertificateDescription = Omit<
   'verifyError' | 'verdictEndsAt' | 'generation' | 'issuedHere' | 'isSelfSigned'
 >
 
+/** Reads what a certificate says; nothing is verified. Times are milliseconds since the epoch. */
 export function describeCertificate(certificate: X509Certificate): CertificateDescription {
   const legacy = certificate.toLegacyObject()
   return {

@@ -1,5 +1,6 @@
 const ASCII_ONLY = /^[\0-\x7f]*$/
 
+/** Whether a text has only ASCII characters. */
 export function isAscii(text: string): boolean {
   return ASCII_ONLY.test(text)
 }

@@ -31,6 +31,7 @@ export function effectsOf(host: ClientHost, { cache = '' }: CommonOptions): Obta
   }
 }
 
+/** The command that opens a browser; undefined if there is none, or none is wanted. */
 export function browserOf(host: ClientHost, wanted: boolean): readonly string[] | undefined {
   return wanted ? browserCommand(host) : undefined
 }

@@ -132,6 +132,7 @@ export async function findServer(
   return trustServer({ origin, knownCA: known, fingerprints: caFingerprint }, terminal)
 }
 
+/** The session of a server that the options are about. */
 export function sessionOf(
   { server }: TrustedServer,
   { account = '', method = '' }: CommonOptions,
@@ -153,6 +154,7 @@ export async function mergeServer(
   return merged
 }
 
+/** The `exec` member of a kubeconfig that runs the credential plugin with these options. */
 export function execOf(
   trusted: TrustedServer,
   options: ServerOptions,
@@ -202,6 +204,7 @@ export function mergeExec(
   )
 }
 
+/** The name of the entries in the kubeconfig: chosen, that of the cluster, or the host. */
 export function entryName(
   { server, discovery }: TrustedServer,
   { context }: ServerOptions,

@@ -55,6 +55,7 @@ function refusal(
   return new ClientFailure('signInFailed', message + details, { cause: error })
 }
 
+/** The failure of a token whose times do not fit the clock. */
 export function wrongClock(issuer: string, options: ErrorOptions = {}): ClientFailure {
   const message =
     `the times in the token of ${issuer} do not fit the clock of this machine ` +

@@ -113,6 +113,7 @@ function serve(uri: string, servers: readonly Server[], state: string): Loopback
   }
 }
 
+/** The failure of a redirect that belongs to another sign-in. */
 export function wrongState(): ClientFailure {
   return new ClientFailure(
     'untrusted',
@@ -143,6 +144,7 @@ function withPort(uri: string, port: number): string {
     : uri
 }
 
+/** Compares two texts in a time that does not depend on where they differ. */
 export function isSame(a: string, b: string): boolean {
   const [left, right] = [Buffer.from(a), Buffer.from(b)]
   return left.length === right.length && timingSafeEqual(left, right)

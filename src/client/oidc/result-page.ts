@@ -17,6 +17,7 @@ export interface Page {
   readonly body: string
 }
 
+/** The page of a result. */
 export function resultPage(result: keyof typeof TEXTS): Page {
   const [title, text] = TEXTS[result]
   return {

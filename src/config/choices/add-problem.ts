@@ -3,6 +3,7 @@ import { valueAt, type Path } from '../path.ts'
 
 export type AddProblem = (field: Path, message: string, fix: string) => void
 
+/** Whether a field is there and has a value. */
 export function has(raw: object, ...field: Path): boolean {
   return valueAt(raw, field) !== undefined
 }

@@ -6,6 +6,7 @@ import { addRepeated, has, type AddProblem } from './add-problem.ts'
 import { checkServers } from './directory-servers.ts'
 import { checkIssuedCertificates } from './issued-certificates.ts'
 
+/** Checks that there is an authentication method, and that the options of issuers fit each other. */
 export function checkAuthentication(raw: object, add: AddProblem): void {
   const authentication = valueAt(raw, ['authentication'])
   if (typeof authentication !== 'object' || authentication === null) return

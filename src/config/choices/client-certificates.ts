@@ -3,6 +3,7 @@ import { valueAt, type Path } from '../path.ts'
 import { has, type AddProblem } from './add-problem.ts'
 import { authorityPrefixes, overlapOf, PREFIX_FIELDS } from './overlapping-prefixes.ts'
 
+/** Checks that the CAs of `authentication.x509` fit each other. */
 export function checkClientCertificates(raw: object, add: AddProblem): void {
   const field: Path = ['authentication', 'x509']
   const x509 = valueAt(raw, field)

@@ -2,6 +2,7 @@
 import { valueAt, type Path } from '../path.ts'
 import type { AddProblem } from './add-problem.ts'
 
+/** Checks the servers of the directory at a path. */
 export function checkServers(directory: unknown, path: Path, add: AddProblem): void {
   const startTLS = valueAt(directory, ['startTLS']) === true
   const servers = valueAt(directory, ['servers'])

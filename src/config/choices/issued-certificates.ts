@@ -11,6 +11,7 @@ import {
 
 const PATH: Path = ['authentication', 'issuedCertificates']
 
+/** Checks `authentication.issuedCertificates` and its directories. */
 export function checkIssuedCertificates(raw: object, add: AddProblem): void {
   const issued = valueAt(raw, PATH)
   if (typeof issued !== 'object' || issued === null) return

@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import { valueAt, type Path } from '../path.ts'
 import { addRepeated, has, type AddProblem } from './add-problem.ts'
 
+/** Checks `signIn` and its pages. */
 export function checkSignIn(raw: object, add: AddProblem): void {
   checkMethods(raw, add)
   checkPages(raw, add)

@@ -83,6 +83,7 @@ export async function sessionOf(
   return session
 }
 
+/** The URL of the API for kubectl. */
 export function apiURLOf({ apiURL, url }: PagesOptions): string {
   return apiURL ?? url
 }

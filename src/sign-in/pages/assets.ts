@@ -8,6 +8,7 @@ export function styleSheet(): PageResult {
   return asset('text/css; charset=utf-8', STYLE)
 }
 
+/** The icon of all pages. */
 export function icon(): PageResult {
   return asset('image/svg+xml', ICON)
 }

@@ -20,6 +20,7 @@ export interface CertificateViewOptions extends Pick<ViewOptions, 'displayName'>
   readonly maxLifetime: number
 }
 
+/** The form for a request for a certificate. */
 export function certificateView({
   displayName,
   session,
@@ -61,6 +62,7 @@ export function certificateView({
   )
 }
 
+/** The page that leads to the issuer for another sign-in. */
 export function continueView({ displayName, issuer }: ViewOptions, continueTo: string): Html {
   return layout(
     { displayName, title: 'One moment', continueTo },
@@ -77,6 +79,7 @@ export interface IssuedViewOptions extends Pick<ViewOptions, 'displayName'> {
   readonly cluster: KubeconfigCluster
 }
 
+/** The page with a certificate that was issued. */
 export function issuedView({ displayName, username, issued, cluster }: IssuedViewOptions): Html {
   const user = `${cluster.name}-certificate`
   const kubeconfigFile = `${user}.kubeconfig`

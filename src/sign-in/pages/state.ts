@@ -52,6 +52,7 @@ export const SIGN_IN_LIFETIME_MS = 600_000
 /** About 10 MB. */
 const MAX_ENDED_SESSIONS = 100_000
 
+/** Creates the state; until the secrets and the issuer are known, nobody can sign in. */
 export function createPagesState(
   options: PagesOptions,
   { proxyFor }: PagesStateEffects,

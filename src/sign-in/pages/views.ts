@@ -15,6 +15,7 @@ export interface ViewOptions {
   readonly issuer: string
 }
 
+/** The start page of a browser without a session. */
 export function signInView({ displayName, issuer }: ViewOptions): Html {
   return layout(
     { displayName, title: 'Sign in' },
@@ -34,6 +35,7 @@ export interface AccountOptions extends ViewOptions {
   readonly hasCertificates: boolean
 }
 
+/** The start page of a user who has signed in. */
 export function accountView({
   displayName,
   issuer,
@@ -126,6 +128,11 @@ function groupsView({ groups, groupCount, hasUnassertedGroups = false }: Session
     ${more}${unasserted}`
 }
 
+/**
+ * The page after signing out.
+ *
+ * @param continueTo where the session at the issuer ends
+ */
 export function signedOutView({ displayName, issuer }: ViewOptions, continueTo?: string): Html {
   if (continueTo !== undefined) {
     return layout(

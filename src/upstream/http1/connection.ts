@@ -45,6 +45,7 @@ export interface ConnectionEffects {
   readonly now: () => number
 }
 
+/** One connection. */
 export class Connection implements ServingConnection, ResponseSink, TurnEndListener {
   readonly #limits: ConnectionLimits
   readonly #effects: ConnectionEffects

@@ -13,6 +13,7 @@ export interface Piece {
   readonly giveBack: (() => void) | undefined
 }
 
+/** The body of one response after another. */
 export class GatheredBody {
   readonly #slabs: Slabs
   #maxCopied = MAX_COPIED

@@ -8,6 +8,7 @@ export interface ServingConnection {
   fail(error: Error): void
 }
 
+/** One request. */
 export class RequestInFlight implements UpstreamControl {
   readonly request: UpstreamRequest
   readonly receiver: ResponseReceiver

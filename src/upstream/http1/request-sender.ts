@@ -34,6 +34,7 @@ export interface BodySenderOptions {
   readonly onError: (error: Error) => void
 }
 
+/** Sends the body of one request. */
 export class BodySender implements BodyReceiver {
   /** Whether the body was sent to its end. */
   isComplete = false

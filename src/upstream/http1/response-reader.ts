@@ -31,6 +31,7 @@ const AFTER_CRLF = 2
 const AFTER_CRLF_CR = 3
 const SECTION_END = 4
 
+/** Reads the responses of one connection. */
 export class ResponseReader {
   readonly #sink: ResponseSink
   #state: State = 'idle'

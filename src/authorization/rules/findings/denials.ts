@@ -40,6 +40,7 @@ const CLUSTER_SCOPED: ReadonlySet<string> = new Set(
 /** Stands for any name; no rule is likely to name it. */
 const ANY = 'gatehouse-any-name'
 
+/** Compiles the deny rules of a file. */
 export function compileDenials(rules: readonly AccessRule[]): Denials {
   const denying = rules.filter(({ effect }) => effect === 'deny')
   const index = createRuleIndex(denying)

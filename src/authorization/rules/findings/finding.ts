@@ -18,14 +18,17 @@ export interface Finding {
 /** A finding about one value, whose path the caller knows. */
 export type ValueFinding = Omit<Finding, 'path'>
 
+/** A finding that keeps the file from loading. */
 export function certain(message: string, fix: string): ValueFinding {
   return { isCertain: true, message, fix }
 }
 
+/** A finding that is a warning. */
 export function likely(message: string, fix: string): ValueFinding {
   return { isCertain: false, message, fix }
 }
 
+/** The finding about the value at a path, as a list. */
 export function at(path: Path, findings: ValueFinding | undefined): Finding[] {
   return findings === undefined ? [] : [{ ...findings, path }]
 }

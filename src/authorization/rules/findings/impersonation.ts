@@ -19,6 +19,7 @@ export function isForImpersonation(name: string, verbs: readonly string[]): bool
   return verbs.includes('*') && resource !== 'serviceaccounts' && GROUP_OF.has(resource)
 }
 
+/** What is wrong with a resource that `isForImpersonation`; undefined if nothing is. */
 export function findImpersonation(
   name: string,
   { apiGroups }: Pick<ResourceRule, 'apiGroups'>,

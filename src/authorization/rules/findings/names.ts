@@ -3,6 +3,7 @@ import type { Path } from '../../../config/path.ts'
 import type { AccessRule } from '../schema.ts'
 import { at, certain, type Finding, type ValueFinding } from './finding.ts'
 
+/** The findings about the names in one rule. */
 export function findNames({ subjects, resources = [], nonResourceURLs }: AccessRule): Finding[] {
   const found: Finding[] = []
   const check = (

@@ -6,6 +6,7 @@ import { StatusError } from '../../../status.ts'
 import type { AccessRule } from '../schema.ts'
 import { at, certain, likely, type Finding, type ValueFinding } from './finding.ts'
 
+/** The findings about the paths of one rule. */
 export function findPaths({ nonResourceURLs = [] }: AccessRule): Finding[] {
   return nonResourceURLs.flatMap((url, i) => at(['nonResourceURLs', i], findPath(url)))
 }

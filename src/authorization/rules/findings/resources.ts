@@ -18,6 +18,7 @@ import { findGroup } from './api-groups.ts'
 import { at, certain, likely, type Finding, type ValueFinding } from './finding.ts'
 import { findImpersonation, isForImpersonation } from './impersonation.ts'
 
+/** The findings about the resources of one rule. */
 export function findResources(rule: AccessRule): Finding[] {
   const { resources = [], verbs = [] } = rule
   return resources.flatMap((entry, i): Finding[] => {

@@ -44,6 +44,7 @@ const CONNECTIONS_OF: Readonly<Record<string, string>> = {
   services: 'services/proxy',
 }
 
+/** The findings about the verbs of one rule. */
 export function findVerbs(rule: AccessRule): Finding[] {
   const { verbs, resources, nonResourceURLs } = rule
   if (verbs === undefined) return findMissingVerbs(rule)
