@@ -16,7 +16,7 @@ export interface ListenerTlsParts {
   readonly requestsCertificates: boolean
   /** Whether a host is a name of the serving certificates in effect. */
   isServingName(host: string): boolean
-  /** What the listener starts with: the latest version of both parts. */
+  /** What the listener starts with: the latest version of all parts. */
   current(): ListenerTls
   /** From now on changes go to this listener. */
   attach(listener: Pick<Listener, 'updateTls' | 'generation'>): void

@@ -1,4 +1,4 @@
-/** Looks groups up in a source: remembered, shared, within a deadline, and not more often than it can take. */
+/** Looks up groups in a source. Results are remembered, lookups are shared, and their time and number limited. */
 import { createLru } from '../lru.ts'
 import {
   MAX_SOURCE_GROUPS,

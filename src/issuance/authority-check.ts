@@ -12,10 +12,10 @@ import { trustedBy } from './authority.ts'
 export interface AuthorityCheck {
   /** @throws StatusError 503 while the API server trusts the CA, or the check is not possible */
   require(): Promise<void>
-  /** For `/readyz`: why no certificate is issued, at the last check; an old one is repeated behind this. */
+  /** For `/readyz`: why no certificate is issued, by the last check. If that is old, the next one begins. */
   problem(): string | undefined
   readonly wasTried: boolean
-  /** Checks again, since the CA has changed. */
+  /** Checks again: the CA has changed. */
   again(): void
 }
 

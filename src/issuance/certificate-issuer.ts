@@ -1,4 +1,4 @@
-/** Issues client certificates for sign-ins, and refuses to. */
+/** Decides who gets a client certificate for a sign-in, and issues it. */
 import { X509Certificate, type KeyObject } from 'node:crypto'
 
 import type { Authentication, UserInfo } from '../authentication/authenticator.ts'

@@ -1,4 +1,4 @@
-/** Makes a client certificate (RFC 5280) for a user. What a client asked for is not in it, but its key. */
+/** Makes a client certificate (RFC 5280) for a user. Only the key in it comes from the client. */
 import { randomBytes, type KeyObject } from 'node:crypto'
 
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema'

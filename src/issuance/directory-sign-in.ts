@@ -25,9 +25,9 @@ export interface DirectorySignInOptions {
 export interface DirectorySignInEffects {
   readonly directory: Directory
   /**
-   * The user as may be asserted.
+   * The user as it may be asserted.
    *
-   * @throws StatusError 403 for an identity that must not be
+   * @throws StatusError 403 for an identity that must not be asserted
    */
   readonly guard: (user: UserInfo) => UserInfo
   /** Makes one key of an address. */
@@ -47,7 +47,8 @@ export interface DirectorySignInEffects {
  * Signs a user in.
  *
  * @throws StatusError 401 when the directory rejects the password, 403 when it accepts the password of a user
- * who cannot be taken over or asserted, 429 after too many attempts, 503 when no server can be asked
+ * whose entry cannot be used or who must not be asserted, 429 after too many attempts, 503 when no server can
+ * be asked
  */
 export type DirectorySignIn = (
   username: string,

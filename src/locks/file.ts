@@ -5,7 +5,7 @@ import { locksSchema, targetOf } from './schema.ts'
 
 export interface LoadedLocks {
   readonly locks: readonly Lock[]
-  /** Locks that no longer do anything. `now` in milliseconds since the epoch. */
+  /** Warns of locks that have ended. `now` in milliseconds since the epoch. */
   readonly warnings: (now: number) => readonly ConfigProblem[]
 }
 

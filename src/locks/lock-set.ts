@@ -3,10 +3,10 @@ import { createNetworks } from '../config/networks.ts'
 import type { ClientConnection } from '../http/exchange.ts'
 import { normalSerial, type Lock, type LockTarget } from './lock.ts'
 
-/** What a lock may be about in a connection. */
+/** What a lock can name of a connection. */
 export type LockedConnection = Pick<ClientConnection, 'remoteAddress' | 'peerCertificate'>
 
-/** A lock that applies, and why, if its target is not certain. */
+/** A lock that applies, and why it does if its target is not certain. */
 export interface LockMatch {
   readonly lock: Lock
   readonly doubt?: string
