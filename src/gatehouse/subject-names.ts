@@ -54,8 +54,8 @@ export function groupNamesOf(
     return [{ prefix: groups.prefix, filter }]
   })
   const others = [
-    ...directoryPrefixes(issuedCertificates).groups,
     ...certificates.groups.filter((prefix) => prefix !== ''),
+    ...directoryPrefixes(issuedCertificates).groups,
   ]
   return {
     groupSources: [...ofIssuers, ...others.map((prefix) => ({ prefix, filter: undefined }))],

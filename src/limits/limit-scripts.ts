@@ -97,7 +97,7 @@ export interface Charge {
 export function readCharge(reply: unknown, size: BucketSize): Charge {
   if (!Array.isArray(reply) || reply.length !== 3) return unexpectedReply()
   const [full, wait, others] = reply.map(countOf) as [number, number, number]
-  // As far as a bucket can owe, and then one token: clients wait for as long as they are told.
+  // As far as a bucket can owe, and then one token: clients wait for as long as the response says.
   const longest = 2 * size.burst * stepOf(size) + 1
   if (full > longest || wait > longest + stepOf(size)) return unexpectedReply()
   const tokens = tokensOf(size, full)
