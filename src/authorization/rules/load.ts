@@ -10,7 +10,7 @@ import type { Attributes, Authorizer, Decision } from '../authorizer.ts'
 import { impersonationAttributes } from '../impersonation-attributes.ts'
 import { compileRules } from './compile.ts'
 import type { RulesDocument } from './findings/finding.ts'
-import { findProblems, warnOfRules } from './findings/rules.ts'
+import { findInRules } from './findings/rules.ts'
 import { findDroppedGroups, findSubjects, type SubjectNames } from './findings/subjects.ts'
 import { rulesSchema, type RuleTest } from './schema.ts'
 
@@ -30,13 +30,13 @@ export interface LoadedRules {
  */
 export function loadRules(file: string, current?: Pick<LoadedRules, 'tests'>): LoadedRules {
   const document = loadDocument(file, rulesSchema)
-  const problems = findProblems(document)
-  if (problems.length > 0) throw new ConfigError(problems)
+  const found = findInRules(document)
+  if (found.problems.length > 0) throw new ConfigError(found.problems)
   const authorize = compileRules(document.value)
   const failed = document.value.tests.flatMap((test, i) => runTest(test, i, authorize, document))
   if (failed.length > 0) throw new ConfigError(failed)
   const tests = document.value.tests.length
-  const warnings = [...warnOfLostTests(document, current), ...warnOfRules(document, authorize)]
+  const warnings = [...warnOfLostTests(document, current), ...found.warnings(authorize)]
   const warnOfSubjects = (names: SubjectNames): readonly ConfigProblem[] =>
     [findSubjects, findDroppedGroups]
       .flatMap((find) => find(document.value, names))

@@ -37,10 +37,9 @@ const MAX_SHOWN = 3
 export function findMissingBasics(rules: readonly AccessRule[], authorize: Authorizer): Finding[] {
   const lacking = rules.flatMap((rule, position) => {
     if (rule.effect !== 'allow' || rule.mode !== 'enforce') return []
+    const users = sampleUsers(rule)
     const missing = BASICS.filter((info) =>
-      sampleUsers(rule).some(
-        (user) => (authorize({ user, info }) as Decision).decision !== 'allow',
-      ),
+      users.some((user) => (authorize({ user, info }) as Decision).decision !== 'allow'),
     )
     return missing.length === 0 ? [] : [{ name: rule.name, position, missing }]
   })

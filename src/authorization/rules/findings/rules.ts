@@ -12,28 +12,39 @@ import { findPaths } from './paths.ts'
 import { findResources } from './resources.ts'
 import { findVerbs } from './verbs.ts'
 
-/** Problems of the rules, one by one; a file that has any does not load. */
-export function findProblems(document: RulesDocument): ConfigProblem[] {
-  const { rules } = document.value
-  const names = new Set<string>()
-  const found = rules.flatMap((rule, i) => {
-    const own = [...findRepeatedName(rule, names), ...findUnsupported(rule), ...findInRule(rule)]
-    return own.filter(({ isCertain }) => isCertain).map((finding) => within(i, finding))
-  })
-  return found.map(place(document))
+export interface RuleFindings {
+  /** A file that has any does not load. */
+  readonly problems: readonly ConfigProblem[]
+  /**
+   * Warns of rules that load but may not do what was intended; expects that there are no problems.
+   *
+   * @param authorize the compiled rules
+   */
+  readonly warnings: (authorize: Authorizer) => readonly ConfigProblem[]
 }
 
-/** Warns of rules without problems that load but may not do what was intended. */
-export function warnOfRules(document: RulesDocument, authorize: Authorizer): ConfigProblem[] {
+/** Looks at the rules one by one, and for the warnings at all of them together. */
+export function findInRules(document: RulesDocument): RuleFindings {
   const { rules } = document.value
-  const denials = compileDenials(rules)
-  return [
-    ...findOrder(rules),
-    ...findMissingBasics(rules, authorize),
-    ...rules.flatMap((rule, i) =>
-      [...findInRule(rule), ...findDenialGaps(rule, denials)].map((finding) => within(i, finding)),
-    ),
-  ].map(place(document))
+  const inRules = rules.map(findInRule)
+  const names = new Set<string>()
+  const problems = rules.flatMap((rule, i) => {
+    const own = [...findRepeatedName(rule, names), ...findUnsupported(rule), ...(inRules[i] ?? [])]
+    return own.filter(({ isCertain }) => isCertain).map((finding) => within(i, finding))
+  })
+  const warnings = (authorize: Authorizer): ConfigProblem[] => {
+    const denials = compileDenials(rules)
+    return [
+      ...findOrder(rules),
+      ...findMissingBasics(rules, authorize),
+      ...rules.flatMap((rule, i) =>
+        [...(inRules[i] ?? []), ...findDenialGaps(rule, denials)].map((finding) =>
+          within(i, finding),
+        ),
+      ),
+    ].map(place(document))
+  }
+  return { problems: problems.map(place(document)), warnings }
 }
 
 function findInRule(rule: AccessRule): Finding[] {
