@@ -49,8 +49,10 @@ export function gatehouse(source: boolean, settings: GatehouseSettings = {}): Pe
       return undefined
     },
     command: async (world, port, directory): Promise<Command> => ({
-      file: process.execPath,
+      file: 'env',
       args: [
+        ...(await imageEnvironment()),
+        process.execPath,
         ...(await imageOptions()),
         join(root, source ? 'src/main.ts' : 'dist/main.js'),
         'serve',
@@ -62,9 +64,20 @@ export function gatehouse(source: boolean, settings: GatehouseSettings = {}): Pe
 
 /** The options of Node with which the image starts Gatehouse. */
 async function imageOptions(): Promise<string[]> {
-  const dockerfile = await readFile(join(root, 'Dockerfile'), 'utf8')
-  const entrypoint = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(dockerfile)?.[1] ?? '[]') as string[]
+  const entrypoint = JSON.parse(
+    /^ENTRYPOINT (.*)$/m.exec(await dockerfile())?.[1] ?? '[]',
+  ) as string[]
   return entrypoint.filter((word) => word.startsWith('--'))
+}
+
+/** `NAME=value` of each variable that the image sets. */
+async function imageEnvironment(): Promise<string[]> {
+  const lines = [...(await dockerfile()).matchAll(/^ENV (.*)$/gm)]
+  return lines.flatMap(([, variables = '']) => variables.split(' '))
+}
+
+function dockerfile(): Promise<string> {
+  return readFile(join(root, 'Dockerfile'), 'utf8')
 }
 
 /** Builds dist as `npm pack` does. */

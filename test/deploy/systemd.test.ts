@@ -40,6 +40,7 @@ test('starts what the package installs, without the debugger, with the configura
     '/usr/local/bin/node --disable-sigusr1 --max-semi-space-size=8 ' +
       `/usr/local/lib/node_modules/${name}/${bin.gatehouse} serve --config /etc/gatehouse/%i.yaml`,
   ])
+  expect(values('Environment')).toEqual(['NODE_ENV=production MALLOC_ARENA_MAX=1'])
 })
 
 test('gives each instance an audit folder of its own, and nothing else to write to', () => {

@@ -51,6 +51,7 @@ describe('the Dockerfile', () => {
       ...['node', '--disable-sigusr1', '--max-semi-space-size=8'],
       '/opt/gatehouse/dist/main.js',
     ])
+    expect(dockerfile).toMatch(/^ENV .*\bMALLOC_ARENA_MAX=1\b/m)
   })
 
   test('runs as a numeric user that is not root', () => {
