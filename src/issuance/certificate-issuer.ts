@@ -147,7 +147,7 @@ function sourceOf(
   const source = annotation === undefined ? undefined : annotations[annotation]
   if (source === undefined) {
     throw refused(
-      'a certificate is issued for a sign-in with a token, not for a client certificate or a service account: run gatehouse login --certificate',
+      'a certificate is issued for a sign-in with a token, not for a client certificate or a service account: run gatehouse login URL --certificate',
     )
   }
   if (!isSource(source)) {
@@ -185,7 +185,7 @@ function signInTimeOf({ signedInAt }: Authentication, maxAge: number, now: numbe
     const seconds = Math.floor(maxAge / 1_000)
     throw new StatusError(
       'Unauthorized',
-      'your sign-in is too old for a certificate: run gatehouse login --certificate',
+      'your sign-in is too old for a certificate: run gatehouse login URL --certificate',
       {
         headers: {
           'WWW-Authenticate': `Bearer error="insufficient_user_authentication", error_description="the sign-in is too old", max_age="${seconds}"`,

@@ -92,7 +92,7 @@ function refuseBrowser(exchange: Exchange): void {
     return
   throw new StatusError(
     'Forbidden',
-    'a password is not taken from a page in a browser: run gatehouse login --certificate',
+    'a password is not taken from a page in a browser: run gatehouse login URL --certificate',
     { closeConnection: true },
   )
 }

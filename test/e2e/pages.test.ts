@@ -138,7 +138,9 @@ describe.skipIf(skippedWithoutChromium())('the pages in Chromium', () => {
   /** Takes the way of a user through the page, with the line that it shows. Ends at the certificate. */
   async function getCertificate(page: Page): Promise<string> {
     await page.getByRole('link', { name: 'get a client certificate' }).click()
-    const [program = '', ...args] = (await page.locator('pre').innerText()).split(' ')
+    const [program = '', ...args] = (
+      await page.locator('pre', { hasText: 'openssl' }).innerText()
+    ).split(' ')
     const directory = mkdtempSync(join(tmpdir(), 'gatehouse-pages-'))
     onTestFinished(() => rmSync(directory, { recursive: true }))
     execFileSync(program, args, { cwd: directory, stdio: 'ignore' })

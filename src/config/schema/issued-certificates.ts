@@ -83,5 +83,5 @@ export const issuedCertificates = z
   })
   .describe(
     'Short-lived client certificates that Gatehouse issues after a sign-in, for programs that know no ' +
-      'other credential (`gatehouse login --certificate`).',
+      'other credential (`gatehouse login URL --certificate`).',
   )

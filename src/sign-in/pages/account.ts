@@ -26,7 +26,7 @@ export interface AccountOptions {
 
 /** The start page: who the user is, or where to sign in. */
 export function createStartPage(options: AccountOptions): PageHandler {
-  const { pages, displayName, state } = options
+  const { pages, displayName } = options
   const { issuer } = pages
   return async (request) => {
     const session = await sessionOf(request, options)
@@ -35,7 +35,7 @@ export function createStartPage(options: AccountOptions): PageHandler {
     const view = accountView({
       ...{ displayName, issuer, session },
       clusters: [{ name: nameOf(options), url: server }],
-      command: loginCommand(server, state.servingCA(), methodOf(options)),
+      command: loginCommand(options),
       hasCertificates: options.certificates !== undefined,
     })
     return htmlPage(200, view)
@@ -110,9 +110,10 @@ function methodOf({ pages, methods }: AccountOptions): string | undefined {
 }
 
 /** With a private CA, whose fingerprint the browser has got over a connection that it trusts. */
-function loginCommand(server: string, ca: string | undefined, method: string | undefined): string {
+export function loginCommand(options: AccountOptions): string {
+  const [ca, method] = [options.state.servingCA(), methodOf(options)]
   return [
-    `gatehouse login ${server}`,
+    `gatehouse login ${apiURLOf(options.pages)}`,
     ...(method === undefined ? [] : [`--method ${method}`]),
     ...(ca === undefined ? [] : [`--ca-fingerprint ${fingerprintOf(ca)}`]),
   ].join(' ')

@@ -2,7 +2,7 @@
 import type { CertificateIssuer } from '../../issuance/certificate-issuer.ts'
 import { publicKeyOfRequest } from '../../issuance/certificate-request.ts'
 import { StatusError } from '../../status.ts'
-import { sessionOf, type AccountOptions } from './account.ts'
+import { loginCommand, sessionOf, type AccountOptions } from './account.ts'
 import { certificateView, continueView } from './certificate-views.ts'
 import { setCookie, SIGN_IN_COOKIE } from './cookies.ts'
 import { requireOwnSite } from './own-site.ts'
@@ -23,7 +23,8 @@ export function createCertificatePage(options: CertificatePageOptions): PageHand
     const session = await sessionOf(request, options)
     if (session === undefined) return redirect(PAGES_PATH)
     const { displayName } = options
-    return htmlPage(200, certificateView({ displayName, session, maxLifetime }))
+    const command = `${loginCommand(options)} --certificate`
+    return htmlPage(200, certificateView({ displayName, session, maxLifetime, command }))
   }
 }
 

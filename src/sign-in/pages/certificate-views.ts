@@ -18,6 +18,8 @@ export interface CertificateViewOptions extends Pick<ViewOptions, 'displayName'>
   readonly session: Session
   /** Milliseconds. */
   readonly maxLifetime: number
+  /** What the user types instead, where the command line is installed. */
+  readonly command: string
 }
 
 /** The form for a request for a certificate. */
@@ -25,6 +27,7 @@ export function certificateView({
   displayName,
   session,
   maxLifetime,
+  command,
 }: CertificateViewOptions): Html {
   return layout(
     { displayName, title: 'Client certificate' },
@@ -32,9 +35,10 @@ export function certificateView({
       <p>
         For programs that know no other credential. The certificate names you as
         <span class="name">${session.username}</span>, and lasts at most ${durationOf(maxLifetime)}.
-        If the command <code>gatehouse</code> is installed, run
-        <code>${commandView('gatehouse login --certificate')}</code> instead, which also renews it.
+        If the command <code>gatehouse</code> is installed, paste this line instead. It also renews
+        the certificate:
       </p>
+      <pre><code>${commandView(command)}</code></pre>
       <section aria-labelledby="make">
         <h2 id="make">1. Make a key and a request</h2>
         <p>Paste this line into a terminal. The key stays on your machine:</p>

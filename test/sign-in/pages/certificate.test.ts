@@ -89,7 +89,7 @@ describe('a user who has signed in', () => {
     const start = await client.ask(`${world.pagesURL}/gatehouse/`)
     expect(start.text).toContain('href="/gatehouse/certificate"')
     const { text } = await client.ask(page)
-    const [, line = ''] = /<pre><code>([\s\S]*?)<\/code>/.exec(text) ?? []
+    const [, line = ''] = /<pre><code>(openssl [\s\S]*?)<\/code>/.exec(text) ?? []
     const directory = mkdtempSync(join(tmpdir(), 'gatehouse-csr-'))
     onTestFinished(() => rmSync(directory, { recursive: true }))
     const [program = '', ...args] = withoutTags(line).split(' ')
