@@ -5,10 +5,18 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { parse } from 'yaml'
 
+import type { AuditRecord } from '../../../src/audit/record.ts'
+import type { Authentication } from '../../../src/authentication/authenticator.ts'
 import { SESSION_COOKIE, SIGN_IN_COOKIE } from '../../../src/sign-in/pages/cookies.ts'
+import {
+  issueCertificate,
+  type IssueOptions,
+} from '../../../src/sign-in/pages/issue-certificate.ts'
+import type { PageRequest } from '../../../src/sign-in/pages/page.ts'
+import { StatusError } from '../../../src/status.ts'
 import { certificateRequest, newKeys, requestPem } from '../../support/certificate-request.ts'
 import { createClient } from '../../support/client.ts'
 import { replaceFile } from '../../support/files.ts'
@@ -292,6 +300,58 @@ describe('no certificate is issued', () => {
     expect([result.status, textOf(result)]).toEqual([403, expect.stringContaining('another user')])
     expect(client.cookies.get(PAGES_HOST)?.has(SIGN_IN_COOKIE)).toBe(false)
     expect(await serials()).toBe(before)
+  })
+
+  test('for a sign-in of unknown age: who removes max_age from the address gets none', async () => {
+    const client = await signedIn()
+    const between = await send(client, { request: certificateRequest() })
+    const url = new URL(issuerURL(between))
+    url.searchParams.delete('max_age')
+    const before = await serials()
+    const result = await client.follow(url.href, 'grace')
+    expect([result.status, textOf(result)]).toEqual([
+      403,
+      expect.stringContaining('does not say when you signed in (auth_time)'),
+    ])
+    expect(await serials()).toBe(before)
+  })
+
+  test('for an old sign-in, and the page says what to do', async () => {
+    const { issuer } = world.provider
+    const release = vi.fn<() => void>()
+    const record: Partial<AuditRecord> = {
+      servedHere: () => undefined,
+      admitted: () => undefined,
+      forwarding: () => undefined,
+    }
+    const old = new StatusError('Unauthorized', 'your sign-in is too old for a certificate')
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const spki = publicKey.export({ type: 'spki', format: 'der' }).toString('base64url')
+    const ended = issueCertificate(
+      { record, observed: {}, exchange: {} } as unknown as PageRequest,
+      {
+        authentication: { user: { username: 'oidc:grace' } } as unknown as Authentication,
+        subject: 's',
+      },
+      { spki, subject: 's' },
+      {
+        displayName: 'x',
+        cluster: () => ({ name: 'x', server: issuer, certificateAuthority: undefined }),
+        certificates: {
+          options: { maxLifetime: 1, maxSignInAge: 1 },
+          issue: () => Promise.reject(old),
+        },
+        stages: {
+          limiter: { admitUser: () => Promise.resolve({ release, state: undefined }) },
+        } as unknown as IssueOptions['stages'],
+      },
+    )
+    await expect(ended).rejects.toMatchObject({
+      code: 403,
+      message: expect.stringContaining('sign out, and sign in again') as string,
+      cause: old,
+    })
+    expect(release).toHaveBeenCalledOnce()
   })
 
   test('for a user who was locked in the meantime', async () => {
