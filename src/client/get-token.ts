@@ -29,8 +29,8 @@ export async function getToken(host: ClientHost): Promise<number> {
     const { account, method } = options
     const id: SessionId = { server: serverOf(options, info.cluster), account, method }
     const directory = sessionDirectory(host)
-    const read = readSession(directory, id, async (sealed) =>
-      (await import('./session/keyring.ts')).unseal(sealed),
+    const read = readSession(directory, id, async (sealed, context) =>
+      (await import('./session/keyring.ts')).unseal(sealed, context),
     )
     const cached = read instanceof Promise ? await read : read
     const { certificate } = options

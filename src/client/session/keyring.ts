@@ -24,18 +24,23 @@ interface KeyringModule {
   }
 }
 
-/** Encrypts with the key in the keyring, which is made if there is none; undefined without a keyring. */
-export async function seal(text: string): Promise<string | undefined> {
+/**
+ * Encrypts with the key in the keyring, which is made if there is none; undefined without a keyring.
+ *
+ * @param context is authenticated with it, and not encrypted
+ */
+export async function seal(text: string, context: string): Promise<string | undefined> {
   const key = (await storedKey()) ?? (await newKey())
   if (key === undefined) return undefined
   const nonce = randomBytes(NONCE_BYTES)
   const cipher = createCipheriv(CIPHER, key, nonce)
+  cipher.setAAD(Buffer.from(context))
   const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
   return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64')
 }
 
-/** Decrypts what {@link seal} returned; undefined without its key, or when it was changed. */
-export async function unseal(sealed: string): Promise<string | undefined> {
+/** Decrypts what {@link seal} returned; undefined without its key, or when it or its context was changed. */
+export async function unseal(sealed: string, context: string): Promise<string | undefined> {
   const key = await storedKey()
   if (key === undefined) return undefined
   const bytes = Buffer.from(sealed, 'base64')
@@ -43,6 +48,7 @@ export async function unseal(sealed: string): Promise<string | undefined> {
   if (bytes.length < start) return undefined
   try {
     const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_BYTES))
+    decipher.setAAD(Buffer.from(context))
     decipher.setAuthTag(bytes.subarray(NONCE_BYTES, start))
     return decipher.update(bytes.subarray(start), undefined, 'utf8') + decipher.final('utf8')
   } catch {

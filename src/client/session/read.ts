@@ -22,7 +22,16 @@ export interface StoredSession {
 }
 
 /** Decrypts what was sealed with the key in the keyring; undefined when that is not possible. */
-export type Unseal = (sealed: string) => Promise<string | undefined>
+export type Unseal = (sealed: string, context: string) => Promise<string | undefined>
+
+/**
+ * What is sealed together with the secrets. Whoever can write the file, and has no key, cannot give them to
+ * another server, or have them renewed at another issuer.
+ */
+export function contextOf(stored: Omit<StoredSession, 'secrets'>): string {
+  const { version, origin, certificateAuthority, account, method, facts } = stored
+  return JSON.stringify([version, origin, certificateAuthority, account, method, facts])
+}
 
 /** The session, or undefined: none, one of another server or CA, or a file that is not one. */
 export function readSession(
@@ -34,7 +43,7 @@ export function readSession(
   if (stored === undefined || !isOf(stored, id)) return undefined
   const { facts, secrets } = stored
   if (!('sealed' in secrets)) return isSecrets(secrets) ? { facts, secrets } : undefined
-  return unseal(secrets.sealed).then((text) => {
+  return unseal(secrets.sealed, contextOf(stored)).then((text) => {
     const opened = text === undefined ? undefined : parsed(text)
     return isSecrets(opened) ? { facts, secrets: opened } : undefined
   })

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { ClientFailure } from '../failure.ts'
 import type { Server } from '../server.ts'
 import { seal, unseal } from './keyring.ts'
-import { readSession, readStored, type StoredSession } from './read.ts'
+import { contextOf, readSession, readStored, type StoredSession } from './read.ts'
 import { sessionFile, type Session, type SessionId } from './session.ts'
 import { cannotWrite, replaceFile } from './write-file.ts'
 
@@ -37,19 +37,21 @@ export function createSessionStore({ directory, cache }: SessionStoreOptions): S
     read: async (id) => readSession(directory, id, unseal),
     async write(id, { facts, secrets }) {
       makePrivate(directory)
-      const text = cache === 'file' ? undefined : await seal(JSON.stringify(secrets))
-      if (text === undefined && cache === 'keyring') {
-        throw new ClientFailure('file', 'there is no keyring that can be used: use --cache file')
-      }
-      const stored: StoredSession = {
-        version: 1,
+      const content = {
+        version: 1 as const,
         origin: id.server.origin,
         certificateAuthority: id.server.certificateAuthority,
         account: id.account,
         method: id.method,
         facts,
-        secrets: text === undefined ? secrets : { sealed: text },
       }
+      const text =
+        cache === 'file' ? undefined : await seal(JSON.stringify(secrets), contextOf(content))
+      if (text === undefined && cache === 'keyring') {
+        throw new ClientFailure('file', 'there is no keyring that can be used: use --cache file')
+      }
+      const sealed = text === undefined ? secrets : { sealed: text }
+      const stored: StoredSession = { ...content, secrets: sealed }
       replaceFile(sessionFile(directory, id), `${JSON.stringify(stored)}\n`)
       removeLeftovers(directory)
     },
