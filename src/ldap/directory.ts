@@ -20,6 +20,7 @@ import {
   UserUnusable,
   valuesOf,
 } from './search.ts'
+import { createTurns } from './turns.ts'
 
 export interface Directory {
   /**
@@ -54,6 +55,12 @@ export class DirectoryRefused extends Error {
 
 const MAX_PASSWORD = 1_024
 const MAX_GROUPS = 1_000
+/**
+ * Sign-ins at once, with two connections each, and those that wait: anybody can have one begin, and a directory
+ * may be slow.
+ */
+const MAX_RUNNING = 16
+const MAX_WAITING = 256
 
 /** A service account that was rejected, and with what. */
 interface Rejection {
@@ -73,6 +80,7 @@ export function createDirectory(
   secrets: () => DirectorySecrets,
   now = () => performance.now(),
 ): Directory {
+  const turns = createTurns(MAX_RUNNING)
   let rejection: Rejection | undefined
 
   /** Anybody can have a sign-in begin, and a directory locks an account after a few failures. */
@@ -93,27 +101,38 @@ export function createDirectory(
   const { users, groups } = options
   const { usernameAttribute, uidAttribute } = users
   const attributes = [usernameAttribute, ...(uidAttribute === undefined ? [] : [uidAttribute])]
+  async function signIn(
+    username: string,
+    password: string,
+    attempt: Attempt,
+  ): Promise<DirectoryUser> {
+    const current = secrets()
+    const { server, client } = await open(current)
+    try {
+      const entry = await findUser(client, username, users, attributes)
+      attempt.admit(typeof entry === 'string' ? undefined : entry.dn)
+      if (typeof entry === 'string') throw new DirectoryRefused(entry)
+      const { dn } = entry
+      await checkPassword(dn, password, await connectServer(server, options, current))
+      attempt.accepted()
+      // Not before: what is wrong with a user is nothing for a client without the password.
+      const identity = identityOf(entry, options)
+      if (groups === undefined) return { ...identity, groups: [] }
+      return { ...identity, groups: await groupsOf(client, dn, groups, MAX_GROUPS) }
+    } catch (error) {
+      throw asKnown(error, server)
+    } finally {
+      client.close()
+    }
+  }
+
   return {
     async signIn(username, password, attempt) {
       checkTyped(username, password)
-      const current = secrets()
-      const { server, client } = await open(current)
-      try {
-        const entry = await findUser(client, username, users, attributes)
-        attempt.admit(typeof entry === 'string' ? undefined : entry.dn)
-        if (typeof entry === 'string') throw new DirectoryRefused(entry)
-        const { dn } = entry
-        await checkPassword(dn, password, await connectServer(server, options, current))
-        attempt.accepted()
-        // Not before: what is wrong with a user is nothing for a client without the password.
-        const identity = identityOf(entry, options)
-        if (groups === undefined) return { ...identity, groups: [] }
-        return { ...identity, groups: await groupsOf(client, dn, groups, MAX_GROUPS) }
-      } catch (error) {
-        throw asKnown(error, server)
-      } finally {
-        client.close()
+      if (turns.waiting >= MAX_WAITING) {
+        throw new DirectoryUnavailable(`${MAX_WAITING} sign-ins wait for the directory`)
       }
+      return turns.take(() => signIn(username, password, attempt))
     },
   }
 }

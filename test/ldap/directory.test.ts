@@ -271,6 +271,31 @@ describe('a directory whose texts are not clear', () => {
   })
 })
 
+test('a directory that is slow gets few sign-ins at once, and few wait for it', async () => {
+  let binds = 0
+  const { url, ca } = await startScripted(() => {
+    binds += 1
+    return undefined
+  })
+  const directory = createDirectory(
+    {
+      ...{ servers: [url], startTLS: false, timeout: 10_000, bindDN: 'cn=gatehouse' },
+      users: { baseDN: 'dc=x', filter: '(uid={username})', usernameAttribute: 'uid' },
+    },
+    () => ({ ca, bindPassword: 'x' }),
+  )
+  const refused: unknown[] = []
+  for (let i = 0; i < 16 + 256 + 3; i++) {
+    directory.signIn(`user ${i}`, 'x', UNCOUNTED).catch((error: unknown) => refused.push(error))
+  }
+  await expect.poll(() => binds).toBe(16)
+  expect(refused).toEqual(
+    Array.from({ length: 3 }, () => {
+      return new DirectoryUnavailable('256 sign-ins wait for the directory')
+    }),
+  )
+})
+
 test('a directory that finds groups without end is asked for no more than there may be', async () => {
   let pages = 0
   const signIn = signInAtResponses((id) => {
