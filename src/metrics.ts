@@ -29,6 +29,12 @@ export interface Metrics {
   readonly locks: SampledGauge<'source' | 'target'>
   /** Seconds since all locks in Redis were known. */
   readonly locksAge: Gauge
+  /** Ends of sign-ins that are remembered: for the Kubernetes API and pages, and those of pages alone. */
+  readonly revocations: Gauge<'collection'>
+  /** Seconds since all of them in Redis were known. */
+  readonly revocationsAge: Gauge<'collection'>
+  /** Logout tokens and security events that were received, by what they say and what became of them. */
+  readonly securityEvents: Counter<'event' | 'result'>
   readonly upstreamErrors: Counter<'reason'>
   /** Whether replicas share their state in Redis, or each has its own, as configured. */
   readonly stateUp: Gauge<'type'>
@@ -243,6 +249,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
       help: 'Seconds since all locks in Redis were known; 0 without Redis.',
       registers,
     }),
+    revocations: gauge('revocations', 'Ends of sign-ins that are remembered.', ['collection']),
+    revocationsAge: gauge(
+      'revocations_age_seconds',
+      'Seconds since all ends of sign-ins in Redis were known.',
+      ['collection'],
+    ),
+    securityEvents: counter(
+      'security_events_total',
+      'Logout tokens and security events that were received.',
+      ['event', 'result'],
+    ),
     upstreamErrors: counter(
       'upstream_errors_total',
       'Requests without a complete response from the API server, by reason.',

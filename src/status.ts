@@ -54,6 +54,8 @@ export interface StatusErrorOptions {
   readonly details?: StatusDetails
   /** The lock that refuses, for the audit record. */
   readonly lock?: string
+  /** Why the sign-in has ended for which the credential was issued, for the audit record. */
+  readonly revocation?: string
   /** The underlying error, for the logs; never sent. */
   readonly cause?: unknown
   /** Additional response headers, such as `Retry-After`. */
@@ -71,6 +73,7 @@ export class StatusError extends Error {
   readonly headers: Readonly<Record<string, string>>
   readonly closeConnection: boolean
   readonly lock: string | undefined
+  readonly revocation: string | undefined
   readonly representation: Representation | undefined
 
   constructor(reason: StatusReason, message: string, options: StatusErrorOptions = {}) {
@@ -82,16 +85,18 @@ export class StatusError extends Error {
     this.headers = options.headers ?? {}
     this.closeConnection = options.closeConnection ?? false
     this.lock = options.lock
+    this.revocation = options.revocation
     this.representation = options.representation
   }
 
   /** The same refusal, with some of it replaced. */
   with({ message, ...options }: StatusErrorOptions & { readonly message?: string }): StatusError {
-    const { cause, closeConnection, details, headers, lock, representation } = this
+    const { cause, closeConnection, details, headers, lock, revocation, representation } = this
     return new StatusError(this.reason, message ?? this.message, {
       ...{ cause, closeConnection, headers, representation },
       ...(details === undefined ? {} : { details }),
       ...(lock === undefined ? {} : { lock }),
+      ...(revocation === undefined ? {} : { revocation }),
       ...options,
     })
   }

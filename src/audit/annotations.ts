@@ -6,6 +6,7 @@
  * | `authentication.gatehouse/*` | what the authenticator reports about the identity's origin |
  * | `gatehouse/cause` | the cause that the response omits: of a rejected credential or an upstream failure |
  * | `gatehouse/lock` | the lock that refused or ended the request, or that the request has set or lifted |
+ * | `gatehouse/revocation` | why the sign-in of the credential has ended, or which sign-ins the request has ended |
  * | `gatehouse/method` | how the user authenticated: `x509`, `oidc` |
  * | `gatehouse/unassertedGroups` | groups that only deny rules count: `unknown` if the token does not state them |
  * | `gatehouse/omittedIdentity` | how many groups and extras of the user the event omits, and the SHA-256 of the whole user |
@@ -107,12 +108,14 @@ function decisionMembers(decision: Decision): string {
 
 /** Members that only events of refused requests have. Each ends with a comma. */
 function rareMembers(facts: RecordFacts, outcome: Outcome | undefined): string {
-  const { cause, lock } = outcome ?? {}
-  if (facts.info !== undefined && cause === undefined && lock === undefined) return ''
+  const { cause, lock, revocation } = outcome ?? {}
+  const isUsual = cause === undefined && lock === undefined && revocation === undefined
+  if (facts.info !== undefined && isUsual) return ''
   return withTrailingComma(
     jsonMembers({
       'gatehouse/cause': shownCause(cause),
       'gatehouse/lock': truncated(lock),
+      'gatehouse/revocation': truncated(revocation),
       'gatehouse/httpMethod': hasVerb(facts) ? undefined : refusedMethod(facts.method),
     }),
   )

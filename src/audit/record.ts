@@ -42,6 +42,8 @@ export interface Outcome {
   readonly cause?: string
   /** The lock that refused or ended the request, or that the request has set or lifted. */
   readonly lock?: string
+  /** Why the sign-in of the credential has ended, or which sign-ins the request has ended. */
+  readonly revocation?: string
   /** Who ended the response before it was complete. */
   readonly abortedBy?: 'client' | 'upstream' | 'gatehouse'
   /** Body bytes from and to the client; the tunnel's bytes for an upgraded connection. */

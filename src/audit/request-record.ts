@@ -246,7 +246,7 @@ export class RequestRecord implements AuditRecord, RecordFacts {
 function shortened(facts: StageFacts): StageFacts {
   const { outcome } = facts
   if (outcome === undefined) return facts
-  const { message, cause, lock } = outcome
+  const { message, cause, lock, revocation } = outcome
   return {
     ...facts,
     outcome: {
@@ -254,6 +254,9 @@ function shortened(facts: StageFacts): StageFacts {
       ...(message === undefined ? {} : { message: truncateJson(message, SHORT_TEXT_BYTES) }),
       ...(cause === undefined ? {} : { cause: truncateJson(cause, SHORT_TEXT_BYTES) }),
       ...(lock === undefined ? {} : { lock: truncateJson(lock, SHORT_TEXT_BYTES) }),
+      ...(revocation === undefined
+        ? {}
+        : { revocation: truncateJson(revocation, SHORT_TEXT_BYTES) }),
     },
   }
 }

@@ -30,6 +30,20 @@ export interface Credentials {
   readonly rawHeaders: RawHeaders
 }
 
+/** The sign-in at an issuer that a credential comes from, as the issuer names it. */
+export interface SignInOrigin {
+  /** The URL of the issuer. */
+  readonly issuer: string
+  /** `sub`. */
+  readonly subject: string | undefined
+  /** `sid`: the session at the issuer; undefined for an issuer that does not name its sessions. */
+  readonly session: string | undefined
+  /** When the token was issued (`iat`), in milliseconds since the epoch. */
+  readonly issuedAt: number | undefined
+  /** As `issuedAt`; of a certificate that was issued for a token, when that was. */
+  readonly credentialIssuedAt: number
+}
+
 /** The user, the method that authenticated the user, and annotations for the audit record. */
 export interface Authentication {
   readonly user: UserInfo
@@ -41,6 +55,8 @@ export interface Authentication {
   readonly expiresAt?: number
   /** The `jti` of the token, or of the token that a certificate was issued for; for locks. */
   readonly tokenID?: string
+  /** Absent for a credential that does not come from a sign-in at an OIDC issuer. */
+  readonly origin?: SignInOrigin
   /** When the user signed in, in milliseconds since the epoch; absent when the credential does not say. */
   readonly signedInAt?: number
   /**

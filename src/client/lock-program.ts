@@ -47,6 +47,9 @@ export function addLockCommands(
         .argument('[url]', 'the Gatehouse; that of the current context by default')
         .summary('lift a lock')
         .description('Lift a lock. A lock in the lock file can only be removed there.'),
+    ).option(
+      '--disabled-account <name>',
+      'an account that its issuer has disabled, as gatehouse locks shows it',
     ),
   )
     .addHelpText('after', examples([['gatehouse unlock --user oidc:mallory', 'lift the lock']]))

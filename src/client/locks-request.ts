@@ -12,7 +12,14 @@ import type { HttpResponse } from './net/http-client.ts'
 import type { Server } from './server.ts'
 
 /** What can be locked, by its name in the API. */
-export const LOCK_TARGETS = ['user', 'group', 'certificateSerial', 'tokenID', 'address'] as const
+export const LOCK_TARGETS = [
+  'user',
+  'group',
+  'certificateSerial',
+  'tokenID',
+  'address',
+  'disabledAccount',
+] as const
 export type LockTarget = (typeof LOCK_TARGETS)[number]
 
 export interface Target {

@@ -4,7 +4,10 @@ import type { UserInfo } from '../authentication/authenticator.ts'
 import { quote } from '../authentication/quote.ts'
 import type { SourcePrefixes } from '../authentication/issued/issued.ts'
 import type { ClaimMappings } from '../authentication/oidc/claim-mappings.ts'
+import type { LogoutToken } from '../authentication/oidc/logout-token.ts'
+import type { OidcSignIn } from '../authentication/oidc/oidc.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
+import { unauthorized } from '../authentication/bearer.ts'
 import { guardIdentity, rejected, type GuardOptions } from '../authentication/identity-guard.ts'
 import { createSignInUnion } from '../authentication/union.ts'
 import { checkVerdict } from '../authentication/x509/verdict.ts'
@@ -29,6 +32,13 @@ import type { StartedSignIn } from './sign-ins.ts'
 import { startSharedState, type SharedState, type SharedStateEffects } from './shared-state.ts'
 import { openSinks } from './sinks.ts'
 import { startLocks } from './start-locks.ts'
+import {
+  logoutClientsOf,
+  startRevocations,
+  withRevocations,
+  type StartedRevocations,
+} from './start-revocations.ts'
+import { startSecurityEvents, type StartedSecurityEvents } from './start-security-events.ts'
 import { startCluster, type StartedCluster } from './start-cluster.ts'
 
 export interface BuildEffects {
@@ -45,6 +55,11 @@ export interface Built extends StartedCluster {
   readonly signIns: readonly SignIn[]
   readonly discovery: Discovery
   readonly lockStore: LockStore
+  readonly revocations: StartedRevocations
+  /** Rejects with StatusError 401 for a token that is not valid, or not of an issuer that may send one. */
+  readonly verifyLogoutToken: (token: string) => Promise<LogoutToken>
+  /** Undefined without transmitters. */
+  readonly securityEvents: StartedSecurityEvents | undefined
   readonly sharedState: SharedState
   /** Undefined without `signIn.pages`. */
   readonly pages: Pages | undefined
@@ -73,7 +88,8 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
     ...{ log, metrics },
     onPassword: effects.onPassword,
   })
-  const { limiter } = sharedState
+  const { limiter, store } = sharedState
+  const revocations = startRevocations(configuration, { ...effects, store })
 
   const { reloadables, ...inCluster } = startCluster(loaded, effects)
   const { cluster, reviewClient } = inCluster
@@ -81,7 +97,10 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
     configuration.signIn,
     configuration.authentication.issuedCertificates,
   )
-  const pages = startPages(loaded, { log, discovery })
+  const pages = startPages(loaded, { log, discovery, revocations })
+  const logoutClients = logoutClientsOf(configuration)
+  let verifyLogoutToken: OidcSignIn['verifyLogoutToken'] = () =>
+    Promise.reject(unauthorized('no issuer is configured'))
   let clientCA = ''
   let issuers: ReadonlyMap<string, SourcePrefixes> = new Map()
   let certificates: CertificateService | undefined
@@ -99,9 +118,10 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
       trustIssued: (issuingCA) => listenerTls.updateIssuingCA(issuingCA),
       trustGeneration: () => listenerTls.generation(),
       chainOf: peerChain,
-      publishIssuers(next, verifyLogoutToken) {
+      publishIssuers(next, verify) {
         discovery.updateAuthentication(next)
-        pages?.updateAuthentication(next, verifyLogoutToken)
+        pages?.updateAuthentication(next)
+        verifyLogoutToken = verify
         issuers = new Map(
           next.issuers.map(({ url, claimMappings }) => [url, prefixesOf(claimMappings)]),
         )
@@ -128,7 +148,6 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
   )
   const { failedSignIns, maxTrackedKeys } = configuration.limits
   const counting = { ...failedSignIns, maxTrackedKeys }
-  const { store } = sharedState
   const now = (): number => performance.now()
   const failures =
     store === undefined
@@ -147,6 +166,12 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
     ...effects,
     store,
   })
+  const securityEvents =
+    loaded.securityEvents &&
+    startSecurityEvents(loaded.securityEvents, configuration.authentication, {
+      ...{ log, metrics, auditor, lockStore },
+      ...{ proxyFor: loaded.proxyFor, issuers: revocations.issuers },
+    })
   const serving = startReloadable(loaded.certificates, (next) => listenerTls.updateServing(next))
   const optional: Reloadable[] = []
   if (loaded.servingCA !== undefined) {
@@ -159,12 +184,19 @@ export async function buildStages(loaded: Loaded, effects: BuildEffects): Promis
   if (loaded.pages !== undefined && pages !== undefined) {
     optional.push(startReloadable(loaded.pages, (next) => pages.updateSecrets(next)))
   }
+  if (securityEvents !== undefined) optional.push(securityEvents.reloadable)
   return {
-    stages: { auditor, limiter, authenticate, locks, clusterOf: () => cluster },
+    stages: {
+      ...{ auditor, limiter, authenticate, clusterOf: () => cluster },
+      locks: withRevocations(locks, revocations.revocations),
+    },
     ...inCluster,
     signIns,
     discovery,
     lockStore,
+    revocations,
+    securityEvents,
+    verifyLogoutToken: (token) => verifyLogoutToken(token, logoutClients),
     sharedState,
     pages,
     certificates,
@@ -184,13 +216,20 @@ function prefixesOf({ username, groups }: ClaimMappings): SourcePrefixes {
 
 function startPages(
   { configuration, proxyFor }: Loaded,
-  { log, discovery }: Pick<BuildEffects, 'log'> & Pick<Built, 'discovery'>,
+  {
+    log,
+    discovery,
+    revocations,
+  }: Pick<BuildEffects, 'log'> & Pick<Built, 'discovery' | 'revocations'>,
 ): Pages | undefined {
   const { pages, displayName, clusterName } = configuration.signIn
   if (pages === undefined) return undefined
   return createPages(
     { pages, displayName, clusterName },
-    { log, proxyFor, methods: () => discovery.methods() },
+    {
+      ...{ log, proxyFor, methods: () => discovery.methods() },
+      ended: { issuers: revocations.issuers, own: revocations.pages ?? revocations.issuers },
+    },
   )
 }
 

@@ -96,6 +96,22 @@ export function findUnknownIssuers(
   })
 }
 
+/** Issuers of transmitters whose users nobody knows. */
+export function findUnknownEventIssuers(
+  { transmitters }: Configuration['authentication']['securityEvents'],
+  { issuers }: AuthenticationConfiguration,
+  source: Source,
+): ConfigProblem[] {
+  return transmitters.flatMap((transmitter, i) =>
+    transmitter.issuers.flatMap((url, j) => {
+      if (issuers.some((one) => one.url === url)) return []
+      const path = ['authentication', 'securityEvents', 'transmitters', i, 'issuers', j]
+      const message = `${JSON.stringify(url)} is not an issuer in authentication.configFile`
+      return [source.problem(path, message, 'write the exact url of the issuer, or remove it')]
+    }),
+  )
+}
+
 /** Issuers for which no method can be derived, so that `gatehouse login` does not offer them. */
 export function findUnpublished(
   { methods, pages }: SignInOptions,

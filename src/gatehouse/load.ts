@@ -16,10 +16,12 @@ import type { LoadedLocks } from '../locks/file.ts'
 import type { ServingCertificates } from '../listener/serving-certificates.ts'
 import type { RedisCredential } from '../state/redis-store.ts'
 import type { PagesSecrets } from '../sign-in/pages/secrets.ts'
+import type { LoadedTransmitter } from '../security-events/transmitters.ts'
 import { checkIssuingAuthority } from './issuing-authority.ts'
 import { lockFilePart, pagesPart, rulesPart, servingCAPart } from './parts.ts'
 import type { LoadedPart, Part, PartReport } from './reloadable.ts'
 import { checkRedisFiles, redisPart } from './shared-state.ts'
+import { securityEventsPart } from './start-security-events.ts'
 import { loadSignIns, type LoadedSignIn } from './sign-ins.ts'
 import { checkServingPairs, checkSuites, servingPart } from './serving-part.ts'
 import { credentialPart, upstreamSourceOf } from './upstream-part.ts'
@@ -39,6 +41,8 @@ export interface Loaded {
   readonly credential: LoadedPart<UpstreamCredential>
   /** Undefined without Redis. */
   readonly redis: LoadedPart<RedisCredential> | undefined
+  /** Undefined without transmitters of security events. */
+  readonly securityEvents: LoadedPart<readonly LoadedTransmitter[]> | undefined
   /** Settings of all files that are valid but probably not intended. */
   readonly warnings: readonly ConfigProblem[]
   /** What the files held before they were read, so that the watcher sees every later change. */
@@ -87,7 +91,15 @@ export function checkAll(
 /** Everything that could be loaded; what is undefined is a problem, or was not wanted. */
 interface Parts extends Pick<
   Loaded,
-  'signIns' | 'servingCA' | 'pages' | 'lockFile' | 'redis' | 'warnings' | 'digests' | 'proxyFor'
+  | 'signIns'
+  | 'servingCA'
+  | 'pages'
+  | 'lockFile'
+  | 'redis'
+  | 'securityEvents'
+  | 'warnings'
+  | 'digests'
+  | 'proxyFor'
 > {
   readonly configuration: Configuration | undefined
   readonly certificates: LoadedPart<ServingCertificates> | undefined
@@ -144,6 +156,7 @@ function loadParts(
     source && missing === undefined ? credentialPart(source, digests) : undefined,
   )
   const redis = load(configuration && redisPart(configuration.state))
+  const securityEvents = load(securityEventsPart(reading))
 
   problems.push(...checkIssuingAuthority(reading, credential?.value).map(reading.place))
   const now = Date.now()
@@ -154,6 +167,7 @@ function loadParts(
     ...signIns.flatMap((signIn) => signIn.report(now).warnings),
     ...reportOf(credential, now),
     ...reportOf(redis, now),
+    ...reportOf(securityEvents, now),
     ...reportOf(pages, now),
     ...(missing === undefined ? [] : [missing]),
   ]
@@ -169,6 +183,7 @@ function loadParts(
     rules,
     credential,
     redis,
+    securityEvents,
   }
   return { ...parts, problems, warnings, digests, proxyFor }
 }

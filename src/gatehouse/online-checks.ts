@@ -5,10 +5,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { SYSTEM_TIMING } from '../authentication/oidc/jwks.ts'
 import type { SignIn } from '../authentication/sign-in.ts'
 import { createReviewClient, type ReviewClient } from '../cluster/review-client.ts'
 import type { Log } from '../log.ts'
 import { createMetrics } from '../metrics.ts'
+import { createTransmitters } from '../security-events/transmitters.ts'
 import { checkUpstream } from '../upstream/checks.ts'
 import { identityNames, REVIEW_TIMEOUT_MS } from './start-cluster.ts'
 import type { Loaded } from './load.ts'
@@ -41,6 +43,7 @@ export async function runOnlineChecks(
   const checks = await Promise.all([
     checkRedis(loaded, effects),
     checkSignIns(loaded, effects),
+    checkTransmitters(loaded, effects),
     checkApiServer(loaded),
   ])
   return checks.flat()
@@ -121,6 +124,21 @@ async function checkSignIns(loaded: Loaded, effects: OnlineCheckEffects): Promis
   } finally {
     for (const signIn of started) signIn.close()
     await reviewClient.close()
+  }
+}
+
+/** Whether their metadata and keys can be fetched. */
+async function checkTransmitters(
+  { securityEvents, proxyFor }: Loaded,
+  { log }: OnlineCheckEffects,
+): Promise<OnlineCheck[]> {
+  if (securityEvents === undefined) return []
+  const transmitters = createTransmitters({ timing: SYSTEM_TIMING, proxyFor, maxAge: 0 }, { log })
+  transmitters.update(securityEvents.value)
+  try {
+    return await settledChecks([transmitters])
+  } finally {
+    transmitters.close()
   }
 }
 

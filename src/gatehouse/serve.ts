@@ -26,6 +26,7 @@ import { createRoutes } from '../sign-in/routes.ts'
 import { createLocksApi } from '../sign-in/locks.ts'
 import { createWhoAmI } from '../sign-in/whoami.ts'
 import { buildStages } from './build.ts'
+import { eventHandlers } from './event-handlers.ts'
 import { createListenerTlsParts, type ListenerTlsParts } from './listener-tls.ts'
 import { loadAll, type LoadEnvironment } from './load.ts'
 import { logWarnings, startReloads } from './reloads.ts'
@@ -110,6 +111,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
         service: built.certificates,
         refuse: built.refuse,
       }),
+      ...eventHandlers(built, configuration, { ownHeaders, metrics }),
       pages: built.pages?.handlers({
         ...{ stages, ownHeaders },
         certificates: certificatesOfPages(configuration, built.certificates),
@@ -141,6 +143,8 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
     upstream.stop()
     streamExpiry.close()
     built.lockStore.close()
+    built.revocations.close()
+    built.securityEvents?.close()
     void built.reviewClient.close()
     void built.accessReviewClient.close()
     for (const signIn of signIns) signIn.close()
@@ -183,6 +187,8 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
             store: built.sharedState.store,
             needsStore: configuration.state.onFailure === 'refuse',
             lockStore: built.lockStore,
+            revocations: built.revocations,
+            transmitters: built.securityEvents,
             upstream,
           }),
         },

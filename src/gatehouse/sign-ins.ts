@@ -25,6 +25,7 @@ import type { SignInField } from '../config/schema/authentication.ts'
 import { throttledLog } from '../log-throttle.ts'
 import { reportClientTrust } from './certificate-report.ts'
 import {
+  findUnknownEventIssuers,
   findUnknownIssuers,
   findUnpublished,
   findUnusablePages,
@@ -137,7 +138,11 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
     const file = reading.fileAt(['authentication', 'configFile'])
     if (file === undefined) return undefined
     const authentication = reading.configuration?.authentication
-    const { issuers = [], issuedCertificates: issued } = authentication ?? {}
+    const {
+      issuers = [],
+      issuedCertificates: issued,
+      securityEvents = { transmitters: [] },
+    } = authentication ?? {}
     const options = authentication && {
       issuers,
       certificatePrefixes: certificatePrefixes(authentication.x509),
@@ -150,6 +155,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
       ...findUnusedMethods({ methods, pages }, of, reading.source),
       ...findUnusablePages(pages, of, reading.source),
       ...findUnknownIssuers(issued, of, reading.source),
+      ...findUnknownEventIssuers(securityEvents, of, reading.source),
     ]
     let isStart = true
     return {
@@ -182,7 +188,7 @@ const oidc: SignInKind<AuthenticationConfiguration> = {
     )
     const update = (next: AuthenticationConfiguration): void => {
       signIn.update(next)
-      publishIssuers(next, (token, clientID) => signIn.verifyLogoutToken(token, clientID))
+      publishIssuers(next, (token, clientsOf) => signIn.verifyLogoutToken(token, clientsOf))
     }
     return { signIn, update }
   },

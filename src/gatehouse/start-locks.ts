@@ -1,3 +1,4 @@
+import type { Configuration } from '../config/schema.ts'
 import { countLocks } from '../locks/counts.ts'
 import { createLocks, type Locks } from '../locks/locks.ts'
 import { createMemoryLockStore } from '../locks/memory-store.ts'
@@ -30,7 +31,6 @@ export function startLocks(
   effects: LocksEffects,
 ): StartedLocks {
   const { store } = effects
-  const { administrators } = configuration.locks
   let clockOffset = 0
   const locks: Locks = createLocks({
     storeOffset: () => clockOffset,
@@ -43,7 +43,7 @@ export function startLocks(
       : createRedisLockStore(
           {
             ...configuration.locks,
-            isRequired: administrators.users.length + administrators.groups.length > 0,
+            isRequired: canLock(configuration),
           },
           { ...effects, store, locks, onClock: (offset) => (clockOffset = offset) },
         )
@@ -58,6 +58,12 @@ export function startLocks(
         ? []
         : [startReloadable(lockFile, (next) => locks.replace('file', next.locks))],
   }
+}
+
+/** Whether anybody can set locks while Gatehouse runs: administrators, or transmitters of security events. */
+function canLock({ locks: { administrators }, authentication }: Configuration): boolean {
+  const { transmitters } = authentication.securityEvents
+  return administrators.users.length + administrators.groups.length + transmitters.length > 0
 }
 
 function endLocked(locks: Locks, { live, log }: LocksEffects): void {

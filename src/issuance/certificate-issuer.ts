@@ -1,8 +1,10 @@
 /** Decides who gets a client certificate for a sign-in, and issues it. */
 import { X509Certificate, type KeyObject } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 
-import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
+import type { Authentication, SignInOrigin, UserInfo } from '../authentication/authenticator.ts'
 import { issuedIdentity, SOURCE_ANNOTATION } from '../authentication/issued/issued.ts'
+import type { IssuedToken } from '../authentication/issued/sign-in-extension.ts'
 import { ISSUER_ANNOTATION } from '../authentication/oidc/oidc.ts'
 import { quote } from '../authentication/quote.ts'
 import { describeCertificate } from '../authentication/x509/describe-certificate.ts'
@@ -93,7 +95,7 @@ export function createCertificateIssuer(
   return {
     options,
     async issue({ authentication, request, lifetime = maxLifetime }) {
-      const { user, tokenID } = authentication
+      const { user, tokenID, origin } = authentication
       const source = sourceOf(authentication, isSource)
       const unassertedGroups = unassertedGroupsOf(user)
       const signedInAt = signInTimeOf(authentication, maxSignInAge, now())
@@ -113,7 +115,10 @@ export function createCertificateIssuer(
         publicKey,
         notBefore: wholeSeconds(issuedAt - BACKDATED_MS),
         notAfter: wholeSeconds(notAfter),
-        signIn: { source, signedInAt, extra: extraOf(user), unassertedGroups, tokenID },
+        signIn: {
+          ...{ source, signedInAt, extra: extraOf(user), unassertedGroups, tokenID },
+          token: origin === undefined ? undefined : tokenOf(origin),
+        },
       }
       const der = await makeCertificate(current, content, sign)
       if (der.length > MAX_CERTIFICATE_BYTES) {
@@ -239,10 +244,19 @@ function checked(
 }
 
 function isOfSignIn(
-  { annotations, tokenID }: Authentication,
-  signIn: CertificateContent['signIn'],
+  { annotations, tokenID, origin }: Authentication,
+  { source, token, ...signIn }: CertificateContent['signIn'],
 ): boolean {
-  return annotations[SOURCE_ANNOTATION] === signIn.source && tokenID === signIn.tokenID
+  return (
+    annotations[SOURCE_ANNOTATION] === source &&
+    tokenID === signIn.tokenID &&
+    isDeepStrictEqual(origin === undefined ? undefined : tokenOf(origin), token)
+  )
+}
+
+/** What revocations of the sign-in are about. */
+function tokenOf({ subject, session, issuedAt }: SignInOrigin): IssuedToken {
+  return { subject, session, issuedAt }
 }
 
 function parsed(der: Uint8Array): X509Certificate | undefined {

@@ -1,7 +1,7 @@
 import type { Authentication, UserInfo } from '../authentication/authenticator.ts'
 import { createNetworks } from '../config/networks.ts'
 import type { ClientConnection } from '../http/exchange.ts'
-import { normalSerial, type Lock, type LockTarget } from './lock.ts'
+import { accountName, normalSerial, type Lock, type LockTarget } from './lock.ts'
 
 /** What a lock can name of a connection. */
 export type LockedConnection = Pick<ClientConnection, 'remoteAddress' | 'peerCertificate'>
@@ -45,6 +45,7 @@ export function createLockSet(locks: readonly Lock[]): LockSet {
   const groups = index('group')
   const serials = index('certificateSerial')
   const tokens = index('tokenID')
+  const accounts = index('disabledAccount')
   const networks = [...index('address').values()].map((lock) => {
     return { lock, contains: createNetworks([lock.name]) }
   })
@@ -73,7 +74,7 @@ export function createLockSet(locks: readonly Lock[]): LockSet {
       if (lock !== undefined) return { lock }
       return groups.size === 0 ? undefined : findGroup(user, now)
     },
-    findCredential({ tokenID }, { remoteAddress, peerCertificate }, now) {
+    findCredential({ tokenID, origin }, { remoteAddress, peerCertificate }, now) {
       const ofSerial =
         peerCertificate === undefined
           ? undefined
@@ -82,7 +83,15 @@ export function createLockSet(locks: readonly Lock[]): LockSet {
       const ofAddress = networks.find(
         ({ lock, contains }) => inForce(lock, now) !== undefined && contains(remoteAddress),
       )
-      const lock = inForce(ofSerial, now) ?? inForce(ofToken, now) ?? ofAddress?.lock
+      const ofAccount =
+        accounts.size === 0 || origin?.subject === undefined
+          ? undefined
+          : accounts.get(accountName(origin.issuer, origin.subject))
+      const lock =
+        inForce(ofSerial, now) ??
+        inForce(ofToken, now) ??
+        inForce(ofAccount, now) ??
+        ofAddress?.lock
       return lock === undefined ? undefined : { lock }
     },
   }

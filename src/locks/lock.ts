@@ -2,7 +2,14 @@
 import { StatusError } from '../status.ts'
 
 /** The fields that name the target of a lock, in the lock file and in the API. */
-export const LOCK_TARGETS = ['user', 'group', 'certificateSerial', 'tokenID', 'address'] as const
+export const LOCK_TARGETS = [
+  'user',
+  'group',
+  'certificateSerial',
+  'tokenID',
+  'address',
+  'disabledAccount',
+] as const
 export type LockTarget = (typeof LOCK_TARGETS)[number]
 
 export interface Lock {
@@ -29,7 +36,17 @@ export function describeLock({ target, name }: Pick<Lock, 'target' | 'name'>): s
       return `the token with the ID ${JSON.stringify(name)}`
     case 'address':
       return `the address ${name}`
+    case 'disabledAccount':
+      return `the disabled account ${JSON.stringify(name)}`
   }
+}
+
+/**
+ * The name of an account for a lock: the issuer, which has no space, and the user's `sub` there. Only security
+ * events lock accounts.
+ */
+export function accountName(issuer: string, subject: string): string {
+  return `${issuer} ${subject}`
 }
 
 /** @param doubt why the lock applies although its target is not certain */

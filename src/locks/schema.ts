@@ -92,7 +92,17 @@ export const lockRequestSchema = z
   .superRefine(checkTarget)
 
 /** What is sent to lift a lock. */
-export const unlockRequestSchema = z.strictObject(targetFields).superRefine(checkTarget)
+export const unlockRequestSchema = z
+  .strictObject({
+    ...targetFields,
+    disabledAccount: name(
+      'an account that a security event has locked; must be the name that `gatehouse locks` shows',
+    ).optional(),
+  })
+  .superRefine(checkTarget)
+
+/** Accounts are locked by security events only. */
+const SET_BY_USERS = LOCK_TARGETS.filter((target) => target !== 'disabledAccount')
 
 type Targets = Partial<Record<(typeof LOCK_TARGETS)[number], string | undefined>>
 
@@ -101,7 +111,7 @@ function checkTarget(value: Targets, context: z.RefinementCtx): void {
   context.addIssue({
     code: 'custom',
     message: 'must name one target',
-    params: { fix: `write one of ${LOCK_TARGETS.join(', ')}, and one lock per target` },
+    params: { fix: `write one of ${SET_BY_USERS.join(', ')}, and one lock per target` },
   })
 }
 

@@ -47,9 +47,10 @@ export class CuttableRequest implements LiveRequest {
     throw this.#reason
   }
 
-  /** The lock for which it was ended. */
-  get lock(): string | undefined {
-    return this.#reason?.lock
+  /** The lock or the end of a sign-in for which it was ended. */
+  get endedFor(): Pick<StatusError, 'lock' | 'revocation'> {
+    const { lock, revocation } = this.#reason ?? { lock: undefined, revocation: undefined }
+    return { lock, revocation }
   }
 
   /** From now on it ends by `end`: at once if it was ended before. */

@@ -130,7 +130,7 @@ export function createFrame(
       reason: refusal.reason,
       message: refusal.message,
       ...(refusal.cause instanceof Error ? { cause: causeOf(refusal.cause) } : {}),
-      ...(refusal.lock === undefined ? {} : { lock: refusal.lock }),
+      ...subjectOf(refusal),
       ...bytesOf(exchange),
       ...(isHeld ? { bytesSent: refusalLength(exchange, refusal) } : {}),
       ...(panic ? { panic } : {}),
@@ -193,6 +193,14 @@ export function createFrame(
     recordMalformed: (connection, code, message) => void record(connection, code, message),
     ownHeaders,
     close: () => gate.close(),
+  }
+}
+
+/** The lock or the end of a sign-in for which a request is refused. */
+function subjectOf({ lock, revocation }: StatusError): Pick<Outcome, 'lock' | 'revocation'> {
+  return {
+    ...(lock === undefined ? {} : { lock }),
+    ...(revocation === undefined ? {} : { revocation }),
   }
 }
 

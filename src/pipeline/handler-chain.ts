@@ -172,10 +172,14 @@ function refuseLockedTarget(
 function withCause(
   outcome: ForwardOutcome,
   cause: string | undefined,
-  { lock }: CuttableRequest,
+  { endedFor: { lock, revocation } }: CuttableRequest,
 ): Handled {
   if (cause === undefined) return outcome
-  return { ...outcome, cause, ...(lock === undefined ? {} : { lock }) }
+  return {
+    ...{ ...outcome, cause },
+    ...(lock === undefined ? {} : { lock }),
+    ...(revocation === undefined ? {} : { revocation }),
+  }
 }
 
 /** Moves the charge to the class that the request has with its query. */

@@ -14,6 +14,10 @@ export interface ReadinessParts {
   readonly upstream: UpstreamReadiness
   /** Locks that are set while Gatehouse runs. */
   readonly lockStore: { readonly missing: string | undefined }
+  /** Ends of sign-ins. */
+  readonly revocations: { readonly missing: string | undefined }
+  /** Who sends security events; undefined without any. */
+  readonly transmitters?: Pick<SignIn, 'readiness'> | undefined
   /** Undefined without Redis. */
   readonly store: { readonly problem: string | undefined } | undefined
   /** Whether requests are refused while the store has a problem. */
@@ -44,9 +48,14 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
     },
     { name: 'audit', run: () => auditor.healthy() },
   ]
-  // A replica that does not know who is locked would let them in.
+  // A replica that does not know who is locked, or which sessions have ended, would let them in.
   const lockChecks: readonly Check[] =
-    store === undefined ? [] : [{ name: 'locks', run: () => parts.lockStore.missing }]
+    store === undefined
+      ? []
+      : [
+          { name: 'locks', run: () => parts.lockStore.missing },
+          { name: 'revocations', run: () => parts.revocations.missing },
+        ]
   const stateChecks: readonly Check[] =
     store === undefined
       ? []
@@ -64,7 +73,15 @@ export function readinessChecks(parts: ReadinessParts): () => readonly Check[] {
     { name: 'upstream-asserts-identity', run: () => upstream.last().assertsIdentity },
   ]
   const signInChecks = createSignInChecks(signIns)
-  return () => [...fixed, ...stateChecks, ...lockChecks, ...signInChecks(), ...upstreamChecks]
+  // Users can sign in without them, and what was received before stays in effect.
+  const eventChecks = (): readonly Check[] =>
+    (parts.transmitters?.readiness() ?? []).map(({ name, problem }) => ({
+      ...{ name, run: () => undefined, note: () => problem },
+    }))
+  return () => [
+    ...[...fixed, ...stateChecks, ...lockChecks],
+    ...[...signInChecks(), ...eventChecks(), ...upstreamChecks],
+  ]
 }
 
 /**

@@ -15,6 +15,8 @@ export interface OwnResponse {
   readonly body: string
   /** For the audit record: the lock that was set or lifted. */
   readonly lock?: string | undefined
+  /** For the audit record: the sign-ins that were ended. */
+  readonly revocation?: string | undefined
 }
 
 /**
@@ -27,11 +29,15 @@ export async function respond(
   exchange: Exchange,
   record: AuditRecord,
   ownHeaders: Frame['ownHeaders'],
-  { code, headers, body, lock }: OwnResponse,
+  { code, headers, body, lock, revocation }: OwnResponse,
 ): Promise<Handled> {
   const { request, response } = exchange
   const hasBody = request.method !== 'HEAD' && code !== 304
-  const handled = { code, ...(lock === undefined ? {} : { lock }) }
+  const handled = {
+    code,
+    ...(lock === undefined ? {} : { lock }),
+    ...(revocation === undefined ? {} : { revocation }),
+  }
   if (record.holdsResponse) {
     const bytesSent = hasBody ? Buffer.byteLength(body) : 0
     record.close({ ...handled, bytesReceived: exchange.bytesReceived, bytesSent })
@@ -85,6 +91,15 @@ export function requireRead(exchange: Exchange): void {
     })
   }
   requireBodyless(exchange)
+}
+
+/** @throws StatusError 405 for another method */
+export function requirePost({ request: { method, hasBody } }: Exchange): void {
+  if (method === 'POST') return
+  throw new StatusError('MethodNotAllowed', `${method} is not allowed here: use POST`, {
+    headers: { Allow: 'POST' },
+    closeConnection: hasBody,
+  })
 }
 
 /** @throws StatusError 400 for a body or an upgrade */

@@ -9,6 +9,10 @@ export interface Routes {
   readonly whoami: Handler
   readonly locks: Handler
   readonly certificates: Handler
+  /** Undefined when no issuer may end sign-ins. Served at every host: issuers know one URL. */
+  readonly backchannelLogout?: Handler | undefined
+  /** Undefined without transmitters. Served at every host, too. */
+  readonly securityEvents?: Handler | undefined
   /** Undefined when no pages are configured. */
   readonly pages?: PageRoutes | undefined
   /** Everything else: the Kubernetes API. */
@@ -20,7 +24,14 @@ export const DISCOVERY_PATH = '/.well-known/gatehouse'
 const OWN_PREFIX = '/gatehouse'
 const WHOAMI_PATH = `${OWN_PREFIX}/api/whoami`
 const LOCKS_PATH = `${OWN_PREFIX}/api/locks`
+const BACKCHANNEL_LOGOUT_PATH = `${OWN_PREFIX}/backchannel-logout`
+const SECURITY_EVENTS_PATH = `${OWN_PREFIX}/security-events`
 const CERTIFICATES_PATH = `${OWN_PREFIX}/api/v1/certificates`
+
+/** Paths of which clients or issuers know one URL. */
+const AT_EVERY_HOST: ReadonlySet<string> = new Set([
+  ...[DISCOVERY_PATH, BACKCHANNEL_LOGOUT_PATH, SECURITY_EVENTS_PATH],
+])
 
 /** What serves a request, and its name in the metrics. */
 interface Route {
@@ -38,9 +49,10 @@ export interface RoutesEffects {
  * query has no influence. Those of Gatehouse itself have a limit of their own.
  */
 export function createRoutes(
-  { discovery, whoami, locks, certificates, pages, kubernetes }: Routes,
+  routes: Routes,
   { stages }: RoutesEffects,
 ): (request: ClientRequest) => Handler {
+  const { discovery, pages, kubernetes } = routes
   const limited = (select: (path: string, request: ClientRequest) => Route): Handler => {
     return async (exchange, record, observed) => {
       const { request } = exchange
@@ -53,11 +65,13 @@ export function createRoutes(
     }
   }
 
-  const apis: ReadonlyMap<string, Route> = new Map([
-    [DISCOVERY_PATH, { name: 'discovery', handler: discovery }],
-    [WHOAMI_PATH, { name: 'whoami', handler: whoami }],
-    [LOCKS_PATH, { name: 'locks', handler: locks }],
-    [CERTIFICATES_PATH, { name: 'certificates', handler: certificates }],
+  const apis = routesOf([
+    [DISCOVERY_PATH, 'discovery', discovery],
+    [WHOAMI_PATH, 'whoami', routes.whoami],
+    [LOCKS_PATH, 'locks', routes.locks],
+    [CERTIFICATES_PATH, 'certificates', routes.certificates],
+    [BACKCHANNEL_LOGOUT_PATH, 'backchannel-logout', routes.backchannelLogout],
+    [SECURITY_EVENTS_PATH, 'security-events', routes.securityEvents],
   ])
   const page = (handler: Handler | undefined): Route | undefined =>
     handler === undefined ? undefined : { name: 'pages', handler }
@@ -72,7 +86,7 @@ export function createRoutes(
 
   /** The host of the pages serves no other path, and no API. */
   const atOwnHost = limited((path) => {
-    if (path === DISCOVERY_PATH) return apis.get(path) ?? NOT_FOUND
+    if (AT_EVERY_HOST.has(path)) return apis.get(path) ?? NOT_FOUND
     const found = path === '/' ? pages?.start : pages?.byPath.get(path)
     return page(found ?? pages?.notHere) ?? NOT_FOUND
   })
@@ -98,6 +112,17 @@ export function createRoutes(
       !rawTarget.startsWith('/g') && !rawTarget.startsWith('/.') && rawTarget !== '/'
     return isKubernetes ? kubernetes : byPath(request)
   }
+}
+
+/** Those that are served. */
+function routesOf(
+  all: readonly (readonly [path: string, name: string, handler: Handler | undefined])[],
+): ReadonlyMap<string, Route> {
+  return new Map(
+    all.flatMap(([path, name, handler]) =>
+      handler === undefined ? [] : [[path, { name, handler }] as const],
+    ),
+  )
 }
 
 function pathOf({ rawTarget }: ClientRequest): string {

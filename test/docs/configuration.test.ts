@@ -123,6 +123,12 @@ async function startWithEveryFile(
     'proxy-ca.crt': authority.certificatePem,
     'source-ca.crt': authority.certificatePem,
     'keys.json': keys,
+    'transmitter-keys.json': keys,
+    'transmitter-ca.crt': authority.certificatePem,
+    'transmitter-proxy-ca.crt': authority.certificatePem,
+    'transmitter-proxy-credentials': 'gate:secret',
+    'push-authorization': 'Bearer secret',
+    'poll-authorization': 'Bearer secret',
     'google-keys.json': keys,
     'ldap-keys.json': keys,
     'client-secret': 'secret',
@@ -145,6 +151,8 @@ async function startWithEveryFile(
   const api = await startApiServer()
   const gatehouse = await startTestGatehouse({
     upstream: upstreamOf(api),
+    // Nobody knows what has ended: there is no Redis.
+    waitsForReadiness: false,
     configuration: {
       authentication: {
         x509: {
@@ -175,6 +183,28 @@ async function startWithEveryFile(
           ],
         },
         configFile: join(folder, 'issuers.yaml'),
+        securityEvents: {
+          transmitters: [
+            {
+              ...{ issuer: KNOWN_ISSUER, audiences: ['gatehouse'], issuers: [KNOWN_ISSUER] },
+              jwksFile: join(folder, 'transmitter-keys.json'),
+              push: { authorizationFile: join(folder, 'push-authorization') },
+            },
+            {
+              ...{ issuer: DISTANT_ISSUER, audiences: ['gatehouse'], issuers: [DISTANT_ISSUER] },
+              poll: {
+                url: `${NOWHERE}/poll`,
+                authorizationFile: join(folder, 'poll-authorization'),
+              },
+              certificateAuthorityFile: join(folder, 'transmitter-ca.crt'),
+              proxy: {
+                url: 'http://127.0.0.1:1',
+                certificateAuthorityFile: join(folder, 'transmitter-proxy-ca.crt'),
+                credentialsFile: join(folder, 'transmitter-proxy-credentials'),
+              },
+            },
+          ],
+        },
         issuers: [
           {
             url: KNOWN_ISSUER,

@@ -176,6 +176,7 @@ describe('a lock', () => {
         `${labels('certificateSerial')} 0`,
         `${labels('tokenID')} 1`,
         `${labels('address')} 0`,
+        `${labels('disabledAccount')} 0`,
       ])
   })
 

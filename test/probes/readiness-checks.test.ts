@@ -114,6 +114,7 @@ describe('a check stays one line', () => {
     store: undefined,
     needsStore: false,
     lockStore: { missing: undefined },
+    revocations: { missing: undefined },
     upstream: {
       last: () => ({
         reachable: undefined,

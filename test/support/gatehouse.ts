@@ -60,6 +60,11 @@ export interface TestGatehouseOptions {
   readonly configuration?: Readonly<Record<string, unknown>>
   /** Options of the issuer in `authentication.issuers`. */
   readonly issuerOptions?: Readonly<Record<string, unknown>>
+  /**
+   * Members of a transmitter in `authentication.securityEvents.transmitters`, which may send events about
+   * users of the issuer. Default: there is none.
+   */
+  readonly transmitter?: Readonly<Record<string, unknown>>
   /** More files beside the configuration, by name. */
   readonly files?: Readonly<Record<string, string>>
   /**
@@ -69,6 +74,8 @@ export interface TestGatehouseOptions {
   readonly issuing?: Readonly<Record<string, unknown>>
   /** Whether to wait until Gatehouse is ready; true by default. */
   readonly waitsForReadiness?: boolean
+  /** Another one, whose issuer this one has as well; it closes the issuer. Default: an issuer of its own. */
+  readonly issuedBy?: Pick<TestGatehouse, 'issuer' | 'signingKey'>
   /** Authentication methods that are not configured. */
   readonly without?: readonly ('x509' | 'oidc')[]
 }
@@ -146,13 +153,14 @@ export function upstreamOf(api: ApiServer): TestUpstream {
 export async function startTestGatehouse(options: TestGatehouseOptions): Promise<TestGatehouse> {
   const directory = await mkdtemp(join(tmpdir(), 'gatehouse-test-'))
   const file = (name: string): string => join(directory, name)
+  const { issuedBy } = options
   const [servingAuthority, clientAuthority, issuingAuthority, signingKey] = await Promise.all([
     createAuthority({ commonName: 'serving' }),
     createAuthority({ commonName: 'users' }),
     createAuthority({ commonName: 'issuing' }),
-    createSigningKey('first'),
+    issuedBy?.signingKey ?? createSigningKey('first'),
   ])
-  const issuer = await startIssuer([signingKey.publicJwk])
+  const issuer = issuedBy?.issuer ?? (await startIssuer([signingKey.publicJwk]))
   const serving = await servingAuthority.issue({
     commonName: 'gatehouse',
     ipAddresses: ['127.0.0.1'],
@@ -177,7 +185,10 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
   const { issuerOptions } = options
   const issuers = issuerOptions === undefined ? [] : [{ url: issuer.url, ...issuerOptions }]
   const base = overlay(baseConfiguration(options.without ?? []), {
-    authentication: { issuers, ...issuedCertificates(options.issuing, issuer) },
+    authentication: {
+      ...{ issuers, ...issuedCertificates(options.issuing, issuer) },
+      ...securityEvents(options.transmitter, issuer),
+    },
   })
   const configuration = overlay(base, options.configuration)
   await writeFile(file('gatehouse.yaml'), stringify(configuration))
@@ -229,7 +240,7 @@ export async function startTestGatehouse(options: TestGatehouseOptions): Promise
     },
     async close() {
       await gatehouse.close(true)
-      await issuer.close()
+      if (issuedBy === undefined) await issuer.close()
       await rm(directory, { recursive: true, force: true })
     },
   }
@@ -251,6 +262,11 @@ function issuedCertificates(members: TestGatehouseOptions['issuing'], issuer: Te
   if (members === undefined) return {}
   const files = { caFile: 'issuing-ca.crt', privateKeyFile: 'issuing-ca.key' }
   return { issuedCertificates: { ...files, issuers: [issuer.url], ...members } }
+}
+
+function securityEvents(members: TestGatehouseOptions['transmitter'], issuer: TestIssuer) {
+  if (members === undefined) return {}
+  return { securityEvents: { transmitters: [{ issuers: [issuer.url], ...members }] } }
 }
 
 function authenticationOf(issuer: TestIssuer): unknown {

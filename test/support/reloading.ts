@@ -19,7 +19,15 @@ export async function replaceAndReload(
 
 /** A watch by token that the stand-in for the API server keeps open after one event. */
 export async function openWatch(
-  { gatehouse, api }: { readonly gatehouse: TestGatehouse; readonly api: ApiServer },
+  {
+    gatehouse,
+    api,
+    claims,
+  }: {
+    readonly gatehouse: TestGatehouse
+    readonly api: ApiServer
+    readonly claims?: Readonly<Record<string, unknown>>
+  },
   path = '/api/v1/pods?watch=true',
   contentType = 'application/json',
   event: string | Buffer = '{"type":"ADDED"}\n',
@@ -32,7 +40,7 @@ export async function openWatch(
   const watch = httpsRequest(gatehouse.url + path, {
     ca: gatehouse.ca,
     agent: false,
-    headers: { authorization: `Bearer ${await gatehouse.token()}` },
+    headers: { authorization: `Bearer ${await gatehouse.token(claims)}` },
   })
   watch.end()
   const [response] = (await once(watch, 'response')) as [IncomingMessage]

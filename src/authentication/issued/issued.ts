@@ -5,7 +5,7 @@
 import type { X509Certificate } from 'node:crypto'
 
 import type { ClientConnection, PeerCertificate } from '../../http/exchange.ts'
-import type { Authentication, UserInfo } from '../authenticator.ts'
+import type { Authentication, SignInOrigin, UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
 import { AUTHENTICATED } from '../identity-guard.ts'
 import { quote } from '../quote.ts'
@@ -14,7 +14,7 @@ import type { CertificateDescription } from '../x509/describe-certificate.ts'
 import { subjectIdentity } from '../x509/subject-identity.ts'
 import { checkVerdict } from '../x509/verdict.ts'
 import { createIssuedHere } from './issued-here.ts'
-import { readSignIn } from './sign-in-extension.ts'
+import { readSignIn, type IssuedToken } from './sign-in-extension.ts'
 
 /** Authenticates by certificates of Gatehouse's own CA. */
 export interface IssuedSignInMethod extends SignIn {
@@ -126,7 +126,7 @@ export function issuedIdentity(
   der: Uint8Array,
 ): Authentication {
   const { user, annotations, ...origin } = subjectIdentity(certificate)
-  const { source, signedInAt, extra, unassertedGroups, tokenID } = readSignIn(der)
+  const { source, signedInAt, extra, unassertedGroups, tokenID, token } = readSignIn(der)
   return {
     ...origin,
     user: {
@@ -138,5 +138,15 @@ export function issuedIdentity(
     annotations: { ...annotations, [SOURCE_ANNOTATION]: source },
     signedInAt,
     ...(tokenID === undefined ? {} : { tokenID }),
+    // Without a token, the source is a directory.
+    ...(token === undefined ? {} : { origin: originOf(source, token, certificate.notBefore) }),
   }
+}
+
+function originOf(
+  issuer: string,
+  { subject, session, issuedAt }: IssuedToken,
+  credentialIssuedAt: number,
+): SignInOrigin {
+  return { issuer, subject, session, issuedAt, credentialIssuedAt }
 }

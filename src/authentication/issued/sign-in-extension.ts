@@ -27,6 +27,15 @@ export interface IssuedSignIn {
   readonly unassertedGroups: readonly string[]
   /** The `jti` of the token, for locks; absent without one. */
   readonly tokenID?: string | undefined
+  /** What the token says of the sign-in at its issuer, for revocations; absent without one. */
+  readonly token?: IssuedToken | undefined
+}
+
+/** As in `SignInOrigin`. */
+export interface IssuedToken {
+  readonly subject?: string | undefined
+  readonly session?: string | undefined
+  readonly issuedAt?: number | undefined
 }
 
 const UTF8_STRING = 0x0c
@@ -34,8 +43,10 @@ const VERSION = 1
 
 /** The text of the extension; its value is this text as a DER UTF8String. */
 export function signInText(signIn: IssuedSignIn): string {
-  const { source, signedInAt, extra, unassertedGroups, tokenID } = signIn
-  return JSON.stringify({ version: VERSION, source, signedInAt, extra, unassertedGroups, tokenID })
+  const { source, signedInAt, extra, unassertedGroups, tokenID, token } = signIn
+  return JSON.stringify({
+    ...{ version: VERSION, source, signedInAt, extra, unassertedGroups, tokenID, token },
+  })
 }
 
 /**
@@ -60,8 +71,8 @@ export function readSignIn(der: Uint8Array): IssuedSignIn {
 /** @throws Error for a text that is not one of this version */
 function parseSignIn(text: Uint8Array): IssuedSignIn {
   const fields = parseJsonObject(text)
-  const [version, source, signedInAt, extra, unassertedGroups, tokenID] = [
-    ...['version', 'source', 'signedInAt', 'extra', 'unassertedGroups', 'tokenID'],
+  const [version, source, signedInAt, extra, unassertedGroups, tokenID, token] = [
+    ...['version', 'source', 'signedInAt', 'extra', 'unassertedGroups', 'tokenID', 'token'],
   ].map((name) => ownMember(fields, name))
   if (version !== VERSION || typeof source !== 'string' || typeof signedInAt !== 'number') {
     throw new TypeError('a member is missing')
@@ -79,7 +90,21 @@ function parseSignIn(text: Uint8Array): IssuedSignIn {
     extra: Object.fromEntries(entries),
     unassertedGroups: texts(unassertedGroups),
     ...(tokenID === undefined ? {} : { tokenID }),
+    ...(token === undefined ? {} : { token: parseToken(token) }),
   }
+}
+
+function parseToken(token: unknown): IssuedToken {
+  if (!isJsonObject(token)) throw new TypeError('token is not an object')
+  const [subject, session, issuedAt] = ['subject', 'session', 'issuedAt'].map((name) =>
+    ownMember(token, name),
+  )
+  const isToken =
+    (subject === undefined || typeof subject === 'string') &&
+    (session === undefined || typeof session === 'string') &&
+    (issuedAt === undefined || typeof issuedAt === 'number')
+  if (!isToken) throw new TypeError('a member of token has another type')
+  return { subject, session, issuedAt }
 }
 
 function texts(values: unknown): readonly string[] {

@@ -25,6 +25,8 @@ export interface UnverifiedToken {
   readonly algorithm: SignatureAlgorithm
   /** Undefined when the header does not name a key. */
   readonly kid: string | undefined
+  /** The media type (`typ`) in lower case, without `application/`; undefined when the header has none. */
+  readonly type: string | undefined
   readonly issuer: string
 }
 
@@ -85,7 +87,13 @@ function readHeader(parameters: JsonObject): Omit<UnverifiedToken, 'issuer'> {
   if (kid !== undefined && typeof kid !== 'string') {
     throw unauthorized('the key ID (kid) is not a string')
   }
-  return { algorithm, kid: kid === '' ? undefined : kid }
+  return { algorithm, kid: kid === '' ? undefined : kid, type: typeOf(parameters) }
+}
+
+/** RFC 7515 section 4.1.9. What is not a string is not the type of anything. */
+function typeOf(parameters: JsonObject): string | undefined {
+  const type = ownMember(parameters, 'typ')
+  return typeof type === 'string' ? type.toLowerCase().replace(/^application\//, '') : undefined
 }
 
 function parseSegment(segment: string, what: 'header' | 'payload'): JsonObject {

@@ -70,7 +70,11 @@ export interface IssuerProxy {
   readonly credentials: string | undefined
 }
 
-type IssuerOptions = Configuration['authentication']['issuers'][number]
+/** What is needed of the options of an issuer, or of another server whose keys are had in the same way. */
+type IssuerOptions = Pick<
+  Configuration['authentication']['issuers'][number],
+  'url' | 'jwksFile' | 'certificateAuthorityFile' | 'proxy' | 'groupSource' | 'cachedKeyLifetime'
+>
 
 /** The files of one issuer's options. */
 export function accessFiles(options: IssuerOptions): readonly string[] {

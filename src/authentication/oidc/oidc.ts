@@ -4,7 +4,7 @@ import type { ProxyFor } from '../../config/egress-proxy.ts'
 import { causeOf } from '../../http/refusal.ts'
 import type { Log } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
-import type { Authentication, UserInfo } from '../authenticator.ts'
+import type { Authentication, SignInOrigin, UserInfo } from '../authenticator.ts'
 import { unauthorized } from '../bearer.ts'
 import { quote } from '../quote.ts'
 import type { SignIn } from '../sign-in.ts'
@@ -14,8 +14,8 @@ import { readClaims, readCompactJws, type UnverifiedToken } from './compact-jws.
 import { ownMember, type JsonObject } from './strict-json.ts'
 import type { LookedUpGroups } from './claim-mappings.ts'
 import { SYSTEM_TIMING, type Timing } from './jwks.ts'
-import { readLogoutToken, type LogoutToken } from './logout-token.ts'
-import { checkRegisteredClaims, issuerUrl, signInTime } from './registered-claims.ts'
+import { readLogoutToken, refuseOtherTokens, type LogoutToken } from './logout-token.ts'
+import { checkRegisteredClaims, issuerUrl, issueTime, signInTime } from './registered-claims.ts'
 import { createReservedNames, type ReservedNames } from './reserved-names.ts'
 import { boundCertificate } from './token-binding.ts'
 import { createTokenCache, tokenDigest } from './token-cache.ts'
@@ -30,11 +30,16 @@ export interface OidcSignIn extends SignIn {
    */
   update(configuration: AuthenticationConfiguration): void
   /**
-   * Verifies a logout token of a configured issuer, for a client of it. Such a token is not a credential.
+   * Verifies a logout token of a configured issuer. Such a token is not a credential.
    *
    * Rejects with StatusError 401.
+   *
+   * @param clientsOf the client IDs for which an issuer may send logout tokens; empty: it may not
    */
-  verifyLogoutToken(token: string, clientID: string): Promise<LogoutToken>
+  verifyLogoutToken(
+    token: string,
+    clientsOf: (issuer: Issuer) => readonly string[],
+  ): Promise<LogoutToken>
 }
 
 export interface OidcOptions {
@@ -102,6 +107,7 @@ export function createOidcSignIn(
     // Configuration or keys have changed in the meantime: the current ones decide.
     if (cache.generation !== generation) return verify(token, digest)
     const claims = readClaims(verified.payload)
+    refuseOtherTokens(unverified, claims)
     const expiresAt = checkValidity(claims, issuer.configuration, timing.clock())
     const lookedUp = await issuer.groups?.find(claims, issuer.configuration.claimMappings.groups)
     if (cache.generation !== generation) return verify(token, digest)
@@ -144,11 +150,16 @@ export function createOidcSignIn(
       const proof = proofs.get(annotations)
       return proof === undefined ? 'the user did not authenticate with a token' : recheck(proof)
     },
-    async verifyLogoutToken(token, clientID) {
+    async verifyLogoutToken(token, clientsOf) {
       const unverified = readCompactJws(token)
       const { configuration, keys } = issuerOf(unverified)
+      const clientIDs = clientsOf(configuration)
+      if (clientIDs.length === 0) {
+        throw unauthorized(`logout tokens of ${quote(configuration.url)} are not accepted`)
+      }
       const { payload } = await verifySignature(token, unverified, keys)
-      return readLogoutToken(payload, { issuer: configuration.url, clientID, now: timing.clock() })
+      const expected = { issuer: configuration.url, clientIDs, now: timing.clock() }
+      return readLogoutToken(unverified, payload, expected)
     },
     reserves: (user) => reserves(user),
     readiness: () =>
@@ -208,6 +219,7 @@ function judgeClaims(
     method: METHOD,
     annotations: { [ISSUER_ANNOTATION]: url },
     ...tokenIDOf(claims),
+    origin: originOf(claims, url),
     ...(boundTo === undefined ? {} : { boundTo }),
     ...(signedInAt === undefined ? {} : { signedInAt }),
   }
@@ -218,9 +230,25 @@ function judgeClaims(
   }
 }
 
+function originOf(claims: JsonObject, issuer: string): SignInOrigin {
+  const issuedAt = issueTime(claims)
+  return {
+    issuer,
+    subject: textOf(claims, 'sub'),
+    session: textOf(claims, 'sid'),
+    issuedAt,
+    credentialIssuedAt: issuedAt ?? 0,
+  }
+}
+
+function textOf(claims: JsonObject, name: string): string | undefined {
+  const value = ownMember(claims, name)
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
 function tokenIDOf(claims: JsonObject): Pick<Authentication, 'tokenID'> {
-  const jti = ownMember(claims, 'jti')
-  return typeof jti === 'string' && jti !== '' ? { tokenID: jti } : {}
+  const tokenID = textOf(claims, 'jti')
+  return tokenID === undefined ? {} : { tokenID }
 }
 
 /** What one string takes in addition to its characters, with its place in a list, in bytes. */

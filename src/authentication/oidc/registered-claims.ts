@@ -93,6 +93,12 @@ export function signInTime(claims: JsonObject): number | undefined {
   return typeof value === 'number' && value > 0 && value <= MAX_SECONDS ? value * 1_000 : undefined
 }
 
+/** When the token was issued (`iat`); undefined as in `signInTime`. */
+export function issueTime(claims: JsonObject): number | undefined {
+  const value = ownMember(claims, 'iat')
+  return typeof value === 'number' && Math.abs(value) <= MAX_SECONDS ? value * 1_000 : undefined
+}
+
 function listed(audiences: readonly string[]): string {
   const few = audiences.slice(0, MAX_SHOWN).map(quote)
   return few.length === 0 ? 'none' : few.join(', ') + (audiences.length > MAX_SHOWN ? ', …' : '')

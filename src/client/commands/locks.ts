@@ -19,6 +19,7 @@ const TARGET_OPTIONS = {
   certificateSerial: 'certificateSerial',
   tokenId: 'tokenID',
   address: 'address',
+  disabledAccount: 'disabledAccount',
 } as const satisfies Readonly<Record<string, LockTarget>>
 
 type TargetOptions = Readonly<Partial<Record<keyof typeof TARGET_OPTIONS, string>>>
@@ -100,7 +101,7 @@ function targetOf(options: TargetOptions): Target {
   if (only !== undefined && named.length === 1) return only
   throw new ClientFailure(
     'usage',
-    'use exactly one of --user, --group, --certificate-serial, --token-id and --address',
+    'use exactly one of --user, --group, --certificate-serial, --token-id, --address and, to unlock, --disabled-account',
   )
 }
 

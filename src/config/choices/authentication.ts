@@ -5,12 +5,14 @@ import { GROUP_SOURCE_FIELDS } from '../schema/group-source.ts'
 import { addRepeated, has, type AddProblem } from './add-problem.ts'
 import { checkServers } from './directory-servers.ts'
 import { checkIssuedCertificates } from './issued-certificates.ts'
+import { checkSecurityEvents } from './security-events.ts'
 
 /** Checks that there is an authentication method, and that the options of issuers fit each other. */
 export function checkAuthentication(raw: object, add: AddProblem): void {
   const authentication = valueAt(raw, ['authentication'])
   if (typeof authentication !== 'object' || authentication === null) return
   checkIssuers(raw, authentication, add)
+  checkSecurityEvents(raw, add)
   checkIssuedCertificates(raw, add)
   if (SIGN_IN_FIELDS.some((field) => has(authentication, field))) return
   const message = 'no authentication method is configured'

@@ -7,6 +7,7 @@ import { clientCertificates } from './client-certificates.ts'
 import { fieldNames } from './field-names.ts'
 import { issuedCertificates } from './issued-certificates.ts'
 import { issuerOptions, ISSUERS } from './issuer-options.ts'
+import { securityEvents } from './security-events.ts'
 import { serviceAccounts } from './service-accounts.ts'
 
 /** Each field enables an authentication method (gatehouse/sign-ins.ts). */
@@ -19,6 +20,10 @@ const signInMethods = {
   issuedCertificates: issuedCertificates.optional(),
   serviceAccounts: serviceAccounts.optional(),
 }
+
+/** As long as the longest certificate that Gatehouse issues. */
+const MIN_REVOCATION_MS = 24 * 3_600_000
+const MAX_REVOCATION_MS = 31 * MIN_REVOCATION_MS
 
 export const authentication = z
   .strictObject({
@@ -46,6 +51,20 @@ export const authentication = z
         'Tokens that the issuer has bound to a client certificate (RFC 8705, `cnf.x5t#S256`). They are only ' +
           'accepted together with this certificate.',
       )
+      .prefault({}),
+    securityEvents: securityEvents.prefault({}),
+    revocations: z
+      .strictObject({
+        lifetime: duration(
+          'how long the end of a sign-in is remembered. Tokens of the issuers that can end sign-ins are ' +
+            'refused when they are older',
+        )
+          .refine((lifetime) => lifetime >= MIN_REVOCATION_MS && lifetime <= MAX_REVOCATION_MS, {
+            error: 'is not between 24h and 744h',
+          })
+          .default(MIN_REVOCATION_MS),
+      })
+      .describe('Sign-ins that their issuer has ended, by a logout token or a security event.')
       .prefault({}),
     systemIdentities: z
       .strictObject({

@@ -2,7 +2,8 @@
 import { z } from 'zod'
 
 import { duration } from '../duration.ts'
-import { choice, flag, groupPattern, inputFile, proxyUrl } from '../fields.ts'
+import { choice, flag, groupPattern, inputFile } from '../fields.ts'
+import { egressProxy } from './egress-proxy.ts'
 import { groupSource } from './group-source.ts'
 
 export const ISSUERS = { reload: 'authentication configuration' }
@@ -35,6 +36,11 @@ export const issuerOptions = z.strictObject({
       examples: [['oidc:platform', 'oidc:team-*']],
     }),
   groupSource: groupSource.optional(),
+  backchannelLogout: flag(
+    'whether the issuer can end sign-ins at the Kubernetes API by logout tokens (OpenID Connect ' +
+      'Back-Channel Logout), which it sends to `/gatehouse/backchannel-logout`. Its tokens must say when ' +
+      'they were issued (iat)',
+  ).default(false),
   jwksFile: inputFile(
     "the issuer's public keys, a JSON Web Key Set (RFC 7517), for an issuer that cannot be reached. " +
       'Nothing is fetched then, and its keys change only with the file',
@@ -45,24 +51,7 @@ export const issuerOptions = z.strictObject({
       '`certificateAuthority` in configFile',
     ISSUERS,
   ).optional(),
-  proxy: z
-    .strictObject({
-      url: proxyUrl,
-      certificateAuthorityFile: inputFile(
-        'CA certificates that verify a proxy with an https URL, a PEM bundle. If unset, the CAs that ' +
-          'Node trusts',
-        ISSUERS,
-      ).optional(),
-      credentialsFile: inputFile(
-        'USER:PASSWORD for the proxy, on one line (Basic authentication, RFC 7617)',
-        ISSUERS,
-      ).optional(),
-    })
-    .describe(
-      'The proxy (HTTP CONNECT) through which the issuer is reached, in place of the one in HTTPS_PROXY. ' +
-        'NO_PROXY has no effect on it. TLS is end to end: the proxy sees only the name of the issuer.',
-    )
-    .optional(),
+  proxy: egressProxy('the issuer', ISSUERS).optional(),
   cachedKeyLifetime: duration(
     'how long keys that were fetched stay in use while the issuer cannot be reached. Then its tokens ' +
       'are refused, since a key may have been withdrawn. At least 1m',

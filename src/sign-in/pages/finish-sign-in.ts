@@ -1,6 +1,7 @@
 import type { Authentication } from '../../authentication/authenticator.ts'
 import type { ClientConnection } from '../../http/exchange.ts'
 import { refuseLocked } from '../../locks/locks.ts'
+import { keysOf } from '../../revocations/revocations.ts'
 import { StatusError } from '../../status.ts'
 import { clearCookie, SESSION_COOKIE, setCookie, SIGN_IN_COOKIE } from './cookies.ts'
 import { issueCertificate, type IssueOptions } from './issue-certificate.ts'
@@ -8,7 +9,7 @@ import { redirect, type PageHandler } from './page.ts'
 import { PAGES_PATH } from './paths.ts'
 import type { SignedIn } from './relying-party.ts'
 import type { PagesOptions } from './secrets.ts'
-import { createSession, keysOf } from './session.ts'
+import { createSession } from './session.ts'
 import type { PagesState } from './state.ts'
 
 export interface FinishSignInOptions extends IssueOptions {

@@ -8,15 +8,14 @@ import { StatusError } from '../../status.ts'
 import type { OidcMethod } from '../discovery-document.ts'
 import { apiURLOf, createKubeconfigDownload, createStartPage, clusterOf } from './account.ts'
 import { icon, styleSheet } from './assets.ts'
-import { createBackchannelLogout } from './backchannel-logout.ts'
 import { createCertificateOrder, createCertificatePage } from './certificate-page.ts'
 import { createBeginSignIn } from './begin-sign-in.ts'
+import type { EndedSessionsOptions } from './ended-sessions.ts'
 import { createFinishSignIn } from './finish-sign-in.ts'
 import type { IssueOptions } from './issue-certificate.ts'
 import { issuerRefusal } from './issuer-refusal.ts'
 import { htmlPage, pageHandler, redirect, type PageHandler } from './page.ts'
 import {
-  BACKCHANNEL_LOGOUT_PATH,
   CALLBACK_PATH,
   CERTIFICATE_PATH,
   ICON_PATH,
@@ -43,6 +42,8 @@ export interface PagesEffects {
   readonly proxyFor: ProxyFor
   /** How users of the command line sign in: what the discovery document names. */
   readonly methods: () => readonly OidcMethod[]
+  /** Sessions that have ended, and where that is kept. */
+  readonly ended: EndedSessionsOptions
 }
 
 export interface PagesHandlerOptions {
@@ -85,9 +86,9 @@ export interface PageRoutes {
 /** Creates the pages for browsers. */
 export function createPages(
   { pages, displayName, clusterName }: PagesConfiguration,
-  { log, proxyFor, methods }: PagesEffects,
+  { log, proxyFor, methods, ended }: PagesEffects,
 ): Pages {
-  const state = createPagesState(pages, { proxyFor })
+  const state = createPagesState(pages, { proxyFor, ended })
   const throttled = throttledLog(log)
 
   function refusalOf(error: unknown): StatusError {
@@ -101,7 +102,7 @@ export function createPages(
 
   return {
     updateSecrets: (next) => state.updateSecrets(next),
-    updateAuthentication: (next, verify) => state.updateAuthentication(next, verify),
+    updateAuthentication: (next) => state.updateAuthentication(next),
     updateServingCA: (pem) => state.updateServingCA(pem),
     close: () => state.close(),
     handlers({ ownHeaders, stages, certificates }) {
@@ -140,9 +141,8 @@ export function createPages(
             CERTIFICATE_PATH,
             getOrPost(createCertificatePage(certificate), createCertificateOrder(certificate)),
           ],
-          [SIGN_OUT_PATH, post(createSignOut({ pages, displayName, state }))],
+          [SIGN_OUT_PATH, post(createSignOut({ pages, displayName, state }, { log }))],
           [SIGNED_OUT_PATH, get(() => signedOut)],
-          [BACKCHANNEL_LOGOUT_PATH, post(createBackchannelLogout({ state }))],
           [KUBECONFIG_PATH, get(createKubeconfigDownload(account))],
           [STYLE_PATH, get(styleSheet)],
           [ICON_PATH, get(icon)],

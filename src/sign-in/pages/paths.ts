@@ -4,7 +4,6 @@ export const SIGN_IN_PATH = `${PAGES_PATH}sign-in`
 export const CALLBACK_PATH = `${PAGES_PATH}callback`
 export const SIGN_OUT_PATH = `${PAGES_PATH}sign-out`
 export const SIGNED_OUT_PATH = `${PAGES_PATH}signed-out`
-export const BACKCHANNEL_LOGOUT_PATH = `${PAGES_PATH}backchannel-logout`
 export const CERTIFICATE_PATH = `${PAGES_PATH}certificate`
 export const KUBECONFIG_PATH = `${PAGES_PATH}kubeconfig`
 export const STYLE_PATH = `${PAGES_PATH}style.css`

@@ -1,8 +1,9 @@
-import { hash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 
 import { z } from 'zod'
 
 import type { Authentication } from '../../authentication/authenticator.ts'
+import { keysOf } from '../../revocations/revocations.ts'
 
 /**
  * What a session cookie holds, and nothing else is kept of a sign-in. Names are short, since a cookie
@@ -11,10 +12,11 @@ import type { Authentication } from '../../authentication/authenticator.ts'
 const sessionSchema = z.strictObject({
   /** Of this session alone. */
   id: z.string(),
-  /** Digests of what a back-channel logout names: the user at the issuer, and the issuer's session. */
+  /** As revocations name them: the user at the issuer, and the issuer's session. */
   subject: z.string(),
   issuerSession: z.string().optional(),
-  /** Milliseconds since the epoch. */
+  /** When the ID token was issued, by the issuer's clock; as all times, in milliseconds since the epoch. */
+  issuedAt: z.number(),
   signedInAt: z.number(),
   expiresAt: z.number(),
   /** As the API server would see the user; long texts are shortened, and groups beyond the room left out. */
@@ -47,15 +49,18 @@ const MAX_NAME_LENGTH = 160
 
 /** @param now and lifetime in milliseconds */
 export function createSession(
-  { user }: Authentication,
+  { user, origin }: Authentication,
   issued: IssuerSession & { readonly idToken: string },
   { now, lifetime }: { readonly now: number; readonly lifetime: number },
 ): Session {
   const { username, uid, groups, unassertedGroups } = user
   const { idToken } = issued
+  const { subject, session: issuerSession } = keysOf(issued)
   const session = {
     id: randomBytes(16).toString('base64url'),
-    ...keysOf(issued),
+    subject,
+    ...(issuerSession === undefined ? {} : { issuerSession }),
+    issuedAt: origin?.issuedAt ?? 0,
     signedInAt: now,
     expiresAt: now + lifetime,
     username: shortened(username),
@@ -73,22 +78,6 @@ export function createSession(
 export function readSession(value: unknown, now: number): Session | undefined {
   const { data } = sessionSchema.safeParse(value)
   return data !== undefined && now < data.expiresAt ? data : undefined
-}
-
-/** Digests of what the issuer calls the user and its session: as short for every issuer. */
-export function keysOf({
-  issuer,
-  subject,
-  session,
-}: IssuerSession): Pick<Session, 'subject'> & Partial<Pick<Session, 'issuerSession'>> {
-  return {
-    subject: digest('subject', issuer, subject),
-    ...(session === undefined ? {} : { issuerSession: digest('session', issuer, session) }),
-  }
-}
-
-function digest(...parts: readonly string[]): string {
-  return hash('sha256', JSON.stringify(parts), 'base64url').slice(0, 22)
 }
 
 function thoseThatFit(groups: readonly string[], room: number): string[] {

@@ -4,19 +4,20 @@ import type {
   AuthenticationConfiguration,
   Issuer,
 } from '../../authentication/oidc/authentication-config.ts'
-import type { OidcSignIn } from '../../authentication/oidc/oidc.ts'
 import type { ProxyFor } from '../../config/egress-proxy.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import type { Locks } from '../../locks/locks.ts'
 import { StatusError } from '../../status.ts'
 import { readCookie, SESSION_COOKIE, SIGN_IN_COOKIE } from './cookies.ts'
-import { createEndedSessions, type EndedSessions } from './ended-sessions.ts'
+import {
+  createEndedSessions,
+  type EndedSessions,
+  type EndedSessionsOptions,
+} from './ended-sessions.ts'
 import type { PendingSignIn, RelyingParty } from './relying-party.ts'
 import { createSealedCookies, type SealedCookies } from './sealed-cookies.ts'
 import type { PagesOptions, PagesSecrets } from './secrets.ts'
 import { readSession, type Session } from './session.ts'
-
-export type VerifyLogoutToken = OidcSignIn['verifyLogoutToken']
 
 /** Stages of the Kubernetes API by which the pages judge users; members are read anew for every request. */
 export interface PagesStages {
@@ -34,34 +35,32 @@ export interface PagesState {
   /** What this browser has begun and not finished. */
   pending(exchange: Exchange): Promise<PendingSignIn | undefined>
   sealPending(pending: PendingSignIn): Promise<string>
-  verifyLogoutToken(token: string): ReturnType<VerifyLogoutToken>
   /** PEM; undefined for a public CA. */
   servingCA(): string | undefined
   updateSecrets(next: PagesSecrets): void
-  updateAuthentication(next: AuthenticationConfiguration, verify: VerifyLogoutToken): void
+  updateAuthentication(next: AuthenticationConfiguration): void
   updateServingCA(pem: string): void
   close(): void
 }
 
 export interface PagesStateEffects {
   readonly proxyFor: ProxyFor
+  /** Sessions that have ended, and where that is kept. */
+  readonly ended: EndedSessionsOptions
 }
 
 /** How long a user may take to sign in, in milliseconds. */
 export const SIGN_IN_LIFETIME_MS = 600_000
-/** About 10 MB. */
-const MAX_ENDED_SESSIONS = 100_000
 
 /** Creates the state; until the secrets and the issuer are known, nobody can sign in. */
 export function createPagesState(
   options: PagesOptions,
-  { proxyFor }: PagesStateEffects,
+  { proxyFor, ended: endedSessions }: PagesStateEffects,
 ): PagesState {
   const now = (): number => Date.now()
   let secrets: PagesSecrets | undefined
   let cookies: SealedCookies = createSealedCookies([], [])
   let issuer: Issuer | undefined
-  let verifyLogoutToken: VerifyLogoutToken | undefined
   let servingCA: string | undefined
   let relyingParty: Promise<RelyingParty> | undefined
 
@@ -82,10 +81,7 @@ export function createPagesState(
     )
   }
 
-  const ended = createEndedSessions(
-    { lifetime: options.sessionLifetime, maxEntries: MAX_ENDED_SESSIONS },
-    { now },
-  )
+  const ended = createEndedSessions(endedSessions)
 
   return {
     ended,
@@ -111,10 +107,6 @@ export function createPagesState(
       const value: SealedPending = { pending, expiresAt: now() + SIGN_IN_LIFETIME_MS }
       return cookies.seal('sign-in', value)
     },
-    async verifyLogoutToken(token) {
-      if (verifyLogoutToken === undefined) throw notConfigured()
-      return verifyLogoutToken(token, options.clientID)
-    },
     servingCA: () => servingCA,
     updateSecrets(next) {
       secrets = next
@@ -125,9 +117,8 @@ export function createPagesState(
       ])
       forgetRelyingParty()
     },
-    updateAuthentication({ issuers }, verify) {
+    updateAuthentication({ issuers }) {
       issuer = issuers.find(({ url }) => url === options.issuer)
-      verifyLogoutToken = verify
       forgetRelyingParty()
     },
     updateServingCA(pem) {

@@ -19,6 +19,7 @@ const DEFAULTS = {
   url: URL,
   missingGroups: 'unknown',
   sharesNames: false,
+  backchannelLogout: false,
   cachedKeyLifetime: 60_000,
 } as const
 

@@ -144,7 +144,13 @@ describe('a user', () => {
     const { url } = issuer
     const options: IssuerOptions = {
       issuers: [
-        { url, missingGroups: 'refuse', sharesNames: false, cachedKeyLifetime: 86_400_000 },
+        {
+          url,
+          missingGroups: 'refuse',
+          sharesNames: false,
+          backchannelLogout: false,
+          cachedKeyLifetime: 86_400_000,
+        },
       ],
       certificatePrefixes: { username: [], groups: [] },
     }

@@ -90,6 +90,11 @@ test.for([
     method: 'oidc',
     annotations: { 'authentication.gatehouse/issuer': provider.issuer },
     expiresAt: expect.any(Number) as number,
+    origin: {
+      ...{ issuer: provider.issuer, subject: 'u-1', session: undefined },
+      issuedAt: expect.any(Number) as number,
+      credentialIssuedAt: expect.any(Number) as number,
+    },
   })
   expect(authenticator.authenticate(token)).not.toBeInstanceOf(Promise)
   expect(authenticator.readiness()).toEqual([

@@ -68,6 +68,11 @@ describe('a valid token', () => {
       annotations: { 'authentication.gatehouse/issuer': issuer.url },
       expiresAt: expect.any(Number) as number,
       tokenID: 'j-1',
+      origin: {
+        ...{ issuer: issuer.url, subject: 'ada', session: undefined },
+        issuedAt: expect.any(Number) as number,
+        credentialIssuedAt: expect.any(Number) as number,
+      },
     })
   })
 

@@ -1,6 +1,6 @@
-import type { Exchange } from '../../http/exchange.ts'
-import { StatusError } from '../../status.ts'
-import { readBody } from '../read-body.ts'
+import type { Exchange } from '../http/exchange.ts'
+import { StatusError } from '../status.ts'
+import { readBody } from './read-body.ts'
 
 const FORM = 'application/x-www-form-urlencoded'
 
