@@ -26,7 +26,7 @@ const MAX_REASON = 500
 const OLDEST_JAVA = 17
 
 /** Options of `kc.sh build`. They are part of the name in the cache. */
-const BUILD_OPTIONS = ['--db=dev-file', '--cache=local']
+const BUILD_OPTIONS = ['--db=dev-file', '--cache=local', '--features=ssf']
 
 /** The administrator of the prepared database, in its realm `master`. */
 export const KEYCLOAK_ADMINISTRATOR = 'gatehouse'

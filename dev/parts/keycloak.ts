@@ -47,6 +47,8 @@ export interface KeycloakOptions {
   trusted?: readonly string[]
   /** Whether it asks its clients for certificates; those of `trusted` may sign them. It is built for it. */
   requestsCertificates?: boolean
+  /** More options of `kc.sh start`. */
+  options?: readonly string[]
 }
 
 /**
@@ -55,7 +57,7 @@ export interface KeycloakOptions {
  */
 export async function startKeycloak(
   realm: Readonly<Record<string, unknown>>,
-  { trusted = [], requestsCertificates = false }: KeycloakOptions = {},
+  { trusted = [], requestsCertificates = false, options = [] }: KeycloakOptions = {},
 ): Promise<Keycloak> {
   const distribution = await obtainKeycloak()
   const directory = await mkdtemp(join(tmpdir(), 'gatehouse-keycloak-'))
@@ -74,6 +76,7 @@ export async function startKeycloak(
         : ['--optimized']),
       ...[`--http-host=${LOOPBACK}`, `--https-port=${port}`],
       ...[`--https-certificate-file=${certFile}`, `--https-certificate-key-file=${keyFile}`],
+      ...options,
       ...(trusted.length === 0 ? [] : [`--truststore-paths=${trusted.join(',')}`]),
     ]
     await group.start('keycloak', kc, args, JAVA_ENVIRONMENT)
