@@ -62,6 +62,16 @@ test('a file without its content counts as held while it is new', async () => {
   await expect(takeLock({ name, timeout: 100 })).rejects.toThrow('still running')
 })
 
+test.runIf(process.platform === 'linux')(
+  'where no file can be created, the failure names it, and has the exit code of files',
+  async () => {
+    await expect(takeLock({ name: '/proc/session.json', timeout: 100 })).rejects.toMatchObject({
+      message: expect.stringMatching(/^cannot write \/proc\/session\.json\.lock\.1: /) as string,
+      exitCode: 7,
+    })
+  },
+)
+
 test('only the last file stays', async () => {
   for (let i = 0; i < 3; i++) (await takeLock({ name, timeout: 1_000 })).release()
   expect(await readdir(folder)).toEqual(['session.json.lock.3'])

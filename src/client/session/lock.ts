@@ -18,6 +18,7 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { ClientFailure } from '../failure.ts'
+import { cannotWrite } from './write-file.ts'
 
 const POLL_MS = 50
 const HEARTBEAT_MS = 2_000
@@ -50,7 +51,8 @@ export interface LockOptions {
 /**
  * Takes the lock.
  *
- * @throws ClientFailure when the holder did not release it in time, or failed while this process waited
+ * @throws ClientFailure when the holder did not release it in time, or failed while this process waited, and
+ * when no lock can be written
  */
 export async function takeLock({
   name,
@@ -141,7 +143,12 @@ function take(name: string, number: number): boolean {
   return false
 }
 
-/** Creates a file that does not exist; false when it does. */
+/**
+ * Creates a file.
+ *
+ * @returns false when it exists
+ * @throws ClientFailure when it cannot be created: a full disk, a cache that is read-only
+ */
 function createWithContent(file: string, content: string): boolean {
   const draft = join(dirname(file), `.${basename(file)}.${process.pid}`)
   try {
@@ -151,7 +158,7 @@ function createWithContent(file: string, content: string): boolean {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST') return false
-    if (code === 'ENOSPC' || code === 'EROFS' || code === 'EACCES') throw error
+    if (code === 'ENOSPC' || code === 'EROFS' || code === 'EACCES') throw cannotWrite(file, error)
     return createExclusively(file, content)
   } finally {
     rmSync(draft, { force: true })
@@ -165,7 +172,7 @@ function createExclusively(file: string, content: string): boolean {
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw error
+    throw cannotWrite(file, error)
   }
 }
 
