@@ -99,7 +99,9 @@ function parseDiscovery(origin: string, { status, body }: HttpResponse): Discove
 }
 
 function refusedBy(origin: string, status: number, { kind, message }: Fields): ClientFailure {
-  if (kind === 'Status' && typeof message === 'string') {
+  // A Gatehouse publishes the document to everybody; an API server refuses those without a credential.
+  const isPublic = status !== 401 && status !== 403
+  if (isPublic && kind === 'Status' && typeof message === 'string') {
     return new ClientFailure('unavailable', `${origin}: ${printable(message)}`)
   }
   return new ClientFailure(

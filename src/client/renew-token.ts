@@ -11,6 +11,7 @@ import { sessionDirectory } from './session/directory.ts'
 import { createKnownServers } from './session/known-servers.ts'
 import type { Session, SessionId } from './session/session.ts'
 import { CACHES, createSessionStore, type Cache } from './session/store.ts'
+import { cannotRead } from './session/write-file.ts'
 import { createTerminal } from './terminal.ts'
 
 /**
@@ -74,8 +75,7 @@ export function readCA(file: string): string {
   try {
     text = readFileSync(file, 'utf8')
   } catch (error) {
-    const { message } = error as Error
-    throw new ClientFailure('file', `cannot read the CA: ${message}`, { cause: error })
+    throw cannotRead(file, error)
   }
   const certificates = certificatesIn(text)
   if (certificates.length === 0) {

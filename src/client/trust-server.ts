@@ -99,8 +99,9 @@ async function chosenCAs(
       fingerprints.some((fingerprint) => isSameFingerprint(fingerprint, fingerprintOf(pem))),
     )
     if (chosen.length > 0) return chosen
-    const message = `the CA of ${origin} does not have the fingerprint of --ca-fingerprint:\n${list}`
-    throw new ClientFailure('untrusted', message)
+    const message = `the CA of ${origin} does not have the fingerprint of --ca-fingerprint:\n\n${list}\n`
+    const hint = 'check the URL, and ask your Gatehouse administrator for the fingerprint'
+    throw new ClientFailure('untrusted', `${message}\n${hint}`)
   }
   const what = `${origin} has a CA that this machine does not know:\n\n${list}\n`
   if (!terminal.isInteractive) {

@@ -145,6 +145,13 @@ test('names from a server are printed without control characters', async () => {
   expect(read.clusterName).toBeUndefined()
 })
 
+test.each([401, 403])('an API server that refuses with %i is not a Gatehouse', async (status) => {
+  const body = JSON.stringify({ kind: 'Status', message: 'Unauthorized' })
+  await expect(fetchDiscovery(ORIGIN, serving(body, status))).rejects.toThrow(
+    `${ORIGIN} is not a Gatehouse, or cannot be reached (HTTP ${status}): check the URL`,
+  )
+})
+
 test('a refusal of the server is shown', async () => {
   const body = JSON.stringify({ kind: 'Status', message: 'ask your administrator' })
   await expect(fetchDiscovery(ORIGIN, serving(body, 404))).rejects.toThrow('ask your administrator')

@@ -114,10 +114,30 @@ describe('gatehouse login', () => {
 
   test('a CA with another fingerprint is refused', async () => {
     const user = await world.user()
-    const wrong = ['--ca-fingerprint', 'sha256:00']
+    const wrong = ['--ca-fingerprint', `sha256:${'00'.repeat(32)}`]
     const { code, stderr } = await user.run(['login', world.gatehouse.url, ...wrong])
     expect([code, await user.windows()]).toEqual([6, []])
     expect(stderr).toContain('does not have the fingerprint')
+  })
+
+  test.for([
+    [
+      ['--ca-fingerprint', 'sha256:00'],
+      2,
+      '--ca-fingerprint sha256:00: it must be a SHA-256 fingerprint',
+    ],
+    [['--ca-file', '/nonexistent.crt'], 7, 'cannot read /nonexistent.crt: it does not exist'],
+    [['--password-stdin'], 2, 'the default sign-in method does not take a password'],
+  ] as const)('%j fails before a window opens', async ([args, expected, message]) => {
+    const user = await world.user()
+    const trust = args[0] === '--password-stdin' ? ['--ca-fingerprint', fingerprint()] : []
+    const { code, stdout, stderr } = await user.run([
+      ...['login', world.gatehouse.url],
+      ...[...trust, ...args],
+    ])
+    expect([code, stdout, await user.windows()]).toEqual([expected, '', []])
+    expect(stderr).toContain(message)
+    expect(stderr.trim().split('\n')).toHaveLength(1)
   })
 
   test('a CA from a file must be the one of the server, and only certificates of it are kept', async () => {

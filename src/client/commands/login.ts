@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 
 import { certificateFiles } from '../exec/arguments.ts'
 import { EXIT } from '../exit-codes.ts'
-import { ClientFailure } from '../failure.ts'
+import { ClientFailure, printable } from '../failure.ts'
 import type { ClientHost } from '../host.ts'
 import { readKubeconfig } from '../kubeconfig/document.ts'
 import { missingPluginEntry } from '../kubeconfig/kuberc.ts'
@@ -11,6 +11,7 @@ import { defaultPath, kubeconfigPaths } from '../kubeconfig/paths.ts'
 import { pluginCommand, pluginStanza } from '../kubeconfig/stanza.ts'
 import { requireWritable, updateKubeconfigs } from '../kubeconfig/update.ts'
 import { bindingOf, chooseMethod, maxAgeOf } from '../method.ts'
+import { isFingerprint } from '../net/certificates.ts'
 import { obtainSession } from '../obtain-session.ts'
 import { readCA } from '../renew-token.ts'
 import { originOf } from '../server.ts'
@@ -62,6 +63,7 @@ export async function login(url: string, options: LoginOptions, host: ClientHost
   const certificate = isPassword || options.certificate === true
   const files = filesOf(options)
   if (!isPassword) {
+    if (options.passwordStdin === true) throw takesNoPassword(id.method)
     if (certificate) maxAgeOf(server, method)
     bindingOf(server, method, { certificate, certificateFiles: files })
   }
@@ -105,6 +107,12 @@ export async function login(url: string, options: LoginOptions, host: ClientHost
   host.writeOut(`\nNow run: kubectl${context} get pods\n`)
 }
 
+function takesNoPassword(method: string): ClientFailure {
+  const which = method === '' ? 'the default sign-in method' : `the sign-in method ${method}`
+  const hint = 'leave out --password-stdin, or name another one with --method'
+  return new ClientFailure('usage', `${which} does not take a password: ${hint}`)
+}
+
 /** The first line of standard input: a password that another program has. */
 async function readStdin(host: ClientHost): Promise<string> {
   let text = ''
@@ -127,9 +135,17 @@ export async function findServer(
   terminal: Terminal,
 ): Promise<TrustedServer> {
   const origin = originOf(url, 'the URL')
+  requireFingerprints(caFingerprint)
   const documents = kubeconfigPaths(host, kubeconfig).map((path) => readKubeconfig(path))
   const known = caFile === undefined ? knownCA(documents, origin) : readCA(caFile)
   return trustServer({ origin, knownCA: known, fingerprints: caFingerprint }, terminal)
+}
+
+function requireFingerprints(texts: readonly string[]): void {
+  const wrong = texts.find((text) => !isFingerprint(text))
+  if (wrong === undefined) return
+  const hint = 'it must be a SHA-256 fingerprint: 64 hexadecimal digits, colons or not'
+  throw new ClientFailure('usage', `--ca-fingerprint ${printable(wrong)}: ${hint}`)
 }
 
 /** The session of a server that the options are about. */

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Document, isMap, isSeq, LineCounter, parseDocument, YAMLMap, YAMLSeq } from 'yaml'
 
 import { ClientFailure } from '../failure.ts'
+import { cannotRead } from '../session/write-file.ts'
 
 export type EntryKind = 'clusters' | 'contexts' | 'users'
 
@@ -153,8 +154,7 @@ function readText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return undefined
-    throw new ClientFailure('file', `cannot read the kubeconfig: ${message}`, { cause: error })
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw cannotRead(path, error)
   }
 }

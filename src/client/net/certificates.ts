@@ -35,6 +35,11 @@ export function isSameFingerprint(a: string, b: string): boolean {
   return plain(a) === plain(b)
 }
 
+/** Whether a text can be a SHA-256 fingerprint. */
+export function isFingerprint(text: string): boolean {
+  return /^[0-9a-f]{64}$/.test(plain(text))
+}
+
 function plain(fingerprint: string): string {
   return fingerprint
     .replace(/^sha-?256[:=]/i, '')

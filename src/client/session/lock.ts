@@ -51,14 +51,19 @@ export interface LockOptions {
 /**
  * Takes the lock.
  *
- * @throws ClientFailure when the holder did not release it in time, or failed while this process waited, and
- * when no lock can be written
+ * @throws ClientFailure when the holder did not release it in time, or failed while this process waited,
+ * or when the lock cannot be written
  */
-export async function takeLock({
-  name,
-  timeout,
-  ignoresFailure = false,
-}: LockOptions): Promise<Lock> {
+export async function takeLock(options: LockOptions): Promise<Lock> {
+  try {
+    return await waitForLock(options)
+  } catch (error) {
+    const isOfFiles = (error as NodeJS.ErrnoException).syscall !== undefined
+    throw isOfFiles ? cannotWrite(dirname(options.name), error) : error
+  }
+}
+
+async function waitForLock({ name, timeout, ignoresFailure = false }: LockOptions): Promise<Lock> {
   const deadline = Date.now() + timeout
   let waitedFor = 0
   for (;;) {
@@ -143,12 +148,7 @@ function take(name: string, number: number): boolean {
   return false
 }
 
-/**
- * Creates a file.
- *
- * @returns false when it exists
- * @throws ClientFailure when it cannot be created: a full disk, a cache that is read-only
- */
+/** Creates a file that does not exist; false when it does. */
 function createWithContent(file: string, content: string): boolean {
   const draft = join(dirname(file), `.${basename(file)}.${process.pid}`)
   try {
@@ -158,7 +158,7 @@ function createWithContent(file: string, content: string): boolean {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST') return false
-    if (code === 'ENOSPC' || code === 'EROFS' || code === 'EACCES') throw cannotWrite(file, error)
+    if (code === 'ENOSPC' || code === 'EROFS' || code === 'EACCES') throw error
     return createExclusively(file, content)
   } finally {
     rmSync(draft, { force: true })
@@ -172,7 +172,7 @@ function createExclusively(file: string, content: string): boolean {
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw cannotWrite(file, error)
+    throw error
   }
 }
 

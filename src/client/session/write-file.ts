@@ -35,6 +35,8 @@ function writeAll(descriptor: number, bytes: Buffer): void {
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EDQUOT: 'the quota of the disk is used up',
+  EISDIR: 'it is a directory',
+  ENOENT: 'it does not exist',
   ENOSPC: 'the disk is full',
   ENOTDIR: 'a part of the path is not a directory',
   EPERM: 'permission denied',
@@ -43,7 +45,19 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** The failure for a file that cannot be written. */
 export function cannotWrite(file: string, error: unknown): ClientFailure {
-  const { code = '', message } = error as NodeJS.ErrnoException
-  const reason = REASONS[code] ?? message
+  const { code } = error as NodeJS.ErrnoException
+  // Node reports a directory that cannot be created on a read-only file system in this way.
+  const isMissing = code === 'ENOENT'
+  const reason = isMissing ? 'its directory cannot be created' : reasonOf(error)
   return new ClientFailure('file', `cannot write ${file}: ${reason}`, { cause: error })
+}
+
+/** The failure for a file of the user that cannot be read. */
+export function cannotRead(file: string, error: unknown): ClientFailure {
+  return new ClientFailure('file', `cannot read ${file}: ${reasonOf(error)}`, { cause: error })
+}
+
+function reasonOf(error: unknown): string {
+  const { code = '', message } = error as NodeJS.ErrnoException
+  return REASONS[code] ?? message
 }
