@@ -88,7 +88,9 @@ describe('gatehouse login', () => {
 
   test('without a terminal or a browser, says at once what it waits for', async () => {
     const user = await world.user()
-    const args = ['login', world.gatehouse.url, '--ca-fingerprint', fingerprint(), '--no-browser']
+    // As openssl prints it.
+    const printed = `sha256 Fingerprint=${fingerprint()}`
+    const args = ['login', world.gatehouse.url, '--ca-fingerprint', printed, '--no-browser']
     const running = startProgram(process.execPath, [START, ...args], {
       cwd: user.home,
       env: user.env,

@@ -30,7 +30,7 @@ export function describeCertificate(pem: string): string {
   return `${printable(subject || 'no subject')}  SHA-256 ${fingerprintOf(pem)}`
 }
 
-/** Accepts `sha256:` in front, lower case, and no colons. */
+/** Accepts `sha256:` or openssl's `sha256 Fingerprint=` in front, lower case, and no colons. */
 export function isSameFingerprint(a: string, b: string): boolean {
   return plain(a) === plain(b)
 }
@@ -42,7 +42,7 @@ export function isFingerprint(text: string): boolean {
 
 function plain(fingerprint: string): string {
   return fingerprint
-    .replace(/^sha-?256[:=]/i, '')
+    .replace(/^sha-?256(?: fingerprint)?[:=]/i, '')
     .replaceAll(/[:\s]/g, '')
     .toLowerCase()
 }
