@@ -59,7 +59,9 @@ export async function obtainSession(
   const before = await store.read(id)
   if (!force && before !== undefined && isFresh(before, certificate)) return before
   const timeout = maySignIn ? SIGN_IN_TIMEOUT_MS + GRACE_MS : SILENT_WAIT_MS
-  const lock = await takeLock({ name: store.lockName(id), timeout })
+  // A process that began before another one failed opens no window either.
+  const since = performance.timeOrigin
+  const lock = await takeLock({ name: store.lockName(id), timeout, since })
   try {
     const session = await obtainLocked(before, request, effects)
     lock.release()

@@ -36,6 +36,18 @@ test('of many processes one holds it at a time, and crashed holders do not stop 
   expect(lines.filter((line) => line.startsWith('-'))).toHaveLength(9)
 })
 
+test('who began before the holder failed fails as it did, even without having waited', async () => {
+  const before = Date.now() - 1_000
+  const lock = await takeLock({ name, timeout: 1_000 })
+  lock.release(new ClientFailure('signInFailed', 'the window was closed'))
+  await expect(takeLock({ name, timeout: 1_000, since: before })).rejects.toThrow(
+    'the window was closed',
+  )
+  const later = await takeLock({ name, timeout: 1_000, since: Date.now() + 1_000 })
+  later.release()
+  await takeLock({ name, timeout: 1_000, since: before })
+})
+
 test('those who waited for a holder that failed fail as it did; later ones do not', async () => {
   const lock = await takeLock({ name, timeout: 1_000 })
   const waiting = takeLock({ name, timeout: 5_000 })

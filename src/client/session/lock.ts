@@ -46,6 +46,11 @@ export interface LockOptions {
   readonly timeout: number
   /** Whether to go on when the holder has failed. */
   readonly ignoresFailure?: boolean
+  /**
+   * Since when this process wants what the lock is for, in milliseconds since the epoch; by default, since the
+   * call. A holder that has failed later counts as one that this process has waited for.
+   */
+  readonly since?: number
 }
 
 /**
@@ -63,25 +68,33 @@ export async function takeLock(options: LockOptions): Promise<Lock> {
   }
 }
 
-async function waitForLock({ name, timeout, ignoresFailure = false }: LockOptions): Promise<Lock> {
+async function waitForLock({
+  name,
+  timeout,
+  ignoresFailure = false,
+  since = Infinity,
+}: LockOptions): Promise<Lock> {
   const deadline = Date.now() + timeout
   let waitedFor = 0
   for (;;) {
     const last = lastNumber(name)
     const holder = last === 0 ? undefined : contentOf(name, last)
     if (last === 0 || isOver(name, last, holder)) {
-      if (last === waitedFor && !ignoresFailure) requireSuccess(holder)
+      const waited = last === waitedFor || changedAt(name, last) >= since
+      if (waited && !ignoresFailure) requireSuccess(holder)
       if (take(name, last + 1)) return heldLock(name, last + 1)
       continue
     }
     waitedFor = last
-    if (Date.now() > deadline) {
-      const process = holder === undefined ? '' : ` (process ${holder.pid})`
-      const message = `another sign-in${process} is still running: finish it, or end it and try again`
-      throw new ClientFailure('signInFailed', message)
-    }
+    if (Date.now() > deadline) throw stillRunning(holder)
     await sleep(POLL_MS)
   }
+}
+
+function stillRunning(holder: LockContent | undefined): ClientFailure {
+  const process = holder === undefined ? '' : ` (process ${holder.pid})`
+  const message = `another sign-in${process} is still running: finish it, or end it and try again`
+  return new ClientFailure('signInFailed', message)
 }
 
 /** @throws ClientFailure as the holder has */
@@ -117,15 +130,20 @@ function contentOf(name: string, number: number): LockContent | undefined {
   }
 }
 
+/** When the file of a number was last written; -Infinity if it is gone. */
+function changedAt(name: string, number: number): number {
+  try {
+    return statSync(fileOf(name, number)).mtimeMs
+  } catch {
+    return -Infinity
+  }
+}
+
 function isOver(name: string, number: number, holder: LockContent | undefined): boolean {
   if (holder !== undefined && (holder.released === true || !isAlive(holder.pid))) return true
-  try {
-    // A file without its content may be being written.
-    const limit = holder === undefined ? UNREADABLE_MS : STALE_MS
-    return Date.now() - statSync(fileOf(name, number)).mtimeMs > limit
-  } catch {
-    return true
-  }
+  // A file without its content may be being written.
+  const limit = holder === undefined ? UNREADABLE_MS : STALE_MS
+  return Date.now() - changedAt(name, number) > limit
 }
 
 function isAlive(pid: number): boolean {
