@@ -137,11 +137,12 @@ async function benchRedis(world: World, options: Options): Promise<void> {
   try {
     const { peers } = bench
     for (const { prepare } of peers.slice(0, 1)) await prepare()
+    const cpu = await bench.cpu(world, { report })
     const { results, failures } = await measure(options, {
-      ...{ world, peers, only: ['cpu', 'latency'] },
+      ...{ world, peers, only: ['latency'] },
       all: true,
     })
-    console.log(`\n${await bench.table(results)}`)
+    console.log(`\n${await bench.table(cpu, results)}`)
     printFailures(failures)
   } finally {
     await bench.close()

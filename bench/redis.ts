@@ -10,19 +10,32 @@ import { startFirstRunRedis, type FirstRunRedis } from '../dev/first-run/redis.t
 import { LOOPBACK } from '../dev/loopback.ts'
 import { parseStateSecret } from '../src/state/state-secret.ts'
 import { admissionCosts } from './admission.ts'
+import { pairedCpu, type CpuOf, type PairedCpuEffects } from './paired-cpu.ts'
 import { gatehouse } from './peers/gatehouse.ts'
 import type { Peer } from './peers/peer.ts'
 import { formatTable, medianOf, type Results } from './results.ts'
+import type { World } from './world.ts'
 
 const ROUND_TRIPS = 5_000
-const METRICS = ['cpu/h1', 'cpu/h2', 'p50', 'p99'] as const
+const PROTOCOLS = ['h1', 'h2'] as const
+const LATENCIES = ['p50', 'p99'] as const
 const TITLES = ['CPU µs/req h1', 'CPU µs/req h2', 'p50 µs', 'p99 µs']
+/** Of Gatehouse with Redis, and of Gatehouse without it. */
+const PROCESSES = 3
+const ROUNDS = 8
+const LOAD_SECONDS = 2
 
 export interface RedisBench {
   /** Gatehouse without Redis, and with it. */
   readonly peers: readonly [Peer, Peer]
-  /** A table of both, and of what a round trip to this Redis takes. */
-  table(results: Results): Promise<string>
+  /** Measures the CPU per request of both. */
+  cpu(world: World, effects: PairedCpuEffects): Promise<CpuOf>
+  /**
+   * A table of both, and of what a round trip to this Redis takes.
+   *
+   * @param results with the latencies
+   */
+  table(cpu: CpuOf, results: Results): Promise<string>
   close(): Promise<void>
 }
 
@@ -34,10 +47,19 @@ export async function startRedisBench(source: boolean): Promise<RedisBench> {
   const using = gatehouse(source, { state: redis.state })
   return {
     peers: [without, using],
-    async table(results) {
-      const values = [without, using].map(({ name }) =>
-        METRICS.map((metric) => results.median(name, metric) ?? NaN),
-      )
+    cpu: (world, effects) =>
+      pairedCpu(
+        {
+          ...{ world, peers: [without, using], protocols: PROTOCOLS },
+          ...{ processes: PROCESSES, rounds: ROUNDS, duration: LOAD_SECONDS },
+        },
+        effects,
+      ),
+    async table(cpu, results) {
+      const values = [without, using].map((peer) => [
+        ...PROTOCOLS.map((protocol) => cpu(peer, protocol)),
+        ...LATENCIES.map((metric) => results.median(peer.name, metric) ?? NaN),
+      ])
       const [before = [], after = []] = values
       const added = after.map((value, i) => value - (before[i] ?? NaN))
       const rows = [

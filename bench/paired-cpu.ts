@@ -1,0 +1,77 @@
+/**
+ * CPU per request of peers that differ little. Two processes of one peer differ by more than that, and so do
+ * two minutes of one process: several processes of each peer take turns, for a short time each.
+ */
+import { saturate } from './load.ts'
+import { startPeer, target, type Subject } from './measurement.ts'
+import { cpuSeconds } from './proc.ts'
+import type { Peer, Protocol } from './peers/peer.ts'
+import { paths, type World } from './world.ts'
+
+export interface PairedCpuOptions {
+  readonly world: World
+  readonly peers: readonly Peer[]
+  /** Of each peer. */
+  readonly processes: number
+  readonly rounds: number
+  /** Of each load, in seconds. */
+  readonly duration: number
+  readonly protocols: readonly Protocol[]
+}
+
+export interface PairedCpuEffects {
+  /** Prints a line of progress. */
+  report: (line: string) => void
+}
+
+/** Microseconds of CPU per request. */
+export type CpuOf = (peer: Peer, protocol: Protocol) => number
+
+/** So that V8 has compiled what matters. */
+const WARM_UP_LOADS = 6
+
+/** Takes the sums of all processes of a peer over all rounds. */
+export async function pairedCpu(
+  { world, peers, processes, rounds, duration, protocols }: PairedCpuOptions,
+  { report }: PairedCpuEffects,
+): Promise<CpuOf> {
+  const subjects: Subject[] = []
+  const sums = new Map<string, { seconds: number; requests: number }>()
+  try {
+    for (let i = 0; i < processes; i += 1) {
+      for (const peer of peers) {
+        report(`warming up ${peer.name}, process ${i + 1} of ${processes}`)
+        const subject = { peer, process: await startPeer(world, peer) }
+        subjects.push(subject)
+        for (let load = 0; load < WARM_UP_LOADS; load += 1) {
+          for (const protocol of protocols) await loaded(subject, protocol)
+        }
+      }
+    }
+    for (let round = 0; round < rounds; round += 1) {
+      report(`round ${round + 1} of ${rounds}: cpu, in turns`)
+      for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
+        for (const protocol of protocols) {
+          const { seconds, requests } = await loaded(subject, protocol)
+          const key = keyOf(subject.peer, protocol)
+          const sum = sums.get(key) ?? { seconds: 0, requests: 0 }
+          sums.set(key, { seconds: sum.seconds + seconds, requests: sum.requests + requests })
+        }
+      }
+    }
+  } finally {
+    for (const { process } of subjects) await process.stop()
+  }
+  return (peer, protocol) => {
+    const { seconds, requests } = sums.get(keyOf(peer, protocol)) ?? { seconds: NaN, requests: NaN }
+    return (seconds / requests) * 1e6
+  }
+
+  async function loaded(subject: Subject, protocol: Protocol) {
+    const began = cpuSeconds(subject.process.pid)
+    const requests = await saturate(protocol, target({ world }, subject, paths.pod), duration)
+    return { seconds: cpuSeconds(subject.process.pid) - began, requests }
+  }
+}
+
+const keyOf = ({ name }: Peer, protocol: Protocol): string => `${name} ${protocol}`
