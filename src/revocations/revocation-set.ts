@@ -6,7 +6,7 @@ export interface RevocationSet {
   find(keys: SignInKeys, issuedAt: number): Revocation | undefined
   /** The one of a key, whichever sign-ins it ends. */
   get(key: string): Revocation | undefined
-  /** Adds revocations. Of two with the same key the one counts that ends more sign-ins. */
+  /** Adds revocations. Of two with the same key the one counts that ends more sign-ins, or does so for longer. */
   merge(added: readonly Revocation[]): void
   /** Those that have not ended. */
   all(): readonly Revocation[]
@@ -45,9 +45,10 @@ export function createRevocationSet({ now, onChanged }: RevocationSetEffects): R
       let isChanged = false
       for (const one of added) {
         const known = byKey.get(one.key)
-        if (one.until <= at || (known !== undefined && covers(known, one))) continue
+        const isCovered = known !== undefined && covers(known, one)
+        if (one.until <= at || (isCovered && !isLonger(one, known))) continue
         byKey.set(one.key, one)
-        isChanged = true
+        isChanged ||= !isCovered
       }
       if (isChanged) onChanged()
     },
@@ -59,4 +60,9 @@ export function createRevocationSet({ now, onChanged }: RevocationSetEffects): R
       return byKey.size
     },
   }
+}
+
+/** Whether a revocation ends the same sign-ins as the known one, and is remembered longer. */
+function isLonger(one: Revocation, known: Revocation): boolean {
+  return one.before === known.before && one.until > known.until
 }

@@ -76,14 +76,20 @@ export interface SessionEnd {
 }
 
 /**
- * The revocations of what has ended.
+ * The revocations of what has ended. They are remembered from when Gatehouse knows of it, which may be much
+ * later: certificates may have been issued until then.
  *
- * @param lifetime milliseconds after the end for which they are remembered
+ * @param now milliseconds since the epoch
+ * @param lifetime milliseconds for which they are remembered
  */
-export function revocationsOf(end: SessionEnd, lifetime: number): readonly Revocation[] {
+export function revocationsOf(
+  end: SessionEnd,
+  { now, lifetime }: { readonly now: number; readonly lifetime: number },
+): readonly Revocation[] {
   const { issuer, session, at, event } = end
   const subject = end.subject === undefined ? undefined : subjectKey(issuer, end.subject)
-  const common = { until: at + lifetime, event }
+  // The clock of the issuer may be ahead.
+  const common = { until: Math.max(at, now) + lifetime, event }
   if (session === undefined) {
     return subject === undefined ? [] : [{ key: subject, before: at, ...common }]
   }

@@ -39,6 +39,8 @@ export interface ExpectedEvent {
 /** How far the clock of the transmitter may be ahead, as for tokens. */
 const LEEWAY_MS = 60_000
 const MAX_ID_LENGTH = 256
+/** Last second that an ECMAScript `Date` can represent, in the year 275760. */
+const MAX_SECONDS = 8_640_000_000_000
 
 /** @throws SetError */
 export function readEventToken(payload: Uint8Array, expected: ExpectedEvent): SecurityEvent {
@@ -95,8 +97,10 @@ function eventTime(claims: JsonObject, event: JsonObject): number | undefined {
 function timeOf(object: JsonObject, name: string): number | undefined {
   const value = ownMember(object, name) ?? undefined
   if (value === undefined) return undefined
-  if (typeof value === 'number' && Number.isFinite(value)) return value * 1_000
-  throw new SetError('invalid_request', `${name} is not a number`)
+  if (typeof value !== 'number') throw new SetError('invalid_request', `${name} is not a number`)
+  // 1e999 is valid JSON and parses to Infinity, which JSON cannot say: nobody could read the revocation again.
+  if (Math.abs(value) <= MAX_SECONDS) return value * 1_000
+  throw new SetError('invalid_request', `${name} is out of range`)
 }
 
 function idOf(claims: JsonObject): string {

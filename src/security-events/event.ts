@@ -11,8 +11,11 @@ export type Effect =
   /** Nothing happens. */
   | { readonly kind: 'none'; readonly why: string }
 
-/** A user. */
-export type AccountSubject = EventSubject & { readonly user: string }
+/** A user, with all sessions. */
+export type AccountSubject = EventSubject & {
+  readonly user: string
+  readonly session: undefined
+}
 
 /** Short names of the events that have a meaning, for audit events and metrics. */
 const NAMES: ReadonlyMap<string, EventName> = new Map(
@@ -69,9 +72,9 @@ export function readEvent(
     case 'device-compliance-change':
       return readCompliance(payload, subject, issuers)
     case 'account-disabled':
-      return { kind: 'disable', subject: accountOf(readSubject(subject, issuers)) }
+      return { kind: 'disable', subject: withoutSession(readSubject(subject, issuers)) }
     case 'account-enabled':
-      return { kind: 'enable', subject: accountOf(readSubject(subject, issuers)) }
+      return { kind: 'enable', subject: withoutSession(readSubject(subject, issuers)) }
   }
 }
 
@@ -98,13 +101,8 @@ function readCompliance(payload: JsonObject, subject: unknown, issuers: readonly
   throw new SetError('invalid_request', `the current_status is ${quote(status)}`)
 }
 
-/** Credentials and devices are of a user, whichever sessions there are. */
-function withoutSession(subject: EventSubject): EventSubject {
-  return { ...accountOf(subject), session: undefined }
-}
-
-function accountOf(subject: EventSubject): AccountSubject {
-  const { user } = subject
-  if (user !== undefined) return { ...subject, user }
+/** Credentials, devices and accounts are of a user, whichever sessions there are. */
+function withoutSession({ issuer, user }: EventSubject): AccountSubject {
+  if (user !== undefined) return { issuer, user, session: undefined }
   throw new SetError('invalid_request', 'unknown subject: the event names no user')
 }

@@ -68,7 +68,10 @@ export function createEventReceiver(
 
   function ending(event: SecurityEvent, { issuer, user, session }: EventSubject) {
     const { at, name = 'event' } = event
-    return revocationsOf({ issuer, subject: user, session, at, event: name }, lifetime)
+    return revocationsOf(
+      { issuer, subject: user, session, at, event: name },
+      { now: Date.now(), lifetime },
+    )
   }
 
   async function end(event: SecurityEvent, subject: EventSubject): Promise<AppliedEvent> {

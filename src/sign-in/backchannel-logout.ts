@@ -53,7 +53,10 @@ export function createBackchannelLogout(
             ...{ key: messageKey(issuer, tokenID), before: undefined },
             ...{ until: issuedAt + lifetime, event: EVENT },
           }
-    const revocations = revocationsOf({ ...logout, at: issuedAt, event: EVENT }, lifetime)
+    const revocations = revocationsOf(
+      { ...logout, at: issuedAt, event: EVENT },
+      { now: Date.now(), lifetime },
+    )
     return (await store.add({ revocations, once })) ? described(logout) : undefined
   }
 

@@ -33,7 +33,7 @@ function start({ maxEntries = 100 } = {}) {
       store.add({
         revocations: revocationsOf(
           { issuer: ISSUER, subject: undefined, session: undefined, at: NOW, event: 'x', ...end },
-          LIFETIME,
+          { now: clock.now, lifetime: LIFETIME },
         ),
       }),
     refusal: (origin: Partial<SignInOrigin> = {}) =>
@@ -89,6 +89,18 @@ test('an event that comes late takes nothing back from an earlier one', async ()
   expect(refusal({ issuedAt: NOW - 60_000 })).toBeDefined()
 })
 
+test('a session that ends once more is remembered from then on', async () => {
+  const { end, refusal, clock, changes, set } = start()
+  await end({ session: 's-1' })
+  clock.now = NOW + LIFETIME - 1_000
+  await end({ session: 's-1', at: clock.now })
+  // Nothing that runs had to be looked at again.
+  expect(changes()).toBe(1)
+  clock.now = NOW + LIFETIME + 1_000
+  expect(set.all()).toHaveLength(1)
+  expect(refusal({ issuedAt: NOW + LIFETIME - 60_000 })).toBeDefined()
+})
+
 test('a token that is too old to be judged is refused, and what runs goes on', async () => {
   const { refusal, running } = start()
   const old = { issuedAt: NOW - LIFETIME - 1_000 }
@@ -126,7 +138,7 @@ test('a message counts once', async () => {
   const once = { key: messageKey(ISSUER, '1'), before: undefined, until: NOW + 1_000, event: 'x' }
   const revocations = revocationsOf(
     { issuer: ISSUER, subject: 'ada', session: undefined, at: NOW, event: 'x' },
-    LIFETIME,
+    { now: NOW, lifetime: LIFETIME },
   )
   expect(await store.add({ revocations, once })).toBe(true)
   expect(await store.add({ revocations, once })).toBe(false)

@@ -215,6 +215,17 @@ const REFUSED: readonly (readonly [string, EventOptions, string])[] = [
     'invalid_request: unknown subject: the event names no user',
   ],
   [
+    'a time that no date can have',
+    { claims: { iat: -1e308 } },
+    'invalid_request: iat is out of range',
+  ],
+  [
+    'a time of the event that no date can have, which would not be a number in milliseconds',
+    { payload: { event_timestamp: -1e308 } },
+    'invalid_request: event_timestamp is out of range',
+  ],
+  ['a time (toe) that no date can have', { claims: { toe: 1e308 } }, 'invalid_request: toe is out'],
+  [
     'a time of the event that is not a number',
     { payload: { event_timestamp: 'yesterday' } },
     'invalid_request: event_timestamp is not a number',

@@ -5,7 +5,7 @@ import { createMemoryRevocationStore } from '../../src/revocations/memory-store.
 import { createRevocationSet, type RevocationSet } from '../../src/revocations/revocation-set.ts'
 import { keysOf } from '../../src/revocations/revocations.ts'
 import type { RevocationStore } from '../../src/revocations/store.ts'
-import type { Effect } from '../../src/security-events/event.ts'
+import { readEvent, type Effect } from '../../src/security-events/event.ts'
 import type { SecurityEvent } from '../../src/security-events/event-token.ts'
 import { createEventReceiver, type EventReceiver } from '../../src/security-events/receiver.ts'
 import { StatusError } from '../../src/status.ts'
@@ -68,6 +68,12 @@ test('an end is one for earlier tokens, and for no later ones', async () => {
   expect(locks.size).toBe(0)
 })
 
+test('an end is remembered from when it was received, since certificates were issued until then', async () => {
+  await receiver.apply(event('end', NOW - LIFETIME + 1_000, { issuedAt: NOW }))
+  const { subject } = keysOf({ issuer: ISSUER, subject: 'ada', session: undefined })
+  expect(set.get(subject)?.until).toBeGreaterThanOrEqual(NOW + LIFETIME)
+})
+
 test('an event counts once', async () => {
   const first = event('end', NOW - 1_000)
   expect((await receiver.apply(first)).result).toBe('applied')
@@ -104,6 +110,20 @@ describe('a disabled account', () => {
         actor: `security events of ${ISSUER}`,
       },
     ])
+  })
+
+  test('has no sessions any more, even if the event names one', async () => {
+    const effect = readEvent(
+      'account-disabled',
+      {},
+      {
+        ...{ format: 'complex', user: { format: 'iss_sub', iss: ISSUER, sub: 'ada' } },
+        session: { format: 'opaque', id: 's-1' },
+      },
+      [ISSUER],
+    )
+    await receiver.apply(event('disable', NOW, { effect }))
+    expect([isEnded(NOW, 's-1'), isEnded(NOW, 's-2')]).toEqual([true, true])
   })
 
   test('is unlocked when it is enabled; its earlier sign-ins have still ended', async () => {

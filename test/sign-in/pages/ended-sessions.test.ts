@@ -24,7 +24,7 @@ function ends(maxEntries = 100) {
     endAtIssuer: (end: Partial<SessionEnd>) => {
       const { subject, session, ...rest } = { issuer: ISSUER, at: NOW, event: 'x', ...end }
       return issuers.store.add({
-        revocations: revocationsOf({ ...rest, subject, session }, 60_000),
+        revocations: revocationsOf({ ...rest, subject, session }, { now: NOW, lifetime: 60_000 }),
       })
     },
   }
