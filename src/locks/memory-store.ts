@@ -1,8 +1,7 @@
 /** Locks of one replica, which are lost when it ends. */
-import { StatusError } from '../status.ts'
 import type { Lock } from './lock.ts'
 import type { Locks } from './locks.ts'
-import { MAX_LOCKS, type LockStore } from './store.ts'
+import { requireRoom, type LockStore } from './store.ts'
 
 export interface MemoryLockStoreEffects {
   readonly locks: Pick<Locks, 'of' | 'replace' | 'now'>
@@ -18,7 +17,7 @@ export function createMemoryLockStore({ locks }: MemoryLockStoreEffects): LockSt
       before()
       const now = locks.now('store')
       const kept = others(lock.target, lock.name).filter(({ until = Infinity }) => now < until)
-      if (kept.length >= MAX_LOCKS) throw tooManyLocks()
+      requireRoom(lock, kept)
       locks.replace('store', [...kept, lock])
     },
     async lift(target, name, before) {
@@ -32,12 +31,4 @@ export function createMemoryLockStore({ locks }: MemoryLockStoreEffects): LockSt
     unavailable: undefined,
     close: () => undefined,
   }
-}
-
-/** The refusal of a lock beyond the most that there may be. */
-export function tooManyLocks(): StatusError {
-  return new StatusError(
-    'TooManyRequests',
-    `there are ${MAX_LOCKS} locks already: lift some, or lock a group or a network instead`,
-  )
 }

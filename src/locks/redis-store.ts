@@ -13,8 +13,7 @@ import { openLock, sealLock } from './lock-record.ts'
 import { CHANGE_LOCKS, READ_LOCKS, VERSION_FIELD } from './lock-scripts.ts'
 import type { Lock, LockTarget } from './lock.ts'
 import type { Locks } from './locks.ts'
-import { tooManyLocks } from './memory-store.ts'
-import { MAX_LOCKS, type LockStore } from './store.ts'
+import { requireRoom, type LockStore } from './store.ts'
 
 export interface RedisLockStoreOptions {
   /** Whether nobody is let in before the locks were read: there may be some. */
@@ -223,8 +222,10 @@ export function createRedisLockStore(
         const remove = [...new Set([...earlier, ...ended()])].filter(
           (one) => one !== field && state.records.has(one),
         )
-        const others = state.records.size - remove.length
-        if (others >= MAX_LOCKS && !state.records.has(field)) throw tooManyLocks()
+        if (!state.records.has(field)) {
+          const others = [...known].flatMap(([one, other]) => (remove.includes(one) ? [] : [other]))
+          requireRoom(lock, others, state.records.size - remove.length)
+        }
         return { set: [[field, sealed]], remove }
       }
       await inTurn(() => change(edit)).catch(notStored)

@@ -1,4 +1,5 @@
 /** The port of locks that are set while Gatehouse runs. */
+import { StatusError } from '../status.ts'
 import type { Lock, LockTarget } from './lock.ts'
 
 /**
@@ -31,4 +32,33 @@ export interface LockStore {
 }
 
 /** Locks of the store that have not ended. */
-export const MAX_LOCKS = 1_000
+const MAX_LOCKS = 1_000
+/** Of them, those of disabled accounts. A transmitter of security events leaves administrators room for theirs. */
+const MAX_ACCOUNT_LOCKS = 800
+
+/**
+ * Refuses a lock beyond the most that there may be.
+ *
+ * @param others the locks that would be there besides it
+ * @param count how many there are, if some of them cannot be read
+ * @throws StatusError 429
+ */
+export function requireRoom(
+  { target }: Lock,
+  others: readonly Lock[],
+  count: number = others.length,
+): void {
+  if (count >= MAX_LOCKS) {
+    throw tooMany(`${MAX_LOCKS} locks`, 'lift some, or lock a group or a network instead')
+  }
+  if (target !== 'disabledAccount') return
+  if (others.filter((other) => other.target === target).length < MAX_ACCOUNT_LOCKS) return
+  throw tooMany(
+    `${MAX_ACCOUNT_LOCKS} locks of disabled accounts`,
+    'lift those of users who have left for good',
+  )
+}
+
+function tooMany(what: string, fix: string): StatusError {
+  return new StatusError('TooManyRequests', `there are ${what} already: ${fix}`)
+}

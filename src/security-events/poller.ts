@@ -38,11 +38,13 @@ export interface Poller {
 
 /** Events of one response. They are in memory together, and acknowledged together. */
 const MAX_EVENTS = 20
+/** Events that could not be put into effect, and behind which others are asked for. */
+const MAX_POSTPONED = 200
 /** The transmitter responds once it has an event, and some do so at once. */
 const TIMEOUT_MS = 60_000
 /** Between two requests when nothing came. */
 const IDLE_MS = 1_000
-/** After events: a transmitter that repeats what was acknowledged must not keep this replica busy. */
+/** After events that were put into effect: a transmitter that repeats what was acknowledged must not keep this replica busy. */
 const BUSY_MS = 50
 const FIRST_RETRY_MS = 1_000
 const MAX_RETRY_MS = 60_000
@@ -62,13 +64,16 @@ export function createPoller(
   /** Reported with the next request, which the transmitter may not receive. */
   let acknowledged: readonly string[] = []
   let refused: Readonly<Record<string, { readonly err: string; readonly description: string }>> = {}
+  /** Which events the transmitter must keep: those behind them come first. */
+  let postponed: ReadonlySet<string> = new Set()
   let failures = 0
   let failure: string | undefined = 'no response yet'
   let cancelTimer = (): void => undefined
 
   async function fetchBatch(): Promise<Batch> {
     const body = {
-      ...{ maxEvents: MAX_EVENTS, returnImmediately: false, ack: acknowledged },
+      maxEvents: MAX_EVENTS + postponed.size,
+      ...{ returnImmediately: false, ack: acknowledged },
       ...(Object.keys(refused).length === 0 ? {} : { setErrs: refused }),
     }
     const headers = {
@@ -83,32 +88,40 @@ export function createPoller(
     return readBatch(json)
   }
 
-  /** @returns whether the transmitter must keep an event */
-  async function takeAll({ events }: Batch): Promise<boolean> {
-    let isLater = false
-    const [taken, errors] = [[] as string[], new Map<string, SetError>()]
-    for (const [id, token] of events) {
+  /** @returns whether all that were tried were put into effect */
+  async function takeAll(events: Batch['events']): Promise<boolean> {
+    const [taken, errors, later] = [[] as string[], new Map<string, SetError>(), [] as string[]]
+    const ordered = [
+      ...events.filter(([id]) => !postponed.has(id)),
+      ...events.filter(([id]) => postponed.has(id)),
+    ]
+    for (const [id, token] of ordered.slice(0, MAX_EVENTS)) {
       const verdict = await take(token, id)
       if (verdict === 'taken') taken.push(id)
-      else if (verdict === 'later') isLater = true
+      else if (verdict === 'later') later.push(id)
       else errors.set(id, verdict)
     }
+    const untried = ordered.slice(MAX_EVENTS).map(([id]) => id)
+    // Those that were tried last come last.
+    postponed = new Set(
+      [...untried.filter((id) => postponed.has(id)), ...later].slice(0, MAX_POSTPONED),
+    )
     acknowledged = taken
     refused = Object.fromEntries(
       [...errors].map(([id, { code, message }]) => [id, { err: code, description: message }]),
     )
-    return isLater
+    return later.length === 0 && errors.size === 0
   }
 
   /** @returns after how many milliseconds the next request is sent */
   async function turn(): Promise<number> {
     try {
       const batch = await fetchBatch()
-      const isLater = await takeAll(batch)
+      const isGood = await takeAll(batch.events)
       failures = 0
       failure = undefined
       const isBusy = batch.events.length > 0 || batch.isMoreAvailable
-      return isBusy && !isLater ? BUSY_MS : IDLE_MS
+      return isBusy && isGood ? BUSY_MS : IDLE_MS
     } catch (error) {
       failures += 1
       failure = error instanceof Error ? error.message : String(error)
@@ -144,7 +157,7 @@ function readBatch(json: unknown): Batch {
     typeof token === 'string' ? [[id, token] as const] : [],
   )
   return {
-    events: events.slice(0, MAX_EVENTS),
+    events: events.slice(0, MAX_EVENTS + MAX_POSTPONED),
     isMoreAvailable: json['moreAvailable'] === true,
   }
 }
