@@ -18,7 +18,10 @@ export interface BackchannelLogoutOptions {
 }
 
 export interface BackchannelLogoutEffects {
-  /** Rejects with StatusError 401 for a token that is not valid, or not of an issuer that may send one. */
+  /**
+   * Rejects with StatusError 401 for a token that is not valid, or not of an issuer that may send one, and with
+   * 503 while nobody can say.
+   */
   readonly verify: (token: string) => Promise<LogoutToken>
   readonly onResult: (result: 'applied' | 'duplicate' | 'refused' | 'failed') => void
 }

@@ -5,6 +5,7 @@ import { causeOf } from '../../http/refusal.ts'
 import type { Log } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { Authentication, SignInOrigin, UserInfo } from '../authenticator.ts'
+import { retryAfter, StatusError } from '../../status.ts'
 import { unauthorized } from '../bearer.ts'
 import { quote } from '../quote.ts'
 import type { SignIn } from '../sign-in.ts'
@@ -32,7 +33,7 @@ export interface OidcSignIn extends SignIn {
   /**
    * Verifies a logout token of a configured issuer. Such a token is not a credential.
    *
-   * Rejects with StatusError 401.
+   * Rejects with StatusError 401, and with 503 while there are no keys of the issuer.
    *
    * @param clientsOf the client IDs for which an issuer may send logout tokens; empty: it may not
    */
@@ -157,7 +158,10 @@ export function createOidcSignIn(
       if (clientIDs.length === 0) {
         throw unauthorized(`logout tokens of ${quote(configuration.url)} are not accepted`)
       }
-      const { payload } = await verifySignature(token, unverified, keys)
+      const { payload } = await verifySignature(token, unverified, keys).catch((error: unknown) => {
+        // It may be valid: what it ends must not be lost silently.
+        throw keys.problem() === undefined ? error : withoutKeys(error)
+      })
       const expected = { issuer: configuration.url, clientIDs, now: timing.clock() }
       return readLogoutToken(unverified, payload, expected)
     },
@@ -191,6 +195,15 @@ export function createOidcSignIn(
       cache.clear()
     },
   }
+}
+
+const RETRY_SECONDS = 5
+
+function withoutKeys(cause: unknown): StatusError {
+  return new StatusError('ServiceUnavailable', 'the keys of the issuer are not available', {
+    cause,
+    ...retryAfter(RETRY_SECONDS),
+  })
 }
 
 /** Whether nobody of the issuer can sign in if the check of the source has a problem. */

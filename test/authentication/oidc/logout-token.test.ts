@@ -50,6 +50,21 @@ test.for([
   })
 })
 
+test('is not called invalid while there are no keys to verify it: the issuer may send it again', async () => {
+  const down = await startIssuer([key.publicJwk])
+  await down.close()
+  const early = startOidc(configuration(issuerConfiguration(down, { audiences: ['pages'] })), {})
+  try {
+    const token = await signToken(down, key, { claims: { aud: 'pages', events: EVENTS } })
+    await expect(early.verifyLogoutToken(token, forPages)).rejects.toMatchObject({
+      ...{ code: 503, message: 'the keys of the issuer are not available' },
+      headers: { 'Retry-After': '5' },
+    })
+  } finally {
+    early.close()
+  }
+})
+
 const now = Math.floor(Date.now() / 1_000)
 
 test.for([
