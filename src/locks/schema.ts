@@ -11,11 +11,10 @@ const MAX_EXPIRATION_S = 10 * 366 * 86_400
 // eslint-disable-next-line no-control-regex -- the expression finds them
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/
 
+const anyName = z.string().min(1, 'is empty').max(MAX_NAME, 'is too long')
+
 const name = (meaning: string) =>
-  z
-    .string()
-    .min(1, 'is empty')
-    .max(MAX_NAME, 'is too long')
+  anyName
     .refine((text) => !CONTROL.test(text) && text === text.trim(), {
       error:
         'is a name that nobody has: it begins or ends with whitespace, or has control characters',
@@ -95,9 +94,12 @@ export const lockRequestSchema = z
 export const unlockRequestSchema = z
   .strictObject({
     ...targetFields,
-    disabledAccount: name(
-      'an account that a security event has locked; must be the name that `gatehouse locks` shows',
-    ).optional(),
+    // Whatever an event has named: a lock that is there can be lifted.
+    disabledAccount: anyName
+      .describe(
+        'an account that a security event has locked; must be the name that `gatehouse locks` shows',
+      )
+      .optional(),
   })
   .superRefine(checkTarget)
 

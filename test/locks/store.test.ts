@@ -1,8 +1,10 @@
-/** How many locks there may be, whoever sets them. */
+/** How many locks there may be, whoever sets them, and that each can be lifted. */
 import { expect, test } from 'vitest'
 
 import { accountName, type Lock, type LockTarget } from '../../src/locks/lock.ts'
+import { unlockRequestSchema } from '../../src/locks/schema.ts'
 import { requireRoom } from '../../src/locks/store.ts'
+import { readSubject } from '../../src/security-events/subject.ts'
 
 const lock = (target: LockTarget, name: string): Lock => ({
   ...{ target, name, until: undefined },
@@ -30,3 +32,13 @@ test('there are at most 1,000, with those that cannot be read', () => {
     expect(() => requireRoom(one, users.slice(1))).not.toThrow()
   }
 })
+
+test.for([' ada', 'ada ', '\u00a0', '\u202eada', 'a'.repeat(512)])(
+  'an administrator can lift the lock of whatever account an event may name: %j',
+  (sub) => {
+    const iss = 'https://idp.example'
+    const { issuer, user = '' } = readSubject({ format: 'iss_sub', iss, sub }, [iss])
+    const body = { disabledAccount: accountName(issuer, user) }
+    expect(unlockRequestSchema.safeParse(body)).toMatchObject({ success: true, data: body })
+  },
+)
