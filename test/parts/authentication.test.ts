@@ -1,6 +1,7 @@
 /** Compares with kube-apiserver's own code, with new random expressions, configurations and tokens in each run. */
-import { expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { goIsSufficient } from '../../dev/parts/go-build.ts'
+import { goProgram } from '../../dev/parts/go-program.ts'
 import { OLDEST_GO } from '../../dev/parts/versions.ts'
 import { createEnvironment } from '../../src/cel/environment.ts'
 import { formatType } from '../../src/cel/types.ts'
@@ -26,6 +27,11 @@ if (!hasGo) {
     `SKIPPED, not tested: AuthenticationConfiguration against kube-apiserver's code. Install Go ${OLDEST_GO} or newer (https://go.dev/dl).\n`,
   )
 }
+
+// On a new machine, the build takes minutes.
+beforeAll(async () => {
+  if (hasGo) await goProgram('authentication')
+})
 
 /** Forms of operators that no expression can name, and one that the checker knows by itself. */
 const OTHER_FORMS = new Set(['in', '_in_', '__not_strictly_false__', '_?._'])

@@ -1,6 +1,7 @@
 /** Compares with kube-apiserver's own requestinfo.go, with new random requests in each run. */
-import { expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { goIsSufficient } from '../../dev/parts/go-build.ts'
+import { goProgram } from '../../dev/parts/go-program.ts'
 import { OLDEST_GO } from '../../dev/parts/versions.ts'
 import { hostileRequests } from '../request/hostile-requests.ts'
 import { askKubeApiserver } from '../request/kube-apiserver.ts'
@@ -17,6 +18,11 @@ if (!hasGo) {
     `SKIPPED, not tested: RequestInfo against requestinfo.go. Install Go ${OLDEST_GO} or newer (https://go.dev/dl).\n`,
   )
 }
+
+// On a new machine, the build takes minutes.
+beforeAll(async () => {
+  if (hasGo) await goProgram('requestinfo')
+})
 
 test.skipIf(!hasGo)('a request is refused or read as kube-apiserver reads it', async () => {
   const seed = Math.floor(Math.random() * 2 ** 31)
