@@ -1,9 +1,16 @@
 /** Turns a checked expression into a function (cel-go interpreter/planner.go, interpretable.go). */
 import { get, getOptional, isPresent } from './access.ts'
-import type { Call, Comprehension, Expression, List as ListExpression, MapLiteral } from './ast.ts'
+import type {
+  Call,
+  Comprehension,
+  Expression,
+  Identifier,
+  List as ListExpression,
+  MapLiteral,
+} from './ast.ts'
 import type { Checked, Environment } from './checker.ts'
 import { isEqual } from './compare.ts'
-import { CelValueError, valueOrError } from './error.ts'
+import { CelSyntaxError, CelValueError, valueOrError } from './error.ts'
 import { Fields } from './json-values.ts'
 import { accepts, type Overload } from './library.ts'
 import { asSyntaxError } from './literals.ts'
@@ -59,6 +66,12 @@ class Compiler {
     this.nextSlot = firstSlot
   }
 
+  /** As in cel-go (interpreter/planner.go): of types, only names of types may be identifiers, not variables. */
+  private requireNoType(identifier: Identifier): void {
+    if (this.options.checked.typeOf(identifier).kind !== 'type') return
+    throw new CelSyntaxError(identifier.offset, `reference to undefined type: ${identifier.name}`)
+  }
+
   compile(expression: Expression, scope: Scope): Step {
     const type = this.options.checked.namedType(expression)
     if (type !== undefined) return constant(new TypeValue(type.parameters[0]?.name ?? ''))
@@ -66,6 +79,7 @@ class Compiler {
       case 'literal':
         return constant(expression.value)
       case 'identifier':
+        this.requireNoType(expression)
         return variable(slotOf(scope, expression.name))
       case 'select': {
         const { run } = this.compile(expression.operand, scope)
@@ -352,14 +366,20 @@ function conditional([condition, yes, no]: readonly Step[]): Program {
   }
 }
 
+/** Values of Kubernetes' own types, which cel-go does not know. */
+const NOT_WRAPPED: ReadonlySet<string> = new Set([
+  ...['net.IP', 'net.CIDR'],
+  ...['kubernetes.URL', 'kubernetes.Semver'],
+])
+
 /**
- * Behind a condition, cel-go wraps the content of an optional anew, which fails for addresses and networks
- * (interpreter/attributes.go). An expression that kube-apiserver cannot use must not give a user a name here.
+ * Behind a condition, cel-go wraps the content of an optional anew, which fails for values of Kubernetes' own
+ * types (interpreter/attributes.go). An expression that kube-apiserver cannot use must not give a user a name here.
  */
 function rewrapped(value: Value): Value {
   if (!(value instanceof Optional) || value.content === undefined) return value
   const name = typeName(value.content)
-  if (name !== 'net.IP' && name !== 'net.CIDR') return value
+  if (!NOT_WRAPPED.has(name)) return value
   throw new CelValueError(`a condition cannot have an optional ${name} as its value`)
 }
 

@@ -146,3 +146,20 @@ describe('an expression that does not compile', () => {
     expect(error.offset).toBe(offset)
   })
 })
+
+test.each([
+  'type(claims.a) in [].filter(x, true)',
+  '[int].exists(x, x == int)',
+  'optional.of(int).optMap(v, v == int)',
+])('a variable that has a type as its value is refused, as by cel-go: %s', (text) => {
+  expect(syntaxError(text).message).toMatch(/reference to undefined type: [vx]/)
+})
+
+test.each(["url('https://a.example')", "semver('1.2.3')", "ip('192.0.2.1')"])(
+  'a condition does not give an optional with %s, which kube-apiserver could not use',
+  (value) => {
+    const text = `claims.?a.optMap(a, ${value})`
+    expect(() => evaluate(text, { a: 1 })).toThrow(CelValueError)
+    expect(evaluate(`${text}.hasValue()`, {})).toBe(false)
+  },
+)
