@@ -9,7 +9,8 @@ import {
 import { asSyntaxError, checkLiterals } from './literals.ts'
 import { Meter } from './meter.ts'
 import { parseExpression } from './parser.ts'
-import { createProgram, type Planner, type Program, type Step } from './program.ts'
+import { createProgram, type Planner } from './program.ts'
+import type { Program, Step } from './step.ts'
 import { formatType } from './types.ts'
 import { typeName, type Value } from './values.ts'
 

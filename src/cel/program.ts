@@ -1,5 +1,5 @@
 /** Turns a checked expression into a function (cel-go interpreter/planner.go, interpretable.go). */
-import { get, getOptional, isPresent } from './access.ts'
+import { get, isPresent } from './access.ts'
 import type {
   Call,
   Comprehension,
@@ -9,34 +9,22 @@ import type {
   MapLiteral,
 } from './ast.ts'
 import type { Checked, Environment } from './checker.ts'
-import { isEqual } from './compare.ts'
+import { dispatch } from './dispatch.ts'
 import { CelSyntaxError, CelValueError, valueOrError } from './error.ts'
 import { Fields } from './json-values.ts'
-import { accepts, type Overload } from './library.ts'
 import { asSyntaxError } from './literals.ts'
-import { CHARACTERS_PER_STEP, type Meter } from './meter.ts'
+import { SPECIAL_FORMS } from './special-forms.ts'
 import {
-  isMap,
-  isOpaque,
-  List,
-  Optional,
-  PlainMap,
-  typeName,
-  TypeValue,
-  type Value,
-} from './values.ts'
-
-/** What an expression computes, from the variables in their slots. */
-export type Program = (slots: Slots, meter: Meter) => Value
-
-/** Variables of the environment, then those of loops. An accumulator may hold an error. */
-export type Slots = (Value | CelValueError | undefined)[]
-
-/** A program, and its result if that is known without evaluating it. */
-export interface Step {
-  readonly run: Program
-  readonly constant: Value | undefined
-}
+  computed,
+  constant,
+  evaluated,
+  folded,
+  isConstant,
+  runOf,
+  type Program,
+  type Step,
+} from './step.ts'
+import { isMap, List, Optional, PlainMap, typeName, TypeValue, type Value } from './values.ts'
 
 interface Scope {
   readonly slots: ReadonlyMap<string, number>
@@ -64,12 +52,6 @@ class Compiler {
   constructor(options: ProgramOptions, firstSlot: number) {
     this.options = options
     this.nextSlot = firstSlot
-  }
-
-  /** As in cel-go (interpreter/planner.go): of types, only names of types may be identifiers, not variables. */
-  private requireNoType(identifier: Identifier): void {
-    if (this.options.checked.typeOf(identifier).kind !== 'type') return
-    throw new CelSyntaxError(identifier.offset, `reference to undefined type: ${identifier.name}`)
   }
 
   compile(expression: Expression, scope: Scope): Step {
@@ -101,6 +83,12 @@ class Compiler {
     }
   }
 
+  /** As in cel-go (interpreter/planner.go): of types, only names of types may be identifiers, not variables. */
+  private requireNoType(identifier: Identifier): void {
+    if (this.options.checked.typeOf(identifier).kind !== 'type') return
+    throw new CelSyntaxError(identifier.offset, `reference to undefined type: ${identifier.name}`)
+  }
+
   private call(expression: Call, scope: Scope): Step {
     const { target, args } = expression
     const { checked, environment, plan } = this.options
@@ -112,7 +100,7 @@ class Compiler {
     // cel-go does not evaluate what is looked for in an empty list.
     if (expression.name === '@in' && isEmptyList(args[1])) return constant(false)
     if (expression.name === '@in') refuseWithoutHash(operands)
-    const special = SPECIAL.get(expression.name)
+    const special = SPECIAL_FORMS.get(expression.name)
     if (special !== undefined && !isQualified) return computed(special(operands))
     const overloads = checked.overloadsOf(expression)
     const isGuarded = overloads.length === 1 && !DECIDED_BY_VALUES.has(expression.name)
@@ -251,26 +239,6 @@ function variable(slot: number): Step {
   })
 }
 
-function constant(value: Value): Step {
-  return { constant: value, run: () => value }
-}
-
-function computed(run: Program): Step {
-  return { constant: undefined, run }
-}
-
-function isConstant(step: Step): boolean {
-  return step.constant !== undefined
-}
-
-/** For a meter where nothing is counted: what is folded is evaluated once, when it is compiled. */
-const FREE = { charge: () => undefined } as unknown as Meter
-
-function folded(run: Program): Step {
-  const value = valueOrError(() => run([], FREE))
-  return value instanceof CelValueError ? computed(run) : { constant: value, run: () => value }
-}
-
 const CONVERSIONS: ReadonlySet<string> = new Set([
   ...['bool', 'bytes', 'double', 'duration', 'dyn', 'int', 'string', 'timestamp', 'type', 'uint'],
 ])
@@ -279,8 +247,7 @@ const CONVERSIONS: ReadonlySet<string> = new Set([
 function foldConversion(call: Call, run: Program, operands: readonly Step[]): Step {
   const isFolded = CONVERSIONS.has(call.name) && operands.length === 1 && operands.every(isConstant)
   if (!isFolded) return computed(run)
-  const value = asSyntaxError(call.offset, () => run([], FREE))
-  return { constant: value, run: () => value }
+  return constant(asSyntaxError(call.offset, () => evaluated(run)))
 }
 
 /**
@@ -291,143 +258,3 @@ const DECIDED_BY_VALUES: ReadonlySet<string> = new Set([
   ...['!_', '-_', '_+_', '_-_', '_*_', '_/_', '_%_', '_<_', '_<=_', '_>_', '_>=_', '@in'],
   ...['size', 'type', 'dyn', 'matches'],
 ])
-
-/** Calls the first overload whose types are those of the arguments. */
-function dispatch(
-  name: string,
-  overloads: readonly Overload[],
-  operands: readonly Step[],
-): Program {
-  return (slots, meter) => {
-    const args = operands.map(({ run }) => run(slots, meter))
-    meter.charge(1 + lengthOf(args) / CHARACTERS_PER_STEP)
-    for (const overload of overloads) {
-      const { implementation } = overload
-      if (implementation === undefined || !accepts(overload, args)) continue
-      return (implementation as (meter: Meter, ...args: readonly Value[]) => Value)(meter, ...args)
-    }
-    const types = args.map(typeName).join(', ')
-    throw new CelValueError(`no such overload: ${name}(${types})`)
-  }
-}
-
-function lengthOf(args: readonly Value[]): number {
-  let length = 0
-  for (const arg of args) {
-    if (typeof arg === 'string' || arg instanceof Uint8Array) length += arg.length
-    else if (isOpaque(arg)) length += arg.text.length
-  }
-  return length
-}
-
-type Special = (operands: readonly Step[]) => Program
-
-/** Functions that do not evaluate all of their arguments, or go on after an error. */
-const SPECIAL: ReadonlyMap<string, Special> = new Map<string, Special>([
-  ['_&&_', logical(false)],
-  ['_||_', logical(true)],
-  ['_?_:_', conditional],
-  ['_==_', ([left, right]) => equality(left, right, true)],
-  ['_!=_', ([left, right]) => equality(left, right, false)],
-  ['@not_strictly_false', notStrictlyFalse],
-  ['_[_]', ([value, key]) => accessor(value, key, get)],
-  ['_?._', ([value, key]) => accessor(value, key, getOptional)],
-  ['_[?_]', ([value, key]) => accessor(value, key, getOptional)],
-  ['or', ([left, right]) => alternative(left, right, (optional) => optional)],
-  ['orValue', ([left, right]) => alternative(left, right, ({ content }) => content ?? null)],
-])
-
-/** Either side decides alone if it is `decisive`, whatever the other one is, an error included. */
-function logical(decisive: boolean): Special {
-  return ([left, right]) => {
-    const [first, second] = [runOf(left), runOf(right)]
-    return (slots, meter) => {
-      meter.charge(1)
-      const one = valueOrError(() => first(slots, meter))
-      if (one === decisive) return decisive
-      const two = valueOrError(() => second(slots, meter))
-      if (two === decisive) return decisive
-      for (const value of [one, two]) {
-        if (value instanceof CelValueError) throw value
-        if (value !== !decisive) throw new CelValueError(`no such overload: ${typeName(value)}`)
-      }
-      return !decisive
-    }
-  }
-}
-
-function conditional([condition, yes, no]: readonly Step[]): Program {
-  const [test, first, second] = [runOf(condition), runOf(yes), runOf(no)]
-  return (slots, meter) => {
-    meter.charge(1)
-    const value = test(slots, meter)
-    if (typeof value !== 'boolean') throw new CelValueError('no such overload')
-    return rewrapped(value ? first(slots, meter) : second(slots, meter))
-  }
-}
-
-/** Values of Kubernetes' own types, which cel-go does not know. */
-const NOT_WRAPPED: ReadonlySet<string> = new Set([
-  ...['net.IP', 'net.CIDR'],
-  ...['kubernetes.URL', 'kubernetes.Semver'],
-])
-
-/**
- * Behind a condition, cel-go wraps the content of an optional anew, which fails for values of Kubernetes' own
- * types (interpreter/attributes.go). An expression that kube-apiserver cannot use must not give a user a name here.
- */
-function rewrapped(value: Value): Value {
-  if (!(value instanceof Optional) || value.content === undefined) return value
-  const name = typeName(value.content)
-  if (!NOT_WRAPPED.has(name)) return value
-  throw new CelValueError(`a condition cannot have an optional ${name} as its value`)
-}
-
-function equality(left: Step | undefined, right: Step | undefined, expected: boolean): Program {
-  const [first, second] = [runOf(left), runOf(right)]
-  return (slots, meter) => {
-    const [a, b] = [first(slots, meter), second(slots, meter)]
-    // An address or a network is only equal to one (apiserver pkg/cel, Equal); `!=` takes the error for unequal.
-    if (expected && isOpaque(a) && typeName(a) !== typeName(b))
-      throw new CelValueError('no such overload')
-    return isEqual(a, b, meter) === expected
-  }
-}
-
-function notStrictlyFalse([operand]: readonly Step[]): Program {
-  const run = runOf(operand)
-  return (slots, meter) => valueOrError(() => run(slots, meter)) !== false
-}
-
-function accessor(
-  value: Step | undefined,
-  key: Step | undefined,
-  access: (value: Value, key: Value) => Value,
-): Program {
-  const [first, second] = [runOf(value), runOf(key)]
-  return (slots, meter) => {
-    meter.charge(1)
-    return access(first(slots, meter), second(slots, meter))
-  }
-}
-
-/** The right side is evaluated only if the left one has no value. */
-function alternative(
-  left: Step | undefined,
-  right: Step | undefined,
-  present: (optional: Optional) => Value,
-): Program {
-  const [first, second] = [runOf(left), runOf(right)]
-  return (slots, meter) => {
-    meter.charge(1)
-    const optional = first(slots, meter)
-    // As in cel-go, a value that is not optional is its own result.
-    if (!(optional instanceof Optional)) return optional
-    return optional.content === undefined ? second(slots, meter) : present(optional)
-  }
-}
-
-function runOf(step: Step | undefined): Program {
-  if (step === undefined) throw new TypeError('the function has too few arguments')
-  return step.run
-}
