@@ -3,7 +3,7 @@ import { get, getOptional } from './access.ts'
 import { isEqual } from './compare.ts'
 import { CelValueError, valueOrError } from './error.ts'
 import { runOf, type Program, type Step } from './step.ts'
-import { isOpaque, Optional, typeName, type Value } from './values.ts'
+import { isOpaque, Optional, typeName, TypeValue, type Value } from './values.ts'
 
 type Special = (operands: readonly Step[]) => Program
 
@@ -58,12 +58,23 @@ const KUBERNETES_TYPES: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Behind a condition, cel-go wraps the content of an optional anew, which fails for values of Kubernetes' own
- * types (interpreter/attributes.go). An expression that kube-apiserver cannot use must not give a user a name here.
+ * Behind a condition, cel-go wraps the content of an optional anew (interpreter/attributes.go): of an optional
+ * in it, the content is left, and of a type the name.
  */
 function rewrapped(value: Value): Value {
   if (!(value instanceof Optional) || value.content === undefined) return value
-  const name = typeName(value.content)
+  return Optional.of(unwrapped(value.content))
+}
+
+/**
+ * @throws CelValueError for a value of Kubernetes' own types: kube-apiserver could not use the optional, and a user
+ * must not get a name here that there is none for there
+ */
+function unwrapped(value: Value): Value {
+  if (value instanceof Optional)
+    return value.content === undefined ? null : unwrapped(value.content)
+  if (value instanceof TypeValue) return value.name
+  const name = typeName(value)
   if (!KUBERNETES_TYPES.has(name)) return value
   throw new CelValueError(`a condition cannot have an optional ${name} as its value`)
 }

@@ -163,3 +163,11 @@ test.each(["url('https://a.example')", "semver('1.2.3')", "ip('192.0.2.1')"])(
     expect(evaluate(`${text}.hasValue()`, {})).toBe(false)
   },
 )
+
+test.each<readonly [text: string, expected: Value]>([
+  ['dyn(claims.?a.optMap(a, optional.of(2)).value()) == 2', true],
+  ['dyn(claims.?a.optMap(a, optional.none())).value() == null', true],
+  ["claims.?a.optMap(a, type(1)).value() == dyn('int')", true],
+])('a condition leaves the content of an optional, as in cel-go: %s', (text, expected) => {
+  expect(evaluate(text, { a: 1 })).toBe(expected)
+})

@@ -58,8 +58,6 @@ const UNSUPPORTED = /\b(?:quantity|isQuantity|format\.\w+)\(|google\.protobuf\.\
 export function isSameReading(expression: string, recorded: Reading): boolean {
   const reading = gatehouseReading(expression)
   if (reading.invalid === true && UNSUPPORTED.test(expression)) return true
-  // Behind a condition, cel-go makes one of an optional in an optional, and a string of a type.
-  if (/optional_type\((?:optional_type|type)\(/.test(recorded.type ?? '')) return true
   // An optional with an error in it, which fails when it is used; here it fails at once.
   if (recorded.value?.includes('some error') === true) return reading.refused === true
   return (
