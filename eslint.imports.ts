@@ -8,6 +8,7 @@ export const openToAll: readonly string[] = [
   'lossy-output',
   'output',
   'masked-text',
+  'one-line',
   'metrics',
   'tally',
   'lru',

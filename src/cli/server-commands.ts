@@ -6,6 +6,7 @@ import { inClusterFrom } from '../config/environment.ts'
 import type { LoadEnvironment } from '../gatehouse/load.ts'
 import { createStderr } from '../log.ts'
 import { createLossyOutput } from '../lossy-output.ts'
+import { oneLine } from '../one-line.ts'
 import { standardOutput } from '../output.ts'
 import { resolveConfigFile } from './config-file.ts'
 import { printedText, serve } from './serve.ts'
@@ -56,7 +57,7 @@ export async function runValidate(
     { output: { write: (bytes) => standardOutput(1).write(bytes) } },
   )
   const passwords = new Set<string>()
-  takeConsole((text) => stderr.write(`${printedText(text, passwords)}\n`))
+  takeConsole((text) => stderr.write(`${oneLine(printedText(text, passwords))}\n`))
   const exitCode = await validate(
     { configFile: configFile(config, host), ...environmentOf(host), online, output },
     { stdout, stderr, onPassword: (password) => passwords.add(password) },

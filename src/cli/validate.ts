@@ -2,6 +2,7 @@ import { ConfigError, formatProblem, type ConfigProblem } from '../config/proble
 import { checkAll, loadAll, type LoadEnvironment } from '../gatehouse/load.ts'
 import { runOnlineChecks, type OnlineCheck } from '../gatehouse/online-checks.ts'
 import { createLog } from '../log.ts'
+import { oneLine } from '../one-line.ts'
 import { describeStartError } from './serve.ts'
 
 export interface ValidateOptions extends LoadEnvironment {
@@ -82,7 +83,9 @@ function writeText(configFile: string, result: Result, { stdout, stderr }: Valid
   stdout.write(`${configFile} is valid\n${ok}`)
   const failed = failedOf(result)
   if (failed.length === 0) return
-  const lines = failed.map(({ name, problem }) => `[-]${name} failed: ${problem}\n`).join('')
+  const lines = failed
+    .map(({ name, problem = '' }) => `[-]${name} failed: ${oneLine(problem)}\n`)
+    .join('')
   const count = failed.length === 1 ? '1 online check' : `${failed.length} online checks`
   stderr.write(`${lines}${count} failed\n`)
 }

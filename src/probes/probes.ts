@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 
 import type { Metrics } from '../metrics.ts'
+import { oneLine } from '../one-line.ts'
 import { limitConnections } from './connection-reserve.ts'
 
 /** A named readiness check. */
@@ -121,8 +122,7 @@ export function readiness(
   const lines: string[] = []
   let failed = false
   for (const { name, run, note } of checks) {
-    const problem = oneLine(run())
-    const remark = oneLine(note?.())
+    const [problem, remark] = [run(), note?.()].map(shown)
     if (problem !== undefined) failed = true
     const ok = remark === undefined ? `[+]${name} ok` : `[+]${name} ok (${remark})`
     lines.push(problem === undefined ? ok : `[-]${name} failed: ${problem}`)
@@ -132,9 +132,8 @@ export function readiness(
 }
 
 /** A problem may contain text of another server; a second line could imitate another check. */
-function oneLine(text: string | undefined): string | undefined {
-  const lines = text?.split(/[\n\v\f\r\u0085\u2028\u2029]/).map((line) => line.trim())
-  return lines?.filter((line) => line !== '').join('; ')
+function shown(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : oneLine(text)
 }
 
 function send(response: ServerResponse, code: number, text: string, type?: string): void {

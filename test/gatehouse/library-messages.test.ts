@@ -63,14 +63,17 @@ test.skipIf(!hasRedis)(
   },
 )
 
-/** The port of a Redis that repeats the password in an error, which the limit of a message cuts. */
-async function hostileRedis(): Promise<number> {
-  const repeated = `-NOPERM unneeded${'x'.repeat(905)}${' unneeded'.repeat(20)}\r\n`
+/** In an error, it repeats the password, which the limit of a message cuts. */
+const REPEATED = `-NOPERM unneeded${'x'.repeat(905)}${' unneeded'.repeat(20)}\r\n`
+
+/** The port of a Redis with these responses. */
+async function hostileRedis({ info = REPEATED, evalsha = '+OK\r\n' } = {}): Promise<number> {
   const hostile = createServer((socket) => {
     socket.on('error', () => undefined)
     socket.on('data', (data) => {
       for (const command of data.toString('latin1').split(/(?=^\*\d+\r$)/m)) {
-        socket.write(/info/i.test(command) ? repeated : '+OK\r\n')
+        if (/\ninfo\r/i.test(command)) socket.write(info)
+        else socket.write(/\nevalsha\r/i.test(command) ? evalsha : '+OK\r\n')
       }
     })
   })
@@ -94,4 +97,15 @@ test('gatehouse validate --online does not print a password that a hostile Redis
   expect(stderr).toContain('NOPERM ***xxx')
   expect(stderr).toMatch(/^\[-\]redis failed: /m)
   expect(stdout + stderr).not.toMatch(/unn/)
+})
+
+test('what a hostile Redis says imitates no check of gatehouse validate --online, nor commands a terminal', async () => {
+  const forged = '\n[+]redis ok\n\u001b[2J\u009b1A\u202etxet\r\n'
+  const port = await hostileRedis({ info: `-NOPERM a${forged}`, evalsha: `-ERR b${forged}` })
+  const program = await startWith(['validate', '--online'], port)
+  const { code, stdout, stderr } = await program.ended
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/^\[-\]redis failed: ERR b; \[\+\]redis ok; \[2J 1A txet$/m)
+  expect(stderr).toMatch(/NOPERM a; \[\+\]redis ok; \[2J 1A txet/)
+  expect(stdout + stderr).not.toMatch(/^\[\+\]redis|(?!\n)[\p{Cc}\p{Cf}]/mu)
 })

@@ -159,3 +159,16 @@ describe('a check stays one line', () => {
     )
   })
 })
+
+test('the text of another server imitates no check, and commands no terminal', () => {
+  const forged = 'refused\n[+]other ok\u0085\u001b[2J\u009b1A\u202etxet'
+  const shown = 'refused; [+]other ok; [2J 1A txet'
+  const checks = [
+    { name: 'a', run: () => forged },
+    { name: 'b', run: () => undefined, note: () => forged },
+  ]
+  expect(readiness(checks, true)).toEqual({
+    code: 503,
+    text: `[-]a failed: ${shown}\n[+]b ok (${shown})\nreadyz check failed\n`,
+  })
+})
