@@ -65,6 +65,8 @@ export function createRedisRevocationStore(
   const [about, order, ends, records] = ['about', 'order', 'ends', 'records'].map((what) =>
     store.key(options.name, what),
   ) as [string, string, string, string]
+  /** For the log: there is more than one collection. */
+  const ownKeys = store.key(options.name, '*')
   /** What was read: the collection, and the number of its last record. */
   let position = { name: '', last: 0 }
   let openedWith = store.records
@@ -129,7 +131,12 @@ export function createRedisRevocationStore(
     } else unreadable += unread
     position = reading.position
     if (unreadable === 0) knownAt = elapsed()
-    else throttled.error({ revocations: unreadable }, 'revocations in Redis cannot be read')
+    else {
+      throttled.error(
+        { revocations: unreadable, keys: ownKeys },
+        'revocations in Redis cannot be read',
+      )
+    }
     onSize(set.size)
   }
 
@@ -148,7 +155,10 @@ export function createRedisRevocationStore(
       if ((await write(missing.slice(i, i + BATCH), undefined)) === -1) return
     }
     if (missing.length === 0) return
-    log.warn({ revocations: missing.length }, 'Redis lacked revocations; they were written back')
+    log.warn(
+      { revocations: missing.length, keys: ownKeys },
+      'Redis lacked revocations; they were written back',
+    )
   }
 
   function fieldOf({ key, before }: Revocation): string {

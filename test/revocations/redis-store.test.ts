@@ -206,6 +206,12 @@ describe.skipIf(!hasRedis)('revocations in Redis', () => {
     await expect.poll(() => late.store.missing, POLLING).toContain('cannot be read')
     expect(late.store.unavailable).toContain('does not yet know which sessions have ended')
     expect(late.set.size).toBe(0)
+    expect(late.lines).toContainEqual(
+      expect.objectContaining({
+        msg: 'revocations in Redis cannot be read',
+        ...{ revocations: 1, keys: KEY('*') },
+      }),
+    )
   })
 
   test('can be read after a change of the secret, as long as the previous one is there', async () => {
