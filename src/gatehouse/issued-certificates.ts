@@ -113,6 +113,10 @@ export const issuedCertificates: SignInKind<IssuedCertificatesParts> = {
             { status },
             'cannot check whether the API server trusts the issuing CA for clients: allow Gatehouse to read the ConfigMap kube-system/extension-apiserver-authentication',
           ),
+        onChange(problem) {
+          if (problem === undefined) log.info('certificates are issued again')
+          else log.error({ problem }, 'no certificate is issued')
+        },
         now: () => performance.now(),
       },
     )

@@ -32,6 +32,8 @@ export interface AuthorityCheckEffects {
   readonly others: () => readonly { readonly what: string; readonly bundle: string }[]
   /** The CAs cannot be read, so that the check says nothing. */
   readonly onUnreadable: (status: number) => void
+  /** Why no certificate is issued, when that has changed; undefined when certificates are issued again. */
+  readonly onChange: (problem: string | undefined) => void
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number
 }
@@ -59,17 +61,25 @@ export function createAuthorityCheck(
   { tolerateUnchecked }: AuthorityCheckOptions,
   effects: AuthorityCheckEffects,
 ): AuthorityCheck {
-  const { reviewClient, authorities, others, onUnreadable, now } = effects
+  const { reviewClient, authorities, others, onUnreadable, onChange, now } = effects
   let verdict: Verdict | undefined
   let running: Promise<Verdict> | undefined
   let generation = 0
+  let reported: string | undefined
 
   async function check(): Promise<Verdict> {
     const current = generation
     const made = await judge()
     if (current !== generation) return check()
     verdict = made
+    report(made)
     return made
+  }
+
+  function report({ problem }: Verdict): void {
+    if (problem === reported) return
+    reported = problem
+    onChange(problem)
   }
 
   async function judge(): Promise<Verdict> {

@@ -16,7 +16,13 @@ const CLEAN: ReviewResponse = {
 }
 
 function started({ tolerateUnchecked = false, response = CLEAN } = {}) {
-  const world = { response, asked: 0, now: 0, unreadable: [] as number[] }
+  const world = {
+    response,
+    asked: 0,
+    now: 0,
+    unreadable: [] as number[],
+    problems: [] as (string | undefined)[],
+  }
   const check = createAuthorityCheck(
     { tolerateUnchecked },
     {
@@ -29,6 +35,7 @@ function started({ tolerateUnchecked = false, response = CLEAN } = {}) {
       authorities: () => [new X509Certificate(issuing.certificatePem)],
       others: () => [],
       onUnreadable: (status) => world.unreadable.push(status),
+      onChange: (problem) => world.problems.push(problem),
       now: () => world.now,
     },
   )
@@ -68,6 +75,22 @@ test('the readiness check asks again, so that it recovers without a request for 
   world.response = { status: 200, body: configMap({ 'client-ca-file': issuing.certificatePem }) }
   expect(check.problem()).toBeUndefined()
   await expect.poll(() => check.problem()).toContain('the API server trusts the issuing CA')
+})
+
+test('why nothing is issued is reported when it changes', async () => {
+  const { world, check } = started()
+  await check.require()
+  expect(world.problems).toEqual([])
+  const ask = async (response: ReviewResponse): Promise<void> => {
+    world.now += 300_001
+    world.response = response
+    await check.require().catch(() => undefined)
+  }
+  for (const response of [{ status: 403, body: {} }, { status: 403, body: {} }, CLEAN, CLEAN]) {
+    await ask(response)
+  }
+  expect(world.asked).toBe(5)
+  expect(world.problems).toEqual([expect.stringContaining('status 403'), undefined])
 })
 
 test('a CA that the API server no longer trusts can issue soon after', async () => {
