@@ -1,14 +1,17 @@
 /** What receives the messages with which issuers end sign-ins. */
 import type { Configuration } from '../config/schema.ts'
+import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Frame } from '../pipeline/frame.ts'
 import { createBackchannelLogout } from '../sign-in/backchannel-logout.ts'
 import type { Routes } from '../sign-in/routes.ts'
 import { createSecurityEvents } from '../sign-in/security-events.ts'
 import type { Built } from './build.ts'
+import { createEventResults } from './event-results.ts'
 
 export interface EventHandlersEffects {
   readonly ownHeaders: Frame['ownHeaders']
+  readonly log: Log
   readonly metrics: Pick<Metrics, 'securityEvents'>
 }
 
@@ -20,13 +23,11 @@ export function eventHandlers(
     verifyLogoutToken,
   }: Pick<Built, 'revocations' | 'securityEvents' | 'verifyLogoutToken'>,
   { authentication, signIn }: Configuration,
-  { ownHeaders, metrics }: EventHandlersEffects,
+  { ownHeaders, ...reporting }: EventHandlersEffects,
 ): Pick<Routes, 'backchannelLogout' | 'securityEvents'> {
   const receivesLogoutTokens =
     signIn.pages !== undefined || authentication.issuers.some((one) => one.backchannelLogout)
-  const onResult = (event: string, result: string): void => {
-    metrics.securityEvents.inc({ event, result })
-  }
+  const onResult = createEventResults(reporting)
   const { store } = revocations.issuers
   const { lifetime } = authentication.revocations
   return {
@@ -35,7 +36,7 @@ export function eventHandlers(
           { ownHeaders, store, lifetime },
           {
             verify: verifyLogoutToken,
-            onResult: (result) => onResult('backchannel-logout', result),
+            onResult: (...of) => onResult('backchannel-logout', ...of),
           },
         )
       : undefined,

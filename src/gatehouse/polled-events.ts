@@ -2,6 +2,7 @@
 import { malformedRequest } from '../audit/malformed-request.ts'
 import type { Auditor, AuditRecord } from '../audit/record.ts'
 import { unrecorded } from '../audit/unrecorded.ts'
+import { causeOf } from '../http/refusal.ts'
 import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import type { PollerEffects, Verdict } from '../security-events/poller.ts'
@@ -22,6 +23,8 @@ export function takePolledEvents(
   transmitter: string,
   { auditor, senderOf, log, ...parts }: PolledEventsParts,
 ): PollerEffects['take'] {
+  const throttled = throttledLog(log)
+
   /** @throws SetError */
   function ownSender(token: string): Sender {
     const sender = senderOf(token)
@@ -42,14 +45,20 @@ export function takePolledEvents(
       return 'taken'
     } catch (error) {
       const isRefused = error instanceof SetError
-      const { message } = error as Error
+      const { message, cause } = error as Error
       record.close({
         code: isRefused ? 400 : 503,
         reason: isRefused ? 'BadRequest' : 'ServiceUnavailable',
         message: isRefused ? `security event refused: ${message}` : message,
+        ...(cause instanceof Error ? { cause: causeOf(cause) } : {}),
         ...NO_BYTES,
       })
-      if (isRefused) return error
+      if (isRefused) {
+        // The transmitter does not send it again.
+        const { code } = error
+        throttled.warn({ transmitter, code, reason: message }, 'a security event was refused')
+        return error
+      }
       if (!(error instanceof StatusError)) throw error
       return 'later'
     }
@@ -61,7 +70,7 @@ export function takePolledEvents(
       record.servedHere()
       return await take(token, id, record)
     } catch (err) {
-      throttledLog(log).error({ err, transmitter }, 'a security event could not be taken')
+      throttled.error({ err, transmitter }, 'a security event could not be taken')
       return 'later'
     }
   }

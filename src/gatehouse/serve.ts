@@ -111,7 +111,7 @@ export async function startGatehouse(options: GatehouseOptions): Promise<Gatehou
         service: built.certificates,
         refuse: built.refuse,
       }),
-      ...eventHandlers(built, configuration, { ownHeaders, metrics }),
+      ...eventHandlers(built, configuration, { ownHeaders, log, metrics }),
       pages: built.pages?.handlers({
         ...{ stages, ownHeaders },
         certificates: certificatesOfPages(configuration, built.certificates),

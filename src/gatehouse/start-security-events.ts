@@ -17,6 +17,7 @@ import {
   type Transmitters,
 } from '../security-events/transmitters.ts'
 import { warnOfReaders } from './certificate-report.ts'
+import { createEventResults } from './event-results.ts'
 import { takePolledEvents } from './polled-events.ts'
 import { startReloadable, type LoadedPart, type Part, type Reloadable } from './reloadable.ts'
 import type { RevocationKeeper } from './start-revocations.ts'
@@ -64,12 +65,13 @@ export function startSecurityEvents(
     { log },
   )
   const receiver = createEventReceiver({ lifetime }, { ...issuers, lockStore })
+  const onResult = createEventResults({ log, metrics })
   const pollers = createPollers({
     ...{ log, proxyFor, timing: SYSTEM_TIMING },
     takeFrom: (transmitter) =>
       takePolledEvents(transmitter, {
-        ...{ auditor, receiver, log, senderOf: (token) => transmitters.senderOf(token) },
-        onResult: (event, result) => metrics.securityEvents.inc({ event, result }),
+        ...{ auditor, receiver, log, onResult },
+        senderOf: (token) => transmitters.senderOf(token),
       }),
   })
   return {

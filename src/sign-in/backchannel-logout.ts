@@ -23,7 +23,11 @@ export interface BackchannelLogoutEffects {
    * 503 while nobody can say.
    */
   readonly verify: (token: string) => Promise<LogoutToken>
-  readonly onResult: (result: 'applied' | 'duplicate' | 'refused' | 'failed') => void
+  /** @param error why it was refused or has failed */
+  readonly onResult: (
+    result: 'applied' | 'duplicate' | 'refused' | 'failed',
+    error?: unknown,
+  ) => void
 }
 
 /** What has caused a revocation. */
@@ -69,7 +73,7 @@ export function createBackchannelLogout(
     try {
       revocation = await end(exchange, record)
     } catch (error) {
-      onResult(error instanceof StatusError && error.code < 500 ? 'refused' : 'failed')
+      onResult(error instanceof StatusError && error.code < 500 ? 'refused' : 'failed', error)
       throw error
     }
     onResult(revocation === undefined ? 'duplicate' : 'applied')

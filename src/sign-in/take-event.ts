@@ -8,8 +8,15 @@ import { recordChange } from './own-response.ts'
 
 export interface TakeEventParts {
   readonly receiver: EventReceiver
-  /** @param event its name, or `other` */
-  readonly onResult: (event: string, result: AppliedEvent['result'] | 'refused' | 'failed') => void
+  /**
+   * @param event its name, or `other`
+   * @param error why it was refused or has failed
+   */
+  readonly onResult: (
+    event: string,
+    result: AppliedEvent['result'] | 'refused' | 'failed',
+    error?: unknown,
+  ) => void
 }
 
 /**
@@ -34,7 +41,7 @@ export async function takeEvent(
     onResult(name, result)
     return facts
   } catch (error) {
-    onResult(name, isRefusal(error) ? 'refused' : 'failed')
+    onResult(name, isRefusal(error) ? 'refused' : 'failed', error)
     throw error
   }
 }

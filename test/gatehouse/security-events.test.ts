@@ -99,6 +99,11 @@ async function ask(sub: string, path = '/api/v1/pods'): Promise<number> {
   return status
 }
 
+const logged = (message: string): readonly Readonly<Record<string, unknown>>[] =>
+  gatehouse!.log
+    .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+    .filter(({ msg }) => msg === message)
+
 const readyz = async (): Promise<string> =>
   (await fetch(`${gatehouse!.probesUrl}/readyz?verbose`)).text()
 
@@ -164,6 +169,14 @@ describe('a transmitter', () => {
       )
     const token = await sign('ada')
     expect((await push(token)).status).toBe(503)
+    expect(logged('a security event could not be put into effect')).toMatchObject([
+      {
+        event: 'other',
+        reason: expect.stringMatching(
+          /^the keys of the transmitter are not available: ./,
+        ) as string,
+      },
+    ])
     transmitter.overrides.set(METADATA, (_, response) => {
       sendJson(response, { issuer: transmitter.url, jwks_uri: `${transmitter.url}/keys` })
     })
@@ -283,6 +296,28 @@ describe('a transmitter that keeps its events', () => {
     expect(await ask('ada')).toBe(200)
     const refused = await gatehouse!.eventsWhere(({ requestURI }) => requestURI === PATH, 4)
     expect(refused.map(({ responseStatus }) => responseStatus?.code)).toEqual([400, 400, 400, 400])
+    const lines = logged('a security event was refused')
+    expect(lines.map(({ code }) => code).sort()).toEqual([
+      ...['invalid_key', 'invalid_request', 'invalid_request', 'invalid_request'],
+    ])
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        transmitter: transmitter.url,
+        reason: 'the token is too old (iat)',
+      }),
+    )
+  })
+
+  test('is asked for them again while its keys cannot be fetched, and the audit event says why', async () => {
+    transmitter.overrides.set(METADATA, (_, response) => void response.writeHead(500).end())
+    await startPolling()
+    pending.set('e-1', await sign('ada', { claims: { jti: 'e-1' } }))
+    const [event] = await gatehouse!.eventsWhere(({ requestURI }) => requestURI === PATH)
+    expect(event).toMatchObject({
+      responseStatus: { code: 503, message: 'the keys of the transmitter are not available' },
+      annotations: { 'gatehouse/cause': expect.stringMatching(/./) as string },
+    })
+    expect(pending.has('e-1')).toBe(true)
   })
 
   test('keeps an event that it repeats without an end from being applied twice', async () => {
