@@ -19,6 +19,11 @@ export interface GroupLookupEffects {
   readonly clock: () => number
   /** A user has other groups than before, or is no longer known. */
   readonly onChanged: () => void
+  /**
+   * Called for every lookup, except where the last result of the user is used again.
+   *
+   * @param reason undefined while the source is left alone, for a reason that was given before
+   */
   readonly onResult: (result: 'ok' | 'unknown user' | 'failed', reason?: string) => void
 }
 
@@ -105,6 +110,20 @@ export function createGroupLookup(
     if (now < pause.until) throw new ThrottledError(pause.reason, pause.until - now)
   }
 
+  /** @throws Error when the source is not asked */
+  function requireRoom(now: number): void {
+    try {
+      requireNoPause(now)
+    } catch (error) {
+      onResult('failed')
+      throw error
+    }
+    if (pending.size < MAX_PENDING) return
+    const error = new Error('too many lookups are in progress')
+    onResult('failed', error.message)
+    throw error
+  }
+
   async function check(): Promise<void> {
     const now = clock()
     requireNoPause(now)
@@ -128,8 +147,7 @@ export function createGroupLookup(
       if (failure !== undefined && now < failure.until) throw failure.error
       const known = pending.get(user)
       if (known !== undefined) return known
-      requireNoPause(now)
-      if (pending.size >= MAX_PENDING) throw new Error('too many lookups are in progress')
+      requireRoom(now)
       const asked = ask(user).finally(() => pending.delete(user))
       pending.set(user, asked)
       return asked

@@ -83,6 +83,7 @@ test('a source that asks for a pause gets it, for all users who are not known', 
   now += 30_000
   expect(await lookup.find('eve')).toMatchObject({ names: [] })
   expect(asked).toEqual(['ada', 'grace', 'eve'])
+  expect(results).toEqual(['ok', 'failed: throttles', 'failed', 'ok'])
 })
 
 test('a check and the lookups keep the pause of each other, and say why', async () => {
@@ -126,6 +127,7 @@ test('more than 256 lookups are not begun at once', async () => {
   reply = () => promise
   const begun = Array.from({ length: 256 }, (_, i) => lookup.find(`user-${i}`))
   await expect(lookup.find('one-more')).rejects.toThrow('too many lookups are in progress')
+  expect(results).toEqual(['failed: too many lookups are in progress'])
   resolve([])
   await Promise.all(begun)
   expect(asked).toHaveLength(256)

@@ -103,7 +103,7 @@ export function createActiveIssuers(
       onChanged: onGroupsChanged,
       onResult(result, reason) {
         metrics.groupLookups.inc({ issuer: url, result })
-        if (result !== 'failed') return
+        if (result !== 'failed' || reason === undefined) return
         throttledLog(log).warn({ issuer: url, reason }, 'groups of a user could not be looked up')
       },
     })
