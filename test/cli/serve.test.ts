@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
+import { freePort } from '../../dev/parts/free-ports.ts'
 import { startApiServer, type ApiServer } from '../support/api-server.ts'
 import { createClient } from '../support/client.ts'
 import { command } from '../support/command.ts'
@@ -180,15 +181,6 @@ describe('gatehouse serve', () => {
 })
 
 describe('an output that nobody reads', () => {
-  async function freePort(): Promise<number> {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    server.close()
-    await once(server, 'close')
-    return port
-  }
-
   /** A handshake that fails, which logs a line at level debug. */
   async function failHandshake(port: number): Promise<void> {
     const socket = connect(port, '127.0.0.1').on('error', () => undefined)
