@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { headerValues } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
 import { replaceFile } from '../support/files.ts'
-import { ALLOW_ALL } from '../support/gatehouse.ts'
+import { noSecretsFor } from '../support/gatehouse.ts'
 import {
   groupSourceConfiguration,
   hasSlapd,
@@ -14,19 +14,6 @@ import {
 
 const PODS = '/api/v1/namespaces/d/pods'
 const SECRETS = '/api/v1/namespaces/d/secrets'
-const RULES = {
-  ...ALLOW_ALL,
-  rules: [
-    ...ALLOW_ALL.rules,
-    {
-      name: 'no-secrets-for-operators',
-      effect: 'deny',
-      subjects: { groups: ['oidc:operators'] },
-      verbs: ['*'],
-      resources: [{ apiGroups: [''], resources: ['secrets'] }],
-    },
-  ],
-}
 
 describe.skipIf(!hasSlapd)('groups from a directory', () => {
   let slapd: TestDirectory
@@ -43,7 +30,11 @@ describe.skipIf(!hasSlapd)('groups from a directory', () => {
 
   async function start(overrides: object = {}): Promise<void> {
     const { groupSource, files } = groupSourceConfiguration(slapd, overrides)
-    attack = await startAttack({ rules: RULES, issuerOptions: { groupSource }, files })
+    attack = await startAttack({
+      rules: noSecretsFor('operators'),
+      issuerOptions: { groupSource },
+      files,
+    })
     attack.keepSecret(slapd.bindPassword)
   }
 

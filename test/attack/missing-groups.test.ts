@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { headerValues } from '../support/api-server.ts'
 import { startAttack, type Attack } from '../support/attack.ts'
-import { NO_SECRETS_FOR_CONTRACTORS } from '../support/gatehouse.ts'
+import { noSecretsFor } from '../support/gatehouse.ts'
 
 const SECRETS = '/api/v1/namespaces/d/secrets'
 const PODS = '/api/v1/namespaces/d/pods'
@@ -24,7 +24,7 @@ async function get(path: string, claims: Readonly<Record<string, unknown>>) {
 
 describe('by default', () => {
   beforeAll(async () => {
-    attack = await startAttack({ rules: NO_SECRETS_FOR_CONTRACTORS })
+    attack = await startAttack({ rules: noSecretsFor('contractors') })
   })
   afterAll(async () => {
     await attack.expectNoSecretLeaked()
@@ -75,7 +75,7 @@ test('missingGroups: refuse refuses such a token, and accepts one with an empty 
 
 test('unusableGroups: drop lets a user with such a group in, except where a deny rule counts it', async () => {
   attack = await startAttack({
-    rules: NO_SECRETS_FOR_CONTRACTORS,
+    rules: noSecretsFor('contractors'),
     configuration: { authentication: { unusableGroups: 'drop' } },
   })
   const groups = ['dev', 'contractors ']
@@ -105,7 +105,7 @@ test('by default a user with such a group is rejected, and the refusal names the
 describe('with allowedGroups', () => {
   beforeAll(async () => {
     attack = await startAttack({
-      rules: NO_SECRETS_FOR_CONTRACTORS,
+      rules: noSecretsFor('contractors'),
       issuerOptions: { allowedGroups: ['oidc:dev', 'oidc:team-*'] },
       configuration: { authentication: { maxGroups: 2 } },
     })

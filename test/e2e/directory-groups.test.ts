@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 
 import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
-import { ALLOW_ALL, startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
+import { noSecretsFor, startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
 import { succeed } from '../support/kubectl.ts'
 import {
   groupSourceConfiguration,
@@ -12,20 +12,6 @@ import {
   type TestDirectory,
 } from '../support/slapd.ts'
 import { createUser, type User } from '../support/users.ts'
-
-const RULES = {
-  ...ALLOW_ALL,
-  rules: [
-    ...ALLOW_ALL.rules,
-    {
-      name: 'no-secrets-for-operators',
-      effect: 'deny',
-      subjects: { groups: ['oidc:operators'] },
-      verbs: ['*'],
-      resources: [{ apiGroups: [''], resources: ['secrets'] }],
-    },
-  ],
-}
 
 describe.skipIf(!inject('hasParts') || !hasSlapd)('a user with groups in a directory', () => {
   let slapd: TestDirectory
@@ -39,8 +25,10 @@ describe.skipIf(!inject('hasParts') || !hasSlapd)('a user with groups in a direc
     ])
     const { groupSource, files } = groupSourceConfiguration(slapd, { cacheLifetime: '1s' })
     gatehouse = await startTestGatehouse({
-      ...{ upstream: { kubeconfig: cluster.gatehouseKubeconfig }, rules: RULES, files },
+      upstream: { kubeconfig: cluster.gatehouseKubeconfig },
+      rules: noSecretsFor('operators'),
       issuerOptions: { groupSource },
+      files,
     })
     // Of the group that ada is in by two others only.
     const { namespace } = cluster.controlPlane

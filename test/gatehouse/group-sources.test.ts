@@ -18,7 +18,7 @@ import { replaceFile } from '../support/files.ts'
 import { scrape } from '../support/scrape.ts'
 import {
   ALLOW_ALL,
-  NO_SECRETS_FOR_CONTRACTORS,
+  noSecretsFor,
   startTestGatehouse,
   upstreamOf,
   type TestGatehouse,
@@ -78,7 +78,7 @@ async function start(
   gatehouse = await startTestGatehouse({
     ...options,
     upstream: upstreamOf(api),
-    rules: NO_SECRETS_FOR_CONTRACTORS,
+    rules: noSecretsFor('contractors'),
     issuerOptions: {
       ...issuerOptions,
       groupSource: { certificateAuthorityFile: file('directories.crt'), ...groupSource },

@@ -126,19 +126,21 @@ export const ALLOW_ALL = {
   ],
 }
 
-/** AccessRules that allow everything, but secrets only to those who are not contractors. */
-export const NO_SECRETS_FOR_CONTRACTORS = {
-  ...ALLOW_ALL,
-  rules: [
-    ...ALLOW_ALL.rules,
-    {
-      name: 'no-secrets-for-contractors',
-      effect: 'deny',
-      subjects: { groups: ['oidc:contractors'] },
-      verbs: ['*'],
-      resources: [{ apiGroups: [''], resources: ['secrets'] }],
-    },
-  ],
+/** AccessRules that allow everything, but deny secrets to a group of the issuer. */
+export function noSecretsFor(group: string) {
+  return {
+    ...ALLOW_ALL,
+    rules: [
+      ...ALLOW_ALL.rules,
+      {
+        name: `no-secrets-for-${group}`,
+        effect: 'deny',
+        subjects: { groups: [`oidc:${group}`] },
+        verbs: ['*'],
+        resources: [{ apiGroups: [''], resources: ['secrets'] }],
+      },
+    ],
+  }
 }
 
 /** The mode of files with a private key or a token: Gatehouse warns of others. */
