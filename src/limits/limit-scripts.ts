@@ -4,7 +4,8 @@
  * clock, so that a replica whose clock is off does no harm. Whatever comes from a user is a digest in
  * KEYS or a number in ARGV.
  */
-import { defineScript, unexpectedReply } from '../state/shared-store.ts'
+import { countOf, listOf, unexpectedReply } from '../state/script-reply.ts'
+import { defineScript } from '../state/shared-store.ts'
 import type { BucketSize } from './token-bucket.ts'
 
 /**
@@ -95,18 +96,12 @@ export interface Charge {
 
 /** @throws Error for a reply that the script does not give */
 export function readCharge(reply: unknown, size: BucketSize): Charge {
-  if (!Array.isArray(reply) || reply.length !== 3) return unexpectedReply()
-  const [full, wait, others] = reply.map(countOf) as [number, number, number]
+  const numbers = listOf(reply).map(countOf)
+  if (numbers.length !== 3) return unexpectedReply()
+  const [full, wait, others] = numbers as [number, number, number]
   // As far as a bucket can owe, and then one token: clients wait for as long as the response says.
   const longest = 2 * size.burst * stepOf(size) + 1
   if (full > longest || wait > longest + stepOf(size)) return unexpectedReply()
   const tokens = tokensOf(size, full)
   return { allowed: wait === 0, tokens, waitMs: wait / 1_000, fullMs: full / 1_000, others }
-}
-
-/** @throws Error for anything but a whole number that is not negative */
-export function countOf(reply: unknown): number {
-  return typeof reply === 'number' && Number.isSafeInteger(reply) && reply >= 0
-    ? reply
-    : unexpectedReply()
 }

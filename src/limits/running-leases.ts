@@ -3,8 +3,9 @@
  * ends when it is not renewed, so that the places of a replica that died come back. A lease is written
  * with the tokens that requests take (shared-buckets.ts); here it is renewed, and lowered.
  */
+import { countOf } from '../state/script-reply.ts'
 import { HEARTBEAT_MS, LEASE_MS, type SharedStore } from '../state/shared-store.ts'
-import { countOf, RENEW } from './limit-scripts.ts'
+import { RENEW } from './limit-scripts.ts'
 import type { Running } from './local-limiter.ts'
 
 export interface RunningLeases {

@@ -1,5 +1,6 @@
 /** Failed sign-ins at all replicas, counted in Redis; without it, each replica counts for itself. */
-import { unexpectedReply, type SharedStore } from '../state/shared-store.ts'
+import { countOf, listOf, unexpectedReply } from '../state/script-reply.ts'
+import type { SharedStore } from '../state/shared-store.ts'
 import { COUNT_FAILURE } from './failure-script.ts'
 import {
   createFailedSignIns,
@@ -24,15 +25,14 @@ export function createSharedFailedSignIns(
   const local = createFailedSignIns(options, { now })
 
   function verdictOf(reply: unknown): FailureVerdict {
-    if (!Array.isArray(reply)) return unexpectedReply()
-    const [failures, ofUser, bannedFor, isNew] = reply as readonly unknown[]
-    if (!isCount(failures) || !isCount(ofUser) || !isCount(bannedFor)) return unexpectedReply()
+    const parts = listOf(reply)
+    const [failures, ofUser, bannedFor] = [countOf(parts[0]), countOf(parts[1]), countOf(parts[2])]
     if (bannedFor > maxBan) return unexpectedReply()
     const isBanned = bannedFor > 0
     return {
       delay: isBanned ? 0 : delayOf(options, failures, ofUser),
       bannedFor,
-      bannedAfter: isBanned && isNew === 1 ? failures : undefined,
+      bannedAfter: isBanned && parts[3] === 1 ? failures : undefined,
     }
   }
 
@@ -46,8 +46,4 @@ export function createSharedFailedSignIns(
         .catch(() => local.add(address, user))
     },
   }
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && value >= 0
 }

@@ -6,7 +6,8 @@
 import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { unexpectedReply, type SharedStore } from '../state/shared-store.ts'
+import { listOf, numberOf, textOf, textsOf, unexpectedReply } from '../state/script-reply.ts'
+import type { SharedStore } from '../state/shared-store.ts'
 import { StatusError } from '../status.ts'
 import { sealManifest, sequenceOf, type LockRecords } from './lock-manifest.ts'
 import { openLock, sealLock } from './lock-record.ts'
@@ -270,22 +271,14 @@ function notStored(error: unknown): never {
   )
 }
 
-function numberOf(reply: unknown): number {
-  return typeof reply === 'number' ? reply : unexpectedReply()
-}
-
 function readingOf(reply: unknown): Reading {
-  if (!Array.isArray(reply)) return unexpectedReply()
-  const [version, time, fields] = reply as readonly unknown[]
-  if (typeof version !== 'string' || typeof time !== 'number') return unexpectedReply()
-  if (fields === undefined) return { version, time, records: undefined }
-  if (!isTexts(fields) || fields.length % 2 > 0) return unexpectedReply()
+  const parts = listOf(reply)
+  const [version, time] = [textOf(parts[0]), numberOf(parts[1])]
+  if (parts[2] === undefined) return { version, time, records: undefined }
+  const fields = textsOf(parts[2])
+  if (fields.length % 2 > 0) return unexpectedReply()
   const records = new Map<string, string>()
   for (let i = 0; i < fields.length; i += 2) records.set(fields[i] ?? '', fields[i + 1] ?? '')
   records.delete(VERSION_FIELD)
   return { version, time, records }
-}
-
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((one) => typeof one === 'string')
 }

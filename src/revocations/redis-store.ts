@@ -7,7 +7,8 @@ import { randomBytes } from 'node:crypto'
 
 import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
-import { unexpectedReply, type SharedStore } from '../state/shared-store.ts'
+import { listOf, numberOf, textOf, textsOf, unexpectedReply } from '../state/script-reply.ts'
+import type { SharedStore } from '../state/shared-store.ts'
 import { covers, type Revocation } from './revocation.ts'
 import { openRevocation, sealRevocation } from './revocation-record.ts'
 import { ADD_REVOCATIONS, READ_REVOCATIONS } from './revocation-scripts.ts'
@@ -233,22 +234,11 @@ const NOT_YET = 'the revocations have not been read from Redis yet'
 const NEVER_READ = 'Gatehouse does not yet know which sessions have ended'
 const STALE = 'Gatehouse has not been able to read for too long which sessions have ended'
 
-function numberOf(reply: unknown): number {
-  return typeof reply === 'number' ? reply : unexpectedReply()
-}
-
 function readingOf(reply: unknown): Reading {
-  if (!Array.isArray(reply)) return unexpectedReply()
-  const [name, last, read, fields, records] = reply as readonly unknown[]
-  if (typeof name !== 'string' || typeof last !== 'number' || typeof read !== 'number') {
-    return unexpectedReply()
+  const [name, last, read, fields, records] = listOf(reply)
+  const reading = {
+    ...{ name: textOf(name), last: numberOf(last), read: numberOf(read) },
+    ...{ fields: textsOf(fields), records: textsOf(records) },
   }
-  if (!isTexts(fields) || !isTexts(records) || fields.length !== records.length) {
-    return unexpectedReply()
-  }
-  return { name, last, read, fields, records }
-}
-
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((one) => typeof one === 'string')
+  return reading.fields.length === reading.records.length ? reading : unexpectedReply()
 }

@@ -15,13 +15,12 @@ import {
   type RedisConnectionOptions,
 } from './redis-connection.ts'
 import { COUNT_REPLICAS, LEAVE_REPLICAS, PROBE } from './replica-scripts.ts'
+import { countOf, unexpectedReply, UnexpectedReply } from './script-reply.ts'
 import { createRecordSealer } from './sealed-record.ts'
 import {
   HEARTBEAT_MS,
   LEASE_MS,
   StoreUnavailable,
-  unexpectedReply,
-  UnexpectedReply,
   type Script,
   type SharedStore,
 } from './shared-store.ts'
@@ -210,8 +209,8 @@ export function createRedisStore(
   }
 
   async function countReplicas(link: Link): Promise<void> {
-    const alive = Number(await send(link, COUNT_REPLICAS, [replicasKey], [replica, LEASE_MS]))
-    if (!Number.isSafeInteger(alive) || alive < 1) unexpectedReply()
+    const alive = countOf(await send(link, COUNT_REPLICAS, [replicasKey], [replica, LEASE_MS]))
+    if (alive < 1) unexpectedReply()
     replicas = alive
     metrics.stateReplicas.set({ type: 'redis' }, alive)
   }

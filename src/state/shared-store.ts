@@ -50,7 +50,7 @@ export interface SharedStore {
    *
    * @param keys from `key`
    * @param values numbers, digests and sealed records; never names
-   * @param read makes the result of the reply; what it throws is a failure of the store
+   * @param read makes the result of the reply (script-reply.ts); what it throws is a failure of the store
    * @throws StoreUnavailable at once while there is a problem
    */
   run<T>(
@@ -62,11 +62,3 @@ export interface SharedStore {
   /** Calls back when the store becomes usable, each time; at once if it is now. */
   onUsable(listener: () => void): void
 }
-
-/** For the `read` of scripts: their reply is not what they return. */
-export function unexpectedReply(): never {
-  throw new UnexpectedReply('Redis returned an unexpected reply')
-}
-
-/** A reply is not what the script returns. */
-export class UnexpectedReply extends Error {}
