@@ -8,6 +8,7 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { listOf, numberOf, textOf, textsOf, unexpectedReply } from '../state/script-reply.ts'
 import type { SharedStore } from '../state/shared-store.ts'
+import { createStaleness, type StalenessOptions } from '../state/staleness.ts'
 import { StatusError } from '../status.ts'
 import { sealManifest, sequenceOf, type LockRecords } from './lock-manifest.ts'
 import { openLock, sealLock } from './lock-record.ts'
@@ -16,13 +17,9 @@ import type { Lock, LockTarget } from './lock.ts'
 import type { Locks } from './locks.ts'
 import { requireRoom, type LockStore } from './store.ts'
 
-export interface RedisLockStoreOptions {
+export interface RedisLockStoreOptions extends StalenessOptions {
   /** Whether nobody is let in before the locks were read: there may be some. */
   readonly isRequired: boolean
-  /** How long locks count as known without Redis, in milliseconds. */
-  readonly maxStaleness: number
-  /** What happens after that. */
-  readonly onStale: 'keep' | 'refuse'
 }
 
 export interface RedisLockStoreEffects {
@@ -68,22 +65,19 @@ interface Edit {
 
 /** Creates it, and begins to follow Redis. */
 export function createRedisLockStore(
-  { isRequired, maxStaleness, onStale }: RedisLockStoreOptions,
+  { isRequired, ...options }: RedisLockStoreOptions,
   effects: RedisLockStoreEffects,
 ): LockStore {
   const { store, locks, log, metrics, onClock } = effects
   const { wallClock = Date.now, elapsed = () => performance.now() } = effects
   const throttled = throttledLog(log)
+  const staleness = createStaleness(options, TEXTS, { store, elapsed })
   const key = store.key('locks', 'records')
   /** By the field of the hash. */
   let known: ReadonlyMap<string, Lock> = new Map()
   let state: State = { version: '', sequence: 0, records: NOTHING }
   /** What the records were opened with. */
   let openedWith = store.records
-  let unreadable = 0
-  /** When all locks were known; undefined: never. */
-  let knownAt: number | undefined
-  const startedAt = elapsed()
   let isClosed = false
   // One after the other, so that no earlier reading replaces a later one.
   let last: Promise<unknown> = Promise.resolve()
@@ -103,7 +97,8 @@ export function createRedisLockStore(
     onClock(time - wallClock())
     if (records !== undefined || version !== state.version) {
       await adopt(version, records ?? NOTHING)
-    } else if (unreadable === 0) knownAt = elapsed()
+    } else staleness.wasRead(staleness.unreadable)
+    const { unreadable } = staleness
     if (unreadable > 0) throttled.error({ locks: unreadable }, 'locks in Redis cannot be read')
   }
 
@@ -113,7 +108,7 @@ export function createRedisLockStore(
     const isSame = version === state.version
     if (sequence !== undefined && (isSame || sequence > state.sequence)) {
       take({ version, sequence, records })
-    } else if (knownAt === undefined) {
+    } else if (!staleness.isKnown) {
       // Nobody here can say what is missing.
       take({ version, sequence: state.sequence, records }, version === '' ? 0 : 1)
     } else await complete(version, records)
@@ -163,12 +158,11 @@ export function createRedisLockStore(
       const lock = found.get(field) ?? known.get(field)
       if (lock !== undefined) taken.set(field, lock)
     }
-    unreadable = next.records.size - found.size + doubtful
     openedWith = store.records
     state = next
     known = taken
     locks.replace('store', [...taken.values()])
-    if (unreadable === 0) knownAt = elapsed()
+    staleness.wasRead(next.records.size - found.size + doubtful)
   }
 
   /** False if somebody else has changed the locks since they were `from`. */
@@ -189,7 +183,7 @@ export function createRedisLockStore(
   async function change(editOf: () => Edit | undefined): Promise<boolean> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       await read()
-      if (knownAt === undefined) throw new Error(UNREADABLE)
+      if (!staleness.isKnown) throw new Error(TEXTS.unreadable)
       const edit = editOf()
       if (edit === undefined) return false
       if (await write(state, edit)) return true
@@ -206,7 +200,7 @@ export function createRedisLockStore(
   }
 
   function follow(): void {
-    metrics.locksAge.set((elapsed() - (knownAt ?? startedAt)) / 1_000)
+    metrics.locksAge.set(staleness.age)
     if (isClosed || waiting > 0) return
     inTurn(read).catch(() => undefined)
   }
@@ -241,13 +235,10 @@ export function createRedisLockStore(
       return inTurn(() => change(edit)).catch(notStored)
     },
     get missing() {
-      if (knownAt !== undefined || !isRequired) return undefined
-      return store.problem ?? (unreadable > 0 ? UNREADABLE : NOT_YET)
+      return isRequired ? staleness.missing : undefined
     },
     get unavailable() {
-      if (!isRequired) return undefined
-      if (knownAt === undefined) return NEVER_READ
-      return onStale === 'refuse' && elapsed() - knownAt > maxStaleness ? STALE : undefined
+      return isRequired ? staleness.unavailable : undefined
     },
     close() {
       isClosed = true
@@ -256,11 +247,13 @@ export function createRedisLockStore(
   }
 }
 
-const UNREADABLE =
-  'locks in Redis cannot be read: put back the secret that they were sealed with, or set them again'
-const NOT_YET = 'the locks have not been read from Redis yet'
-const NEVER_READ = 'Gatehouse does not yet know who is locked'
-const STALE = 'Gatehouse has not been able to read the locks for too long'
+const TEXTS = {
+  notRead: 'the locks have not been read from Redis yet',
+  unreadable:
+    'locks in Redis cannot be read: put back the secret that they were sealed with, or set them again',
+  unknown: 'Gatehouse does not yet know who is locked',
+  stale: 'Gatehouse has not been able to read the locks for too long',
+}
 
 function notStored(error: unknown): never {
   if (error instanceof StatusError) throw error

@@ -9,21 +9,18 @@ import { throttledLog } from '../log-throttle.ts'
 import type { Log } from '../log.ts'
 import { listOf, numberOf, textOf, textsOf, unexpectedReply } from '../state/script-reply.ts'
 import type { SharedStore } from '../state/shared-store.ts'
+import { createStaleness, type StalenessOptions } from '../state/staleness.ts'
 import { covers, type Revocation } from './revocation.ts'
 import { openRevocation, sealRevocation } from './revocation-record.ts'
 import { ADD_REVOCATIONS, READ_REVOCATIONS } from './revocation-scripts.ts'
 import type { RevocationSet } from './revocation-set.ts'
 import { notKept, tooMany, type RevocationStore } from './store.ts'
 
-export interface RedisRevocationStoreOptions {
+export interface RedisRevocationStoreOptions extends StalenessOptions {
   /** The part of the keys that is for this collection. */
   readonly name: string
   /** Revocations that are kept. */
   readonly maxEntries: number
-  /** How long they count as known without Redis, in milliseconds. */
-  readonly maxStaleness: number
-  /** What happens after that. */
-  readonly onStale: 'keep' | 'refuse'
 }
 
 export interface RedisRevocationStoreEffects {
@@ -60,9 +57,10 @@ export function createRedisRevocationStore(
   options: RedisRevocationStoreOptions,
   effects: RedisRevocationStoreEffects,
 ): RevocationStore {
-  const { maxEntries, maxStaleness, onStale } = options
+  const { maxEntries } = options
   const { store, set, log, onSize, onAge, elapsed = () => performance.now() } = effects
   const throttled = throttledLog(log)
+  const staleness = createStaleness(options, TEXTS, { store, elapsed })
   const [about, order, ends, records] = ['about', 'order', 'ends', 'records'].map((what) =>
     store.key(options.name, what),
   ) as [string, string, string, string]
@@ -72,11 +70,6 @@ export function createRedisRevocationStore(
   let position = { name: '', last: 0 }
   let openedWith = store.records
   let comparedAt = -Infinity
-  /** Records that nobody here can read, as of the last comparison. */
-  let unreadable = 0
-  /** When all of them were known; undefined: never. */
-  let knownAt: number | undefined
-  const startedAt = elapsed()
   let isClosed = false
   let running: Promise<void> | undefined
 
@@ -125,14 +118,14 @@ export function createRedisRevocationStore(
     const { found, isWhole, unread } = reading
     set.merge(found)
     if (isWhole) {
-      unreadable = unread
       await writeBack(found)
       openedWith = sealer
       comparedAt = elapsed()
-    } else unreadable += unread
+    }
     position = reading.position
-    if (unreadable === 0) knownAt = elapsed()
-    else {
+    staleness.wasRead(isWhole ? unread : staleness.unreadable + unread)
+    const { unreadable } = staleness
+    if (unreadable > 0) {
       throttled.error(
         { revocations: unreadable, keys: ownKeys },
         'revocations in Redis cannot be read',
@@ -182,7 +175,7 @@ export function createRedisRevocationStore(
   }
 
   function follow(): void {
-    onAge((elapsed() - (knownAt ?? startedAt)) / 1_000)
+    onAge(staleness.age)
     if (isClosed || running !== undefined) return
     running = update()
       .catch(() => undefined)
@@ -214,12 +207,10 @@ export function createRedisRevocationStore(
       return true
     },
     get missing() {
-      if (knownAt !== undefined) return undefined
-      return store.problem ?? (unreadable > 0 ? UNREADABLE : NOT_YET)
+      return staleness.missing
     },
     get unavailable() {
-      if (knownAt === undefined) return NEVER_READ
-      return onStale === 'refuse' && elapsed() - knownAt > maxStaleness ? STALE : undefined
+      return staleness.unavailable
     },
     close() {
       isClosed = true
@@ -228,11 +219,12 @@ export function createRedisRevocationStore(
   }
 }
 
-const UNREADABLE =
-  'revocations in Redis cannot be read: put back the secret that they were sealed with'
-const NOT_YET = 'the revocations have not been read from Redis yet'
-const NEVER_READ = 'Gatehouse does not yet know which sessions have ended'
-const STALE = 'Gatehouse has not been able to read for too long which sessions have ended'
+const TEXTS = {
+  notRead: 'the revocations have not been read from Redis yet',
+  unreadable: 'revocations in Redis cannot be read: put back the secret that they were sealed with',
+  unknown: 'Gatehouse does not yet know which sessions have ended',
+  stale: 'Gatehouse has not been able to read for too long which sessions have ended',
+}
 
 function readingOf(reply: unknown): Reading {
   const [name, last, read, fields, records] = listOf(reply)
