@@ -3,12 +3,11 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 
 import { createAuthority, type Authority } from '../../certs-dev/pki.ts'
 import { startKeycloak, type Keycloak } from '../../dev/parts/keycloak.ts'
-import { keycloakAvailable } from '../../dev/parts/keycloak-distribution.ts'
 import { waitUntil } from '../../dev/parts/wait-until.ts'
 import { skippedWithoutChromium, startChromium, type Chromium } from '../support/chromium.ts'
 import { createClient } from '../support/client.ts'
@@ -16,14 +15,13 @@ import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
 import { command } from '../support/command.ts'
 import { blocksOf } from '../support/documents.ts'
 import { SECRET, startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
+import { skippedWithoutKeycloak } from '../support/keycloak.ts'
 import { startProgram } from '../support/program.ts'
 import { START } from '../support/sign-in-world.ts'
 
 const USER = { username: 'grace', password: 'of the compiler' }
 
-const availability = inject('hasParts') ? await keycloakAvailable() : { available: false }
-if ('reason' in availability) process.stderr.write(`\n*** ${availability.reason} ***\n\n`)
-const isSkipped = !availability.available || skippedWithoutChromium()
+const isSkipped = (await skippedWithoutKeycloak()) || skippedWithoutChromium()
 
 describe.skipIf(isSkipped)('a user of Keycloak with a certificate', () => {
   let directory = ''

@@ -3,16 +3,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
 import { startKeycloak, type Keycloak } from '../../dev/parts/keycloak.ts'
-import { keycloakAvailable } from '../../dev/parts/keycloak-distribution.ts'
 import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
 import { output } from '../support/command.ts'
 import { blocksOf } from '../support/documents.ts'
 import { SECRET, startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
+import { skippedWithoutKeycloak } from '../support/keycloak.ts'
 import { succeed } from '../support/kubectl.ts'
 import type { RunningProgram } from '../support/program.ts'
 import { createUser, type User } from '../support/users.ts'
@@ -23,10 +23,7 @@ const POLLING = { timeout: 30_000, interval: 500 }
 const PATH = '/gatehouse/security-events'
 const AUTHORIZATION = 'Bearer a-secret-of-the-transmitter'
 
-const availability = inject('hasParts') ? await keycloakAvailable() : { available: false }
-if ('reason' in availability) process.stderr.write(`\n*** ${availability.reason} ***\n\n`)
-
-describe.skipIf(!availability.available)('Keycloak', () => {
+describe.skipIf(await skippedWithoutKeycloak())('Keycloak', () => {
   let directory = ''
   let ca = ''
   let keycloak: Keycloak

@@ -5,16 +5,16 @@
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 
 import { startKeycloak, type Keycloak } from '../../dev/parts/keycloak.ts'
-import { keycloakAvailable } from '../../dev/parts/keycloak-distribution.ts'
 import type { UserInfo } from '../../src/authentication/authenticator.ts'
 import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
 import { output, type CommandResult } from '../support/command.ts'
 import { replaceFile } from '../support/files.ts'
 import { startTestGatehouse, waitUntilReady, type TestGatehouse } from '../support/gatehouse.ts'
+import { skippedWithoutKeycloak } from '../support/keycloak.ts'
 import { succeed } from '../support/kubectl.ts'
 import { createUser } from '../support/users.ts'
 
@@ -22,8 +22,6 @@ const POLLING = { interval: 500 }
 const GRACE = { username: 'grace', password: 'of the compiler' }
 const REALMS = ['company', 'partners'] as const
 type Realm = (typeof REALMS)[number]
-
-const availability = inject('hasParts') ? await keycloakAvailable() : { available: false }
 
 /** A mapper of Keycloak that puts something into the ID token. */
 const mapper = (name: string, protocolMapper: string, config: object) => ({
@@ -59,7 +57,7 @@ const realmOf = (realm: string) => ({
   ],
 })
 
-describe.skipIf(!availability.available)('users of two realms of Keycloak', () => {
+describe.skipIf(await skippedWithoutKeycloak())('users of two realms of Keycloak', () => {
   let keycloak: Keycloak
   let cluster: Cluster
   let gatehouse: TestGatehouse

@@ -7,19 +7,19 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { stringify } from 'yaml'
 
 import { createAuthority } from '../../certs-dev/pki.ts'
 import { freePort } from '../../dev/parts/free-ports.ts'
 import { startKeycloak, type Keycloak } from '../../dev/parts/keycloak.ts'
-import { keycloakAvailable } from '../../dev/parts/keycloak-distribution.ts'
 import { waitUntil } from '../../dev/parts/wait-until.ts'
 import { skippedWithoutChromium, startChromium, type Chromium } from '../support/chromium.ts'
 import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
 import { command, type CommandResult } from '../support/command.ts'
 import { blocksOf } from '../support/documents.ts'
 import { SECRET, startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
+import { skippedWithoutKeycloak } from '../support/keycloak.ts'
 import { succeed } from '../support/kubectl.ts'
 import { newCookieKey } from '../support/pages-world.ts'
 import { startProgram, type RunningProgram } from '../support/program.ts'
@@ -32,9 +32,7 @@ const TOKEN_SECONDS = 40
 const ada = { username: 'ada', password: 'of the engine' }
 const grace = { username: 'grace', password: 'of the compiler' }
 
-const availability = inject('hasParts') ? await keycloakAvailable() : { available: false }
-if ('reason' in availability) process.stderr.write(`\n*** ${availability.reason} ***\n\n`)
-const isSkipped = !availability.available || skippedWithoutChromium()
+const isSkipped = (await skippedWithoutKeycloak()) || skippedWithoutChromium()
 
 interface User {
   readonly home: string

@@ -2,17 +2,17 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 
 import { startKeycloak, type Keycloak } from '../../dev/parts/keycloak.ts'
-import { keycloakAvailable } from '../../dev/parts/keycloak-distribution.ts'
 import { waitUntil } from '../../dev/parts/wait-until.ts'
 import { joinCluster, newNamespace, type Cluster } from '../support/cluster.ts'
 import { command, output, type CommandResult } from '../support/command.ts'
 import { blocksOf } from '../support/documents.ts'
 import { replaceFile } from '../support/files.ts'
 import { startTestGatehouse, type TestGatehouse } from '../support/gatehouse.ts'
+import { skippedWithoutKeycloak } from '../support/keycloak.ts'
 import { installKubelogin } from '../support/kubelogin.ts'
 import { succeed } from '../support/kubectl.ts'
 
@@ -20,10 +20,7 @@ const NAMESPACE = newNamespace()
 const POLLING = { interval: 500 }
 const GRACE = { username: 'grace', password: 'of the compiler' }
 
-const availability = inject('hasParts') ? await keycloakAvailable() : { available: false }
-if ('reason' in availability) process.stderr.write(`\n*** ${availability.reason} ***\n\n`)
-
-describe.skipIf(!availability.available)('a user of Keycloak', () => {
+describe.skipIf(await skippedWithoutKeycloak())('a user of Keycloak', () => {
   let keycloak: Keycloak
   let cluster: Cluster
   let gatehouse: TestGatehouse
