@@ -101,7 +101,11 @@ describe.skipIf(!hasRedis)('with two replicas', () => {
           ...ADMINISTRATORS,
           state: {
             type: 'redis',
-            redis: { addresses: [`${LOOPBACK}:${redis.port}`], secretFile: 'state-secret' },
+            redis: {
+              ...{ addresses: [`${LOOPBACK}:${redis.port}`], secretFile: 'state-secret' },
+              // The machine may be busy.
+              timeout: '2s',
+            },
           },
           limits: { address: WIDE, signIn: WIDE, user: { write: WIDE } },
         },

@@ -22,7 +22,11 @@ describe.skipIf(!hasRedis)('two replicas', () => {
       configuration: {
         state: {
           type: 'redis',
-          redis: { addresses: [`${LOOPBACK}:${redis.port}`], secretFile: 'state-secret' },
+          redis: {
+            ...{ addresses: [`${LOOPBACK}:${redis.port}`], secretFile: 'state-secret' },
+            // The machine may be busy.
+            timeout: '2s',
+          },
         },
         locks: { administrators: { groups: ['oidc:wardens'] } },
       },
