@@ -4,6 +4,7 @@
  */
 import { createLru } from '../lru.ts'
 import type { SharedStore } from '../state/shared-store.ts'
+import type { Report } from './reported-counts.ts'
 
 /** What runs with the tokens of a bucket, by key; the caller counts a request before its token is confirmed. */
 export interface RunningOfKeys {
@@ -15,8 +16,10 @@ export interface RunningOfKeys {
   keyOf(key: string): string
   /** How many run in this replica. */
   count(key: string): number
-  /** Redis knows that `count` run. */
-  reported(key: string, count: number): void
+  /** A script is sent that may write that `count` run. */
+  begin(key: string, count: number): Report
+  /** How many run in this replica of which Redis may not know. */
+  unreported(key: string): number
 }
 
 export interface RunningElsewhere {
@@ -68,9 +71,9 @@ export function createRunningElsewhere(
       if (isExact) return false
       const last = known.get(key)
       if (last === undefined || now - last.at > KNOWN_MS) return false
-      const own = running.count(key)
       return (
-        own + last.others <= max * MUCH_PART && own * (store.replicas - 1) <= max * UNREPORTED_PART
+        running.count(key) + last.others <= max * MUCH_PART &&
+        running.unreported(key) * (store.replicas - 1) <= max * UNREPORTED_PART
       )
     },
   }

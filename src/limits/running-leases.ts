@@ -7,12 +7,15 @@ import { countOf } from '../state/script-reply.ts'
 import { HEARTBEAT_MS, LEASE_MS, type SharedStore } from '../state/shared-store.ts'
 import { RENEW } from './limit-scripts.ts'
 import type { Running } from './local-limiter.ts'
+import { createReportedCounts, type Report } from './reported-counts.ts'
 
 export interface RunningLeases {
   /** The key of a user's lease in Redis. */
   keyOf(what: Running, username: string): string
-  /** A script has written that `count` run. */
-  reported(what: Running, username: string, count: number): void
+  /** A script is sent that may write that `count` run. */
+  begin(what: Running, username: string, count: number): Report
+  /** How many run of which Redis, and so the other replicas, may not know. */
+  unreported(what: Running, username: string): number
   /**
    * Fewer run than before.
    *
@@ -46,6 +49,10 @@ export function createRunningLeases(
 ): RunningLeases {
   /** Users of whom fewer run than Redis has. */
   let changed = { requests: new Set<string>(), streams: new Set<string>() }
+  const counts = {
+    requests: createReportedCounts(maxKeys),
+    streams: createReportedCounts(maxKeys),
+  }
   let timer: NodeJS.Timeout | undefined
   let isQueued = false
 
@@ -57,11 +64,26 @@ export function createRunningLeases(
     if (changed[what].size < maxKeys) changed[what].add(username)
   }
 
+  function begin(what: Running, username: string, count: number): Report {
+    const report = counts[what].begin(username, count)
+    return {
+      ...report,
+      done(isWritten) {
+        report.done(isWritten)
+        if (isWritten && running(what, username) === count) changed[what].delete(username)
+      },
+    }
+  }
+
   async function renew(what: Running, username: string): Promise<void> {
-    const values = [store.replica, running(what, username), LEASE_MS]
+    const count = running(what, username)
+    const values = [store.replica, count, LEASE_MS]
+    const report = begin(what, username, count)
     try {
       await store.run(RENEW, [keyOf(what, username)], values, countOf)
+      report.done(true)
     } catch {
+      report.failed()
       // The store reports it. The lease is reported again when it is usable.
       mark(what, username)
     }
@@ -91,13 +113,16 @@ export function createRunningLeases(
 
   const heartbeat = setInterval(() => void report(users), HEARTBEAT_MS).unref()
   // Redis may have lost all of them.
-  store.onUsable(() => void report(users))
+  store.onUsable(() => {
+    counts.requests.clear()
+    counts.streams.clear()
+    void report(users)
+  })
 
   return {
     keyOf,
-    reported(what, username, count) {
-      if (running(what, username) === count) changed[what].delete(username)
-    },
+    begin,
+    unreported: (what, username) => running(what, username) - counts[what].least(username),
     ended(what, username, isScarce) {
       mark(what, username)
       if (!isScarce) {

@@ -142,18 +142,25 @@ export function createSharedBuckets(
       values.push(store.replica, count, running.max, LEASE_MS)
     }
     addTo(sent, key, tokens + wanted)
+    const report = running?.begin(key, count)
     try {
       const charged = await store.run(CHARGE, keys, values, (reply) => readCharge(reply, size))
       copies.lower(key, charged.tokens - countIn(uncharged, key), now())
       elsewhere?.heard(key, charged.others, at)
-      if (wanted === 0) running?.reported(key, count)
+      report?.done(wanted === 0 || !isRefused(charged, count))
       return charged
     } catch (error) {
       elsewhere?.forget(key)
+      report?.failed()
       throw error
     } finally {
       addTo(sent, key, -tokens - wanted)
     }
+  }
+
+  /** Then the script leaves the lease as it was. */
+  function isRefused({ allowed, others }: Charge, count: number): boolean {
+    return !allowed || others + count > (running?.max ?? Infinity)
   }
 
   async function charge(key: string, tokens: number): Promise<void> {

@@ -63,7 +63,8 @@ export function createSharedLimiter(
       isExact: what === 'streams',
       keyOf: (username) => leases.keyOf(what, username),
       count: (username) => local.running(what, username),
-      reported: (username, count) => leases.reported(what, username, count),
+      begin: (username, count) => leases.begin(what, username, count),
+      unreported: (username) => leases.unreported(what, username),
     })
   }
   const users: Readonly<Record<RequestClass, SharedBuckets>> = {

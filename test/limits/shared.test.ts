@@ -322,8 +322,41 @@ describe.skipIf(!hasRedis)('limits that replicas share', () => {
     test('Redis is asked first when more runs than the other replicas may not know of', async () => {
       const concurrent = { requests: 80, streams: 8 }
       const [one] = (await ready(2, { concurrent })) as [Replica, Replica]
+      await expect.poll(leased).toEqual([])
       const asked = Array.from({ length: 6 }, () => take(one) instanceof Promise)
       expect(asked).toEqual([...Array<boolean>(4).fill(false), true, true])
+    })
+
+    test('Redis is not asked again for as many as it has been told of', async () => {
+      const concurrent = { requests: 80, streams: 8 }
+      const [one] = (await ready(2, { concurrent })) as [Replica, Replica]
+      const slots = await Promise.all(Array.from({ length: 10 }, async () => await take(one)))
+      await expect.poll(leased).toContain(10)
+      const before = one.scripts()
+      for (let i = 0; i < 10; i += 1) {
+        slots[i]?.release()
+        const next = take(one)
+        if (next instanceof Promise) throw new Error('Redis was asked')
+        slots[i] = next
+      }
+      expect(one.scripts()).toBe(before)
+      // The tenth, and four of which the other replica may not know.
+      const asked = Array.from({ length: 5 }, () => take(one) instanceof Promise)
+      expect(asked).toEqual([...Array<boolean>(4).fill(false), true])
+    })
+
+    test('a lower number that is being reported counts at once', async () => {
+      const concurrent = { requests: 80, streams: 8 }
+      const [one] = (await ready(2, { concurrent })) as [Replica, Replica]
+      const slots = await Promise.all(Array.from({ length: 10 }, async () => await take(one)))
+      await expect.poll(leased).toContain(10)
+      redis.signal('SIGSTOP')
+      const before = one.scripts()
+      for (const slot of slots) slot.release()
+      await expect.poll(one.scripts).toBeGreaterThan(before)
+      const asked = Array.from({ length: 5 }, () => take(one) instanceof Promise)
+      redis.signal('SIGCONT')
+      expect(asked).toEqual([...Array<boolean>(4).fill(false), true])
     })
 
     test('a replica that has not seen a user refuses what was used up in another one', async () => {
