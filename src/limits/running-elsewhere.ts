@@ -18,8 +18,8 @@ export interface RunningOfKeys {
   count(key: string): number
   /** A script is sent that may write that `count` run. */
   begin(key: string, count: number): Report
-  /** How many run in this replica of which Redis may not know. */
-  unreported(key: string): number
+  /** How many in this replica Redis knows of at least; more than run, for a short time. */
+  reported(key: string): number
 }
 
 export interface RunningElsewhere {
@@ -71,9 +71,11 @@ export function createRunningElsewhere(
       if (isExact) return false
       const last = known.get(key)
       if (last === undefined || now - last.at > KNOWN_MS) return false
+      const own = running.count(key)
+      const unreported = own - running.reported(key)
       return (
-        running.count(key) + last.others <= max * MUCH_PART &&
-        running.unreported(key) * (store.replicas - 1) <= max * UNREPORTED_PART
+        own + last.others <= max * MUCH_PART &&
+        unreported * (store.replicas - 1) <= max * UNREPORTED_PART
       )
     },
   }

@@ -14,8 +14,8 @@ export interface RunningLeases {
   keyOf(what: Running, username: string): string
   /** A script is sent that may write that `count` run. */
   begin(what: Running, username: string, count: number): Report
-  /** How many run of which Redis, and so the other replicas, may not know. */
-  unreported(what: Running, username: string): number
+  /** How many of a user's Redis, and so the other replicas, know of at least. */
+  reported(what: Running, username: string): number
   /**
    * Fewer run than before.
    *
@@ -39,7 +39,7 @@ export interface RunningLeasesEffects {
   readonly users: (what: Running) => Iterable<string>
 }
 
-/** How long a number in Redis may be too high. */
+/** A number in Redis may be too high for up to twice this time. */
 const REPORT_DELAY_MS = 100
 
 /** Creates the leases, and begins to renew them. */
@@ -47,8 +47,8 @@ export function createRunningLeases(
   { maxKeys }: RunningLeasesOptions,
   { store, running, users }: RunningLeasesEffects,
 ): RunningLeases {
-  /** Users of whom fewer run than Redis has. */
-  let changed = { requests: new Set<string>(), streams: new Set<string>() }
+  /** Users of whom fewer run than Redis may have, and the most that ran since the last report. */
+  let peaks = { requests: new Map<string, number>(), streams: new Map<string, number>() }
   const counts = {
     requests: createReportedCounts(maxKeys),
     streams: createReportedCounts(maxKeys),
@@ -60,8 +60,10 @@ export function createRunningLeases(
     return store.key(store.names.of('user', username), what)
   }
 
-  function mark(what: Running, username: string): void {
-    if (changed[what].size < maxKeys) changed[what].add(username)
+  function mark(what: Running, username: string, ran: number): void {
+    const marked = peaks[what]
+    const peak = marked.get(username)
+    if (peak === undefined ? marked.size < maxKeys : peak < ran) marked.set(username, ran)
   }
 
   function begin(what: Running, username: string, count: number): Report {
@@ -70,13 +72,12 @@ export function createRunningLeases(
       ...report,
       done(isWritten) {
         report.done(isWritten)
-        if (isWritten && running(what, username) === count) changed[what].delete(username)
+        if (isWritten && running(what, username) === count) peaks[what].delete(username)
       },
     }
   }
 
-  async function renew(what: Running, username: string): Promise<void> {
-    const count = running(what, username)
+  async function renew(what: Running, username: string, count: number): Promise<void> {
     const values = [store.replica, count, LEASE_MS]
     const report = begin(what, username, count)
     try {
@@ -85,23 +86,52 @@ export function createRunningLeases(
     } catch {
       report.failed()
       // The store reports it. The lease is reported again when it is usable.
-      mark(what, username)
+      mark(what, username, running(what, username))
     }
   }
 
-  /** Reports what has ended; and everything else, too, if it is given. */
+  function markedUntilNow(): typeof peaks {
+    const marked = peaks
+    peaks = { requests: new Map(), streams: new Map() }
+    return marked
+  }
+
+  /** Reports what has ended, as it is now; and everything else, too, if it is given. */
   async function report(all?: (what: Running) => Iterable<string>): Promise<void> {
     if (store.problem !== undefined) return
-    const reported = changed
-    changed = { requests: new Set(), streams: new Set() }
-    if (all !== undefined) {
-      for (const username of all('requests')) reported.requests.add(username)
-      for (const username of all('streams')) reported.streams.add(username)
+    const marked = markedUntilNow()
+    const renewed = (what: Running): Promise<void>[] => {
+      const usernames = new Set([...marked[what].keys(), ...(all?.(what) ?? [])])
+      return Array.from(usernames, (username) => renew(what, username, running(what, username)))
     }
-    await Promise.all([
-      ...Array.from(reported.requests, (username) => renew('requests', username)),
-      ...Array.from(reported.streams, (username) => renew('streams', username)),
-    ])
+    await Promise.all([...renewed('requests'), ...renewed('streams')])
+  }
+
+  /**
+   * Reports what has ended, but no less than has run since the last time: under load the number goes up
+   * again at once, and each time Redis would have to be asked.
+   */
+  function reportLater(): void {
+    timer = undefined
+    if (store.problem !== undefined) return
+    const marked = markedUntilNow()
+    for (const what of ['requests', 'streams'] as const) {
+      for (const [username, peak] of marked[what]) {
+        const now = running(what, username)
+        const reported = counts[what].least(username)
+        const count = Math.max(now, Math.min(peak, reported))
+        if (count > now) {
+          mark(what, username, now)
+          schedule()
+        }
+        // Zero may also mean that nobody knows.
+        if (count !== reported || count === 0) void renew(what, username, count)
+      }
+    }
+  }
+
+  function schedule(): void {
+    timer ??= setTimeout(reportLater, REPORT_DELAY_MS).unref()
   }
 
   function reportChanged(): Promise<void> {
@@ -122,11 +152,11 @@ export function createRunningLeases(
   return {
     keyOf,
     begin,
-    unreported: (what, username) => running(what, username) - counts[what].least(username),
+    reported: (what, username) => counts[what].least(username),
     ended(what, username, isScarce) {
-      mark(what, username)
+      mark(what, username, running(what, username) + 1)
       if (!isScarce) {
-        timer ??= setTimeout(() => void reportChanged(), REPORT_DELAY_MS).unref()
+        schedule()
         return
       }
       if (isQueued) return

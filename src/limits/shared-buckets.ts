@@ -136,7 +136,7 @@ export function createSharedBuckets(
     const at = now()
     const keys = [store.key(store.names.of(kind, key), limit)]
     const values: (string | number)[] = [stepOf(size), burst, tokens, wanted]
-    const count = running?.count(key) ?? 0
+    const count = running === undefined ? 0 : countToReport(running, key, wanted)
     if (running !== undefined) {
       keys.push(running.keyOf(key))
       values.push(store.replica, count, running.max, LEASE_MS)
@@ -256,6 +256,12 @@ export function createSharedBuckets(
       }
     },
   }
+}
+
+/** Whoever asks has to be exact. Otherwise the lease is lowered only by running-leases.ts, after some time. */
+function countToReport(running: RunningOfKeys, key: string, wanted: 0 | 1): number {
+  const count = running.count(key)
+  return wanted === 1 ? count : Math.max(count, running.reported(key))
 }
 
 function countIn(counts: ReadonlyMap<string, number>, key: string): number {

@@ -64,7 +64,7 @@ export function createSharedLimiter(
       keyOf: (username) => leases.keyOf(what, username),
       count: (username) => local.running(what, username),
       begin: (username, count) => leases.begin(what, username, count),
-      unreported: (username) => leases.unreported(what, username),
+      reported: (username) => leases.reported(what, username),
     })
   }
   const users: Readonly<Record<RequestClass, SharedBuckets>> = {
