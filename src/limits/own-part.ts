@@ -26,7 +26,7 @@ export function createOwnPart(
 
   return {
     take: (key, now) => current().take(key, now),
-    drain: (key, now) => current().drain(key, now),
+    drain: (key, tokens, now) => current().drain(key, tokens, now),
     refund: (key, now) => current().refund(key, now),
   }
 }

@@ -73,7 +73,7 @@ export interface SharedBuckets {
 }
 
 /** How long tokens may be given out without a charge. */
-const CHARGE_DELAY_MS = 20
+const CHARGE_DELAY_MS = 50
 /** All replicas together give out at most this part of what is left before Redis has confirmed it. */
 const UNCONFIRMED_PART = 1 / 20
 
@@ -124,11 +124,17 @@ export function createSharedBuckets(
   }
 
   function chargeKey(key: string): void {
-    const tokens = uncharged.get(key)
     // What is given out during a charge is charged after it.
-    if (tokens === undefined || charging.has(key)) return
+    if (!uncharged.has(key) || charging.has(key)) return
+    charging.set(key, charge(key, taken(key)))
+  }
+
+  /** What was given out and not charged; the caller charges it. The own part has it from now on. */
+  function taken(key: string): number {
+    const tokens = countIn(uncharged, key)
     uncharged.delete(key)
-    charging.set(key, charge(key, tokens))
+    if (tokens > 0) parts.drain(key, tokens, now())
+    return tokens
   }
 
   /** @param wanted tokens that are only taken if they are there */
@@ -169,15 +175,14 @@ export function createSharedBuckets(
       left = (await run(key, tokens, 0)).tokens
     } catch {
       // The store reports it. What was not charged is not charged later: it was of another time.
-      uncharged.delete(key)
+      taken(key)
     }
     charging.delete(key)
     if (uncharged.has(key)) schedule(key, left)
   }
 
   async function ask(key: string): Promise<Confirmed> {
-    const waiting = countIn(uncharged, key)
-    uncharged.delete(key)
+    const waiting = taken(key)
     const own = running?.count(key) ?? 0
     let charged: Charge
     try {
@@ -186,7 +191,7 @@ export function createSharedBuckets(
       return takeOwnPart(key, now())
     }
     const { allowed, tokens, waitMs, fullMs, others } = charged
-    if (allowed) parts.drain(key, now())
+    if (allowed) parts.drain(key, 1, now())
     return {
       allowed,
       state: {
@@ -202,6 +207,7 @@ export function createSharedBuckets(
 
   function takeOwnPart(key: string, at: number): Confirmed {
     if (onFailure === 'refuse') throw stateUnavailable()
+    taken(key)
     return {
       ...parts.take(key, at),
       running: running?.count(key) ?? 0,
@@ -224,7 +230,6 @@ export function createSharedBuckets(
   ): Confirmed | Promise<Confirmed> | undefined {
     if (store.problem !== undefined) return takeOwnPart(key, at)
     if (!mayCharge(key, left, at)) return ask(key)
-    parts.drain(key, at)
     addTo(uncharged, key, 1)
     schedule(key, left)
     return undefined

@@ -17,8 +17,8 @@ export interface TokenBuckets {
   refund(key: string, now: number): void
   /** Leaves at most `tokens` in the bucket; fewer than none is a debt. */
   lower(key: string, tokens: number, now: number): void
-  /** Takes a token if there is a whole one, for what was admitted elsewhere. */
-  drain(key: string, now: number): void
+  /** Takes `tokens` tokens, or the whole ones that there are, for what was admitted elsewhere. */
+  drain(key: string, tokens: number, now: number): void
   /** Changes the size of all buckets. */
   resize(size: BucketSize): void
 }
@@ -73,9 +73,9 @@ export function createTokenBuckets(size: BucketSize, maxKeys: number): TokenBuck
       const bucket = refilled(key, now)
       bucket.tokens = Math.min(bucket.tokens, Math.max(-burst, tokens))
     },
-    drain(key, now) {
+    drain(key, tokens, now) {
       const bucket = refilled(key, now)
-      if (bucket.tokens >= 1) bucket.tokens -= 1
+      bucket.tokens -= Math.min(tokens, Math.floor(bucket.tokens))
     },
     resize(next) {
       ;({ requestsPerSecond, burst } = next)
