@@ -22,19 +22,18 @@ const run = promisify(execFile)
 const external = ['@napi-rs/keyring']
 
 const CLIENT = ['./commands.ts', './client.js'] as const
+const SERVER = ['./cli/server-commands.ts', './gatehouse.js'] as const
 
 export default defineConfig([
   file('src/cli/server-commands.ts', SERVER_SCRIPT, [plainScript()], 'cjs'),
   file('src/cli/packaged-commands.ts', 'gatehouse.js', []),
   file('src/client/commands.ts', 'client.js', []),
   file('src/client/get-token.ts', 'get-token.js', [otherFile(...CLIENT)]),
-  file('src/main.ts', 'cli.js', [
-    otherFile('./cli/server-commands.ts', './gatehouse.js'),
-    otherFile(...CLIENT),
-  ]),
+  file('src/main.ts', 'cli.js', [otherFile(...SERVER), otherFile(...CLIENT)]),
   file('src/start.ts', 'main.js', [
     otherFile('./main.ts', './cli.js'),
     otherFile('./client/get-token.ts', './get-token.js'),
+    otherFile(...SERVER),
     codeCaches(),
   ]),
 ])

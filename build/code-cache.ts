@@ -26,7 +26,9 @@ const folder = await mkdtemp(join(tmpdir(), 'gatehouse-build-'))
 try {
   const { text, script, commands } = loadServerScript(directory)
   const port = await freePort()
-  const ended = commands.runServe(await writeConfiguration(folder, port), process)
+  const config = await writeConfiguration(folder, port)
+  // V8 takes flags of this process for those of the code.
+  const ended = commands.runServe(config, process, () => undefined)
   const isOver = await Promise.race([ended.then(() => true), sendRequests(port).then(() => false)])
   process.kill(process.pid, 'SIGTERM')
   const exitCode = await ended

@@ -1,7 +1,6 @@
 /** The command line: argv in, exit code out. Only this file and start.ts read `process`. */
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 
 import { Command, CommanderError, Option } from 'commander'
 
@@ -13,8 +12,6 @@ import { standardOutput } from './output.ts'
 
 /** How long the last lines may take to be read before the process exits. */
 const FLUSH_MS = 2_000
-/** How much the heap of the server may grow before V8 collects it, which saves memory under load. */
-const HEAP_GROWING_PERCENT = 50
 
 const { version } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -55,10 +52,8 @@ program
   .requiredOption('--config <file>', 'path of the GatehouseConfiguration file')
   .addHelpText('after', '\nExample:\n  gatehouse serve --config gatehouse.yaml\n')
   .action(async ({ config }: { config: string }) => {
-    const { runServe } = await import('./cli/server-commands.ts')
-    // As an option of Node, it would keep V8 from using the code cache, which was made without it.
-    setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`)
-    await exit(await runServe(config, process))
+    const { limitHeapGrowth, runServe } = await import('./cli/server-commands.ts')
+    await exit(await runServe(config, process, limitHeapGrowth))
   })
 
 program

@@ -2,7 +2,8 @@
 /**
  * The entry point of the package. It checks the version of Node.js first, since an older one would fail
  * on the rest with a syntax error. So this file uses plain syntax, and imports nothing before the check.
- * The credential plugin, which runs before every kubectl command, goes on from here without the rest.
+ * The credential plugin, which runs before every kubectl command, goes on from here without the rest; so
+ * does `serve`, with nothing but its configuration.
  */
 const USERS = [22, 19] as const
 const SERVER = [26, 0] as const
@@ -20,10 +21,13 @@ if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
   process.exit(2)
 }
 
-// Its help is the command line's.
+const config = configOfServe(args)
+// Help and mistakes are the command line's.
 if (command === 'get-token' && !args.includes('--help') && !args.includes('-h')) {
   // At the top level, the import would delay the exit of the process.
   void getToken()
+} else if (config !== undefined) {
+  void serve(config)
 } else {
   useCompileCache()
   void import('./main.ts')
@@ -32,6 +36,19 @@ if (command === 'get-token' && !args.includes('--help') && !args.includes('-h'))
 async function getToken(): Promise<void> {
   const plugin = await import('./client/get-token.ts')
   process.exitCode = await plugin.runPlugin(process)
+}
+
+/** The file of `serve --config FILE` or `serve --config=FILE`; undefined for everything else. */
+function configOfServe([name, option = '', ...rest]: readonly string[]): string | undefined {
+  if (name !== 'serve') return undefined
+  const values = option === '--config' ? rest : [/^--config=(.*)$/s.exec(option)?.[1], ...rest]
+  const [file = '', ...more] = values
+  return more.length === 0 && /^[^-]/.test(file) ? file : undefined
+}
+
+async function serve(file: string): Promise<void> {
+  const { limitHeapGrowth, runServe } = await import('./cli/server-commands.ts')
+  process.exit(await runServe(file, process, limitHeapGrowth))
 }
 
 /**

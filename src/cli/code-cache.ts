@@ -3,7 +3,8 @@
  * code of another version, and what was made with other options. It notices neither damage nor a script
  * that was changed and has the same length: the hash in front of the code covers both files.
  */
-import { createHash } from 'node:crypto'
+// See server-script.ts.
+const { createHash } = process.getBuiltinModule('node:crypto')
 
 const HASH_BYTES = 32
 

@@ -25,6 +25,8 @@ export interface ServeEffects {
   readonly onWarning: (handler: (warning: Error) => void) => void
   /** Registers the handler of what libraries print with `console`, in place of printing it. */
   readonly onConsole: (handler: (text: string) => void) => void
+  /** Called once when it listens. */
+  readonly onListening: () => void
   /** Registers the handler of uncaught exceptions. */
   readonly onCrash: (handler: (error: unknown) => void) => void
 }
@@ -76,6 +78,7 @@ export async function serve(options: ServeOptions, effects: ServeEffects): Promi
       onPassword: (password) => passwords.add(password),
     })
     started = gatehouse
+    effects.onListening()
     logPrinted()
   } catch (error) {
     for (const text of printed) effects.stderr.write(`${text}\n`)

@@ -1,5 +1,6 @@
-/** The commands of the server as `main.ts` starts them: with the outputs and signals of the process. */
+/** The commands of the server as a process runs them: with its outputs and signals. */
 import { format } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 
 import { proxyFrom } from '../config/egress-proxy.ts'
 import { inClusterFrom } from '../config/environment.ts'
@@ -14,9 +15,27 @@ import { validate, type ValidateOutput } from './validate.ts'
 
 /** How long the last lines may take to be read before the process exits. */
 const FLUSH_MS = 2_000
+/** How much the heap of the server may grow before V8 collects it, which saves memory under load. */
+const HEAP_GROWING_PERCENT = 50
 
-/** Runs `serve`; returns its exit code once the last lines were read. */
-export async function runServe(config: string, host: NodeJS.Process): Promise<number> {
+/**
+ * Sets how the heap of this process grows. As an option of Node, or before the server was loaded, it would
+ * keep V8 from using the code cache, which was made without it; during the start, V8 would collect more often.
+ */
+export function limitHeapGrowth(): void {
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`)
+}
+
+/**
+ * Runs `serve`; returns its exit code once the last lines were read.
+ *
+ * @param onListening called once when it listens
+ */
+export async function runServe(
+  config: string,
+  host: NodeJS.Process,
+  onListening: () => void,
+): Promise<number> {
   const stderr = createStderr()
   const exitCode = await serve(
     { configFile: configFile(config, host), ...environmentOf(host) },
@@ -32,6 +51,7 @@ export async function runServe(config: string, host: NodeJS.Process): Promise<nu
         host.on('warning', handler)
       },
       onConsole: takeConsole,
+      onListening,
       onCrash: (handler) => host.on('uncaughtException', handler),
     },
   )

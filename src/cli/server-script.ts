@@ -1,11 +1,14 @@
 /** The server as the package has it: one script that includes the libraries, and its code cache. */
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { Script } from 'node:vm'
+import type { Script } from 'node:vm'
 
 import { unpackCodeCache } from './code-cache.ts'
+
+// An import of a module of Node evaluates everything that it exports: that of `node:fs` takes 5 ms.
+const { readFileSync } = process.getBuiltinModule('node:fs')
+const { createRequire } = process.getBuiltinModule('node:module')
+const { join } = process.getBuiltinModule('node:path')
+const { pathToFileURL } = process.getBuiltinModule('node:url')
+const vm = process.getBuiltinModule('node:vm')
 
 export type ServerCommands = typeof import('./server-commands.ts')
 
@@ -31,7 +34,7 @@ export function loadServerScript(directory: string): ServerScript {
   const text = readFileSync(file)
   const cachedData = readCode(join(directory, SERVER_CODE), text)
   const filename = pathToFileURL(file).href
-  const script = new Script(text.toString('latin1'), {
+  const script = new vm.Script(text.toString('latin1'), {
     filename,
     ...(cachedData === undefined ? {} : { cachedData }),
   })

@@ -44,8 +44,17 @@ test.for(['20.20.2', '22.18.0'])('users need Node.js 22.19, and not %s', async (
 test.for([
   ['22.19.0', 'login', 'main.ts'],
   ['27.0.0', 'serve', 'main.ts'],
+  ['27.0.0', 'serve --config gatehouse.yaml', 'cli/server-commands.ts'],
+  ['27.0.0', 'serve --config=gatehouse.yaml', 'cli/server-commands.ts'],
+  ['27.0.0', 'serve --config', 'main.ts'],
+  ['27.0.0', 'serve --config=', 'main.ts'],
+  ['27.0.0', 'serve --config --help', 'main.ts'],
+  ['27.0.0', 'serve --config gatehouse.yaml --help', 'main.ts'],
+  ['27.0.0', 'serve --conf gatehouse.yaml', 'main.ts'],
+  ['27.0.0', 'serve gatehouse.yaml', 'main.ts'],
+  ['27.0.0', 'validate --config gatehouse.yaml', 'main.ts'],
   ['22.19.0', 'get-token', 'get-token.ts'],
-])('Node.js %s goes on with %s to %s', async ([version = '', name = '', file]) => {
-  const { stderr } = await start(version, name)
+])('Node.js %s goes on with %s to %s', async ([version = '', words = '', file]) => {
+  const { stderr } = await start(version, ...words.split(' '))
   expect(stderr).toContain(file)
 })
