@@ -49,7 +49,8 @@ function file(
     input,
     platform: 'node',
     external,
-    output: { dir: 'dist', entryFileNames: name, format, codeSplitting: false },
+    // Comments would be a tenth of the server, which stays in memory. Licenses are in the notices.
+    output: { dir: 'dist', entryFileNames: name, format, codeSplitting: false, comments: false },
     plugins: [...plugins, thirdPartyNotices(name.replace(/\.c?js$/, ''))],
   }
 }

@@ -16,7 +16,7 @@ import { validate, type ValidateOutput } from './validate.ts'
 /** How long the last lines may take to be read before the process exits. */
 const FLUSH_MS = 2_000
 /** How much the heap of the server may grow before V8 collects it, which saves memory under load. */
-const HEAP_GROWING_PERCENT = 50
+const HEAP_GROWING_PERCENT = 25
 
 /**
  * Sets how the heap of this process grows. As an option of Node, or before the server was loaded, it would
