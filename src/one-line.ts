@@ -1,5 +1,5 @@
 /**
- * A text of others on one line, without what a terminal obeys: a second line could imitate another message,
+ * Returns text from elsewhere on one line, without control characters: a second line could imitate another message,
  * and control and format characters hide or move what is shown.
  */
 export function oneLine(text: string): string {

@@ -58,8 +58,8 @@ const KUBERNETES_TYPES: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Behind a condition, cel-go wraps the content of an optional anew (interpreter/attributes.go): of an optional
- * in it, the content is left, and of a type the name.
+ * Behind a condition, cel-go wraps the content of an optional anew (interpreter/attributes.go): an optional
+ * in it becomes its content, and a type its name.
  */
 function rewrapped(value: Value): Value {
   if (!(value instanceof Optional) || value.content === undefined) return value
@@ -68,7 +68,7 @@ function rewrapped(value: Value): Value {
 
 /**
  * @throws CelValueError for a value of Kubernetes' own types: kube-apiserver could not use the optional, and a user
- * must not get a name here that there is none for there
+ * must not get a name here that kube-apiserver would not give
  */
 function unwrapped(value: Value): Value {
   if (value instanceof Optional)

@@ -19,8 +19,9 @@ const FLUSH_MS = 2_000
 const HEAP_GROWING_PERCENT = 25
 
 /**
- * Sets how the heap of this process grows. As an option of Node, or before the server was loaded, it would
- * keep V8 from using the code cache, which was made without it; during the start, V8 would collect more often.
+ * Limits how much the heap of this process grows between collections. Call it once the server listens. If the
+ * flag is set as an option of Node, or before the server is loaded, V8 rejects the code cache, which was made
+ * without it. If it is set during the start, V8 collects more often there.
  */
 export function limitHeapGrowth(): void {
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`)

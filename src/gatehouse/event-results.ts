@@ -12,7 +12,7 @@ export interface EventResultsEffects {
 
 /**
  * @param event its name, one of a limited set of values
- * @param error what has prevented that it was taken
+ * @param error why it was not taken
  */
 export type OnEventResult = (event: string, result: string, error?: unknown) => void
 

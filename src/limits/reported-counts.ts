@@ -1,10 +1,11 @@
 /**
- * What Redis knows of what runs in this replica, by user. While scripts run that write another number, it is
- * the lowest that Redis may have. Scripts run in the order in which they are answered: they share a connection.
+ * How many running requests of this replica Redis knows of, by user. While scripts are in progress that write
+ * other numbers, it is the lowest number that Redis may have. Replies come in the order in which the scripts
+ * ran, since they share a connection.
  */
 import { createLru } from '../lru.ts'
 
-/** What became of a script; one of them is called, once. */
+/** Takes the outcome of a script: exactly one of its functions is called, once. */
 export interface Report {
   /** @param isWritten whether the script wrote the number, or left what was there */
   done(isWritten: boolean): void
@@ -13,21 +14,21 @@ export interface Report {
 }
 
 export interface ReportedCounts {
-  /** A script is sent that may write that `count` run. */
+  /** Call it when a script is sent that may write `count` as the number of running requests. */
   begin(username: string, count: number): Report
-  /** Redis knows of at least as many. */
+  /** The number of running requests that Redis knows of at least. */
   least(username: string): number
-  /** Redis may have lost everything. */
+  /** Call it when Redis may have lost everything. */
   clear(): void
 }
 
 interface Reported {
   confirmed: number
-  /** Sent, without an answer. */
+  /** Numbers that were sent and have no reply yet. */
   readonly pending: number[]
 }
 
-/** Creates it for at most `maxKeys` users; of others, Redis counts as knowing nothing. */
+/** Creates the counts for at most `maxKeys` users. For any other user, `least` is 0. */
 export function createReportedCounts(maxKeys: number): ReportedCounts {
   const all = createLru<Reported>(maxKeys)
 
@@ -43,7 +44,7 @@ export function createReportedCounts(maxKeys: number): ReportedCounts {
           if (isWritten) reported.confirmed = count
         },
         failed() {
-          // Others may have been sent since, and may have run; they do not count either.
+          // Scripts that were sent since may have run as well, or not; their numbers do not count either.
           if (all.get(username) === reported) all.delete(username)
         },
       }

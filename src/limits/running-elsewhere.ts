@@ -16,9 +16,9 @@ export interface RunningOfKeys {
   keyOf(key: string): string
   /** How many run in this replica. */
   count(key: string): number
-  /** A script is sent that may write that `count` run. */
+  /** Call it when a script is sent that may write `count` as the number that runs. */
   begin(key: string, count: number): Report
-  /** How many in this replica Redis knows of at least; more than run, for a short time. */
+  /** How many of this replica Redis knows of at least. For a short time, that can be more than run. */
   reported(key: string): number
 }
 
@@ -43,9 +43,9 @@ export interface RunningElsewhereEffects {
 
 /** How long a reply counts, in milliseconds. */
 const KNOWN_MS = 1_000
-/** When more than this part of what may run does, Redis is asked first. */
+/** Redis is asked first when more than this part of `max` runs. */
 const MUCH_PART = 1 / 2
-/** What Redis does not know of is at most this part, in all replicas together except for the one that asks. */
+/** All other replicas together run at most this part of `max` without Redis knowing of it. */
 const UNREPORTED_PART = 1 / 20
 
 interface Known {

@@ -12,9 +12,9 @@ import { createReportedCounts, type Report } from './reported-counts.ts'
 export interface RunningLeases {
   /** The key of a user's lease in Redis. */
   keyOf(what: Running, username: string): string
-  /** A script is sent that may write that `count` run. */
+  /** Call it when a script is sent that may write `count` as the number that runs. */
   begin(what: Running, username: string, count: number): Report
-  /** How many of a user's Redis, and so the other replicas, know of at least. */
+  /** How many of a user's requests or streams in this replica Redis knows of at least. */
   reported(what: Running, username: string): number
   /**
    * Fewer run than before.
@@ -47,7 +47,7 @@ export function createRunningLeases(
   { maxKeys }: RunningLeasesOptions,
   { store, running, users }: RunningLeasesEffects,
 ): RunningLeases {
-  /** Users of whom fewer run than Redis may have, and the most that ran since the last report. */
+  /** Users with fewer running than Redis may have, and the most that ran since the last report. */
   let peaks = { requests: new Map<string, number>(), streams: new Map<string, number>() }
   const counts = {
     requests: createReportedCounts(maxKeys),
@@ -96,7 +96,7 @@ export function createRunningLeases(
     return marked
   }
 
-  /** Reports what has ended, as it is now; and everything else, too, if it is given. */
+  /** Reports the current numbers of users of whom something has ended, and of the users in `all`. */
   async function report(all?: (what: Running) => Iterable<string>): Promise<void> {
     if (store.problem !== undefined) return
     const marked = markedUntilNow()
@@ -108,8 +108,8 @@ export function createRunningLeases(
   }
 
   /**
-   * Reports what has ended, but no less than has run since the last time: under load the number goes up
-   * again at once, and each time Redis would have to be asked.
+   * Reports what has ended, but never a number below the most that ran since the last report. Under load, the
+   * number goes up again at once, and Redis would have to be asked each time.
    */
   function reportLater(): void {
     timer = undefined
@@ -124,7 +124,7 @@ export function createRunningLeases(
           mark(what, username, now)
           schedule()
         }
-        // Zero may also mean that nobody knows.
+        // A reported zero may also mean that it is not known what Redis has.
         if (count !== reported || count === 0) void renew(what, username, count)
       }
     }

@@ -129,7 +129,7 @@ export function createSharedBuckets(
     charging.set(key, charge(key, taken(key)))
   }
 
-  /** What was given out and not charged; the caller charges it. The own part has it from now on. */
+  /** Returns the tokens that were given out and not charged, for the caller to charge. Takes them from the own part. */
   function taken(key: string): number {
     const tokens = countIn(uncharged, key)
     uncharged.delete(key)
@@ -164,7 +164,7 @@ export function createSharedBuckets(
     }
   }
 
-  /** Then the script leaves the lease as it was. */
+  /** Whether the script has refused, and so left the lease as it was. */
   function isRefused({ allowed, others }: Charge, count: number): boolean {
     return !allowed || others + count > (running?.max ?? Infinity)
   }
@@ -263,7 +263,10 @@ export function createSharedBuckets(
   }
 }
 
-/** Whoever asks has to be exact. Otherwise the lease is lowered only by running-leases.ts, after some time. */
+/**
+ * A request that waits for Redis reports the exact number. A charge afterwards never lowers the lease:
+ * running-leases.ts does that, after some time.
+ */
 function countToReport(running: RunningOfKeys, key: string, wanted: 0 | 1): number {
   const count = running.count(key)
   return wanted === 1 ? count : Math.max(count, running.reported(key))
