@@ -4,6 +4,7 @@
  */
 import { createLru } from '../lru.ts'
 import type { SharedStore } from '../state/shared-store.ts'
+import { sharersOf } from './own-part.ts'
 import type { Report } from './reported-counts.ts'
 
 /** What runs with the tokens of a bucket, by key; the caller counts a request before its token is confirmed. */
@@ -75,7 +76,7 @@ export function createRunningElsewhere(
       const unreported = own - running.reported(key)
       return (
         own + last.others <= max * MUCH_PART &&
-        unreported * (store.replicas - 1) <= max * UNREPORTED_PART
+        unreported * (sharersOf(store) - 1) <= max * UNREPORTED_PART
       )
     },
   }

@@ -14,7 +14,10 @@ export interface RunningLeases {
   keyOf(what: Running, username: string): string
   /** Call it when a script is sent that may write `count` as the number that runs. */
   begin(what: Running, username: string, count: number): Report
-  /** How many of a user's requests or streams in this replica Redis knows of at least. */
+  /**
+   * How many of a user's requests or streams in this replica Redis knows of at least, as of its last reply that
+   * said what runs in the other replicas.
+   */
   reported(what: Running, username: string): number
   /**
    * Fewer run than before.
@@ -66,27 +69,39 @@ export function createRunningLeases(
     if (peak === undefined ? marked.size < maxKeys : peak < ran) marked.set(username, ran)
   }
 
-  function begin(what: Running, username: string, count: number): Report {
-    const report = counts[what].begin(username, count)
+  /** @param known what Redis then counts as knowing */
+  function begin(what: Running, username: string, count: number, known = count): Report {
+    const report = counts[what].begin(username, known)
     return {
-      ...report,
       done(isWritten) {
         report.done(isWritten)
-        if (isWritten && running(what, username) === count) peaks[what].delete(username)
+        if (!isWritten) return
+        const now = running(what, username)
+        if (now === count) peaks[what].delete(username)
+        else if (now < count) {
+          // A script that was sent earlier may have deleted what was marked meanwhile.
+          mark(what, username, now)
+          schedule()
+        }
+      },
+      failed() {
+        report.failed()
+        // The store reports it. The lease is reported again when it is usable.
+        mark(what, username, running(what, username))
       },
     }
   }
 
   async function renew(what: Running, username: string, count: number): Promise<void> {
     const values = [store.replica, count, LEASE_MS]
-    const report = begin(what, username, count)
+    // More may run here without asking only after Redis has said what runs elsewhere, which this script does not.
+    const known = Math.min(count, counts[what].least(username))
+    const report = begin(what, username, count, known)
     try {
       await store.run(RENEW, [keyOf(what, username)], values, countOf)
       report.done(true)
     } catch {
       report.failed()
-      // The store reports it. The lease is reported again when it is usable.
-      mark(what, username, running(what, username))
     }
   }
 
@@ -151,7 +166,7 @@ export function createRunningLeases(
 
   return {
     keyOf,
-    begin,
+    begin: (what, username, count) => begin(what, username, count),
     reported: (what, username) => counts[what].least(username),
     ended(what, username, isScarce) {
       mark(what, username, running(what, username) + 1)

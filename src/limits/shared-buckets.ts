@@ -11,7 +11,7 @@
 import { LEASE_MS, type SharedStore } from '../state/shared-store.ts'
 import { CHARGE, readCharge, stepOf, type Charge } from './limit-scripts.ts'
 import { createOwnPart, partOfCount, sharersOf, stateUnavailable } from './own-part.ts'
-import { createRunningElsewhere, type RunningOfKeys } from './running-elsewhere.ts'
+import type { RunningElsewhere, RunningOfKeys } from './running-elsewhere.ts'
 import {
   createTokenBuckets,
   type BucketSize,
@@ -39,6 +39,8 @@ export interface SharedBucketsEffects {
   readonly now: () => number
   /** Undefined where nothing is counted. */
   readonly running?: RunningOfKeys
+  /** Of `running`, and shared by all buckets whose tokens it runs with: each of them reports all that runs. */
+  readonly elsewhere?: RunningElsewhere
 }
 
 /** What was decided of a token and what runs with it. */
@@ -80,13 +82,12 @@ const UNCONFIRMED_PART = 1 / 20
 /** Creates the buckets; every key begins with a full one. */
 export function createSharedBuckets(
   { size, maxKeys, kind, limit, onFailure }: SharedBucketsOptions,
-  { store, now, running }: SharedBucketsEffects,
+  { store, now, running, elsewhere }: SharedBucketsEffects,
 ): SharedBuckets {
   const { burst } = size
   const copies = createTokenBuckets(size, maxKeys)
   /** For the time without the store. What is admitted with it counts here too: a failure fills no bucket. */
   const parts = createOwnPart(size, maxKeys, { store })
-  const elsewhere = running && createRunningElsewhere({ maxKeys }, { store, running })
   /** Given out and not charged, by key. */
   const uncharged = new Map<string, number>()
   /** Keys of those that are charged at the end of this turn. */

@@ -12,9 +12,14 @@ import { createLocalLimiter, runningOf, type Running } from './local-limiter.ts'
 import type { LimiterEffects, LimiterOptions } from './memory.ts'
 import { stateUnavailable } from './own-part.ts'
 import { concurrencyRefusal, rateRefusal, type LimitRefusal } from './refusals.ts'
-import type { RunningOfKeys } from './running-elsewhere.ts'
+import { createRunningElsewhere, type RunningOfKeys } from './running-elsewhere.ts'
 import { createRunningLeases, type RunningLeases } from './running-leases.ts'
-import { createSharedBuckets, type Confirmed, type SharedBuckets } from './shared-buckets.ts'
+import {
+  createSharedBuckets,
+  type Confirmed,
+  type SharedBuckets,
+  type SharedBucketsEffects,
+} from './shared-buckets.ts'
 import type { BucketSize } from './token-bucket.ts'
 
 export interface SharedLimiterOptions extends LimiterOptions {
@@ -47,17 +52,16 @@ export function createSharedLimiter(
     limit: string,
     size: BucketSize,
     maxKeys: number,
-    running?: RunningOfKeys,
+    counted?: Pick<SharedBucketsEffects, 'running' | 'elsewhere'>,
   ): SharedBuckets {
-    const effects = running === undefined ? { store, now } : { store, now, running }
+    const effects = { store, now, ...counted }
     const buckets = createSharedBuckets({ size, maxKeys, kind, limit, onFailure }, effects)
     all.push(buckets)
     return buckets
   }
 
-  const ofUsers = (requestClass: RequestClass): SharedBuckets => {
-    const what = runningOf(requestClass)
-    return shared('user', requestClass, options.user[requestClass], maxTrackedKeys, {
+  const runningOfUsers = (what: Running) => {
+    const running: RunningOfKeys = {
       max: concurrent[what],
       // A stream may last for hours, and so would one too many.
       isExact: what === 'streams',
@@ -65,7 +69,14 @@ export function createSharedLimiter(
       count: (username) => local.running(what, username),
       begin: (username, count) => leases.begin(what, username, count),
       reported: (username) => leases.reported(what, username),
-    })
+    }
+    const maxKeys = maxTrackedKeys
+    return { running, elsewhere: createRunningElsewhere({ maxKeys }, { store, running }) }
+  }
+  const counted = { requests: runningOfUsers('requests'), streams: runningOfUsers('streams') }
+  const ofUsers = (requestClass: RequestClass): SharedBuckets => {
+    const size = options.user[requestClass]
+    return shared('user', requestClass, size, maxTrackedKeys, counted[runningOf(requestClass)])
   }
   const users: Readonly<Record<RequestClass, SharedBuckets>> = {
     read: ofUsers('read'),

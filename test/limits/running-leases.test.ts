@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
 import { createRunningLeases } from '../../src/limits/running-leases.ts'
-import type { SharedStore } from '../../src/state/shared-store.ts'
+import { HEARTBEAT_MS, type SharedStore } from '../../src/state/shared-store.ts'
 
 /** As in running-leases.ts. */
 const REPORT_DELAY_MS = 100
@@ -127,4 +127,56 @@ test('what could not be reported is also reported with what ends next', async ()
   end()
   await pass()
   expect(written()).toEqual([requests(0)])
+})
+
+test('what a later script may write is lowered, although an earlier one has written what runs', async () => {
+  const { leases, end, runs, written } = start()
+  const earlier = leases.begin('requests', 'ada', 0)
+  runs(2)
+  const later = leases.begin('requests', 'ada', 2)
+  end()
+  end()
+  earlier.done(true)
+  await pass()
+  later.done(true)
+  await pass()
+  expect(written()).toEqual([requests(0)])
+})
+
+test('what a script writes late is lowered again', async () => {
+  const { leases, admit, end, runs, written } = start()
+  admit(3)
+  runs(5)
+  const report = leases.begin('requests', 'ada', 5)
+  end()
+  end()
+  await pass()
+  expect(written()).toEqual([])
+  report.done(true)
+  await pass()
+  expect(written()).toEqual([requests(3)])
+})
+
+test('what a script may have written before it failed is lowered', async () => {
+  const { leases, end, runs, becomesUsable, written } = start()
+  const earlier = leases.begin('requests', 'ada', 0)
+  runs(1)
+  const later = leases.begin('requests', 'ada', 1)
+  end()
+  earlier.done(true)
+  later.failed()
+  becomesUsable()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(written()).toEqual([requests(0)])
+})
+
+test('a higher number counts only when it is written by a script that says what runs elsewhere', async () => {
+  const { leases, admit, runs, written } = start()
+  admit(3)
+  runs(5)
+  await vi.advanceTimersByTimeAsync(HEARTBEAT_MS)
+  expect(written()).toContainEqual(requests(5))
+  expect(leases.reported('requests', 'ada')).toBe(3)
+  admit(5)
+  expect(leases.reported('requests', 'ada')).toBe(5)
 })

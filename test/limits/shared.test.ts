@@ -319,6 +319,26 @@ describe.skipIf(!hasRedis)('limits that replicas share', () => {
       await expect.poll(() => isAsked(two)).toBe(true)
     })
 
+    test('what Redis says with a request of one class counts for those of another', async () => {
+      const concurrent = { requests: 80, streams: 8 }
+      const [one, two] = (await ready(2, { concurrent })) as [Replica, Replica]
+      const write = () => one.limiter.admitUser(user('ada'), 'write')
+      ;(await write()).release()
+      for (let i = 0; i < 40; i += 1) await take(two)
+      await expect.poll(leased).toContain(40)
+      await admit(one, 'ada')
+      await expect.poll(() => isAsked(one)).toBe(true)
+      expect(write()).toBeInstanceOf(Promise)
+    })
+
+    test('a replica that knows of no other one leaves it something', async () => {
+      const concurrent = { requests: 80, streams: 8 }
+      const [one] = (await ready(1, { concurrent })) as [Replica]
+      await expect.poll(leased).toEqual([])
+      const asked = Array.from({ length: 6 }, () => take(one) instanceof Promise)
+      expect(asked).toEqual([...Array<boolean>(4).fill(false), true, true])
+    })
+
     test('Redis is asked first when more runs than the other replicas may not know of', async () => {
       const concurrent = { requests: 80, streams: 8 }
       const [one] = (await ready(2, { concurrent })) as [Replica, Replica]
