@@ -49,12 +49,8 @@ class StreamExchange implements Http2Exchange {
     const { stream, headers, rawHeaders, connection, guard, onAuthenticated } = parts
     const length = headers['content-length']
     this.#stream = stream
-    const end = new ExchangeEnd(() => parts.onClosed(this))
-    stream.on(
-      'close',
-      guard(() => end.run()),
-    )
-    this.#end = end
+    this.#end = new ExchangeEnd(() => parts.onClosed(this))
+    runAtClose(stream, this.#end, guard)
     this.#headers = headers
     this.#guard = guard
     this.#onAuthenticated = onAuthenticated
@@ -191,7 +187,10 @@ class Http2Response implements ClientResponse {
 
   writeHead(status: number, headers: RawHeaders): void {
     if (this.#gone) return
-    this.#stream.respond([':status', String(status), ...headers])
+    const head = [':status', String(status), ...headers]
+    this.#stream.respond(head)
+    // node keeps the array with the stream.
+    head.length = 0
   }
 
   flushHead(): void {
@@ -240,10 +239,18 @@ function withoutPseudoHeaders(rawHeaders: RawHeaders): RawHeaders {
 }
 
 /**
- * node keeps a session's streams in a Map, and V8 keeps the entries of a Map's outgrown tables until
- * the next full garbage collection: a closed stream must not hold its whole exchange for that long. The
- * remaining listeners of the current `close` event still run.
+ * A function of its own, so that the listener refers to nothing else of the exchange. node keeps a session's
+ * streams in a Map, and V8 keeps the entries of a Map's outgrown tables until the next full garbage collection:
+ * a closed stream must not hold its whole exchange for that long.
  */
+function runAtClose(stream: ServerHttp2Stream, end: ExchangeEnd, guard: Guard): void {
+  stream.on(
+    'close',
+    guard(() => end.run()),
+  )
+}
+
+/** For the same reason. The remaining listeners of the current `close` event still run. */
 function removeListeners(stream: ServerHttp2Stream): void {
   stream.removeAllListeners()
   stream.on('error', ignore)
