@@ -172,7 +172,7 @@ function measure(
 ): Promise<RunOutcome> {
   const settings = {
     ...{ duration, rate, watches, memoryMinutes, warmUp },
-    lists: duration * 20,
+    lists: duration * 40,
     frames: duration * 2_000,
   }
   return runBench({ ...subjects, rounds, settings }, { report })

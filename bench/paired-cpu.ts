@@ -25,18 +25,25 @@ export interface PairedCpuEffects {
 }
 
 /** Microseconds of CPU per request. */
-export type CpuOf = (peer: Peer, protocol: Protocol) => number
+export interface Cpu {
+  /** Over all processes. */
+  readonly mean: number
+  /** The standard error of the mean, by the differences among the processes. */
+  readonly error: number
+}
+
+export type CpuOf = (peer: Peer, protocol: Protocol) => Cpu
 
 /** So that V8 has compiled what matters. */
 const WARM_UP_LOADS = 6
 
-/** Takes the sums of all processes of a peer over all rounds. */
+/** Takes the sums of each process over all rounds. */
 export async function pairedCpu(
   { world, peers, processes, rounds, duration, protocols }: PairedCpuOptions,
   { report }: PairedCpuEffects,
 ): Promise<CpuOf> {
   const subjects: Subject[] = []
-  const sums = new Map<string, { seconds: number; requests: number }>()
+  const sums = new Map<string, Sum[]>()
   try {
     for (let i = 0; i < processes; i += 1) {
       for (const peer of peers) {
@@ -53,18 +60,24 @@ export async function pairedCpu(
       for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
         for (const protocol of protocols) {
           const { seconds, requests } = await loaded(subject, protocol)
-          const key = keyOf(subject.peer, protocol)
-          const sum = sums.get(key) ?? { seconds: 0, requests: 0 }
-          sums.set(key, { seconds: sum.seconds + seconds, requests: sum.requests + requests })
+          const sum = sumOf(subject, protocol)
+          sum.seconds += seconds
+          sum.requests += requests
         }
       }
     }
   } finally {
     for (const { process } of subjects) await process.stop()
   }
-  return (peer, protocol) => {
-    const { seconds, requests } = sums.get(keyOf(peer, protocol)) ?? { seconds: NaN, requests: NaN }
-    return (seconds / requests) * 1e6
+  return (peer, protocol) => cpuOf(sums.get(keyOf(peer, protocol)) ?? [])
+
+  function sumOf(subject: Subject, protocol: Protocol): Sum {
+    const key = keyOf(subject.peer, protocol)
+    const all = sums.get(key) ?? []
+    sums.set(key, all)
+    let sum = all.find(({ of }) => of === subject)
+    if (sum === undefined) all.push((sum = { of: subject, seconds: 0, requests: 0 }))
+    return sum
   }
 
   async function loaded(subject: Subject, protocol: Protocol) {
@@ -72,6 +85,20 @@ export async function pairedCpu(
     const requests = await saturate(protocol, target({ world }, subject, paths.pod), duration)
     return { seconds: cpuSeconds(subject.process.pid) - began, requests }
   }
+}
+
+interface Sum {
+  readonly of: Subject
+  seconds: number
+  requests: number
+}
+
+function cpuOf(sums: readonly Sum[]): Cpu {
+  const values = sums.map(({ seconds, requests }) => (seconds / requests) * 1e6)
+  const count = values.length
+  const mean = values.reduce((sum, value) => sum + value, 0) / count
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (count - 1)
+  return { mean, error: Math.sqrt(variance / count) }
 }
 
 const keyOf = ({ name }: Peer, protocol: Protocol): string => `${name} ${protocol}`

@@ -21,8 +21,8 @@ const PROTOCOLS = ['h1', 'h2'] as const
 const LATENCIES = ['p50', 'p99'] as const
 const TITLES = ['CPU µs/req h1', 'CPU µs/req h2', 'p50 µs', 'p99 µs']
 /** Of Gatehouse with Redis, and of Gatehouse without it. */
-const PROCESSES = 3
-const ROUNDS = 8
+const PROCESSES = 5
+const ROUNDS = 5
 const LOAD_SECONDS = 2
 
 export interface RedisBench {
@@ -57,15 +57,19 @@ export async function startRedisBench(source: boolean): Promise<RedisBench> {
       ),
     async table(cpu, results) {
       const values = [without, using].map((peer) => [
-        ...PROTOCOLS.map((protocol) => cpu(peer, protocol)),
+        ...PROTOCOLS.map((protocol) => cpu(peer, protocol).mean),
         ...LATENCIES.map((metric) => results.median(peer.name, metric) ?? NaN),
       ])
+      const errors = PROTOCOLS.map((protocol) =>
+        Math.hypot(cpu(without, protocol).error, cpu(using, protocol).error),
+      )
       const [before = [], after = []] = values
       const added = after.map((value, i) => value - (before[i] ?? NaN))
       const rows = [
         ['memory', ...before.map(shown)],
         ['redis', ...after.map(shown)],
         ['added', ...added.map(shown)],
+        ['+-', ...errors.map(shown)],
       ]
       const trip = (1_000 * (await roundTrip(redis))).toFixed(0)
       const { memory, shared } = await admissionCosts(await storeOptions(redis))
