@@ -18,7 +18,7 @@ export interface Settings {
   frames: number
   /** How long the load lasts after which the memory is read, in minutes. */
   memoryMinutes: number
-  /** Requests per protocol before the first measurement, for peers that are compiled at run time. */
+  /** Requests per protocol before requests are measured, for peers that are compiled at run time. */
   warmUp: number
 }
 
@@ -68,8 +68,9 @@ export async function inFreshProcess(
   { world }: Round,
   peer: Peer,
   use: (process: RunningProcess) => Promise<void>,
+  options: { countsAllocations?: boolean } = {},
 ): Promise<void> {
-  const process = await startPeer(world, peer)
+  const process = await startPeer(world, peer, options)
   try {
     await use(process)
   } finally {

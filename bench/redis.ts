@@ -21,8 +21,8 @@ const PROTOCOLS = ['h1', 'h2'] as const
 const LATENCIES = ['p50', 'p99'] as const
 const TITLES = ['CPU µs/req h1', 'CPU µs/req h2', 'p50 µs', 'p99 µs']
 /** Of Gatehouse with Redis, and of Gatehouse without it. */
-const PROCESSES = 5
-const ROUNDS = 5
+const PROCESSES = 4
+const ROUNDS = 6
 const LOAD_SECONDS = 2
 
 export interface RedisBench {

@@ -1,5 +1,5 @@
 /** One run of the bench: in each round, all peers in turn, so that other activity affects all of them. */
-import { paceLimit, saturate } from './load.ts'
+import { paceLimit } from './load.ts'
 import { GATEHOUSE, OIDC_PROXY } from './goals.ts'
 import { startPeer, target, type Round, type Settings, type Subject } from './measurement.ts'
 import { directLatency } from './measurements/latency.ts'
@@ -7,6 +7,7 @@ import { entryOf, measurements, type MeasurementName } from './measurements.ts'
 import type { Peer } from './peers/peer.ts'
 import { createResults, type Results } from './results.ts'
 import { findTool } from './tools.ts'
+import { warmUp } from './warm-up.ts'
 import { paths, type World } from './world.ts'
 
 export interface RunOptions {
@@ -36,11 +37,10 @@ export interface RunOutcome {
   rounds: number
 }
 
-/** The duration of one warm-up load, and how many there are at most: enough for a slow machine. */
-const WARM_UP_SECONDS = 3
-const MAX_WARM_UP_LOADS = 60
 /** These start processes of their own. */
-const needsNoWarmUp: ReadonlySet<MeasurementName> = new Set(['watches', 'memory', 'start'])
+const needsNoWarmUp: ReadonlySet<MeasurementName> = new Set(['cpu', 'watches', 'memory', 'start'])
+/** The duration of the load that finds the rate of the latency measurement. */
+const LIMIT_SECONDS = 3
 
 /** Takes all measurements. When one fails, its peer continues with the others. */
 export async function runBench(options: RunOptions, { report }: RunEffects): Promise<RunOutcome> {
@@ -65,8 +65,7 @@ export async function runBench(options: RunOptions, { report }: RunEffects): Pro
   try {
     for (const peer of options.peers) {
       await attempt(`${peer.name}, start`, async () => {
-        const process = await startPeer(world, peer, { countsAllocations: true })
-        const subject = { peer, process }
+        const subject = { peer, process: await startPeer(world, peer) }
         subjects.push(subject)
         if (names.every((name) => needsNoWarmUp.has(name))) return
         report(`warming up ${peer.name}`)
@@ -108,7 +107,7 @@ async function halfLoad(world: World, subjects: readonly Subject[]): Promise<num
   const compared = subjects.filter(({ peer }) => [GATEHOUSE, OIDC_PROXY].includes(peer.name))
   let slowest = Infinity
   for (const subject of compared.length > 0 ? compared : subjects) {
-    const rate = await paceLimit(target({ world }, subject, paths.pod), WARM_UP_SECONDS)
+    const rate = await paceLimit(target({ world }, subject, paths.pod), LIMIT_SECONDS)
     slowest = Math.min(slowest, rate)
   }
   return Math.round(slowest / 2)
@@ -132,17 +131,4 @@ async function runnable(
     }
   }
   return found
-}
-
-async function warmUp({ world, settings }: RunOptions, subject: Subject): Promise<void> {
-  const { peer } = subject
-  const at = target({ world }, subject, paths.pod)
-  const wanted = peer.isCompiledAtRuntime ? settings.warmUp : 1
-  for (const protocol of peer.protocols) {
-    if ((await findTool(protocol === 'h1' ? 'wrk' : 'h2load')) === undefined) continue
-    let requests = 0
-    for (let load = 0; requests < wanted && load < MAX_WARM_UP_LOADS; load += 1) {
-      requests += await saturate(protocol, at, WARM_UP_SECONDS)
-    }
-  }
 }
