@@ -63,7 +63,12 @@ const program = new Command('bench')
     positiveNumber,
     0.5,
   )
-  .option('--warm-up <n>', 'requests per protocol before requests are measured', positiveNumber, 150_000)
+  .option(
+    '--warm-up <n>',
+    'requests per protocol before requests are measured',
+    positiveNumber,
+    150_000,
+  )
   .option('--quick', 'one round of 2 s with 500 watches: a first impression, not a result')
   .option('--stages', 'measure the cost of each stage of the pipeline over a bare undici loop')
   .option('--memory', 'measure how much memory clients can use within the shipped limits')
