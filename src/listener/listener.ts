@@ -57,6 +57,12 @@ export interface Listener {
   destroy(): Promise<void>
 }
 
+/**
+ * How many connections may wait until they are accepted, when all clients connect again at once. The kernel
+ * allows at most `net.core.somaxconn`, 4,096 by default, which Go's listeners use; node would ask for 511.
+ */
+const BACKLOG = 4_096
+
 /** Starts listening. Resolves once bound; rejects when the address is not available. */
 export async function startListener(
   options: ListenerOptions,
@@ -122,7 +128,7 @@ function listen(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ port, host, reusePort }, () => {
+    server.listen({ port, host, reusePort, backlog: BACKLOG }, () => {
       server.off('error', reject)
       resolve()
     })

@@ -39,8 +39,10 @@ const open = (): number => held.filter(({ destroyed }) => !destroyed).length
 
 test('of 10,000 silent connections of one address only the allowed handshakes are kept, and others are served meanwhile', async () => {
   attack = await startAttack()
-  for (let i = 0; i < 10; i++) {
-    await Promise.all(Array.from({ length: 1_000 }, () => hold('127.0.0.2')))
+  // Few enough to wait for Gatehouse, which accepts them in order: when too many do, the kernel answers with
+  // SYN cookies, and a client that sends nothing never learns that it has no connection.
+  for (let i = 0; i < 40; i++) {
+    await Promise.all(Array.from({ length: 250 }, () => hold('127.0.0.2')))
     expect(await isServed()).toBe(true)
   }
   await expect.poll(open).toBeLessThanOrEqual(64)
