@@ -1,11 +1,14 @@
 /** Turns errors of the YAML parser into problems for the administrator. */
 import type { LineCounter, YAMLError } from 'yaml'
 
+import { oneLine } from '../one-line.ts'
 import type { ConfigProblem } from './problem.ts'
+
+const DUPLICATE_KEY = 'duplicate key'
 
 /** Errors after which the rest of the text, or its first document, can still be checked. */
 const READABLE: Readonly<Record<string, readonly [message: string, fix: string]>> = {
-  DUPLICATE_KEY: ['duplicate key', 'keep one of the two'],
+  DUPLICATE_KEY: [DUPLICATE_KEY, 'keep one of the two'],
   MULTIPLE_DOCS: ['a second document begins here', 'keep one document'],
 }
 
@@ -14,10 +17,11 @@ export function isReadable({ code }: YAMLError): boolean {
   return code in READABLE
 }
 
-/** Keeps only the first syntax error: later ones usually follow from it. */
+/** Keeps only the first syntax error: later ones, and duplicate keys behind it, usually follow from it. */
 export function withoutFollowingErrors(errors: readonly YAMLError[]): YAMLError[] {
   const first = errors.find((error) => !isReadable(error))
-  return errors.filter((error) => isReadable(error) || error === first)
+  const end = first?.pos[0] ?? Infinity
+  return errors.filter((error) => error === first || (isReadable(error) && error.pos[0] < end))
 }
 
 /** The problem for one error in the text of `file`. */
@@ -36,7 +40,15 @@ export function syntaxProblem(
   }
   const syntax = [`invalid YAML: ${error.message}`, 'correct the syntax'] as const
   const [message, fix] = READABLE[error.code] ?? syntax
-  return { ...at, message, fix }
+  return { ...at, message: message === DUPLICATE_KEY ? duplicateKey(text, error) : message, fix }
+}
+
+/** With the key, as it is written in the text. */
+function duplicateKey(text: string, { pos: [offset] }: YAMLError): string {
+  const key = /"(?:[^"\\]|\\.)*"|'[^']*'|[^\s:,{}]+/y
+  key.lastIndex = offset
+  const [written] = key.exec(text) ?? []
+  return written === undefined ? DUPLICATE_KEY : `${DUPLICATE_KEY} ${oneLine(written)}`
 }
 
 /**

@@ -74,7 +74,14 @@ describe('a problem names file, line, field and fix', () => {
     {
       name: 'a duplicate key',
       text: `${GOOD}log: { level: info }\nlog: { level: warn }\n`,
-      expected: ['gatehouse.yaml:12:1: duplicate key (keep one of the two)'],
+      expected: ['gatehouse.yaml:12:1: duplicate key log (keep one of the two)'],
+    },
+    {
+      name: 'a tab, after which the parser believes to have seen a key before',
+      text: `${GOOD}log:\n\tlevel: info\nprobes: { port: 0 }\nlog: { level: warn }\n`,
+      expected: [
+        'gatehouse.yaml:12:1: invalid YAML: Tabs are not allowed as indentation (correct the syntax)',
+      ],
     },
     {
       name: 'a wrong type',

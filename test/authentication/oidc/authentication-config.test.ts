@@ -267,7 +267,7 @@ describe('a problem with its field and a fix is reported for', () => {
 
   test('a duplicate key', () => {
     expect(problemsOf(() => load(`${HEAD}jwt: []\njwt: []\n`))).toMatchObject([
-      { line: 4, message: 'duplicate key' },
+      { line: 4, message: 'duplicate key jwt' },
     ])
   })
 
