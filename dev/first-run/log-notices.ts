@@ -43,10 +43,13 @@ interface LogLine {
   readonly err?: { readonly message?: unknown }
 }
 
-/** The notice for a log line about a reload or a suspicious file; undefined for every other line. */
+/** The notice for a log line about a reload, or about something that does not work; undefined for every other line. */
 export function noticeOf(line: string): string | undefined {
   const { msg, what, problem, err } = JSON.parse(line) as LogLine
-  if (typeof problem === 'string') return `warning: ${problem}`
+  if (typeof problem === 'string') {
+    return msg === 'configuration warning' ? `warning: ${problem}` : `${String(msg)}: ${problem}`
+  }
+  if (msg === 'Redis is used') return msg
   if (typeof what !== 'string') return undefined
   if (msg === 'reloaded') return `${what}: reloaded`
   if (typeof err?.message !== 'string') return undefined

@@ -49,9 +49,12 @@ export function watchUpstream(
     last = checked
     running = false
     conclude(checked.identity)
-    const problems = [last.reachable, last.rejectsAnonymous, last.assertsIdentity].filter(
-      (problem) => problem !== undefined,
-    )
+    // By the names that /readyz has for them.
+    const problems = Object.entries({
+      'upstream-reachable': last.reachable,
+      'upstream-rejects-anonymous': last.rejectsAnonymous,
+      'upstream-asserts-identity': last.assertsIdentity,
+    }).flatMap(([name, problem]) => (problem === undefined ? [] : [`${name}: ${problem}`]))
     logChange(problems)
     schedule(problems.length === 0 ? READY_INTERVAL_MS : FAILING_INTERVAL_MS)
   }

@@ -19,6 +19,11 @@ test.for([
     line: { problem: 'rules.yaml:3:1: denies nothing', msg: 'configuration warning' },
     notice: 'warning: rules.yaml:3:1: denies nothing',
   },
+  {
+    line: { problem: 'no response within 100 ms', msg: 'Redis cannot be used' },
+    notice: 'Redis cannot be used: no response within 100 ms',
+  },
+  { line: { msg: 'Redis is used' }, notice: 'Redis is used' },
   { line: { port: 8443, msg: 'listening' }, notice: undefined },
   { line: { err: { message: 'a' }, msg: 'uncaught exception' }, notice: undefined },
 ])('the notice for the log message "$line.msg" is $notice', ({ line, notice }) => {

@@ -85,7 +85,7 @@ export async function locks(
     return
   }
   const rows = all.map((one) => [
-    ...[one.target, one.name, one.until || 'lifted'],
+    ...[one.target, one.name, one.until || 'no end'],
     ...[one.actor || 'lock file', one.reason],
   ])
   host.writeOut(columns([['TARGET', 'NAME', 'UNTIL', 'SET BY', 'REASON'], ...rows]))
