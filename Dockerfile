@@ -27,5 +27,5 @@ USER 65532:65532
 EXPOSE 8443 8081
 # With --disable-sigusr1, no other process of this user can open Node's debugger. The other options save
 # memory, and time at the start: docs/performance.md.
-ENTRYPOINT ["node", "--disable-sigusr1", "--min-semi-space-size=4", "--max-semi-space-size=6", "/opt/gatehouse/dist/main.js"]
+ENTRYPOINT ["node", "--disable-sigusr1", "--min-semi-space-size=4", "--max-semi-space-size=8", "/opt/gatehouse/dist/main.js"]
 CMD ["serve", "--config", "/etc/gatehouse/gatehouse.yaml"]

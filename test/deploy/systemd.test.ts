@@ -37,7 +37,7 @@ test('starts what the package installs, without the debugger, with the configura
     bin: { gatehouse: string }
   }
   expect(values('ExecStart')).toEqual([
-    '/usr/local/bin/node --disable-sigusr1 --min-semi-space-size=4 --max-semi-space-size=6 ' +
+    '/usr/local/bin/node --disable-sigusr1 --min-semi-space-size=4 --max-semi-space-size=8 ' +
       `/usr/local/lib/node_modules/${name}/${bin.gatehouse} serve --config /etc/gatehouse/%i.yaml`,
   ])
   expect(values('Environment')).toEqual(['NODE_ENV=production MALLOC_ARENA_MAX=1'])

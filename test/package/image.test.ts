@@ -48,7 +48,7 @@ describe('the Dockerfile', () => {
 
   test('starts Node without the debugger that a signal would open, and with options that save memory', () => {
     expect(entrypoint()).toEqual([
-      ...['node', '--disable-sigusr1', '--min-semi-space-size=4', '--max-semi-space-size=6'],
+      ...['node', '--disable-sigusr1', '--min-semi-space-size=4', '--max-semi-space-size=8'],
       '/opt/gatehouse/dist/main.js',
     ])
     expect(dockerfile).toMatch(/^ENV .*\bMALLOC_ARENA_MAX=1\b/m)
