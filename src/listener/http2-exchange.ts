@@ -138,7 +138,7 @@ class StreamExchange implements Http2Exchange {
   }
 
   recognized(): void {
-    if (this.#end.isOver) return
+    if (this.#end.isOver || this.isAuthenticated) return
     this.isAuthenticated = true
     this.#onAuthenticated()
   }
@@ -209,15 +209,11 @@ class Http2Response implements ClientResponse {
   end(chunk?: Buffer | string): void {
     if (this.#gone && !this.#isHead) return
     this.ended = true
-    if (this.#isHead) return
-    if (chunk !== undefined) this.bytesWritten += Buffer.byteLength(chunk)
-    this.#stream.end(chunk)
-    // RFC 9113 section 8.1: after an early response, ask the client to stop sending, without an error.
-    if (this.#bodyUnread()) {
-      this.#stream.once('finish', () => {
-        this.#stream.close(constants.NGHTTP2_NO_ERROR)
-      })
+    if (!this.#isHead) {
+      if (chunk !== undefined) this.bytesWritten += Buffer.byteLength(chunk)
+      this.#stream.end(chunk)
     }
+    if (!this.#gone && this.#bodyUnread()) stopRequest(this.#stream)
   }
 
   destroy(error = new Error('the response was aborted')): void {
@@ -229,6 +225,20 @@ class Http2Response implements ClientResponse {
   get #gone(): boolean {
     return this.#stream.destroyed || this.#stream.closed
   }
+}
+
+/**
+ * RFC 9113 section 8.1: after an early response, asks the client to stop sending, without an error. node itself
+ * ends a response that cannot have a body, before its head is sent, which is at the end of this turn of the event
+ * loop: a reset in the same turn would drop the head. Like `runAtClose`, this refers to nothing of the exchange.
+ */
+function stopRequest(stream: ServerHttp2Stream): void {
+  const stop = (): void => {
+    if (!stream.closed && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR)
+  }
+  const stopInNextTurn = (): void => void setImmediate(stop)
+  if (stream.writableFinished) stopInNextTurn()
+  else stream.once('finish', stopInNextTurn)
 }
 
 /** Pseudo-header fields come first (RFC 9113 section 8.3); nghttp2 refuses later ones. */

@@ -20,24 +20,26 @@ const connection = {
   retire: () => undefined,
 }
 let url: string
+let authenticated = 0
 
 server.on('stream', (of, headers, _flags, rawHeaders) => {
   const stream = of as ServerHttp2Stream
   const guard = <A extends readonly unknown[]>(callback: (...args: A) => void) => callback
-  const callbacks = { guard, onAuthenticated: () => undefined, onClosed: () => undefined }
+  const onAuthenticated = (): void => {
+    authenticated += 1
+  }
+  const callbacks = { guard, onAuthenticated, onClosed: () => undefined }
   const exchange = createHttp2Exchange({ stream, headers, rawHeaders, connection, ...callbacks })
   streams.push(stream)
   exchanges.push(new WeakRef(exchange))
   exchange.onClose(() => exchange.isAuthenticated)
   exchange.onAbort(() => exchange.isAuthenticated)
-  exchange.receiveBody({
-    onData: () => undefined,
-    onEnd() {
-      exchange.response.writeHead(200, ['x-of', 'the response'])
-      exchange.response.end(Buffer.from('response'))
-    },
-    onError: () => undefined,
-  })
+  const respond = (): void => {
+    exchange.response.writeHead(200, ['x-of', 'the response'])
+    exchange.response.end(Buffer.from('response'))
+  }
+  if (headers[':path'] === '/early') respond()
+  else exchange.receiveBody({ onData: () => undefined, onEnd: respond, onError: () => undefined })
 })
 
 beforeAll(async () => {
@@ -60,12 +62,41 @@ test.each(['GET', 'POST'])(
     await once(request, 'close')
     await expect.poll(() => streams.at(-1)?.destroyed).toBe(true)
     client.close()
-    await expect
-      .poll(() => {
-        collectGarbage()
-        return exchanges.at(-1)?.deref()
-      })
-      .toBeUndefined()
-    expect(Object.keys(streams.at(-1)?.sentHeaders ?? {})).toEqual([])
+    await expectForgotten()
   },
 )
+
+test('after an early response that its client does not take, a closed stream keeps nothing of its exchange', async () => {
+  const client = connect(url, { settings: { initialWindowSize: 0 } })
+  const request = client.request({ ':method': 'POST', ':path': '/early' }, { endStream: false })
+  await once(request, 'response')
+  request.close()
+  await expect.poll(() => streams.at(-1)?.destroyed).toBe(true)
+  client.close()
+  await expectForgotten()
+})
+
+async function expectForgotten(): Promise<void> {
+  await expect
+    .poll(() => {
+      collectGarbage()
+      return exchanges.at(-1)?.deref()
+    })
+    .toBeUndefined()
+  expect(Object.keys(streams.at(-1)?.sentHeaders ?? {})).toEqual([])
+}
+
+test('a user who is recognized again in the same request counts once', async () => {
+  const before = authenticated
+  const client = connect(url)
+  const request = client.request({ ':path': '/early' })
+  request.resume()
+  const [stream] = (await once(server, 'stream')) as [ServerHttp2Stream]
+  const exchange = exchanges.at(-1)?.deref()
+  expect(streams.at(-1)).toBe(stream)
+  exchange?.recognized()
+  exchange?.recognized()
+  expect(authenticated).toBe(before + 1)
+  await once(request, 'close')
+  client.close()
+})
