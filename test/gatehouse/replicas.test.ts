@@ -8,6 +8,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 
 import { LOOPBACK } from '../../dev/loopback.ts'
+import { CHARGE, RENEW } from '../../src/limits/limit-scripts.ts'
+import { COUNT_REPLICAS } from '../../src/state/replica-scripts.ts'
+import type { Script } from '../../src/state/shared-store.ts'
 import { startApiServer, type ApiResponse, type ApiServer } from '../support/api-server.ts'
 import { replaceFile } from '../support/files.ts'
 import { SECRET, startTestGatehouse, upstreamOf, type TestGatehouse } from '../support/gatehouse.ts'
@@ -241,6 +244,38 @@ describe.skipIf(!hasRedis)('two replicas', () => {
     for (let i = 0; i < 14; i += 1) codes.push(await ask(i % 2 === 0 ? port : replica.port))
     expect(codes).toEqual([...times(10, 200), ...times(4, 429)])
     await program.stop()
+  })
+
+  test('ask Redis nothing about limits while nothing changes, but to renew what runs', async () => {
+    await start()
+    await redis.command('CONFIG', 'SET', 'slowlog-log-slower-than', '0', 'slowlog-max-len', '9999')
+    let isWatched = false
+    api.handler = (request, response) => {
+      request.resume()
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.write('{}\n')
+      if (request.url?.includes('watch') === true) isWatched = true
+      else response.end()
+    }
+    await get(0, WATCH)
+    await expect.poll(() => isWatched).toBe(true)
+    expect(await inTurn(6)).toEqual(times(6, 200))
+    const digests = async () => {
+      const entries = (await redis.command('SLOWLOG', 'GET', '-1')) as unknown[][]
+      return entries.map((entry) => (entry[3] as string[])[1])
+    }
+    const sent = async ({ digest }: Script) =>
+      (await digests()).filter((each) => each === digest).length
+    /** Each replica sends one in five seconds. */
+    const heartbeats = (count: number) =>
+      expect.poll(() => sent(COUNT_REPLICAS), { timeout: 60_000 }).toBeGreaterThanOrEqual(count)
+    await heartbeats(2)
+    expect(await sent(CHARGE)).toBeGreaterThan(0)
+    await redis.command('SLOWLOG', 'RESET')
+    await heartbeats(4)
+    expect(await sent(CHARGE)).toBe(0)
+    expect(await sent(RENEW)).toBeGreaterThan(0)
+    expect(await sent(RENEW)).toBeLessThanOrEqual(3)
   })
 
   async function metric({ probesUrl }: TestGatehouse, name: string): Promise<number> {
