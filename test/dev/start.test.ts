@@ -321,7 +321,9 @@ describe('npm start with --redis', () => {
     for (const each of [summary.probes, probes]) {
       await expect.poll(() => textOf(`${each}/readyz?verbose`)).toContain('[+]redis ok\n')
     }
-    expect(await textOf(`${probes}/metrics`)).toContain('gatehouse_state_replicas{type="redis"} 2')
+    await expect
+      .poll(() => textOf(`${probes}/metrics`))
+      .toContain('gatehouse_state_replicas{type="redis"} 2')
     run.child.kill('SIGTERM')
     expect(await run.ended).toBe(0)
     await expect(request(`http://127.0.0.1:${redisPort}`)).rejects.toThrow(/ECONNREFUSED/)
