@@ -17,6 +17,8 @@ import { formatDuration } from './durations.ts'
 import { SHORT_ESCAPES } from './short-escapes.ts'
 import { formatTimestamp } from './timestamps.ts'
 
+/** Of a double within a list or map. */
+const FRACTION_DIGITS = 6
 const CLAUSE = /%(?:%|(?:\.(\d+))?(.?))/gsu
 
 /** What is between the clauses, and the clauses: their letter, `%` for a percent sign. */
@@ -92,7 +94,7 @@ function formatInteger(clause: string, value: Value, radix: number): string {
   )
 }
 
-/** The text of a value by itself; within a list or map, strings are quoted. */
+/** The text of a value by itself; within a list or map, strings and bytes are quoted. */
 function formatString(meter: Meter, value: Value): string {
   meter.charge(1)
   if (typeof value === 'string') return value
@@ -130,18 +132,32 @@ function formatNested(meter: Meter, value: Value): string {
   if (value instanceof Timestamp) return `timestamp("${formatTimestamp(value)}")`
   if (value instanceof Duration) return `duration("${formatDuration(value)}")`
   if (typeof value === 'number') return formatFixed(value)
-  if (value instanceof Uint8Array) {
-    throw new CelValueError('bytes within a list or map cannot be formatted')
-  }
+  if (value instanceof Uint8Array) return `b${quoted(decodeUtf8(value))}`
   return formatString(meter, value)
 }
 
-/** Six digits after the decimal point; NaN and infinities are quoted. */
+/** Six digits after the decimal point, as Go rounds them; NaN and infinities are quoted. */
 function formatFixed(value: number): string {
   if (!Number.isFinite(value)) return quoted(formatDouble(value))
-  const digits = 6
-  if (Math.abs(value) >= 1e21) throw new CelValueError('the number is too large to be formatted')
-  return value.toFixed(digits)
+  const sign = value < 0 || Object.is(value, -0) ? '-' : ''
+  const digits = millionths(Math.abs(value))
+    .toString()
+    .padStart(FRACTION_DIGITS + 1, '0')
+  return `${sign}${digits.slice(0, -FRACTION_DIGITS)}.${digits.slice(-FRACTION_DIGITS)}`
+}
+
+/** Exact, and half to even: `toFixed` rounds a half up, and writes numbers from 1e21 on in another way. */
+function millionths(value: number): bigint {
+  let scaled = value
+  let shift = 0n
+  // Doubling changes the exponent only.
+  for (; !Number.isInteger(scaled); scaled *= 2) shift += 1n
+  const product = BigInt(scaled) * 10n ** BigInt(FRACTION_DIGITS)
+  const whole = product >> shift
+  const twiceRest = (product - (whole << shift)) * 2n
+  const one = 1n << shift
+  const isUp = twiceRest > one || (twiceRest === one && whole % 2n === 1n)
+  return isUp ? whole + 1n : whole
 }
 
 /** Go's strconv.Quote. */
