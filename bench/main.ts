@@ -65,7 +65,7 @@ const program = new Command('bench')
   )
   .option(
     '--warm-up <n>',
-    'requests per protocol before requests are measured',
+    'requests per protocol that warm up a peer before its requests are measured',
     positiveNumber,
     150_000,
   )

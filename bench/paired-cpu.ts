@@ -28,16 +28,16 @@ export interface PairedCpuEffects {
 export interface Cpu {
   /** Over all processes. */
   readonly mean: number
-  /** The standard error of the mean, by the differences among the processes. */
+  /** The standard error of the mean, from the differences among the processes. */
   readonly error: number
 }
 
 export type CpuOf = (peer: Peer, protocol: Protocol) => Cpu
 
-/** So that V8 has compiled what matters: it goes on for some 250,000 requests. */
+/** Enough for V8 to compile what matters: it keeps compiling for some 250,000 requests. */
 const WARM_UP_LOADS = 12
 
-/** Takes the sums of each process over all rounds. */
+/** Measures each process over all rounds. */
 export async function pairedCpu(
   { world, peers, processes, rounds, duration, protocols }: PairedCpuOptions,
   { report }: PairedCpuEffects,

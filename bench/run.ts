@@ -39,7 +39,7 @@ export interface RunOutcome {
 
 /** These start processes of their own. */
 const needsNoWarmUp: ReadonlySet<MeasurementName> = new Set(['cpu', 'watches', 'memory', 'start'])
-/** The duration of the load that finds the rate of the latency measurement. */
+/** How long the load takes that finds the rate for the latency measurement. */
 const LIMIT_SECONDS = 3
 
 /** Takes all measurements. When one fails, its peer continues with the others. */

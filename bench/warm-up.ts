@@ -3,7 +3,7 @@ import { target, type Settings, type Subject } from './measurement.ts'
 import { findTool } from './tools.ts'
 import { paths, type World } from './world.ts'
 
-/** The duration of one load, and how many there are at most: enough for a slow machine. */
+/** How long one load takes, and how many there are at most: enough for a slow machine. */
 const LOAD_SECONDS = 3
 const MAX_LOADS = 60
 
@@ -12,7 +12,7 @@ export interface WarmUpOptions {
   readonly settings: Pick<Settings, 'warmUp'>
 }
 
-/** Puts requests on a peer, so that what is measured later has been compiled. */
+/** Sends requests to a peer, so that the code that is measured later has been compiled. */
 export async function warmUp({ world, settings }: WarmUpOptions, subject: Subject): Promise<void> {
   const { peer } = subject
   const at = target({ world }, subject, paths.pod)

@@ -9,7 +9,7 @@ const shapes = [
   ['bulk-2k', paths.listInPiecesOf2KB],
   ['bulk-32k', paths.listInPiecesOf32KB],
 ] as const
-/** The part of the lists that comes first and is not measured: other loads have warmed up other code. */
+/** Lists that come first and are not measured, relative to those that are: other loads warm up other code. */
 const WARM_UP_PART = 1 / 4
 
 /** CPU per GB (1e9 bytes) of uncompressed 5 MB lists. */

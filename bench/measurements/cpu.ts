@@ -15,12 +15,12 @@ import { warmUp } from '../warm-up.ts'
 /** How often the protocols take turns. */
 const TURNS = 2
 
-/** What a load has taken. */
+/** What a load used. */
 interface Used {
   requests: number
-  /** CPU, in seconds. */
+  /** In seconds. */
   cpu: number
-  /** Bytes; NaN where nobody counts them. */
+  /** In bytes; NaN if they are not counted. */
   allocated: number
 }
 

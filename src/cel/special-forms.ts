@@ -58,7 +58,7 @@ const KUBERNETES_TYPES: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Behind a condition, cel-go wraps the content of an optional anew (interpreter/attributes.go): an optional
+ * When a conditional returns an optional, cel-go wraps its content again (interpreter/attributes.go): an optional
  * in it becomes its content, and a type its name.
  */
 function rewrapped(value: Value): Value {

@@ -21,7 +21,7 @@ const HEAP_GROWING_PERCENT = 25
 /**
  * Limits how much the heap of this process grows between collections. Call it once the server listens. If the
  * flag is set as an option of Node, or before the server is loaded, V8 rejects the code cache, which was made
- * without it. If it is set during the start, V8 collects more often there.
+ * without it. If it is set during the start, V8 collects more often during it.
  */
 export function limitHeapGrowth(): void {
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`)

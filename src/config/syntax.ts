@@ -17,7 +17,7 @@ export function isReadable({ code }: YAMLError): boolean {
   return code in READABLE
 }
 
-/** Keeps only the first syntax error: later ones, and duplicate keys behind it, usually follow from it. */
+/** Keeps only the first syntax error: later ones, and duplicate keys after it, usually follow from it. */
 export function withoutFollowingErrors(errors: readonly YAMLError[]): YAMLError[] {
   const first = errors.find((error) => !isReadable(error))
   const end = first?.pos[0] ?? Infinity
@@ -43,7 +43,7 @@ export function syntaxProblem(
   return { ...at, message: message === DUPLICATE_KEY ? duplicateKey(text, error) : message, fix }
 }
 
-/** With the key, as it is written in the text. */
+/** The message, with the key as it is written in the text. */
 function duplicateKey(text: string, { pos: [offset] }: YAMLError): string {
   const key = /"(?:[^"\\]|\\.)*"|'[^']*'|[^\s:,{}]+/y
   key.lastIndex = offset

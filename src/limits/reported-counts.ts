@@ -1,6 +1,6 @@
 /**
- * How many running requests of this replica Redis knows of, by user. While scripts are in progress that write
- * other numbers, it is the lowest number that Redis may have. Replies come in the order in which the scripts
+ * How many running requests of this replica Redis knows of, by user. While scripts that write other numbers are
+ * in progress, it is the lowest number that Redis may have. Replies come in the order in which the scripts
  * ran, since they share a connection.
  */
 import { createLru } from '../lru.ts'
@@ -16,7 +16,7 @@ export interface Report {
 export interface ReportedCounts {
   /** Call it when a script is sent that may write `count` as the number of running requests. */
   begin(username: string, count: number): Report
-  /** The number of running requests that Redis knows of at least. */
+  /** Redis knows of at least this many running requests. */
   least(username: string): number
   /** Call it when Redis may have lost everything. */
   clear(): void

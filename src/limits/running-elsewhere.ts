@@ -19,7 +19,7 @@ export interface RunningOfKeys {
   count(key: string): number
   /** Call it when a script is sent that may write `count` as the number that runs. */
   begin(key: string, count: number): Report
-  /** How many of this replica Redis knows of at least. For a short time, that can be more than run. */
+  /** Redis knows of at least this many in this replica. For a short time, that can be more than run. */
   reported(key: string): number
 }
 

@@ -15,7 +15,7 @@ export interface RunningLeases {
   /** Call it when a script is sent that may write `count` as the number that runs. */
   begin(what: Running, username: string, count: number): Report
   /**
-   * How many of a user's requests or streams in this replica Redis knows of at least, as of its last reply that
+   * Redis knows of at least this many of the user's requests or streams in this replica, as of its last reply that
    * said what runs in the other replicas.
    */
   reported(what: Running, username: string): number
@@ -69,7 +69,7 @@ export function createRunningLeases(
     if (peak === undefined ? marked.size < maxKeys : peak < ran) marked.set(username, ran)
   }
 
-  /** @param known what Redis then counts as knowing */
+  /** @param known the number that counts as known to Redis once the script has run */
   function begin(what: Running, username: string, count: number, known = count): Report {
     const report = counts[what].begin(username, known)
     return {
@@ -79,7 +79,7 @@ export function createRunningLeases(
         const now = running(what, username)
         if (now === count) peaks[what].delete(username)
         else if (now < count) {
-          // A script that was sent earlier may have deleted what was marked meanwhile.
+          // The reply to an earlier script may have deleted the mark.
           mark(what, username, now)
           schedule()
         }
@@ -94,7 +94,8 @@ export function createRunningLeases(
 
   async function renew(what: Running, username: string, count: number): Promise<void> {
     const values = [store.replica, count, LEASE_MS]
-    // More may run here without asking only after Redis has said what runs elsewhere, which this script does not.
+    // Not above what counted as known before: the reply of this script does not say what runs elsewhere, so it must
+    // not let more requests run here without asking.
     const known = Math.min(count, counts[what].least(username))
     const report = begin(what, username, count, known)
     try {

@@ -39,7 +39,7 @@ export interface SharedBucketsEffects {
   readonly now: () => number
   /** Undefined where nothing is counted. */
   readonly running?: RunningOfKeys
-  /** Of `running`, and shared by all buckets whose tokens it runs with: each of them reports all that runs. */
+  /** Belongs to `running`. All buckets with the same `running` share it: each of them reports all that runs. */
   readonly elsewhere?: RunningElsewhere
 }
 
@@ -130,7 +130,10 @@ export function createSharedBuckets(
     charging.set(key, charge(key, taken(key)))
   }
 
-  /** Returns the tokens that were given out and not charged, for the caller to charge. Takes them from the own part. */
+  /**
+   * Returns the tokens that were given out and not charged, for the caller to charge, and takes them from this
+   * replica's own part.
+   */
   function taken(key: string): number {
     const tokens = countIn(uncharged, key)
     uncharged.delete(key)
@@ -165,7 +168,7 @@ export function createSharedBuckets(
     }
   }
 
-  /** Whether the script has refused, and so left the lease as it was. */
+  /** Whether the script refused, and so left the lease as it was. */
   function isRefused({ allowed, others }: Charge, count: number): boolean {
     return !allowed || others + count > (running?.max ?? Infinity)
   }

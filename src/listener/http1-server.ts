@@ -79,7 +79,7 @@ export function attachHttp1(
       state.readBefore = message.socket.bytesRead
       // RFC 9112 section 9.6: after `close` no more requests are processed, not even pipelined ones.
       if (state.last?.exchange.endsConnection === true) state.ending = true
-      // An idle connection keeps no request, whose header has a credential. A body may still turn out malformed.
+      // An idle connection must not keep the credential in its last request. A partial body may still be malformed.
       if (message.complete) state.last = undefined
       const next = state.ending || message.socket.destroyed ? undefined : state.waiting.shift()
       if (next !== undefined) serve(state, ...next)

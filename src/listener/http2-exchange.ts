@@ -189,7 +189,7 @@ class Http2Response implements ClientResponse {
     if (this.#gone) return
     const head = [':status', String(status), ...headers]
     this.#stream.respond(head)
-    // node keeps the array with the stream.
+    // node keeps this array for as long as the stream.
     head.length = 0
   }
 
@@ -228,9 +228,9 @@ class Http2Response implements ClientResponse {
 }
 
 /**
- * RFC 9113 section 8.1: after an early response, asks the client to stop sending, without an error. node itself
- * ends a response that cannot have a body, before its head is sent, which is at the end of this turn of the event
- * loop: a reset in the same turn would drop the head. Like `runAtClose`, this refers to nothing of the exchange.
+ * RFC 9113 section 8.1: after an early response, asks the client to stop sending, without an error. If a response
+ * cannot have a body, node ends it before its head is sent. The head is sent at the end of this turn of the event
+ * loop, so a reset in the same turn would drop it. Like `runAtClose`, this refers to nothing of the exchange.
  */
 function stopRequest(stream: ServerHttp2Stream): void {
   const stop = (): void => {
@@ -260,7 +260,7 @@ function runAtClose(stream: ServerHttp2Stream, end: ExchangeEnd, guard: Guard): 
   )
 }
 
-/** For the same reason. The remaining listeners of the current `close` event still run. */
+/** Clears a closed stream, for the same reason. The remaining listeners of the current `close` event still run. */
 function removeListeners(stream: ServerHttp2Stream): void {
   stream.removeAllListeners()
   stream.on('error', ignore)

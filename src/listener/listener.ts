@@ -58,8 +58,8 @@ export interface Listener {
 }
 
 /**
- * How many connections may wait until they are accepted, when all clients connect again at once. The kernel
- * allows at most `net.core.somaxconn`, 4,096 by default, which Go's listeners use; node would ask for 511.
+ * How many connections may wait to be accepted, for the moment when all clients reconnect at once. The kernel
+ * allows at most `net.core.somaxconn`, 4,096 by default. Go's listeners use that value; node would ask for 511.
  */
 const BACKLOG = 4_096
 

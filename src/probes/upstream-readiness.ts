@@ -49,7 +49,7 @@ export function watchUpstream(
     last = checked
     running = false
     conclude(checked.identity)
-    // By the names that /readyz has for them.
+    // With the names of the checks in /readyz.
     const problems = Object.entries({
       'upstream-reachable': last.reachable,
       'upstream-rejects-anonymous': last.rejectsAnonymous,

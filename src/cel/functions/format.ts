@@ -17,7 +17,7 @@ import { formatDuration } from './durations.ts'
 import { SHORT_ESCAPES } from './short-escapes.ts'
 import { formatTimestamp } from './timestamps.ts'
 
-/** Of a double within a list or map. */
+/** Digits after the decimal point of a double within a list or map. */
 const FRACTION_DIGITS = 6
 const CLAUSE = /%(?:%|(?:\.(\d+))?(.?))/gsu
 
@@ -146,11 +146,14 @@ function formatFixed(value: number): string {
   return `${sign}${digits.slice(0, -FRACTION_DIGITS)}.${digits.slice(-FRACTION_DIGITS)}`
 }
 
-/** Exact, and half to even: `toFixed` rounds a half up, and writes numbers from 1e21 on in another way. */
+/**
+ * The nearest number of millionths, computed exactly; a half is rounded to even. `toFixed` rounds a half up, and
+ * uses an exponent from 1e21 on.
+ */
 function millionths(value: number): bigint {
   let scaled = value
   let shift = 0n
-  // Doubling changes the exponent only.
+  // Doubling is exact.
   for (; !Number.isInteger(scaled); scaled *= 2) shift += 1n
   const product = BigInt(scaled) * 10n ** BigInt(FRACTION_DIGITS)
   const whole = product >> shift
